@@ -1,0 +1,108 @@
+"""What the user sees: a progress bar on a terminal, JSON log lines otherwise, and one machine-readable last line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+__all__ = ["log", "log_to", "print_result", "print_table", "progress"]
+
+_RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_LOGGER = logging.getLogger("vitalprep")
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a record: time, level, message, then the record's own keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "message": record.getMessage(),
+        }
+        line |= {key: value for key, value in vars(record).items() if key not in _RECORD_KEYS}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def log_to(*, level: str, file: str | None) -> None:
+    """Send log records to stderr (readable on a terminal, else JSON lines) and, if wanted, to a file as JSON lines."""
+    _LOGGER.setLevel(level.upper())
+    _LOGGER.propagate = False
+    for old in list(_LOGGER.handlers):
+        _LOGGER.removeHandler(old)
+    terminal: logging.Handler
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.logging import RichHandler
+
+        terminal = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
+    else:
+        terminal = logging.StreamHandler(sys.stderr)
+        terminal.setFormatter(_JsonLines())
+    _LOGGER.addHandler(terminal)
+    if file:
+        lines = logging.FileHandler(file, encoding="utf-8")
+        lines.setFormatter(_JsonLines())
+        _LOGGER.addHandler(lines)
+
+
+def log(message: str, *, level: int = logging.INFO, **keys: Any) -> None:
+    """Log one line with stable keys."""
+    _LOGGER.log(level, message, extra=keys)
+
+
+def print_result(result: Mapping[str, Any]) -> None:
+    """Print the machine-readable last line of stdout."""
+    sys.stdout.write(json.dumps(result, sort_keys=True, default=str) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def progress(what: str, total: int, *, every: float = 10.0) -> Iterator[Callable[[], None]]:
+    """Show progress over `total` items; the block calls the yielded function once an item.
+
+    On a terminal a bar with rate and time left; otherwise a log line at most every `every` seconds.
+    """
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda: bar.advance(task)
+        return
+    began = shown = time.monotonic()
+    done = 0
+
+    def advance() -> None:
+        nonlocal done, shown
+        done += 1
+        now = time.monotonic()
+        if now - shown >= every:
+            shown = now
+            left = (now - began) / done * (total - done)
+            log(f"{what}: {done} of {total}", done=done, total=total, seconds_left=round(left))
+
+    yield advance
+
+
+def print_table(title: str, rows: Mapping[str, Any]) -> None:
+    """Print a two-column table for a person."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, str(value))
+    Console().print(table)

@@ -1,0 +1,88 @@
+"""The plan stage: what is asked for becomes a stored plan, and what is already done is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from preprocessing.console import log
+from preprocessing.harmonize.stage import finished_cases
+from preprocessing.layout import SPLITS, build_summary_path, dataset_path
+from preprocessing.plan.plan import Plan, PlanRequest, make_plan, store_plan
+from preprocessing.storage import Storage
+from preprocessing.validate.verdict import is_published
+
+__all__ = ["Planned", "plan_run"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A stored plan, the output it lies in, and what is done of it already."""
+
+    plan: Plan
+    output: Storage
+    uri: str
+    dataset_uri: str
+    finished: set[int]
+    up_to_date: bool
+
+    def described(self) -> dict[str, Any]:
+        """Return what ``vitalprep plan --json`` prints."""
+        plan = self.plan
+        excluded: dict[str, int] = {}
+        for case in plan.excluded:
+            excluded[case.reason] = excluded.get(case.reason, 0) + 1
+        return {
+            "plan": self.uri,
+            "dataset": self.dataset_uri,
+            "dataset_id": plan.dataset_id,
+            "harmonize_digest": plan.harmonize_digest,
+            "up_to_date": self.up_to_date,
+            "cases": {
+                "requested": len(plan.cases) + len(plan.excluded),
+                "present": len(plan.cases) + excluded.get("no_clinical_row", 0),
+                "excluded": excluded,
+            },
+            "shards": [
+                {
+                    "index": index,
+                    "cases": len(shard),
+                    "bytes": sum(plan.by_id[case].size for case in shard),
+                    "unfinished": sum(case not in self.finished for case in shard),
+                    "label": plan.shard_label(index),
+                }
+                for index, shard in enumerate(plan.shards)
+            ],
+            "splits": {
+                split: {
+                    "cases": len(plan.cases_of(split)),
+                    "subjects": len({case.subject_id for case in plan.cases_of(split)}),
+                }
+                for split in SPLITS
+            },
+        }
+
+
+def plan_run(request: PlanRequest, output_uri: str, *, force: bool) -> Planned:
+    """Plan, store the plan, and look at what is done; with `force`, first undo what is.
+
+    Force removes the verdict and the build summaries before the receipts, so that an interruption never leaves a data
+    set that looks published.
+    """
+    plan = make_plan(request)
+    output = Storage(output_uri, create=True)
+    uri = store_plan(plan, output)
+    if force:
+        names = [dataset_path(plan.dataset_id, "validation.json")]
+        names += [build_summary_path(plan.dataset_id, split) for split in SPLITS]
+        names += [f"{plan.stem(case.case_id)}.json" for case in plan.cases]
+        output.delete(names)
+        log("force: receipts, build summaries and verdict removed", dataset_id=plan.dataset_id)
+    return Planned(
+        plan=plan,
+        output=output,
+        uri=uri,
+        dataset_uri=output.uri_of(f"datasets/{plan.dataset_id}"),
+        finished=finished_cases(plan, output),
+        up_to_date=is_published(output, plan.dataset_id, plan.config.validation),
+    )
