@@ -1,0 +1,57 @@
+"""The receipt of a case: it exists iff the case is done."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from preprocessing.documents import Document, Model
+from preprocessing.errors import ReasonCode
+
+__all__ = ["InputObject", "Quality", "Receipt", "UnitConflict"]
+
+
+class InputObject(Model):
+    """The raw object that was read."""
+
+    uri: str
+    size: int
+    etag: str
+
+
+class Quality(Model):
+    """`FeatureQuality` as it is stored."""
+
+    live_seconds: dict[str, int]
+    implausible: int
+    before_start: int
+    longest_gap: int
+    minimum: float | None
+    mean: float | None
+    maximum: float | None
+
+
+class UnitConflict(Model):
+    """A track that was not used, and the unit that the file gives it."""
+
+    track: str
+    unit: str
+
+
+class Receipt(Document):
+    """What harmonizing one case came to. `timings` in seconds; `seconds` is the length of the table."""
+
+    case_id: int
+    status: Literal["ok", "excluded"]
+    reason: ReasonCode | None = None
+    detail: str | None = None
+    input: InputObject
+    input_id: str
+    harmonize_digest: str
+    seconds: int | None = None
+    parquet_sha256: str | None = None
+    features: dict[str, Quality] = Field(default_factory=dict)
+    unit_conflicts: tuple[UnitConflict, ...] = ()
+    skipped_records: int = 0
+    timings: dict[str, float] = Field(default_factory=dict)

@@ -1,0 +1,190 @@
+"""From a recording to its 1 Hz table: the inputs in clinical units, NaN where no source is live (DESIGN 4)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.config import Config, Input, Source
+from preprocessing.errors import CaseRefused
+from preprocessing.harmonize.conversion import Body, multiplier
+from preprocessing.harmonize.vital_file import Numeric, VitalFile
+
+__all__ = ["FeatureQuality", "Series", "harmonize", "seconds_of"]
+
+CLOCK_TOLERANCE = 0.001  # s; a record stamped a rounding error before its second still belongs to it
+
+
+@dataclass(frozen=True)
+class FeatureQuality:
+    """What one input's sources gave.
+
+    Attributes
+    ----------
+    live_seconds : dict
+        Seconds in which each source's value was used.
+    implausible : int
+        Records dropped as not finite or outside the source's limits.
+    before_start : int
+        Records dropped as earlier than the recording's start time.
+    longest_gap : int
+        Longest run of seconds without a value.
+    minimum, mean, maximum : float or None
+        Over the seconds with a value, in the feature's unit.
+    """
+
+    live_seconds: dict[str, int]
+    implausible: int
+    before_start: int
+    longest_gap: int
+    minimum: float | None
+    mean: float | None
+    maximum: float | None
+
+
+@dataclass(frozen=True)
+class Series:
+    """A harmonized case.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (n, inputs)
+        Row k is second k of the recording, columns in registry order; NaN where no source is live.
+    quality : dict
+        `FeatureQuality` by input name.
+    unit_conflicts : tuple of (str, str)
+        Tracks that were not used, and the unit that the file gives them.
+    """
+
+    values: NDArray[np.float32]
+    quality: dict[str, FeatureQuality]
+    unit_conflicts: tuple[tuple[str, str], ...]
+
+
+def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
+    """Put a recording's numeric tracks on the 1 Hz grid of the registry.
+
+    Raises
+    ------
+    CaseRefused
+        ``no_signal`` if no input has any value; ``unit_mismatch`` if an input's only recorded sources have a unit
+        that the registry does not know.
+    """
+    start, length = _clock(recording)
+    columns, quality, conflicts = [], {}, []
+    for item in config.inputs:
+        tracks, refused = _usable_tracks(recording, config, item)
+        conflicts += refused
+        column, quality[item.name] = _input_series(item, tracks, config, body, start, length)
+        columns.append(column)
+    values = np.stack(columns, axis=1)
+    if np.isnan(values).all():
+        raise CaseRefused("no_signal", "no input has a single plausible value")
+    return Series(values, quality, tuple(conflicts))
+
+
+def seconds_of(times: NDArray[np.float64], start: float) -> NDArray[np.int64]:
+    """Return the second of the recording in which each time stamp lies; negative before the start."""
+    return np.floor(times - start + CLOCK_TOLERANCE).astype(np.int64)
+
+
+def _clock(recording: VitalFile) -> tuple[float, int]:
+    """Return the start (Unix time, s) and the number of seconds of a recording."""
+    if recording.first_time is None or recording.last_time is None:
+        raise CaseRefused("no_signal", "the file holds no wave or numeric record")
+    start = recording.start_time if recording.start_time is not None else recording.first_time
+    length = math.floor(recording.last_time - start + CLOCK_TOLERANCE) + 1
+    if length < 1:
+        raise CaseRefused("no_signal", "every record is earlier than the header's start time")
+    return start, length
+
+
+def _usable_tracks(
+    recording: VitalFile, config: Config, item: Input
+) -> tuple[dict[str, Numeric], list[tuple[str, str]]]:
+    """Return an input's recorded tracks with a known unit, and those with an unknown one."""
+    usable, refused = {}, []
+    for source in item.sources:
+        track = recording.numerics.get(source.track)
+        if track is None:
+            continue
+        unknown = [unit for unit in track.units if not _accepted(unit, config.accepted_units(source))]
+        if unknown:
+            refused.append((source.track, unknown[0]))
+        else:
+            usable[source.track] = track
+    if refused and not usable:
+        track_name, unit = refused[0]
+        raise CaseRefused(
+            "unit_mismatch", f"{item.name}: {track_name} is in {unit!r}, which the registry does not accept"
+        )
+    return usable, refused
+
+
+def _accepted(unit: str, spellings: tuple[str, ...]) -> bool:
+    written = unit.strip().casefold()
+    return not written or written in {spelling.strip().casefold() for spelling in spellings}
+
+
+def _input_series(
+    item: Input, tracks: dict[str, Numeric], config: Config, body: Body, start: float, length: int
+) -> tuple[NDArray[np.float32], FeatureQuality]:
+    result = np.full(length, np.nan)
+    live_seconds: dict[str, int] = {}
+    implausible = before_start = 0
+    for source in item.sources:
+        track = tracks.get(source.track)
+        if track is None:
+            continue
+        seconds = seconds_of(track.times, start)
+        low, high = source.limits
+        plausible = np.isfinite(track.values) & (track.values >= low) & (track.values <= high)
+        in_time = seconds >= 0
+        implausible += int(np.count_nonzero(~plausible & in_time))
+        before_start += int(np.count_nonzero(~in_time))
+        used = plausible & in_time
+        live = _live(seconds[used], track.values[used], source, length)
+        live *= multiplier(source, body, config.ideal_body_weight)
+        free = np.isnan(result)
+        taken = ~np.isnan(live) & (free if item.combine == "first" else True)
+        result[taken] = np.where(free, 0.0, result)[taken] + live[taken]
+        live_seconds[source.track] = int(np.count_nonzero(taken))
+    with np.errstate(over="ignore"):
+        column = result.astype(np.float32)
+    return column, _quality(column, live_seconds, implausible, before_start)
+
+
+def _live(seconds: NDArray[np.int64], values: NDArray[np.float64], source: Source, length: int) -> NDArray[np.float64]:
+    """Return the latest value at each second while it is at most `stale_after` old, else NaN.
+
+    `seconds` ascends, and within a second the last value wins: records stand in (time, file order).
+    """
+    latest = np.full(length, -1, dtype=np.int64)
+    latest[seconds] = np.arange(len(seconds))
+    latest = np.maximum.accumulate(latest)
+    result = np.full(length, np.nan)
+    if not len(seconds):
+        return result
+    age = np.arange(length) - seconds[latest]
+    live = (latest >= 0) & (age <= source.stale_after)
+    result[live] = values[latest[live]]
+    return result
+
+
+def _quality(
+    column: NDArray[np.float32], live_seconds: dict[str, int], implausible: int, before_start: int
+) -> FeatureQuality:
+    observed = column[~np.isnan(column)].astype(np.float64)
+    edges = np.flatnonzero(np.concatenate(([True], ~np.isnan(column), [True])))
+    return FeatureQuality(
+        live_seconds=live_seconds,
+        implausible=implausible,
+        before_start=before_start,
+        longest_gap=int(np.diff(edges).max()) - 1,
+        minimum=float(observed.min()) if len(observed) else None,
+        mean=float(observed.mean()) if len(observed) else None,
+        maximum=float(observed.max()) if len(observed) else None,
+    )

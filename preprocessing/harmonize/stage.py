@@ -1,0 +1,108 @@
+"""The harmonize stage: the unfinished cases of a plan or of one of its shards, in worker processes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from preprocessing.console import log, progress
+from preprocessing.documents import Model
+from preprocessing.errors import RefusedError, UsageError
+from preprocessing.harmonize.case import CaseTask, harmonize_case
+from preprocessing.harmonize.receipt import Receipt
+from preprocessing.plan.case_list import short_case_list
+from preprocessing.plan.plan import Plan
+from preprocessing.storage import Storage
+from preprocessing.workers import StopRequest, results
+
+__all__ = ["HarmonizeSummary", "finished_cases", "harmonize_shards", "read_receipt"]
+
+
+class HarmonizeSummary(Model):
+    """What one call of the stage came to: cases by outcome."""
+
+    harmonized: int
+    excluded: dict[str, int]
+    already_done: int
+    seconds: float
+
+
+def finished_cases(plan: Plan, output: Storage) -> set[int]:
+    """Return the plan's cases that have a receipt, from one listing."""
+    there = {stored.path for stored in output.list(f"harmonized/{plan.harmonize_digest}")}
+    return {case.case_id for case in plan.cases if f"{plan.stem(case.case_id)}.json" in there}
+
+
+def read_receipt(plan: Plan, output: Storage, case_id: int) -> Receipt:
+    """Return a finished case's receipt."""
+    path = f"{plan.stem(case_id)}.json"
+    return Receipt.from_bytes(output.get(path), uri=output.uri_of(path))
+
+
+def harmonize_shards(
+    plan: Plan, output: Storage, shards: Iterable[int], *, workers: int, stop: StopRequest
+) -> HarmonizeSummary:
+    """Harmonize the cases of some shards that have no receipt yet, largest first.
+
+    Raises
+    ------
+    RefusedError
+        If objects changed or went since the plan, after all other cases are done; it names the cases.
+    Stopped, RetryableError
+        See `workers.results`; committed cases stay.
+    """
+    began = time.monotonic()
+    cases = [case for index in shards for case in _shard(plan, index)]
+    finished = finished_cases(plan, output)
+    tasks = [
+        CaseTask(plan.by_id[case], plan.config, plan.harmonize_digest, plan.stem(case), plan.input, output.uri)
+        for case in sorted(cases, key=lambda case: (-plan.by_id[case].size, case))
+        if case not in finished
+    ]
+    outcomes: Counter[str] = Counter()
+    changed: list[int] = []
+    with progress("harmonize", len(tasks)) as advance:
+        done = results(harmonize_case, tasks, workers=workers, stop=stop, name=lambda task: f"case {task.case.case_id}")
+        for task, receipt in done:
+            advance()
+            if receipt is None:
+                changed.append(task.case.case_id)
+                continue
+            outcomes[receipt.reason or "ok"] += 1
+            _log_case(receipt)
+    if changed:
+        raise RefusedError(
+            f"The input changed since it was planned: cases {short_case_list(sorted(changed))} in {plan.input}.",
+            mend="plan again; only what changed is done again.",
+        )
+    harmonized = outcomes.pop("ok", 0)
+    return HarmonizeSummary(
+        harmonized=harmonized,
+        excluded=dict(sorted(outcomes.items())),
+        already_done=len(cases) - len(tasks),
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _shard(plan: Plan, index: int) -> tuple[int, ...]:
+    if not 0 <= index < len(plan.shards):
+        raise UsageError(
+            f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", mend="name one of them."
+        )
+    return plan.shards[index]
+
+
+def _log_case(receipt: Receipt) -> None:
+    if receipt.status == "ok":
+        log(
+            f"case {receipt.case_id} harmonized", case_id=receipt.case_id, rows=receipt.seconds, seconds=receipt.timings
+        )
+    else:
+        log(
+            f"case {receipt.case_id} excluded, {receipt.reason}: {receipt.detail}",
+            level=logging.WARNING,
+            case_id=receipt.case_id,
+            reason=receipt.reason,
+        )
