@@ -1,0 +1,1 @@
+"""Build: harmonized tables become TFRecord files: impute, normalize, window, write."""

@@ -1,0 +1,87 @@
+"""One case ready for cutting: imputed, normalized, with origins and the starts of its windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.build.example import Record
+from preprocessing.build.impute import impute
+from preprocessing.build.normalize import normalize
+from preprocessing.build.windows import observed_enough, window_starts
+from preprocessing.config import Config
+
+__all__ = ["Samples", "samples_of"]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A case's series and statics in record form.
+
+    Attributes
+    ----------
+    series : ndarray of float32, shape (n, inputs), in [-1, 1]
+    origin : ndarray of uint8, shape (n, inputs)
+    static : ndarray of float32, shape (statics,), in [-1, 1]
+    static_origin : ndarray of uint8, shape (statics,)
+    clinical : ndarray of float64, shape (n, inputs)
+        The imputed series in clinical units.
+    starts : ndarray of int64
+        First second of each window kept.
+    dropped : int
+        Windows left out by ``min_observed_fraction``.
+    """
+
+    series: NDArray[np.float32]
+    origin: NDArray[np.uint8]
+    static: NDArray[np.float32]
+    static_origin: NDArray[np.uint8]
+    clinical: NDArray[np.float64]
+    starts: NDArray[np.int64]
+    dropped: int
+
+    def record(self, start: int, *, case_id: int, subject_id: int, config: Config) -> Record:
+        """Cut the window that begins at second `start`, with its target."""
+        stop = start + config.windowing.window
+        target_second = stop - 1 + config.windowing.target_horizon
+        names = [item.name for item in config.inputs]
+        outputs = [names.index(target.input) for target in config.targets]
+        return Record(
+            case_id=case_id,
+            subject_id=subject_id,
+            start_second=start,
+            static=self.static,
+            static_origin=self.static_origin,
+            target=self.series[target_second, outputs],
+            target_origin=self.origin[target_second, outputs],
+            timeseries=self.series[start:stop],
+            timeseries_origin=self.origin[start:stop],
+        )
+
+
+def samples_of(
+    table: NDArray[np.float32], static: tuple[float, ...], static_origin: tuple[int, ...], config: Config
+) -> Samples:
+    """Impute and normalize a harmonized table of shape (n, inputs), and find its windows."""
+    series, origins, clinical = [], [], []
+    for column, item in zip(table.T, config.inputs, strict=True):
+        filled, origin = impute(column, default=item.default, hold=item.hold, causal=config.imputation.causal)
+        clinical.append(filled)
+        series.append(normalize(filled, item.range))
+        origins.append(origin)
+    origin = np.stack(origins, axis=1)
+    starts = window_starts(len(table), config.windowing)
+    kept = observed_enough(starts, origin[:, [item.vital for item in config.inputs]], config.windowing)
+    return Samples(
+        series=np.stack(series, axis=1),
+        origin=origin,
+        static=np.array(
+            [normalize(value, item.range) for value, item in zip(static, config.statics, strict=True)], dtype=np.float32
+        ),
+        static_origin=np.array(static_origin, dtype=np.uint8),
+        clinical=np.stack(clinical, axis=1),
+        starts=starts[kept],
+        dropped=int(np.count_nonzero(~kept)),
+    )

@@ -1,0 +1,55 @@
+"""What building a split came to: files, windows and reasons; no times or hosts, so that it is the same again."""
+
+from __future__ import annotations
+
+from preprocessing.build.statistics import FeatureStatistics
+from preprocessing.documents import Document, Model
+from preprocessing.errors import ReasonCode
+from preprocessing.layout import build_summary_path
+from preprocessing.storage import ObjectMissing, Storage
+
+__all__ = ["BuildSummary", "CaseOutcome", "FileSummary", "read_build_summary"]
+
+
+class FileSummary(Model):
+    """One TFRecord file; `window_bytes` counts its framed records before compression."""
+
+    name: str
+    windows: int
+    bytes: int
+    window_bytes: int
+    sha256: str
+
+
+class CaseOutcome(Model):
+    """One case: windows written, or the one reason why there are none. `dropped` windows were observed too little."""
+
+    case_id: int
+    seconds: int | None = None
+    windows: int = 0
+    dropped: int = 0
+    reason: ReasonCode | None = None
+
+
+class BuildSummary(Document):
+    """The build of one split."""
+
+    dataset_id: str
+    split: str
+    files: tuple[FileSummary, ...]
+    cases: tuple[CaseOutcome, ...]
+    statistics: dict[str, FeatureStatistics]
+
+    @property
+    def windows(self) -> int:
+        """Windows over all files."""
+        return sum(file.windows for file in self.files)
+
+
+def read_build_summary(output: Storage, dataset_id: str, split: str) -> BuildSummary | None:
+    """Return a split's summary, or None where it is not built."""
+    path = build_summary_path(dataset_id, split)
+    try:
+        return BuildSummary.from_bytes(output.get(path), uri=output.uri_of(path))
+    except ObjectMissing:
+        return None

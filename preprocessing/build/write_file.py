@@ -1,0 +1,131 @@
+"""Writing one TFRecord file: the harmonized tables of its cases in, framed records out, streamed to storage."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+
+from preprocessing.build.example import encode_record
+from preprocessing.build.output_files import OutputFile, windows_in_order
+from preprocessing.build.samples import Samples, samples_of
+from preprocessing.build.statistics import FeatureStatistics, added, statistics_of
+from preprocessing.build.summary import FileSummary
+from preprocessing.build.tfrecord import framed
+from preprocessing.config import Config
+from preprocessing.errors import RefusedError
+from preprocessing.harmonize.table import from_parquet
+from preprocessing.storage import Storage, Writer
+
+__all__ = ["BuildCase", "FileTask", "WrittenFile", "load_samples", "write_file"]
+
+GZIP_WINDOW_BITS = 31  # zlib's code for a gzip wrapper; it writes no time and no name
+
+
+@dataclass(frozen=True)
+class BuildCase:
+    """One case to be cut: its table (path and digest by receipt), statics, and the subject id that records carry."""
+
+    case_id: int
+    subject_id: int
+    parquet: str
+    parquet_sha256: str
+    static: tuple[float, ...]
+    static_origin: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FileTask:
+    """All that a worker process needs for one file. `path` is where it is written below `output`."""
+
+    file: OutputFile
+    path: str
+    cases: dict[int, BuildCase]
+    config: Config
+    output: str
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A file's summary and the statistics of its cases."""
+
+    summary: FileSummary
+    statistics: dict[str, FeatureStatistics]
+
+
+def write_file(task: FileTask) -> WrittenFile:
+    """Write one file, part by part. It appears whole or not at all."""
+    output = Storage(task.output)
+    statistics: dict[str, FeatureStatistics] = {}
+    with output.writer(task.path) as writer:
+        target = _Target(writer, compress=task.config.output.compression == "gzip")
+        for part in task.file.parts:
+            samples = {case: load_samples(output, task.cases[case], task.config) for case in part}
+            for case in part:
+                statistics = added(statistics, statistics_of(samples[case], task.config))
+            order = windows_in_order(
+                {case: item.starts.tolist() for case, item in samples.items()}, seed=task.config.split.seed
+            )
+            for case, start in order:
+                record = samples[case].record(
+                    start, case_id=case, subject_id=task.cases[case].subject_id, config=task.config
+                )
+                target.write(framed(encode_record(record)))
+            target.end_part()
+    return WrittenFile(target.summary(task.file.name), statistics)
+
+
+def load_samples(output: Storage, case: BuildCase, config: Config) -> Samples:
+    """Read a case's harmonized table, check it against its receipt, and make it ready for cutting.
+
+    Raises
+    ------
+    RefusedError
+        If the table is not the one that the receipt names.
+    """
+    data = output.get(case.parquet)
+    if hashlib.sha256(data).hexdigest() != case.parquet_sha256:
+        raise RefusedError(
+            f"{output.uri_of(case.parquet)} is not the table that the receipt of case {case.case_id} names.",
+            mend="remove its receipt (the .json beside it) and harmonize again, or plan with --force.",
+        )
+    table = from_parquet(data, [item.name for item in config.inputs])
+    return samples_of(table, case.static, case.static_origin, config)
+
+
+class _Target:
+    """Counts and hashes what goes into a file; with `compress`, every part is a gzip member of its own."""
+
+    def __init__(self, writer: Writer, *, compress: bool) -> None:
+        self._writer = writer
+        self._compress = compress
+        self._member = self._new_member()
+        self._hash = hashlib.sha256()
+        self.windows = self.bytes = self.window_bytes = 0
+
+    def write(self, frame: bytes) -> None:
+        self.windows += 1
+        self.window_bytes += len(frame)
+        self._append(self._member.compress(frame) if self._member else frame)
+
+    def end_part(self) -> None:
+        if self._member:
+            self._append(self._member.flush())
+            self._member = self._new_member()
+
+    def summary(self, name: str) -> FileSummary:
+        return FileSummary(
+            name=name,
+            windows=self.windows,
+            bytes=self.bytes,
+            window_bytes=self.window_bytes,
+            sha256=self._hash.hexdigest(),
+        )
+
+    def _new_member(self) -> zlib._Compress | None:
+        return zlib.compressobj(6, zlib.DEFLATED, GZIP_WINDOW_BITS) if self._compress else None
+
+    def _append(self, data: bytes) -> None:
+        self._hash.update(data)
+        self.bytes += len(data)
+        self._writer.write(data)

@@ -1,0 +1,1 @@
+"""Publish: account for every case, judge the result, describe the data set."""

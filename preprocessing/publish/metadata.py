@@ -1,0 +1,105 @@
+"""``preprocessing_metadata.json`` and ``cases.csv``: what the data set is, and what became of every case."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import preprocessing
+from preprocessing.build.stage import record_shape, recorded_subject
+from preprocessing.build.summary import BuildSummary, CaseOutcome
+from preprocessing.layout import SplitName
+from preprocessing.plan.identity import BUILD_VERSION, HARMONIZE_VERSION
+from preprocessing.plan.plan import Plan
+from preprocessing.publish.accounting import Accounting
+
+__all__ = ["cases_csv", "metadata_json"]
+
+CASE_COLUMNS = (
+    "case_id",
+    "subject_id",
+    "split",
+    "outcome",
+    "reason",
+    "seconds",
+    "windows",
+    "windows_dropped",
+    "object",
+)
+
+
+def cases_csv(plan: Plan, outcomes: dict[int, CaseOutcome], salt: str | None) -> bytes:
+    """Return one row a requested case, by number: windows written or the one reason."""
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(CASE_COLUMNS)
+    lines: dict[int, list[Any]] = {
+        case.case_id: [case.case_id, "", "", "excluded", case.reason, "", 0, 0, ""] for case in plan.excluded
+    }
+    for case in plan.cases:
+        outcome = outcomes[case.case_id]
+        lines[case.case_id] = [
+            case.case_id,
+            recorded_subject(case.subject_id, salt),
+            case.split,
+            "excluded" if outcome.reason else "written",
+            outcome.reason or "",
+            "" if outcome.seconds is None else outcome.seconds,
+            outcome.windows,
+            outcome.dropped,
+            case.object,
+        ]
+    rows.writerows(lines[case] for case in sorted(lines))
+    return text.getvalue().encode()
+
+
+def metadata_json(plan: Plan, accounting: Accounting, summaries: Mapping[SplitName, BuildSummary]) -> bytes:
+    """Return counts, shapes, ranges, feature order, per-split statistics, versions, digests and the settled config.
+
+    It holds nothing that differs between two runs of one data set (no times, hosts or locations).
+    """
+    config = plan.config
+    shape = record_shape(config)
+    content: dict[str, Any] = {
+        "schema_version": 1,
+        "dataset_id": plan.dataset_id,
+        "harmonize_digest": plan.harmonize_digest,
+        "versions": {"vitalprep": preprocessing.__version__, "harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION},
+        "cases": {
+            "requested": accounting.requested,
+            "present": accounting.present,
+            "written": accounting.written,
+            "excluded": accounting.excluded,
+            "success_rate": accounting.success_rate,
+        },
+        "shapes": {
+            "timeseries": [shape.window, shape.inputs],
+            "static": [shape.statics],
+            "target": [shape.targets],
+        },
+        "origin_codes": {"0": "observed", "1": "held (last observation carried forward)", "2": "default"},
+        "inputs": [
+            {"name": item.name, "unit": item.unit, "range": item.range, "default": item.default, "hold": item.hold}
+            for item in config.inputs
+        ],
+        "statics": [item.content() for item in config.statics],
+        "targets": [item.content() for item in config.targets],
+        "splits": {split: _split(plan, summary) for split, summary in summaries.items()},
+        # The thresholds of validation judge a data set and are no part of it.
+        "config": {key: value for key, value in config.content().items() if key != "validation"},
+    }
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def _split(plan: Plan, summary: BuildSummary) -> dict[str, Any]:
+    written = {case.case_id for case in summary.cases if case.windows}
+    return {
+        "cases": len(written),
+        "subjects": len({plan.by_id[case].subject_id for case in written}),
+        "windows": summary.windows,
+        "files": [file.content() for file in summary.files],
+        "statistics": {name: statistics.described() for name, statistics in summary.statistics.items()},
+    }

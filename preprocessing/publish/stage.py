@@ -1,0 +1,92 @@
+"""The publish stage: account for every case, judge the result, and describe the data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from preprocessing.build.stage import record_shape, salt_of
+from preprocessing.build.summary import BuildSummary
+from preprocessing.console import log
+from preprocessing.errors import RefusedError
+from preprocessing.layout import SPLITS, SplitName, accounting_path, dataset_path
+from preprocessing.plan.case_list import short_case_list
+from preprocessing.plan.plan import Plan
+from preprocessing.publish.accounting import Accounting, account, store_accounting
+from preprocessing.publish.metadata import cases_csv, metadata_json
+from preprocessing.publish.tfds_files import dataset_info_json, features_json
+from preprocessing.storage import Storage
+
+__all__ = ["publish"]
+
+DESCRIPTION = "Windows of VitalDB surgical recordings at 1 Hz with observed, held and default masks, made by vitalprep."
+
+
+def publish(plan: Plan, output: Storage) -> Accounting:
+    """Write the accounting, judge it, and write the files that describe the data set.
+
+    The accounting is written in any case. The data set counts as published only once `validate` has passed it.
+
+    Raises
+    ------
+    RefusedError
+        If cases are unfinished, the success rate or the number of windows is too low, or a split is empty.
+    """
+    accounting, outcomes, summaries = account(plan, output)
+    store_accounting(accounting, output)
+    log(
+        f"{accounting.written} of {accounting.requested} cases written",
+        written=accounting.written,
+        requested=accounting.requested,
+        excluded=accounting.excluded,
+        success_rate=accounting.success_rate,
+    )
+    _judge(plan, accounting, summaries, output)
+    files = {
+        "features.json": features_json(record_shape(plan.config)),
+        "dataset_info.json": dataset_info_json(summaries, description=DESCRIPTION, layout=plan.config.output.layout),
+        "cases.csv": cases_csv(plan, outcomes, salt_of(plan)),
+        "preprocessing_metadata.json": metadata_json(plan, accounting, summaries),
+    }
+    for name, data in files.items():
+        output.put(dataset_path(plan.dataset_id, name), data)
+    return accounting
+
+
+def _judge(plan: Plan, accounting: Accounting, summaries: Mapping[SplitName, BuildSummary], output: Storage) -> None:
+    where = output.uri_of(accounting_path(plan.dataset_id))
+    limits = plan.config.validation
+    if accounting.success_rate < limits.min_success_rate:
+        raise RefusedError(
+            f"Only {accounting.success_rate:.1%} of {accounting.present} cases could be used, less than the "
+            f"{limits.min_success_rate:.0%} demanded; excluded: {_counts(accounting)}. Nothing is published; "
+            f"see {where}.",
+            mend="look at the receipts of the excluded cases, or lower validation.min_success_rate.",
+        )
+    if accounting.unbuilt:
+        missing = f"Cases {short_case_list(accounting.unfinished)} are unfinished. " if accounting.unfinished else ""
+        raise RefusedError(
+            f"The {' and '.join(accounting.unbuilt)} split is not built. {missing}See {where}.",
+            mend="retry the failed harmonize shard or build with what follows it (in Airflow: clear with downstream).",
+        )
+    if not accounting.adds_up:
+        raise RefusedError(
+            f"The accounting does not add up: {accounting.requested} cases requested, {accounting.written} written, "
+            f"excluded: {_counts(accounting)}. See {where}.",
+            mend="plan and run again with --force; if it stays, report it.",
+        )
+    empty = [split for split in SPLITS if not summaries[split].windows]
+    if empty and not plan.config.split.allow_empty:
+        raise RefusedError(
+            f"The {' and '.join(empty)} split has no window; excluded: {_counts(accounting)}. See {where}.",
+            mend="give more or longer cases, or --set split.allow_empty=true.",
+        )
+    windows = sum(accounting.windows.values())
+    if windows < limits.min_windows or not windows:
+        raise RefusedError(
+            f"The data set has {windows} windows, less than the {max(limits.min_windows, 1)} demanded. See {where}.",
+            mend="give more cases, or lower validation.min_windows.",
+        )
+
+
+def _counts(accounting: Accounting) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in accounting.excluded.items()) or "none"

@@ -1,0 +1,82 @@
+"""All stages on one machine, one after the other: what ``vitalprep run`` does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from preprocessing.build.stage import build_split
+from preprocessing.console import log
+from preprocessing.errors import VitalprepError
+from preprocessing.harmonize.stage import harmonize_shards
+from preprocessing.layout import SPLITS
+from preprocessing.plan.plan import PlanRequest
+from preprocessing.plan.stage import Planned, plan_run
+from preprocessing.publish.accounting import Accounting, account, store_accounting
+from preprocessing.publish.stage import publish
+from preprocessing.validate.stage import validate_dataset
+from preprocessing.validate.verdict import Verdict
+from preprocessing.workers import StopRequest
+
+__all__ = ["RunResult", "run"]
+
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to; `verdict` is None where there was nothing new to do."""
+
+    planned: Planned
+    accounting: Accounting
+    verdict: Verdict | None
+    stage_seconds: dict[str, float]
+
+    def described(self) -> dict[str, Any]:
+        """Return what ``vitalprep run --json`` prints."""
+        accounting = self.accounting
+        return {
+            "dataset": self.planned.dataset_uri,
+            "dataset_id": self.planned.plan.dataset_id,
+            "plan": self.planned.uri,
+            "new": self.verdict is not None,
+            "requested": accounting.requested,
+            "written": accounting.written,
+            "excluded": accounting.excluded,
+            "windows": accounting.windows,
+            "success_rate": accounting.success_rate,
+            "stage_seconds": self.stage_seconds,
+        }
+
+
+def run(request: PlanRequest, output_uri: str, *, workers: int, force: bool, stop: StopRequest) -> RunResult:
+    """Plan, harmonize, build, publish and validate; what is done already is left as it is.
+
+    The accounting is written also when a stage fails or the run is stopped.
+    """
+    seconds: dict[str, float] = {}
+    planned = _timed("plan", seconds, lambda: plan_run(request, output_uri, force=force))
+    plan, output = planned.plan, planned.output
+    if planned.up_to_date:
+        log("nothing new: the data set is built and proved", dataset=planned.dataset_uri)
+        return RunResult(planned, account(plan, output)[0], None, seconds)
+    try:
+        shards = range(len(plan.shards))
+        _timed("harmonize", seconds, lambda: harmonize_shards(plan, output, shards, workers=workers, stop=stop))
+        _timed("build", seconds, lambda: [build_split(plan, output, s, workers=workers, stop=stop) for s in SPLITS])
+    except VitalprepError:
+        store_accounting(account(plan, output)[0], output)
+        raise
+    accounting = _timed("publish", seconds, lambda: publish(plan, output))
+    verdict = _timed("validate", seconds, lambda: validate_dataset(planned.dataset_uri, workers=workers, stop=stop))
+    return RunResult(planned, accounting, verdict, seconds)
+
+
+def _timed(stage: str, seconds: dict[str, float], work: Callable[[], Outcome]) -> Outcome:
+    began = time.monotonic()
+    try:
+        return work()
+    finally:
+        seconds[stage] = round(time.monotonic() - began, 3)

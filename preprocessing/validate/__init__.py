@@ -1,0 +1,1 @@
+"""Validate: prove the data set from its records."""

@@ -1,0 +1,112 @@
+"""Proving one TFRecord file: every record is read again and held against the registry."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.build.example import BadExample, Record, decode_record
+from preprocessing.build.impute import DEFAULT
+from preprocessing.build.normalize import normalize
+from preprocessing.build.stage import record_shape
+from preprocessing.build.summary import FileSummary
+from preprocessing.build.tfrecord import BadFrame, records
+from preprocessing.config import Config
+from preprocessing.storage import ObjectMissing, Storage
+
+__all__ = ["FileFindings", "ValidateTask", "validate_file"]
+
+MOST_PROBLEMS = 5  # a file may be wrong in every record; a person needs the first few
+
+
+@dataclass(frozen=True)
+class ValidateTask:
+    """One file to be read again. `summary` is what build said of it; `path` lies below `output`."""
+
+    summary: FileSummary
+    path: str
+    split: str
+    config: Config
+    output: str
+
+
+@dataclass(frozen=True)
+class FileFindings:
+    """What the records of a file say.
+
+    Attributes
+    ----------
+    windows : ndarray of int64, shape (records, 3)
+        case_id, start_second and subject_id of each record, in file order.
+    problems : tuple of (str, str)
+        Name of the check that failed, and where; at most five a file.
+    """
+
+    windows: NDArray[np.int64]
+    problems: tuple[tuple[str, str], ...]
+
+
+def validate_file(task: ValidateTask) -> FileFindings:
+    """Check a file's digest, frames, keys, shapes, values and origins, and return whose windows it holds."""
+    name = task.summary.name
+    none = np.empty((0, 3), dtype=np.int64)
+    try:
+        data = Storage(task.output).get(task.path)
+    except ObjectMissing:
+        return FileFindings(none, (("files", f"{name} is missing"),))
+    problems: list[tuple[str, str]] = []
+    if len(data) != task.summary.bytes or hashlib.sha256(data).hexdigest() != task.summary.sha256:
+        problems.append(("files", f"{name} is not the file that was built (size or SHA-256 differ)"))
+    windows: list[tuple[int, int, int]] = []
+    check = _RecordCheck(task.config)
+    try:
+        if task.config.output.compression == "gzip":
+            data = gzip.decompress(data)
+        for index, encoded in enumerate(records(data)):
+            record = decode_record(encoded, check.shape)
+            windows.append((record.case_id, record.start_second, record.subject_id))
+            for problem in check.problems(record):
+                problems.append(("values", f"{name}, record {index} (case {record.case_id}): {problem}"))
+            if len(problems) >= MOST_PROBLEMS:
+                break
+    except (BadFrame, BadExample, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        problems.append(("records", f"{name}, record {len(windows)}: {error}"))
+    if not problems and len(windows) != task.summary.windows:
+        problems.append(("counts", f"{name} holds {len(windows)} records, build counted {task.summary.windows}"))
+    found = np.array(windows, dtype=np.int64) if windows else none
+    return FileFindings(found, tuple(problems[:MOST_PROBLEMS]))
+
+
+class _RecordCheck:
+    """What holds for every record's values: finite, in [-1, 1], known origins, and the default where they say so."""
+
+    def __init__(self, config: Config) -> None:
+        self.shape = record_shape(config)
+        by_name = {item.name: normalize(item.default, item.range) for item in config.inputs}
+        self._defaults = {
+            "timeseries": np.array([by_name[item.name] for item in config.inputs]),
+            "target": np.array([by_name[target.input] for target in config.targets]),
+            "static": np.array([normalize(item.default, item.range) for item in config.statics]),
+        }
+
+    def problems(self, record: Record) -> list[str]:
+        found = []
+        parts = (
+            ("timeseries", record.timeseries, record.timeseries_origin),
+            ("target", record.target, record.target_origin),
+            ("static", record.static, record.static_origin),
+        )
+        for name, values, origin in parts:
+            if not (np.abs(values) <= 1).all():  # also False for NaN
+                found.append(f"{name} is not within [-1, 1]")
+            if origin.max(initial=0) > DEFAULT:
+                found.append(f"{name}_origin holds a code above {DEFAULT}")
+            expected = np.broadcast_to(self._defaults[name], values.shape)
+            if not np.array_equal(values[origin == DEFAULT], expected[origin == DEFAULT]):
+                found.append(f"{name} differs from the default where its origin says default")
+        return found

@@ -1,0 +1,118 @@
+"""The validate stage: the result is proved from the records themselves, then the verdict is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from preprocessing.build.summary import BuildSummary, read_build_summary
+from preprocessing.console import log, progress
+from preprocessing.errors import RefusedError
+from preprocessing.layout import LATEST, SPLITS, SplitName, accounting_path, dataset_path, output_of_dataset
+from preprocessing.plan.plan import Plan
+from preprocessing.publish.accounting import Accounting, account
+from preprocessing.storage import ObjectMissing, Storage
+from preprocessing.validate.checks import Checks, listing_problem
+from preprocessing.validate.file import FileFindings, ValidateTask, validate_file
+from preprocessing.validate.verdict import Latest, Verdict, read_verdict
+from preprocessing.workers import StopRequest, results
+
+__all__ = ["refuse_unready", "validate_dataset"]
+
+
+def validate_dataset(dataset_uri: str, *, workers: int, stop: StopRequest) -> Verdict:
+    """Read every record of a data set again, write the verdict, and on a pass move ``latest.json``.
+
+    Raises
+    ------
+    RefusedError
+        If the data set was never accounted for, or a check fails; the verdict is written all the same.
+    """
+    output_uri, dataset_id = output_of_dataset(dataset_uri)
+    output = Storage(output_uri)
+    plan, accounting = _plan_of(output, dataset_id)
+    summaries = {split: _summary(output, dataset_id, split) for split in SPLITS}
+    findings = _findings(plan, output, summaries, workers=workers, stop=stop)
+    checks = Checks(plan, output, summaries, findings, accounting).all()
+    verdict = Verdict(
+        dataset_id=dataset_id,
+        passed=all(check.passed for check in checks),
+        checks=checks,
+        windows={split: sum(len(item.windows) for item in findings[split]) for split in SPLITS},
+        files={split: len(summaries[split].files) for split in SPLITS},
+        success_rate=accounting.success_rate,
+    )
+    output.put(dataset_path(dataset_id, "validation.json"), verdict.to_bytes())
+    for check in checks:
+        log(f"{'passed' if check.passed else 'FAILED'}: {check.name}: {check.detail}", check=check.name)
+    if not verdict.passed:
+        failed = next(check for check in checks if not check.passed)
+        raise RefusedError(
+            f"{output.uri_of('datasets')}/{dataset_id} is refused. {failed.name}: {failed.detail}.",
+            mend="build it again (`vitalprep run --force`); if it stays, report it with validation.json.",
+        )
+    latest = Latest(dataset_id=dataset_id, path=f"datasets/{dataset_id}")
+    output.put(LATEST, latest.to_bytes())
+    return verdict
+
+
+def refuse_unready(dataset_uri: str) -> Verdict:
+    """Compare the stored verdict with what lies there, without reading records. Return the verdict.
+
+    Raises
+    ------
+    RefusedError
+        If there is no passing verdict, or a file is missing or has another size.
+    """
+    output_uri, dataset_id = output_of_dataset(dataset_uri)
+    output = Storage(output_uri)
+    verdict = read_verdict(output, dataset_id)
+    if verdict is None or not verdict.passed:
+        raise RefusedError(
+            f"{dataset_uri} has {'no' if verdict is None else 'a failing'} verdict.",
+            mend="run `vitalprep validate` on it.",
+        )
+    summaries = {split: _summary(output, dataset_id, split) for split in SPLITS}
+    problem = listing_problem(output, dataset_id, summaries)
+    if problem:
+        raise RefusedError(f"{dataset_uri}: {problem}.", mend="build and validate it again.")
+    return verdict
+
+
+def _plan_of(output: Storage, dataset_id: str) -> tuple[Plan, Accounting]:
+    path = accounting_path(dataset_id)
+    try:
+        accounting = Accounting.from_bytes(output.get(path), uri=output.uri_of(path))
+    except ObjectMissing as error:
+        raise RefusedError(
+            f"{output.uri_of('datasets')}/{dataset_id} has no accounting.", mend="run `vitalprep publish` first."
+        ) from error
+    plan = Plan.from_bytes(output.get(accounting.plan), uri=output.uri_of(accounting.plan))
+    return plan, account(plan, output)[0]
+
+
+def _summary(output: Storage, dataset_id: str, split: str) -> BuildSummary:
+    summary = read_build_summary(output, dataset_id, split)
+    if summary is None:
+        raise RefusedError(
+            f"The {split} split of {output.uri_of('datasets')}/{dataset_id} is not built.",
+            mend="run `vitalprep build` for it, then publish and validate.",
+        )
+    return summary
+
+
+def _findings(
+    plan: Plan, output: Storage, summaries: Mapping[SplitName, BuildSummary], *, workers: int, stop: StopRequest
+) -> dict[SplitName, list[FileFindings]]:
+    tasks = [
+        ValidateTask(file, dataset_path(plan.dataset_id, file.name), split, plan.config, output.uri)
+        for split, summary in summaries.items()
+        for file in summary.files
+    ]
+    by_name: dict[str, FileFindings] = {}
+    with progress("validate", len(tasks)) as advance:
+        for task, found in results(
+            validate_file, tasks, workers=workers, stop=stop, name=lambda task: task.summary.name
+        ):
+            by_name[task.summary.name] = found
+            advance()
+    return {split: [by_name[file.name] for file in summary.files] for split, summary in summaries.items()}
