@@ -1,0 +1,100 @@
+"""A case's tracks as one `.vital` file: devices, track numbers, records, one of the layouts that occur.
+
+Odd cases are packed, as tools that re-encode recordings write them; even ones are interleaved, as Vital Recorder does
+while it runs, with each of the three header lengths in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from preprocessing.simulate.course import Phases
+from preprocessing.simulate.signals import NumericTrack
+from preprocessing.simulate.streams import Purpose, case_rng
+from preprocessing.simulate.vital_writer import (
+    DeviceHeader,
+    FileHeader,
+    NumericSeries,
+    StringRecord,
+    Track,
+    TrackHeader,
+    WaveRecord,
+    encode_interleaved,
+    encode_packed,
+    gzip_bytes,
+    raw_samples,
+)
+from preprocessing.simulate.waves import WaveTrack
+
+__all__ = ["encode_recording"]
+
+_EPOCH: Final = 4102444800.0  # 2100-01-01 UTC, to which de-identified recordings are moved
+_HEADER_LENGTHS: Final = (10, 26, 27)
+_FLOAT32, _UINT16 = 1, 6  # sample formats
+
+
+def encode_recording(
+    seed: int, case_id: int, phases: Phases, numerics: Sequence[NumericTrack], waves: Sequence[WaveTrack]
+) -> bytes:
+    """A whole gzipped file of one case, its start on a day in 2100."""
+    start = _EPOCH + round(case_rng(seed, case_id, Purpose.FILE).uniform(0, 86400), 3)
+    names = dict.fromkeys([track.device for track in numerics] + [track.form.device for track in waves])
+    device_ids = {name: number for number, name in enumerate(names, start=1)}
+    devices = [DeviceHeader(device_id=number, typename=name, name=name) for name, number in device_ids.items()]
+
+    tracks: list[Track] = []
+    for numeric in numerics:
+        tracks.append(_numeric_track(len(tracks) + 1, device_ids[numeric.device], start, numeric))
+    for wave in waves:
+        tracks.append(_wave_track(len(tracks) + 1, device_ids[wave.form.device], start, wave))
+    tracks.append(_event_track(len(tracks) + 1, start, phases))
+
+    packed = case_id % 2 == 1
+    length = 27 if packed else _HEADER_LENGTHS[case_id // 2 % 3]
+    header = FileHeader(length=length, start=start, end=start + phases.end, packed=packed, utc_offset_minutes=-540)
+    return gzip_bytes((encode_packed if packed else encode_interleaved)(header, devices, tracks))
+
+
+def _numeric_track(track_id: int, device_id: int, start: float, track: NumericTrack) -> Track:
+    header = TrackHeader(track_id=track_id, kind="numeric", name=track.name, unit=track.unit, device_id=device_id)
+    series = NumericSeries(track_id=track_id, times=start + track.times, values=track.values.astype(np.float32))
+    return Track(header, (series,))
+
+
+def _wave_track(track_id: int, device_id: int, start: float, track: WaveTrack) -> Track:
+    form = track.form
+    header = TrackHeader(
+        track_id=track_id,
+        kind="wave",
+        sample_format=_UINT16,
+        name=form.name,
+        unit=form.unit,
+        sample_rate=form.sample_rate,
+        gain=form.gain,
+        offset=form.offset,
+        device_id=device_id,
+    )
+    samples = raw_samples(track.values, sample_format=_UINT16, gain=form.gain, offset=form.offset)
+    records = tuple(
+        WaveRecord(track_id=track_id, time=start + seconds, samples=piece, sample_format=_UINT16)
+        for seconds, piece in zip(track.starts.tolist(), samples, strict=True)
+    )
+    return Track(header, records)
+
+
+def _event_track(track_id: int, start: float, phases: Phases) -> Track:
+    """The notes that people type during a case; a track without a device."""
+    notes = (
+        (phases.induction, "Induction"),
+        (phases.intubation, "Intubation"),
+        (phases.incision, "Incision"),
+        (phases.extubation, "Extubation"),
+    )
+    header = TrackHeader(track_id=track_id, kind="string", sample_format=_FLOAT32, name="EVENT")
+    return Track(
+        header,
+        tuple(StringRecord(track_id=track_id, time=start + round(at, 3), text=text) for at, text in notes),
+    )
