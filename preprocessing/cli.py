@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -19,6 +20,7 @@ from preprocessing.errors import VitalprepError
 
 if TYPE_CHECKING:
     from preprocessing.plan.plan import PlanRequest
+    from preprocessing.workers import WorkerPool
 
 __all__ = ["main"]
 
@@ -173,12 +175,11 @@ def harmonize(plan_uri: str, shard: int | None, workers: int | None, as_json: bo
     """Put the cases of a plan (or of one shard) on the 1 Hz grid. Resumes by receipts."""
     from preprocessing.harmonize.stage import harmonize_shards
     from preprocessing.plan.plan import load_plan
-    from preprocessing.workers import default_workers, stop_on_signals
 
-    with stop_on_signals() as stop:
+    with _pool(workers) as pool:
         loaded, storage = load_plan(plan_uri)
         shards = range(len(loaded.shards)) if shard is None else [shard]
-        summary = harmonize_shards(loaded, storage, shards, workers=workers or default_workers(), stop=stop)
+        summary = harmonize_shards(loaded, storage, shards, pool=pool)
     _report("Harmonized", {"shard": shard} | summary.content(), as_json)
 
 
@@ -194,15 +195,11 @@ def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: b
     from preprocessing.build.stage import build_split
     from preprocessing.layout import SPLITS
     from preprocessing.plan.plan import load_plan
-    from preprocessing.workers import default_workers, stop_on_signals
 
     began = time.monotonic()
-    with stop_on_signals() as stop:
+    with _pool(workers) as pool:
         loaded, storage = load_plan(plan_uri)
-        built = [
-            build_split(loaded, storage, name, workers=workers or default_workers(), stop=stop)
-            for name in split or SPLITS
-        ]
+        built = [build_split(loaded, storage, name, pool=pool) for name in split or SPLITS]
     result = {
         "split": ",".join(summary.split for summary in built),
         "windows": sum(summary.windows for summary in built),
@@ -235,13 +232,12 @@ def publish(plan_uri: str, as_json: bool) -> None:
 def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) -> None:
     """Prove a data set by reading every record again; on a pass, datasets/latest.json moves to it."""
     from preprocessing.validate.stage import refuse_unready, validate_dataset
-    from preprocessing.workers import default_workers, stop_on_signals
 
-    with stop_on_signals() as stop:
-        if quick:
-            verdict = refuse_unready(dataset_uri)
-        else:
-            verdict = validate_dataset(dataset_uri, workers=workers or default_workers(), stop=stop)
+    if quick:
+        verdict = refuse_unready(dataset_uri)
+    else:
+        with _pool(workers) as pool:
+            verdict = validate_dataset(dataset_uri, pool=pool)
     result = verdict.content() | {"dataset": dataset_uri, "verdict": "passed"}
     _report("Validated", result, as_json, show=("dataset", "verdict", "windows", "files"))
 
@@ -323,6 +319,14 @@ def _fail(error: VitalprepError, as_json: bool) -> None:
 def _print_failure(as_json: bool, **failure: Any) -> None:
     if as_json:
         print_result({"ok": False} | failure)
+
+
+@contextmanager
+def _pool(workers: int | None) -> Iterator[WorkerPool]:
+    from preprocessing.workers import WorkerPool, default_workers, stop_on_signals
+
+    with stop_on_signals() as stop, WorkerPool(workers or default_workers(), stop) as pool:
+        yield pool
 
 
 def _request(

@@ -18,7 +18,7 @@ from preprocessing.publish.accounting import Accounting, account, store_accounti
 from preprocessing.publish.stage import publish
 from preprocessing.validate.stage import validate_dataset
 from preprocessing.validate.verdict import Verdict
-from preprocessing.workers import StopRequest
+from preprocessing.workers import StopRequest, WorkerPool
 
 __all__ = ["RunResult", "run"]
 
@@ -62,15 +62,15 @@ def run(request: PlanRequest, output_uri: str, *, workers: int, force: bool, sto
     if planned.up_to_date:
         log("nothing new: the data set is built and proved", dataset=planned.dataset_uri)
         return RunResult(planned, account(plan, output)[0], None, seconds)
-    try:
-        shards = range(len(plan.shards))
-        _timed("harmonize", seconds, lambda: harmonize_shards(plan, output, shards, workers=workers, stop=stop))
-        _timed("build", seconds, lambda: [build_split(plan, output, s, workers=workers, stop=stop) for s in SPLITS])
-    except VitalprepError:
-        store_accounting(account(plan, output)[0], output)
-        raise
-    accounting = _timed("publish", seconds, lambda: publish(plan, output))
-    verdict = _timed("validate", seconds, lambda: validate_dataset(planned.dataset_uri, workers=workers, stop=stop))
+    with WorkerPool(workers, stop) as pool:
+        try:
+            _timed("harmonize", seconds, lambda: harmonize_shards(plan, output, range(len(plan.shards)), pool=pool))
+            _timed("build", seconds, lambda: [build_split(plan, output, split, pool=pool) for split in SPLITS])
+        except VitalprepError:
+            store_accounting(account(plan, output)[0], output)
+            raise
+        accounting = _timed("publish", seconds, lambda: publish(plan, output))
+        verdict = _timed("validate", seconds, lambda: validate_dataset(planned.dataset_uri, pool=pool))
     return RunResult(planned, accounting, verdict, seconds)
 
 

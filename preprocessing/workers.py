@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from types import FrameType
-from typing import Any, Generic, TypeVar
+from typing import Any, Self, TypeVar
 
 from preprocessing.errors import RetryableError, Stopped, VitalprepError
 
-__all__ = ["StopRequest", "default_workers", "results", "stop_on_signals"]
+__all__ = ["StopRequest", "WorkerPool", "default_workers", "stop_on_signals"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -59,83 +59,100 @@ def stop_on_signals() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
 
-def results(
-    function: Callable[[Task], Result],
-    tasks: Iterable[Task],
-    *,
-    workers: int,
-    stop: StopRequest,
-    name: Callable[[Task], str],
-) -> Iterator[tuple[Task, Result]]:
-    """Yield (task, result) as worker processes finish them, in no fixed order.
+class WorkerPool:
+    """Up to `workers` child processes, started when there is work and kept for the next stage.
 
     Parameters
     ----------
-    function : callable
-        Module-level function; runs in a spawned process.
     workers : int
         Number of processes, at least 1.
-    name : callable
-        What to call a task in an error.
-
-    Raises
-    ------
-    Stopped
-        If `stop` was requested; tasks in flight got 20 s to finish and were yielded.
-    RetryableError
-        If a worker process died (out of memory, killed) or met an unforeseen error; other errors as the task raised.
+    stop : StopRequest
+        After a request no task is begun.
     """
-    queue = iter(tasks)
-    pool: list[_Worker[Task, Result]] = []
-    try:
-        for _ in range(workers):
+
+    def __init__(self, workers: int, stop: StopRequest) -> None:
+        self.workers = workers
+        self.stop = stop
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.end()
+        self._workers = []
+
+    def results(
+        self, function: Callable[[Task], Result], tasks: Iterable[Task], *, name: Callable[[Task], str]
+    ) -> Iterator[tuple[Task, Result]]:
+        """Yield (task, result) as worker processes finish them, in no fixed order.
+
+        Parameters
+        ----------
+        function : callable
+            Module-level function; runs in a spawned process.
+        name : callable
+            What to call a task in an error.
+
+        Raises
+        ------
+        Stopped
+            If a stop was requested; tasks in flight got 20 s to finish and were yielded.
+        RetryableError
+            If a worker process died (out of memory, killed) or met an unforeseen error; other errors as the task
+            raised.
+        """
+        queue = iter(tasks)
+        busy: list[_Worker] = []
+        for index in range(self.workers):
             task = next(queue, _NOTHING)
-            if task is _NOTHING or stop.requested:
+            if task is _NOTHING or self.stop.requested:
                 break
-            pool.append(_Worker(function))
-            pool[-1].begin(task)
+            if index == len(self._workers):
+                self._workers.append(_Worker())
+            self._workers[index].begin(function, task)
+            busy.append(self._workers[index])
         deadline = None
-        while busy := [worker for worker in pool if worker.busy]:
-            if stop.requested and deadline is None:
+        while busy:
+            if self.stop.requested and deadline is None:
                 deadline = time.monotonic() + SECONDS_TO_COMMIT
             if deadline is not None and time.monotonic() > deadline:
                 break
             ready = wait([worker.pipe for worker in busy], timeout=POLL)
             for worker in [worker for worker in busy if worker.pipe in ready]:
-                task = worker.task
-                result = worker.finish(name)
-                if not stop.requested:
-                    following = next(queue, _NOTHING)
-                    if following is not _NOTHING:
-                        worker.begin(following)
+                task, result = worker.finish(name)
+                following = _NOTHING if self.stop.requested else next(queue, _NOTHING)
+                if following is _NOTHING:
+                    busy.remove(worker)
+                else:
+                    worker.begin(function, following)
                 yield task, result
-        stop.raise_if_requested()
-    finally:
-        for worker in pool:
-            worker.end()
+        self.stop.raise_if_requested()
 
 
 _NOTHING: Any = object()
 
 
-class _Worker(Generic[Task, Result]):
+class _Worker:
     """One child process, and the pipe over which it gets tasks and gives results."""
 
-    def __init__(self, function: Callable[[Task], Result]) -> None:
+    def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")  # obstore's threads do not survive a fork
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, function), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()
         self.busy = False
-        self.task: Task = _NOTHING
+        self.task: Any = _NOTHING
 
-    def begin(self, task: Task) -> None:
+    def begin(self, function: Callable[[Task], Any], task: Task) -> None:
         self.task = task
         self.busy = True
-        self.pipe.send(task)
+        self.pipe.send((function, task))
 
-    def finish(self, name: Callable[[Task], str]) -> Result:
+    def finish(self, name: Callable[[Any], str]) -> tuple[Any, Any]:
+        """Return the task and its result, or raise what it raised."""
         self.busy = False
         try:
             kind, value = self.pipe.recv()
@@ -151,8 +168,7 @@ class _Worker(Generic[Task, Result]):
             raise RetryableError(
                 f"Unforeseen error at {name(self.task)}:\n{value}", mend="report this, with the lines above."
             )
-        result: Result = value
-        return result
+        return self.task, value
 
     def end(self) -> None:
         """End the process: an idle one leaves when its pipe closes, a busy one is killed."""
@@ -162,13 +178,13 @@ class _Worker(Generic[Task, Result]):
         self.process.join()
 
 
-def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
+def _serve(pipe: Connection) -> None:
     """Do tasks until the parent closes the pipe or dies. Signals are the parent's to handle."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     with suppress(EOFError, BrokenPipeError):
         while True:
-            task = pipe.recv()
+            function, task = pipe.recv()
             try:
                 answer = ("result", function(task))
             except VitalprepError as error:

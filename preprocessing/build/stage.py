@@ -25,14 +25,14 @@ from preprocessing.plan.case_list import short_case_list
 from preprocessing.plan.identity import subject_salt
 from preprocessing.plan.plan import Plan, PlannedCase
 from preprocessing.storage import Storage
-from preprocessing.workers import StopRequest, results
+from preprocessing.workers import WorkerPool
 
 __all__ = ["build_split", "is_built", "receipts_of", "record_shape", "recorded_subject", "salt_of"]
 
 READERS = 16  # receipts are small: many are read at once
 
 
-def build_split(plan: Plan, output: Storage, split: str, *, workers: int, stop: StopRequest) -> BuildSummary:
+def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool) -> BuildSummary:
     """Write a split's files and its summary; a split already built is left as it is.
 
     Raises
@@ -40,7 +40,7 @@ def build_split(plan: Plan, output: Storage, split: str, *, workers: int, stop: 
     RefusedError
         If cases of the split are not harmonized yet, or a table is not the one its receipt names.
     Stopped, RetryableError
-        See `workers.results`; an interrupted build leaves no summary and is done again.
+        See `WorkerPool.results`; an interrupted build leaves no summary and is done again.
     """
     if split not in SPLITS:
         raise UsageError(f"There is no split {split!r}.", mend=f"name one of {', '.join(SPLITS)}.")
@@ -62,7 +62,7 @@ def build_split(plan: Plan, output: Storage, split: str, *, workers: int, stop: 
         )
         for case in plan.cases_of(split)
     }
-    surveyed = list(_survey(plan.config, output, receipts, cases, workers=workers, stop=stop))
+    surveyed = list(_survey(plan.config, output, receipts, cases, pool))
     files = output_files(
         {item.outcome.case_id: item.bytes for item in surveyed},
         split=split,
@@ -82,7 +82,7 @@ def build_split(plan: Plan, output: Storage, split: str, *, workers: int, stop: 
     ]
     written: dict[str, WrittenFile] = {}
     with progress(f"build {split}", len(tasks)) as advance:
-        for task, result in results(write_file, tasks, workers=workers, stop=stop, name=lambda task: task.file.name):
+        for task, result in pool.results(write_file, tasks, name=lambda task: task.file.name):
             written[task.file.name] = result
             advance()
     statistics: dict[str, FeatureStatistics] = {}
@@ -179,9 +179,7 @@ def _survey(
     output: Storage,
     receipts: dict[int, Receipt],
     cases: dict[int, BuildCase],
-    *,
-    workers: int,
-    stop: StopRequest,
+    pool: WorkerPool,
 ) -> Iterator[_Surveyed]:
     """Find every case's windows and their bytes before anything is written: the number of files is in their names."""
     harmonized = [case for case, receipt in receipts.items() if receipt.status == "ok"]
@@ -192,7 +190,7 @@ def _survey(
             starts[case] = window_starts(receipts[case].seconds or 0, config.windowing).tolist()
     else:
         tasks = [_SurveyTask(cases[case], config, output.uri) for case in harmonized]
-        done = results(_surveyed, tasks, workers=workers, stop=stop, name=lambda task: f"case {task.case.case_id}")
+        done = pool.results(_surveyed, tasks, name=lambda task: f"case {task.case.case_id}")
         for task, (kept, left_out) in done:
             starts[task.case.case_id] = kept
             dropped[task.case.case_id] = left_out

@@ -15,7 +15,7 @@ from preprocessing.harmonize.receipt import Receipt
 from preprocessing.plan.case_list import short_case_list
 from preprocessing.plan.plan import Plan
 from preprocessing.storage import Storage
-from preprocessing.workers import StopRequest, results
+from preprocessing.workers import WorkerPool
 
 __all__ = ["HarmonizeSummary", "finished_cases", "harmonize_shards", "read_receipt"]
 
@@ -41,9 +41,7 @@ def read_receipt(plan: Plan, output: Storage, case_id: int) -> Receipt:
     return Receipt.from_bytes(output.get(path), uri=output.uri_of(path))
 
 
-def harmonize_shards(
-    plan: Plan, output: Storage, shards: Iterable[int], *, workers: int, stop: StopRequest
-) -> HarmonizeSummary:
+def harmonize_shards(plan: Plan, output: Storage, shards: Iterable[int], *, pool: WorkerPool) -> HarmonizeSummary:
     """Harmonize the cases of some shards that have no receipt yet, largest first.
 
     Raises
@@ -51,7 +49,7 @@ def harmonize_shards(
     RefusedError
         If objects changed or went since the plan, after all other cases are done; it names the cases.
     Stopped, RetryableError
-        See `workers.results`; committed cases stay.
+        See `WorkerPool.results`; committed cases stay.
     """
     began = time.monotonic()
     cases = [case for index in shards for case in _shard(plan, index)]
@@ -64,7 +62,7 @@ def harmonize_shards(
     outcomes: Counter[str] = Counter()
     changed: list[int] = []
     with progress("harmonize", len(tasks)) as advance:
-        done = results(harmonize_case, tasks, workers=workers, stop=stop, name=lambda task: f"case {task.case.case_id}")
+        done = pool.results(harmonize_case, tasks, name=lambda task: f"case {task.case.case_id}")
         for task, receipt in done:
             advance()
             if receipt is None:

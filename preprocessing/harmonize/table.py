@@ -14,21 +14,20 @@ __all__ = ["from_parquet", "to_parquet"]
 
 def to_parquet(values: NDArray[np.float32], names: Sequence[str]) -> bytes:
     """Return the Parquet bytes of a (seconds, inputs) table; equal tables give equal bytes."""
-    columns = {"second": _column(np.arange(len(values), dtype=np.int32), pa.int32())}
-    for index, name in enumerate(names):
-        columns[name] = _column(values[:, index], pa.float32())
+    columns = [_column(np.arange(len(values), dtype=np.int32), pa.int32())]
+    columns += [_column(column, pa.float32()) for column in values.T]
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), sink, compression="zstd")
+    pq.write_table(pa.Table.from_arrays(columns, names=["second", *names]), sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())
 
 
 def from_parquet(data: bytes, names: Sequence[str]) -> NDArray[np.float32]:
     """Return the values of shape (seconds, inputs) from a table's bytes."""
-    table = pq.read_table(pa.BufferReader(data), columns=list(names), use_threads=False)
+    table = pq.ParquetFile(pa.BufferReader(data)).read(columns=list(names), use_threads=False)
     buffers = [table.column(name).combine_chunks().buffers()[1] for name in names]
     return np.stack([np.frombuffer(buffer, dtype=np.float32, count=len(table)) for buffer in buffers], axis=1)
 
 
 def _column(values: NDArray[np.float32] | NDArray[np.int32], kind: pa.DataType) -> pa.Array:
-    # Buffers, here and above: pa.array() and to_numpy() would first import pandas, where it is installed.
+    # Buffers, here and above: pa.array(), pa.table() and to_numpy() first import pandas where it is installed.
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])

@@ -14,12 +14,12 @@ from preprocessing.storage import ObjectMissing, Storage
 from preprocessing.validate.checks import Checks, listing_problem
 from preprocessing.validate.file import FileFindings, ValidateTask, validate_file
 from preprocessing.validate.verdict import Latest, Verdict, read_verdict
-from preprocessing.workers import StopRequest, results
+from preprocessing.workers import WorkerPool
 
 __all__ = ["refuse_unready", "validate_dataset"]
 
 
-def validate_dataset(dataset_uri: str, *, workers: int, stop: StopRequest) -> Verdict:
+def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
     """Read every record of a data set again, write the verdict, and on a pass move ``latest.json``.
 
     Raises
@@ -31,7 +31,7 @@ def validate_dataset(dataset_uri: str, *, workers: int, stop: StopRequest) -> Ve
     output = Storage(output_uri)
     plan, accounting = _plan_of(output, dataset_id)
     summaries = {split: _summary(output, dataset_id, split) for split in SPLITS}
-    findings = _findings(plan, output, summaries, workers=workers, stop=stop)
+    findings = _findings(plan, output, summaries, pool)
     checks = Checks(plan, output, summaries, findings, accounting).all()
     verdict = Verdict(
         dataset_id=dataset_id,
@@ -101,7 +101,7 @@ def _summary(output: Storage, dataset_id: str, split: str) -> BuildSummary:
 
 
 def _findings(
-    plan: Plan, output: Storage, summaries: Mapping[SplitName, BuildSummary], *, workers: int, stop: StopRequest
+    plan: Plan, output: Storage, summaries: Mapping[SplitName, BuildSummary], pool: WorkerPool
 ) -> dict[SplitName, list[FileFindings]]:
     tasks = [
         ValidateTask(file, dataset_path(plan.dataset_id, file.name), split, plan.config, output.uri)
@@ -110,9 +110,7 @@ def _findings(
     ]
     by_name: dict[str, FileFindings] = {}
     with progress("validate", len(tasks)) as advance:
-        for task, found in results(
-            validate_file, tasks, workers=workers, stop=stop, name=lambda task: task.summary.name
-        ):
+        for task, found in pool.results(validate_file, tasks, name=lambda task: task.summary.name):
             by_name[task.summary.name] = found
             advance()
     return {split: [by_name[file.name] for file in summary.files] for split, summary in summaries.items()}
