@@ -19,7 +19,7 @@ from preprocessing.console import log, log_to, print_result, print_table
 from preprocessing.errors import VitalprepError
 
 if TYPE_CHECKING:
-    from preprocessing.plan.plan import PlanRequest
+    from preprocessing.plan.make_plan import PlanRequest
     from preprocessing.workers import WorkerPool
 
 __all__ = ["main"]
@@ -159,7 +159,7 @@ def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> 
 @logs
 def plan(output: str, shards: int, sharding: str, force: bool, as_json: bool, **request: Any) -> None:
     """Settle which cases, splits and shards a run has, and store that."""
-    from preprocessing.plan.stage import plan_run
+    from preprocessing.planned import plan_run
 
     planned = plan_run(_request(**request, shards=shards, sharding=sharding), output, force=force)
     described = planned.described()
@@ -192,9 +192,9 @@ def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: b
     """Write the TFRecord files of a plan's splits from its harmonized cases."""
     import time
 
-    from preprocessing.build.stage import build_split
     from preprocessing.layout import SPLITS
     from preprocessing.plan.plan import load_plan
+    from preprocessing.records.stage import build_split
 
     began = time.monotonic()
     with _pool(workers) as pool:
@@ -338,7 +338,7 @@ def _request(
     **sharding: Any,
 ) -> PlanRequest:
     from preprocessing.config_file import load_config
-    from preprocessing.plan.plan import PlanRequest
+    from preprocessing.plan.make_plan import PlanRequest
 
     if cases is not None and not cases.strip():
         cases = ","  # an empty list is an error of its own; no list at all means every case

@@ -9,11 +9,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["log", "log_to", "print_result", "print_table", "progress"]
 
-_RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "shown_by_bar"}
 _LOGGER = logging.getLogger("vitalprep")
 
 
@@ -40,10 +44,10 @@ def log_to(*, level: str, file: str | None) -> None:
         _LOGGER.removeHandler(old)
     terminal: logging.Handler
     if sys.stderr.isatty():
-        from rich.console import Console
         from rich.logging import RichHandler
 
-        terminal = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
+        terminal = RichHandler(console=_terminal(), show_path=False, highlighter=None)
+        terminal.addFilter(lambda record: not getattr(record, "shown_by_bar", False))
     else:
         terminal = logging.StreamHandler(sys.stderr)
         terminal.setFormatter(_JsonLines())
@@ -54,9 +58,17 @@ def log_to(*, level: str, file: str | None) -> None:
         _LOGGER.addHandler(lines)
 
 
-def log(message: str, *, level: int = logging.INFO, **keys: Any) -> None:
-    """Log one line with stable keys."""
-    _LOGGER.log(level, message, extra=keys)
+def log(message: str, *, level: int = logging.INFO, shown_by_bar: bool = False, **keys: Any) -> None:
+    """Log one line with stable keys. On a terminal, what the progress bar shows already is left out."""
+    _LOGGER.log(level, message, extra={**keys, "shown_by_bar": shown_by_bar})
+
+
+@cache
+def _terminal() -> Console:
+    """Return the one console of stderr, so that log lines and the bar do not write over each other."""
+    from rich.console import Console
+
+    return Console(stderr=True)
 
 
 def print_result(result: Mapping[str, Any]) -> None:
@@ -72,11 +84,10 @@ def progress(what: str, total: int, *, every: float = 10.0) -> Iterator[Callable
     On a terminal a bar with rate and time left; otherwise a log line at most every `every` seconds.
     """
     if sys.stderr.isatty():
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with Progress(*columns, console=_terminal(), transient=True) as bar:
             task = bar.add_task(what, total=total)
             yield lambda: bar.advance(task)
         return

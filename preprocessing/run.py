@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from preprocessing.build.stage import build_split
 from preprocessing.console import log
 from preprocessing.errors import VitalprepError
 from preprocessing.harmonize.stage import harmonize_shards
 from preprocessing.layout import SPLITS
-from preprocessing.plan.plan import PlanRequest
-from preprocessing.plan.stage import Planned, plan_run
+from preprocessing.plan.make_plan import PlanRequest
+from preprocessing.planned import Planned, plan_run
 from preprocessing.publish.accounting import Accounting, account, store_accounting
 from preprocessing.publish.stage import publish
+from preprocessing.records.stage import build_split
 from preprocessing.validate.stage import validate_dataset
 from preprocessing.validate.verdict import Verdict
 from preprocessing.workers import StopRequest, WorkerPool

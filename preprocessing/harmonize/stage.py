@@ -95,7 +95,11 @@ def _shard(plan: Plan, index: int) -> tuple[int, ...]:
 def _log_case(receipt: Receipt) -> None:
     if receipt.status == "ok":
         log(
-            f"case {receipt.case_id} harmonized", case_id=receipt.case_id, rows=receipt.seconds, seconds=receipt.timings
+            f"case {receipt.case_id} harmonized",
+            shown_by_bar=True,
+            case_id=receipt.case_id,
+            rows=receipt.seconds,
+            seconds=round(sum(receipt.timings.values()), 3),
         )
     else:
         log(

@@ -8,7 +8,7 @@ from typing import Any
 
 from preprocessing.documents import Model
 from preprocessing.errors import VitalprepError
-from preprocessing.plan.plan import PlanRequest, make_plan
+from preprocessing.plan.make_plan import PlanRequest, make_plan
 from preprocessing.plan.recordings import find_recordings
 from preprocessing.storage import Storage
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from preprocessing.config import Config
 from preprocessing.documents import digest
 from preprocessing.errors import UsageError
-
-if TYPE_CHECKING:
-    from preprocessing.plan.plan import ExcludedCase, PlannedCase
+from preprocessing.plan.plan import ExcludedCase, PlannedCase
 
 __all__ = ["BUILD_VERSION", "HARMONIZE_VERSION", "dataset_id", "harmonize_digest", "input_id", "subject_salt"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from preprocessing.build.stage import receipts_of
-from preprocessing.build.summary import BuildSummary, CaseOutcome, read_build_summary
 from preprocessing.documents import Document
 from preprocessing.harmonize.stage import finished_cases
 from preprocessing.layout import SPLITS, SplitName, accounting_path
 from preprocessing.plan.plan import Plan
+from preprocessing.records.stage import receipts_of
+from preprocessing.records.summary import BuildSummary, CaseOutcome, read_build_summary
 from preprocessing.storage import Storage
 
 __all__ = ["Accounting", "account", "store_accounting"]

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import preprocessing
-from preprocessing.build.stage import record_shape, recorded_subject
-from preprocessing.build.summary import BuildSummary, CaseOutcome
 from preprocessing.layout import SplitName
 from preprocessing.plan.identity import BUILD_VERSION, HARMONIZE_VERSION
 from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Accounting
+from preprocessing.records.stage import record_shape, recorded_subject
+from preprocessing.records.summary import BuildSummary, CaseOutcome
 
 __all__ = ["cases_csv", "metadata_json"]
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from preprocessing.build.stage import record_shape, salt_of
-from preprocessing.build.summary import BuildSummary
 from preprocessing.console import log
 from preprocessing.errors import RefusedError
 from preprocessing.layout import SPLITS, SplitName, accounting_path, dataset_path
@@ -14,6 +12,8 @@ from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Accounting, account, store_accounting
 from preprocessing.publish.metadata import cases_csv, metadata_json
 from preprocessing.publish.tfds_files import dataset_info_json, features_json
+from preprocessing.records.stage import record_shape, salt_of
+from preprocessing.records.summary import BuildSummary
 from preprocessing.storage import Storage
 
 __all__ = ["publish"]

@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from preprocessing.build.example import RecordShape
-from preprocessing.build.summary import BuildSummary
 from preprocessing.layout import SplitName
+from preprocessing.records.example import RecordShape
+from preprocessing.records.summary import BuildSummary
 
 __all__ = ["dataset_info_json", "features_json"]
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.build.stage import receipts_of, recorded_subject, salt_of
-from preprocessing.build.summary import BuildSummary
-from preprocessing.build.windows import window_starts
 from preprocessing.harmonize.receipt import Receipt
 from preprocessing.layout import SplitName
 from preprocessing.plan.identity import dataset_id as identity_of
 from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Accounting
+from preprocessing.records.stage import receipts_of, recorded_subject, salt_of
+from preprocessing.records.summary import BuildSummary
+from preprocessing.records.windows import window_starts
 from preprocessing.storage import Storage
 from preprocessing.validate.file import FileFindings
 from preprocessing.validate.verdict import Check

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.build.example import BadExample, Record, decode_record
-from preprocessing.build.impute import DEFAULT
-from preprocessing.build.normalize import normalize
-from preprocessing.build.stage import record_shape
-from preprocessing.build.summary import FileSummary
-from preprocessing.build.tfrecord import BadFrame, records
 from preprocessing.config import Config
+from preprocessing.records.example import BadExample, Record, decode_record
+from preprocessing.records.impute import DEFAULT
+from preprocessing.records.normalize import normalize
+from preprocessing.records.stage import record_shape
+from preprocessing.records.summary import FileSummary
+from preprocessing.records.tfrecord import BadFrame, records
 from preprocessing.storage import ObjectMissing, Storage
 
 __all__ = ["FileFindings", "ValidateTask", "validate_file"]

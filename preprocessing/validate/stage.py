@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
-from preprocessing.build.summary import BuildSummary, read_build_summary
 from preprocessing.console import log, progress
 from preprocessing.errors import RefusedError
 from preprocessing.layout import LATEST, SPLITS, SplitName, accounting_path, dataset_path, output_of_dataset
 from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Accounting, account
+from preprocessing.records.summary import BuildSummary, read_build_summary
 from preprocessing.storage import ObjectMissing, Storage
 from preprocessing.validate.checks import Checks, listing_problem
 from preprocessing.validate.file import FileFindings, ValidateTask, validate_file
@@ -43,7 +44,8 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
     )
     output.put(dataset_path(dataset_id, "validation.json"), verdict.to_bytes())
     for check in checks:
-        log(f"{'passed' if check.passed else 'FAILED'}: {check.name}: {check.detail}", check=check.name)
+        level = logging.INFO if check.passed else logging.ERROR
+        log(f"{'passed' if check.passed else 'FAILED'}: {check.name}: {check.detail}", level=level, check=check.name)
     if not verdict.passed:
         failed = next(check for check in checks if not check.passed)
         raise RefusedError(

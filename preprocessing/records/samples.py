@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.build.example import Record
-from preprocessing.build.impute import impute
-from preprocessing.build.normalize import normalize
-from preprocessing.build.windows import observed_enough, window_starts
 from preprocessing.config import Config
+from preprocessing.records.example import Record
+from preprocessing.records.impute import impute
+from preprocessing.records.normalize import normalize
+from preprocessing.records.windows import observed_enough, window_starts
 
 __all__ = ["Samples", "samples_of"]
 

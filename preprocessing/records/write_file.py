@@ -6,15 +6,15 @@ import hashlib
 import zlib
 from dataclasses import dataclass
 
-from preprocessing.build.example import encode_record
-from preprocessing.build.output_files import OutputFile, windows_in_order
-from preprocessing.build.samples import Samples, samples_of
-from preprocessing.build.statistics import FeatureStatistics, added, statistics_of
-from preprocessing.build.summary import FileSummary
-from preprocessing.build.tfrecord import framed
 from preprocessing.config import Config
 from preprocessing.errors import RefusedError
 from preprocessing.harmonize.table import from_parquet
+from preprocessing.records.example import encode_record
+from preprocessing.records.output_files import OutputFile, windows_in_order
+from preprocessing.records.samples import Samples, samples_of
+from preprocessing.records.statistics import FeatureStatistics, added, statistics_of
+from preprocessing.records.summary import FileSummary
+from preprocessing.records.tfrecord import framed
 from preprocessing.storage import Storage, Writer
 
 __all__ = ["BuildCase", "FileTask", "WrittenFile", "load_samples", "write_file"]

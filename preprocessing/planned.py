@@ -1,4 +1,4 @@
-"""The plan stage: what is asked for becomes a stored plan, and what is already done is told."""
+"""The plan stage: what is asked for becomes a stored plan, and what is done of it already is found."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from preprocessing.console import log
 from preprocessing.harmonize.stage import finished_cases
 from preprocessing.layout import SPLITS, build_summary_path, dataset_path
-from preprocessing.plan.plan import Plan, PlanRequest, make_plan, store_plan
+from preprocessing.plan.make_plan import PlanRequest, make_plan
+from preprocessing.plan.plan import Plan, store_plan
 from preprocessing.storage import Storage
 from preprocessing.validate.verdict import is_published
 

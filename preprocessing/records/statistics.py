@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from preprocessing.build.impute import DEFAULT, HELD, OBSERVED
-from preprocessing.build.samples import Samples
 from preprocessing.config import Config
 from preprocessing.documents import Model
+from preprocessing.records.impute import DEFAULT, HELD, OBSERVED
+from preprocessing.records.samples import Samples
 
 __all__ = ["FeatureStatistics", "added", "statistics_of"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.build.impute import OBSERVED
 from preprocessing.config import Windowing
+from preprocessing.records.impute import OBSERVED
 
 __all__ = ["observed_enough", "window_starts"]
 

@@ -8,13 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from preprocessing.build.example import RecordShape, encoded_size
-from preprocessing.build.output_files import output_files
-from preprocessing.build.statistics import FeatureStatistics, added
-from preprocessing.build.summary import BuildSummary, CaseOutcome, read_build_summary
-from preprocessing.build.tfrecord import FRAME_BYTES
-from preprocessing.build.windows import window_starts
-from preprocessing.build.write_file import BuildCase, FileTask, WrittenFile, load_samples, write_file
 from preprocessing.config import Config
 from preprocessing.console import log, progress
 from preprocessing.errors import RefusedError, UsageError
@@ -24,6 +17,13 @@ from preprocessing.layout import SPLITS, build_summary_path, dataset_path
 from preprocessing.plan.case_list import short_case_list
 from preprocessing.plan.identity import subject_salt
 from preprocessing.plan.plan import Plan, PlannedCase
+from preprocessing.records.example import RecordShape, encoded_size
+from preprocessing.records.output_files import output_files
+from preprocessing.records.statistics import FeatureStatistics, added
+from preprocessing.records.summary import BuildSummary, CaseOutcome, read_build_summary
+from preprocessing.records.tfrecord import FRAME_BYTES
+from preprocessing.records.windows import window_starts
+from preprocessing.records.write_file import BuildCase, FileTask, WrittenFile, load_samples, write_file
 from preprocessing.storage import Storage
 from preprocessing.workers import WorkerPool
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from preprocessing.build.statistics import FeatureStatistics
 from preprocessing.documents import Document, Model
 from preprocessing.errors import ReasonCode
 from preprocessing.layout import build_summary_path
+from preprocessing.records.statistics import FeatureStatistics
 from preprocessing.storage import ObjectMissing, Storage
 
 __all__ = ["BuildSummary", "CaseOutcome", "FileSummary", "read_build_summary"]
