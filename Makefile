@@ -9,7 +9,6 @@ SHELL := /bin/bash
 export UV_CACHE_DIR ?= $(CURDIR)/.uv/cache
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
-export VITALPREP_COMMAND ?= $(CURDIR)/.venv/bin/vitalprep
 
 .PHONY: help
 help:  ## list the targets
@@ -50,11 +49,12 @@ lint: develop
 	.venv/bin/mypy
 
 test-worker: develop
-	.venv/bin/python -m pytest -n 2 --dist loadfile --ignore tests/airflow tests
+	.venv/bin/python -m pytest -n 2 --dist loadfile --doctest-modules --ignore tests/airflow tests preprocessing
 
 test-airflow: develop airflow
 	.venv-airflow/bin/python -m pytest tests/airflow
 
 .PHONY: clean
 clean: ## remove everything that make installed or made
+	@if [ -x .venv-airflow/bin/python ]; then .venv-airflow/bin/python -m local_airflow down; fi
 	rm -rf .venv .venv-airflow .uv .demo .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -195,11 +195,13 @@ def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: b
     from preprocessing.layout import SPLITS
     from preprocessing.plan.plan import load_plan
     from preprocessing.records.stage import build_split
+    from preprocessing.validate.verdict import is_refused
 
     began = time.monotonic()
     with _pool(workers) as pool:
         loaded, storage = load_plan(plan_uri)
-        built = [build_split(loaded, storage, name, pool=pool) for name in split or SPLITS]
+        again = is_refused(storage, loaded.dataset_id)
+        built = [build_split(loaded, storage, name, pool=pool, again=again) for name in split or SPLITS]
     result = {
         "split": ",".join(summary.split for summary in built),
         "windows": sum(summary.windows for summary in built),

@@ -17,7 +17,7 @@ from preprocessing.publish.accounting import Accounting, account, store_accounti
 from preprocessing.publish.stage import publish
 from preprocessing.records.stage import build_split
 from preprocessing.validate.stage import validate_dataset
-from preprocessing.validate.verdict import Verdict
+from preprocessing.validate.verdict import Verdict, is_refused
 from preprocessing.workers import StopRequest, WorkerPool
 
 __all__ = ["RunResult", "run"]
@@ -65,7 +65,8 @@ def run(request: PlanRequest, output_uri: str, *, workers: int, force: bool, sto
     with WorkerPool(workers, stop) as pool:
         try:
             _timed("harmonize", seconds, lambda: harmonize_shards(plan, output, range(len(plan.shards)), pool=pool))
-            _timed("build", seconds, lambda: [build_split(plan, output, split, pool=pool) for split in SPLITS])
+            again = is_refused(output, plan.dataset_id)
+            _timed("build", seconds, lambda: [build_split(plan, output, s, pool=pool, again=again) for s in SPLITS])
         except VitalprepError:
             store_accounting(account(plan, output)[0], output)
             raise

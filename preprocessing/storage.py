@@ -144,7 +144,7 @@ class Storage:
 
     def uri_of(self, path: str) -> str:
         """Return the whole URI of a path below the root."""
-        return f"{self.uri}/{path}"
+        return f"{self.uri.rstrip('/')}/{path}"
 
     def get(self, path: str, *, etag: str | None = None) -> bytes:
         """Return an object's bytes.

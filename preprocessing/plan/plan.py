@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Literal
 
@@ -71,6 +72,11 @@ class Plan(Document):
     def cases_of(self, split: str) -> list[PlannedCase]:
         """The planned cases of one split, by number."""
         return [case for case in self.cases if case.split == split]
+
+    def shards_of(self, cases: Iterable[int]) -> list[int]:
+        """The shards that hold some cases."""
+        wanted = set(cases)
+        return [index for index, shard in enumerate(self.shards) if wanted & set(shard)]
 
     def shard_label(self, index: int) -> str:
         """A shard's cases and size for people."""

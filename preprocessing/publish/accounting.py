@@ -19,7 +19,7 @@ UNREADABLE = ("not_vital", "truncated", "corrupt", "too_large", "unit_mismatch")
 
 
 class Accounting(Document):
-    """The numbers of a run. `unfinished` cases have neither windows nor a reason yet."""
+    """The numbers of a run. `unfinished` cases have no receipt yet; `unbuilt` splits have no files."""
 
     dataset_id: str
     plan: str
@@ -63,7 +63,7 @@ def account(plan: Plan, output: Storage) -> tuple[Accounting, dict[int, CaseOutc
         present=present,
         written=sum(1 for outcome in outcomes.values() if outcome.windows),
         excluded=dict(sorted((+excluded).items())),
-        unfinished=tuple(case.case_id for case in plan.cases if case.case_id not in outcomes),
+        unfinished=tuple(case.case_id for case in plan.cases if case.case_id not in finished),
         unbuilt=tuple(split for split in SPLITS if split not in summaries),
         windows={split: summary.windows for split, summary in summaries.items()},
         success_rate=1 - sum(excluded[reason] for reason in UNREADABLE) / present if present else 0.0,

@@ -63,9 +63,8 @@ def _judge(plan: Plan, accounting: Accounting, summaries: Mapping[SplitName, Bui
             mend="look at the receipts of the excluded cases, or lower validation.min_success_rate.",
         )
     if accounting.unbuilt:
-        missing = f"Cases {short_case_list(accounting.unfinished)} are unfinished. " if accounting.unfinished else ""
         raise RefusedError(
-            f"The {' and '.join(accounting.unbuilt)} split is not built. {missing}See {where}.",
+            f"The {' and '.join(accounting.unbuilt)} split is not built. {_lost(plan, accounting)}See {where}.",
             mend="retry the failed harmonize shard or build with what follows it (in Airflow: clear with downstream).",
         )
     if not accounting.adds_up:
@@ -86,6 +85,13 @@ def _judge(plan: Plan, accounting: Accounting, summaries: Mapping[SplitName, Bui
             f"The data set has {windows} windows, less than the {max(limits.min_windows, 1)} demanded. See {where}.",
             mend="give more cases, or lower validation.min_windows.",
         )
+
+
+def _lost(plan: Plan, accounting: Accounting) -> str:
+    if not accounting.unfinished:
+        return ""
+    shards = ", ".join(map(str, plan.shards_of(accounting.unfinished)))
+    return f"Cases {short_case_list(accounting.unfinished)} are not harmonized (shards {shards}). "
 
 
 def _counts(accounting: Accounting) -> str:

@@ -32,8 +32,14 @@ __all__ = ["build_split", "is_built", "receipts_of", "record_shape", "recorded_s
 READERS = 16  # receipts are small: many are read at once
 
 
-def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool) -> BuildSummary:
-    """Write a split's files and its summary; a split already built is left as it is.
+def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool, again: bool = False) -> BuildSummary:
+    """Write a split's files and its summary.
+
+    Parameters
+    ----------
+    again : bool
+        Write them also if they are there: the data set was refused, so what lies there is not trusted. Otherwise a
+        split that is built is left as it is.
 
     Raises
     ------
@@ -46,7 +52,7 @@ def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool) ->
         raise UsageError(f"There is no split {split!r}.", mend=f"name one of {', '.join(SPLITS)}.")
     salt = salt_of(plan)
     known = read_build_summary(output, plan.dataset_id, split)
-    if known is not None and is_built(known, plan, output):
+    if known is not None and not again and is_built(known, plan, output):
         log(f"{split} is already built", split=split, windows=known.windows)
         return known
     began = time.monotonic()
@@ -118,9 +124,9 @@ def receipts_of(plan: Plan, output: Storage, cases: list[PlannedCase]) -> dict[i
     wanted = [case.case_id for case in cases]
     missing = sorted(set(wanted) - finished_cases(plan, output))
     if missing:
-        shards = [index for index, shard in enumerate(plan.shards) if set(shard) & set(missing)]
+        shards = ", ".join(map(str, plan.shards_of(missing)))
         raise RefusedError(
-            f"Cases {short_case_list(missing)} are not harmonized (shards {', '.join(map(str, shards))}).",
+            f"Cases {short_case_list(missing)} are not harmonized (shards {shards}).",
             mend="harmonize these shards first: `vitalprep harmonize --plan ... --shard I`.",
         )
     with ThreadPoolExecutor(READERS) as pool:

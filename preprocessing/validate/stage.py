@@ -50,7 +50,7 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
         failed = next(check for check in checks if not check.passed)
         raise RefusedError(
             f"{output.uri_of('datasets')}/{dataset_id} is refused. {failed.name}: {failed.detail}.",
-            mend="build it again (`vitalprep run --force`); if it stays, report it with validation.json.",
+            mend="run it again: a refused data set is built anew; if it stays refused, run with --force.",
         )
     latest = Latest(dataset_id=dataset_id, path=f"datasets/{dataset_id}")
     output.put(LATEST, latest.to_bytes())

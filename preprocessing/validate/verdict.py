@@ -7,7 +7,7 @@ from preprocessing.documents import Document, Model
 from preprocessing.layout import LATEST, dataset_path
 from preprocessing.storage import ObjectMissing, Storage
 
-__all__ = ["Check", "Latest", "Verdict", "is_published", "read_verdict"]
+__all__ = ["Check", "Latest", "Verdict", "is_published", "is_refused", "read_verdict"]
 
 
 class Check(Model):
@@ -48,6 +48,12 @@ def read_verdict(output: Storage, dataset_id: str) -> Verdict | None:
         return Verdict.from_bytes(output.get(path), uri=output.uri_of(path))
     except ObjectMissing:
         return None
+
+
+def is_refused(output: Storage, dataset_id: str) -> bool:
+    """Return whether a data set was validated and did not pass, so that its files are to be written again."""
+    verdict = read_verdict(output, dataset_id)
+    return verdict is not None and not verdict.passed
 
 
 def is_published(output: Storage, dataset_id: str, limits: Validation) -> bool:

@@ -35,8 +35,8 @@ __all__ = [
     "observed_fraction",
     "output_shards",
     "per_hour_multiplier",
-    "per_minute_multiplier",
     "per_ibw_multiplier",
+    "per_minute_multiplier",
     "second_of",
     "seconds_of_recording",
     "target_second",
@@ -284,9 +284,7 @@ def is_plausible(value: float, limits: tuple[float, float]) -> bool:
     return math.isfinite(value) and lo <= value <= hi
 
 
-def values_by_second(
-    source: Source, records: Sequence[tuple[float, float]], t0: float
-) -> dict[int, float]:
+def values_by_second(source: Source, records: Sequence[tuple[float, float]], t0: float) -> dict[int, float]:
     """Plausible value of each second that has one, in the file's own unit.
 
     "others are dropped and counted. Within a second the last record (by time, then file order)
@@ -541,9 +539,7 @@ def window_starts(n: int, window: int = 300, step: int = 30, horizon: int = 30) 
     return starts
 
 
-def observed_fraction(
-    vital_origins: Sequence[Sequence[int]], *, start: int, window: int = 300
-) -> float:
+def observed_fraction(vital_origins: Sequence[Sequence[int]], *, start: int, window: int = 300) -> float:
     """Share of a window's vital samples that were observed, 0 to 1.
 
     "an optional `min_observed_fraction` over the seven vitals (default 0) drops some, counted."
@@ -759,9 +755,7 @@ def output_shards(
             continue
         sizes = record_bytes(case_id)
         if len(sizes) != case_windows[case_id]:
-            raise ValueError(
-                f"case {case_id}: {len(sizes)} records, {case_windows[case_id]} windows"
-            )
+            raise ValueError(f"case {case_id}: {len(sizes)} records, {case_windows[case_id]} windows")
         bytes_of_case = sum(sizes)
         if shard and bytes_in_shard + bytes_of_case > shard_bytes:
             shards.append(shard)

@@ -1,0 +1,116 @@
+"""The few calls of Airflow's REST API that the demo and the tests need."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+__all__ = ["DAG_ID", "Airflow"]
+
+DAG_ID = "vitaldb_preprocessing"
+FINISHED = ("success", "failed")
+
+
+class Airflow:
+    """A client of one local Airflow whose every visitor is an admin.
+
+    :param url: such as ``http://127.0.0.1:8080``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx.Client(base_url=url, timeout=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._http.close()
+
+    def is_healthy(self) -> bool:
+        """Whether the API answers, the scheduler runs, and the DAG is parsed."""
+        try:
+            health = self._http.get("/api/v2/monitor/health", timeout=5).json()
+            if health["scheduler"]["status"] != "healthy":
+                return False
+            if "Authorization" not in self._http.headers:
+                token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
+                self._http.headers["Authorization"] = f"Bearer {token}"
+            return self._http.get(f"/api/v2/dags/{DAG_ID}").is_success
+        except (httpx.HTTPError, ValueError, KeyError):
+            return False
+
+    def unpause(self) -> None:
+        """Let the scheduler run what is triggered."""
+        self._call("PATCH", f"/api/v2/dags/{DAG_ID}", json={"is_paused": False})
+
+    def trigger(self, **conf: Any) -> str:
+        """Trigger a run with these params; returns its id."""
+        run = self._call("POST", f"/api/v2/dags/{DAG_ID}/dagRuns", json={"logical_date": None, "conf": conf})
+        return str(run["dag_run_id"])
+
+    def wait(self, run: str, *, seconds: float, watch: Callable[[list[dict[str, Any]]], None] | None = None) -> str:
+        """Wait for the run's end and return its state; ``watch`` sees its tasks about once a second."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            state = str(self._call("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{run}")["state"])
+            if watch is not None:
+                watch(self.tasks(run))
+            if state in FINISHED:
+                return state
+            time.sleep(1)
+        raise TimeoutError(f"The run {run} did not end within {seconds:.0f} s; see {self.url}/dags/{DAG_ID}/runs/{run}")
+
+    def tasks(self, run: str) -> list[dict[str, Any]]:
+        """The run's task instances, mapped ones each."""
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances"
+        found: list[dict[str, Any]] = self._call("GET", path, params={"limit": 1000})["task_instances"]
+        return found
+
+    def result(self, run: str, task: str, *, map_index: int = -1, key: str = "return_value") -> Any:
+        """One XCom of a task, None if it has none."""
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}/xcomEntries/{key}"
+        answer = self._http.get(path, params={"map_index": map_index, "deserialize": True})
+        return None if answer.status_code == httpx.codes.NOT_FOUND else answer.raise_for_status().json()["value"]
+
+    def log_lines(self, run: str, task: str, try_number: int, *, map_index: int = -1) -> list[str]:
+        """The lines of one try's task log as the UI shows them, without the group marks."""
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}/logs/{try_number}"
+        content = self._call("GET", path, params={"map_index": map_index, "full_content": True})["content"]
+        lines = [_line(entry) for entry in content]
+        return [line for line in lines if "::group::" not in line and "::endgroup::" not in line]
+
+    def clear(self, run: str, task: str, map_index: int, *, downstream: bool = True) -> None:
+        """Run one mapped task again, with all that follows it."""
+        body = {
+            "dag_run_id": run,
+            "task_ids": [[task, map_index]],
+            "include_downstream": downstream,
+            "only_failed": True,
+            "dry_run": False,
+        }
+        self._call("POST", f"/api/v2/dags/{DAG_ID}/clearTaskInstances", json=body)
+
+    def set_failed(self, run: str, task: str, map_index: int = -1) -> None:
+        """What the UI's "Mark as failed" does."""
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}"
+        path += f"/{map_index}" if map_index >= 0 else ""
+        self._call("PATCH", path, json={"new_state": "failed"})
+
+    def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        answer = self._http.request(method, path, **arguments)
+        if answer.is_error:
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
+        return answer.json()
+
+
+def _line(entry: Mapping[str, Any] | str) -> str:
+    if isinstance(entry, str):
+        return entry
+    level = str(entry.get("level") or "").upper()
+    errors = [f"{one['exc_type']}: {one['exc_value']}" for one in entry.get("error_detail") or []]
+    return " ".join([part for part in (level, entry.get("event"), *errors) if part])

@@ -1,0 +1,201 @@
+"""Worker commands as Airflow tasks: what each exit code means to the scheduler, and where the commands run.
+
+The DAG asks for a step by ``worker_task`` or ``mapped_worker_task`` and never names an operator, so that a
+deployment's backend (``VITALPREP_BACKEND``) decides whether the step is a process here or a container elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue, XComArg
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout
+from vitalprep_process import Outcome, WorkerProcess, worker_command
+
+__all__ = [
+    "BACKENDS",
+    "DatasetReadySensor",
+    "WorkerFailed",
+    "WorkerOperator",
+    "WorkerRefused",
+    "backend",
+    "check",
+    "mapped_worker_task",
+    "repeat_problem",
+    "run_worker",
+    "stop_here",
+    "worker_task",
+]
+
+DONE, USAGE, REFUSED, STOPPED = 0, 2, 65, 143
+NEVER_RETRY = (USAGE, REFUSED)
+
+REASON_KEY = "reason"  # the XCom under which a short circuit says why
+
+log = logging.getLogger("airflow.task")
+
+
+class WorkerFailed(AirflowException):
+    """The command failed in a way that a retry may help; finished cases are kept."""
+
+
+class WorkerRefused(AirflowFailException):
+    """The command refused its input, its configuration or its result; a retry would be refused again."""
+
+
+def result_of(outcome: Outcome) -> dict[str, Any]:
+    """The command's result. Raises WorkerRefused or WorkerFailed with the worker's message."""
+    code, command = outcome.exit_code, outcome.arguments[0]
+    if code == DONE and outcome.document:
+        return outcome.document
+    if code == DONE:
+        raise WorkerRefused(
+            f"{command} ended well but without a result. To mend: VITALPREP_COMMAND runs {worker_command()}; "
+            "is that vitalprep, and of this version?"
+        )
+    if code in NEVER_RETRY:
+        raise WorkerRefused(f"{command} refused (exit {code}): {outcome.problem}")
+    if code in (STOPPED, -signal.SIGTERM):
+        raise WorkerFailed(f"{command} was stopped by SIGTERM; finished cases are kept and a retry goes on from there.")
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = " Out of memory is the usual cause: see the host's kernel log." if name == "SIGKILL" else ""
+        raise WorkerFailed(f"{command} was killed by {name}; finished cases are kept.{hint} {outcome.problem}")
+    raise WorkerFailed(f"{command} failed (exit {code}): {outcome.problem}")
+
+
+def start_and_wait(process: WorkerProcess) -> Outcome:
+    """Run a worker to its end, whatever that is. Raises WorkerRefused if there is no such command."""
+    try:
+        return process.run()
+    except OSError as error:
+        raise WorkerRefused(
+            f"The worker command {worker_command()[0]!r} cannot be started ({error.strerror}). "
+            "To mend: set VITALPREP_COMMAND in Airflow's environment to the vitalprep command."
+        ) from error
+
+
+def run_worker(arguments: Sequence[str]) -> dict[str, Any]:
+    """Run one command here and return its JSON result. Raises WorkerRefused or WorkerFailed."""
+    return result_of(start_and_wait(WorkerProcess([*arguments, "--json"], log=log.log)))
+
+
+def check(arguments: Sequence[str]) -> str | None:
+    """Run one ``vitalprep check``: None if it passes, else what is wrong and how to mend it. Raises WorkerFailed."""
+    outcome = start_and_wait(WorkerProcess(["check", *arguments, "--json"], log=log.log))
+    if outcome.exit_code not in NEVER_RETRY:
+        result_of(outcome)
+    failed = [one for one in outcome.document.get("checks", []) if not one["ok"]]
+    if failed:
+        return " ".join(f"{one['message']} To mend: {one['mend']}" for one in failed)
+    return outcome.problem if outcome.exit_code != DONE else None
+
+
+def stop_here(reason: str, ti: Any, level: int = logging.INFO) -> None:
+    """Say why a short circuit skips what follows it, in the log and in the XCom ``reason``."""
+    log.log(level, "%s", reason)
+    ti.xcom_push(key=REASON_KEY, value=reason)
+    # Airflow adds lines about skipping; whoever looks at the end of the log is to find the reason there.
+    ti.task.on_success_callback = [lambda context: log.log(level, "%s", reason)]
+
+
+def repeat_problem(context: Context) -> None:
+    """Callback of a failed try: the worker's message once more, below Airflow's traceback."""
+    if problem := context.get("exception"):
+        log.error("%s", problem)
+
+
+class WorkerOperator(BaseOperator):
+    """Runs one worker command as a process on this machine; its JSON result is the task's XCom.
+
+    :param arguments: the command line after ``vitalprep`` and without ``--json``. (templated)
+    :param step: names the step in the grid, where it is one of several. (templated)
+    """
+
+    template_fields: Sequence[str] = ("arguments", "step")
+    ui_color = "#dbe9f4"
+
+    def __init__(self, *, arguments: Sequence[str], step: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.arguments = arguments
+        self.step = step
+        self._process: WorkerProcess | None = None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Run the command and return its result. Raises WorkerRefused or WorkerFailed."""
+        self._process = WorkerProcess([*self.arguments, "--json"], log=log.log)
+        return result_of(start_and_wait(self._process))
+
+    def on_kill(self) -> None:
+        """Stop the worker: Airflow calls this for a task that is cleared, marked or shut down."""
+        if self._process is not None:
+            self._process.stop()
+
+
+class DatasetReadySensor(BaseSensorOperator):
+    """Waits until the data set's objects, their sizes and the stored verdict agree, then announces the asset.
+
+    Storage that lists late (a network file system, a replica) needs a moment; a disagreement that stays is an error,
+    and the time-out's message says which.
+
+    :param dataset: URI of the data set. (templated)
+    """
+
+    template_fields: Sequence[str] = ("dataset",)
+
+    def __init__(self, *, dataset: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dataset = dataset
+        self._problem = ""
+
+    def execute(self, context: Context) -> Any:
+        """Poke until it is ready; the time-out says what disagreed."""
+        try:
+            return super().execute(context)
+        except AirflowSensorTimeout as error:
+            raise AirflowSensorTimeout(f"{self.dataset} is not ready: {self._problem}") from error
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Compare once."""
+        arguments = ["validate", self.dataset, "--quick", "--json"]
+        outcome = start_and_wait(WorkerProcess(arguments, log=log.log))
+        if outcome.exit_code == REFUSED:
+            self._problem = outcome.problem
+            return PokeReturnValue(is_done=False)
+        result = result_of(outcome)
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = {
+                "dataset": self.dataset,
+                "dataset_id": self.dataset.rstrip("/").rsplit("/", 1)[-1],
+                "windows": result.get("windows", {}),
+            }
+        return PokeReturnValue(is_done=True, xcom_value=result)
+
+
+# Where a step can run. ECS and SageMaker add their operators here.
+BACKENDS: dict[str, type[WorkerOperator]] = {"local": WorkerOperator}
+
+
+def backend() -> str:
+    """The deployment's backend, from ``VITALPREP_BACKEND``."""
+    return os.environ.get("VITALPREP_BACKEND", "").strip().lower() or "local"
+
+
+def worker_task(task_id: str, arguments: Sequence[str], **kwargs: Any) -> BaseOperator:
+    """One step of the pipeline on the deployment's backend."""
+    return _operator()(task_id=task_id, arguments=list(arguments), **kwargs)
+
+
+def mapped_worker_task(task_id: str, steps: XComArg | Sequence[dict[str, Any]], **kwargs: Any) -> Any:
+    """One step for each of ``steps``, dicts of ``arguments`` and ``step``, its name in the grid."""
+    partial = _operator().partial(task_id=task_id, map_index_template="{{ task.step }}", **kwargs)
+    return partial.expand_kwargs(steps)
+
+
+def _operator() -> type[WorkerOperator]:
+    # An unknown backend must not break the parsing of the DAG: check_config explains it to whoever triggers a run.
+    return BACKENDS.get(backend(), WorkerOperator)

@@ -1,0 +1,124 @@
+"""The DAG as Airflow reads it: quickly, with the graph of the design and a form that explains itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from conftest import HOME, REPOSITORY
+
+PARSE_SECONDS = 0.5
+
+GRAPH = {
+    "check_config": {"check_raw_data"},
+    "check_raw_data": {"check_enough_cases"},
+    "check_enough_cases": {"plan_shards"},
+    "plan_shards": {"unfinished_shards", "splits_to_build", "publish"},
+    "unfinished_shards": {"harmonize"},
+    "splits_to_build": {"build"},
+    "harmonize": {"build"},
+    "build": {"publish"},
+    "publish": {"validate"},
+    "validate": {"dataset_ready"},
+    "dataset_ready": set(),
+}
+
+
+def test_graph(dag: Any) -> None:
+    assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == GRAPH
+    rules = {task.task_id: task.trigger_rule.value for task in dag.tasks if task.trigger_rule != "all_success"}
+    assert rules == {"build": "none_failed", "publish": "all_done_min_one_success"}
+    assert {task.task_id for task in dag.tasks if task.is_mapped} == {"harmonize", "build"}
+
+
+def test_announces_the_asset(dag: Any) -> None:
+    assert [asset.name for asset in dag.get_task("dataset_ready").outlets] == ["vitaldb_dataset"]
+
+
+def test_parse_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """The file's own share: what importing airflow.sdk takes is Airflow's, and paid once by each process."""
+    code = (
+        "import sys, time, airflow.sdk; sys.path[:0] = ['plugins', 'dags']; begin = time.perf_counter(); "
+        "import vitaldb_preprocessing; print(time.perf_counter() - begin); "
+        "assert not {'tensorflow', 'numpy', 'pandas', 'preprocessing'} & set(sys.modules)"
+    )
+    tries = [
+        float(subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True).stdout)
+        for _ in range(2)
+    ]
+    with capsys.disabled():
+        print(f"\nvitaldb_preprocessing.py parses in {min(tries):.2f} s")
+    assert min(tries) < PARSE_SECONDS
+
+
+def test_form_explains_itself(dag: Any) -> None:
+    for name in dag.params:
+        param = dag.params.get_param(name)
+        assert param.schema.get("title"), name
+        assert param.description, name
+        assert param.schema.get("type"), name
+
+
+def test_form_has_working_defaults(dag: Any) -> None:
+    assert dag.params.validate() == {
+        "cases": None,
+        "input": str(HOME / "input"),
+        "output": str(HOME / "output"),
+        "clinical": None,
+        "shards": 4,
+        "config": None,
+        "set": [],
+        "force": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cases", "1;2"),
+        ("input", "data/raw"),
+        ("input", None),
+        ("output", ""),
+        ("output", "s3://"),
+        ("shards", 0),
+        ("shards", 1024),  # Airflow's limit of a mapping
+        ("shards", "four"),
+        ("set", ["windowing.step"]),
+        ("force", "yes"),
+    ],
+)
+def test_form_refuses(dag: Any, name: str, value: object) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    params = dag.params.__copy__().__deepcopy__({})
+    with pytest.raises(ParamValidationError, match=name):
+        params[name] = value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("cases", "1-10, 17,0022"), ("input", "s3://raw/vitaldb"), ("output", "file:///out")]
+)
+def test_form_accepts(dag: Any, name: str, value: object) -> None:
+    params = dag.params.__copy__().__deepcopy__({})
+    params[name] = value
+    assert params[name] == value
+
+
+def test_the_person_on_call_is_told_about_every_task(dag: Any) -> None:
+    helpers = {"unfinished_shards", "splits_to_build"}  # cannot fail by themselves
+    assert all(f"`{task.task_id}`" in dag.doc_md for task in dag.tasks if task.task_id not in helpers)
+    assert "include_downstream" in dag.doc_md
+
+
+def test_without_environment_the_form_asks(capsys: pytest.CaptureFixture[str]) -> None:
+    code = (
+        "import sys; sys.path[:0] = ['plugins', 'dags']; from vitaldb_preprocessing import dag; dag.validate(); "
+        "print(dag.params.get_param('input').value, dag.params.get_param('shards').value)"
+    )
+    environment = {"AIRFLOW_HOME": str(HOME), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["None", "4"]

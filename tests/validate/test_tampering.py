@@ -1,0 +1,245 @@
+"""Every check of validate can fail: a sound data set is spoilt in one way, and the check named for it notices."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from preprocessing.config_file import load_config
+from preprocessing.records.example import Record, decode_record, encode_record
+from preprocessing.records.stage import record_shape
+from preprocessing.records.tfrecord import framed, records
+from tests.pipeline import data_digests, vitalprep
+
+
+@dataclass
+class DataSet:
+    """A data set that a test may spoil."""
+
+    output: Path
+    dataset_id: str
+
+    @property
+    def folder(self) -> Path:
+        return self.output / "datasets" / self.dataset_id
+
+    def file(self, split: str) -> Path:
+        return next(self.folder.glob(f"vitaldb-{split}.tfrecord-*"))
+
+    def records(self, split: str) -> list[Record]:
+        shape = record_shape(load_config())
+        return [decode_record(data, shape) for data in records(self.file(split).read_bytes())]
+
+    def rewrite(self, split: str, changed: list[Record]) -> None:
+        """Write other records with sound frames, and make the build summary agree: only the content is wrong."""
+        data = b"".join(framed(encode_record(record)) for record in changed)
+        self.file(split).write_bytes(data)
+        self.edit(self.folder / f"build-{split}.json", lambda summary: self._recount(summary, data, len(changed)))
+
+    @staticmethod
+    def _recount(summary: dict[str, Any], data: bytes, windows: int) -> None:
+        digest = hashlib.sha256(data).hexdigest()
+        summary["files"][0] |= {"bytes": len(data), "window_bytes": len(data), "windows": windows, "sha256": digest}
+
+    @staticmethod
+    def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+        content = json.loads(path.read_bytes())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    def receipt_of(self, record: Record) -> Path:
+        return next(self.output.glob(f"harmonized/*/{record.case_id:04d}-*.json"))
+
+
+@pytest.fixture(scope="module")
+def sound(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    output = tmp_path_factory.mktemp("sound")
+    answer = vitalprep("run", "--input", recordings, "--output", output)
+    assert answer.exit_code == 0
+    return DataSet(output, answer.result["dataset_id"])
+
+
+@pytest.fixture
+def dataset(sound: DataSet, tmp_path: Path) -> DataSet:
+    return DataSet(Path(shutil.copytree(sound.output, tmp_path / "out")), sound.dataset_id)
+
+
+def _array(values: np.ndarray, index: tuple[int, ...], value: float) -> np.ndarray:
+    changed = values.copy()
+    changed[index] = value
+    return changed
+
+
+def flipped_byte(dataset: DataSet) -> None:
+    data = bytearray(dataset.file("train").read_bytes())
+    data[5000] ^= 1
+    dataset.file("train").write_bytes(bytes(data))
+
+
+def cut_file(dataset: DataSet) -> None:
+    data = dataset.file("train").read_bytes()[:-7]
+    dataset.file("train").write_bytes(data)
+    dataset.edit(
+        dataset.folder / "build-train.json",
+        lambda summary: summary["files"][0].update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest()),
+    )
+
+
+def missing_file(dataset: DataSet) -> None:
+    dataset.file("test").unlink()
+
+
+def foreign_file(dataset: DataSet) -> None:
+    (dataset.folder / "vitaldb-test.tfrecord-00001-of-00002").write_bytes(b"")
+
+
+def value_out_of_range(dataset: DataSet) -> None:
+    first, *others = dataset.records("train")
+    dataset.rewrite("train", [replace(first, timeseries=_array(first.timeseries, (3, 0), 1.5)), *others])
+
+
+def value_not_a_number(dataset: DataSet) -> None:
+    first, *others = dataset.records("train")
+    dataset.rewrite("train", [replace(first, target=_array(first.target, (0,), np.nan)), *others])
+
+
+def unknown_origin(dataset: DataSet) -> None:
+    first, *others = dataset.records("train")
+    dataset.rewrite("train", [replace(first, timeseries_origin=_array(first.timeseries_origin, (3, 0), 3)), *others])
+
+
+def default_that_is_none(dataset: DataSet) -> None:
+    first, *others = dataset.records("train")
+    origin = _array(first.timeseries_origin, (3, 0), 2)
+    values = _array(first.timeseries, (3, 0), 0.125)
+    dataset.rewrite("train", [replace(first, timeseries=values, timeseries_origin=origin), *others])
+
+
+def dropped_record(dataset: DataSet) -> None:
+    dataset.rewrite("train", dataset.records("train")[1:])
+
+
+def duplicated_record(dataset: DataSet) -> None:
+    kept = dataset.records("train")
+    dataset.rewrite("train", [*kept, kept[0]])
+
+
+def window_between_the_steps(dataset: DataSet) -> None:
+    first, *others = dataset.records("train")
+    dataset.rewrite("train", [replace(first, start_second=first.start_second + 1), *others])
+
+
+def leaked_record(dataset: DataSet) -> None:
+    dataset.rewrite("test", [*dataset.records("test"), dataset.records("train")[0]])
+
+
+def leaked_subject(dataset: DataSet) -> None:
+    """A case of the test split stands under a subject of the train split."""
+    subject = dataset.records("train")[0].subject_id
+    dataset.rewrite("test", [replace(record, subject_id=subject) for record in dataset.records("test")])
+
+
+def other_etag(dataset: DataSet) -> None:
+    receipt = dataset.receipt_of(dataset.records("train")[0])
+    dataset.edit(receipt, lambda content: content["input"].update(etag="another"))
+
+
+def missing_receipt(dataset: DataSet) -> None:
+    dataset.receipt_of(dataset.records("train")[0]).unlink()
+
+
+def missing_table(dataset: DataSet) -> None:
+    dataset.receipt_of(dataset.records("train")[0]).with_suffix(".parquet").unlink()
+
+
+def forgotten_case(dataset: DataSet) -> None:
+    """A case of the plan is in no build summary, and its records are gone."""
+    gone = dataset.records("train")[0].case_id
+    dataset.rewrite("train", [record for record in dataset.records("train") if record.case_id != gone])
+
+    def forget(summary: dict[str, Any]) -> None:
+        summary["cases"] = [case for case in summary["cases"] if case["case_id"] != gone]
+
+    dataset.edit(dataset.folder / "build-train.json", forget)
+
+
+def edited_plan(dataset: DataSet) -> None:
+    plan = next(dataset.output.glob("runs/*/plan-*.json"))
+    dataset.edit(plan, lambda content: content["config"]["windowing"].update(step=10))
+
+
+SPOILT = [
+    (flipped_byte, "files"),
+    (cut_file, "records"),
+    (missing_file, "files"),
+    (foreign_file, "files"),
+    (value_out_of_range, "values"),
+    (value_not_a_number, "values"),
+    (unknown_origin, "values"),
+    (default_that_is_none, "values"),
+    (dropped_record, "counts"),
+    (duplicated_record, "windows"),
+    (window_between_the_steps, "counts"),
+    (leaked_record, "subjects"),
+    (leaked_record, "cases"),
+    (leaked_record, "windows"),
+    (leaked_subject, "subjects"),
+    (leaked_subject, "cases"),
+    (other_etag, "lineage"),
+    (missing_receipt, "lineage"),
+    (missing_table, "lineage"),
+    (forgotten_case, "accounting"),
+    (edited_plan, "identity"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "check"), SPOILT, ids=[f"{spoil.__name__}-{check}" for spoil, check in SPOILT])
+def test_validate_notices(dataset: DataSet, spoil: Callable[[DataSet], None], check: str) -> None:
+    (dataset.output / "datasets" / "latest.json").unlink()
+    spoil(dataset)
+    answer = vitalprep("validate", dataset.folder)
+    assert answer.exit_code == 65
+    verdict = json.loads((dataset.folder / "validation.json").read_bytes())
+    assert verdict["passed"] is False
+    assert check in {item["name"] for item in verdict["checks"] if not item["passed"]}
+    assert not (dataset.output / "datasets" / "latest.json").exists()
+
+
+@pytest.mark.parametrize("spoil", [flipped_byte, leaked_record])
+def test_a_refused_data_set_is_built_anew_by_the_next_run(
+    dataset: DataSet, sound: DataSet, recordings: Path, spoil: Callable[[DataSet], None]
+) -> None:
+    spoil(dataset)
+    assert vitalprep("validate", dataset.folder).exit_code == 65
+    answer = vitalprep("run", "--input", recordings, "--output", dataset.output)
+    assert answer.exit_code == 0
+    assert data_digests(dataset.folder) == data_digests(sound.folder)
+
+
+def test_a_sound_data_set_passes_again(dataset: DataSet) -> None:
+    answer = vitalprep("validate", dataset.folder)
+    assert answer.exit_code == 0
+    assert answer.result["verdict"] == "passed"
+
+
+@pytest.mark.parametrize("spoil", [missing_file, foreign_file, cut_file])
+def test_the_quick_form_notices_what_lies_there(dataset: DataSet, spoil: Callable[[DataSet], None]) -> None:
+    assert vitalprep("validate", dataset.folder, "--quick").exit_code == 0
+    spoil(dataset)
+    if spoil is cut_file:  # its size agrees with the summary again; only the whole form can notice
+        assert vitalprep("validate", dataset.folder).exit_code == 65
+    assert vitalprep("validate", dataset.folder, "--quick").exit_code == 65
+
+
+def test_a_location_that_is_no_data_set(tmp_path: Path) -> None:
+    answer = vitalprep("validate", tmp_path)
+    assert answer.exit_code == 2
+    assert "is not the URI of a data set" in answer.result["message"]
