@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from preprocessing.config import Config
-from preprocessing.errors import UsageError
+from preprocessing.errors import RefusedError, UsageError
 from preprocessing.storage import read_uri
 
 __all__ = ["load_config"]
@@ -35,7 +35,7 @@ def load_config(file: str | None = None, settings: Sequence[str] = ()) -> Config
     """
     content = _parse(files("preprocessing").joinpath("master_poc.yaml").read_bytes(), "master_poc.yaml")
     if file:
-        content = _lay_over(content, _parse(read_uri(file), file), key="")
+        content = _lay_over(content, _parse(_read(file), file), key="")
     for setting in settings:
         content = _set(content, setting)
     try:
@@ -60,6 +60,13 @@ class _StrictLoader(yaml.SafeLoader):
                 raise UsageError(f"Configuration key {key!r} stands twice (line {line}).", mend="remove one of them.")
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+
+def _read(file: str) -> bytes:
+    try:
+        return read_uri(file)
+    except RefusedError as error:
+        raise UsageError(f"The configuration {file} cannot be read.", mend="check the path after --config.") from error
 
 
 def _parse(data: bytes, name: str) -> dict[str, Any]:

@@ -234,8 +234,6 @@ def _first_line(error: BaseException) -> str:
 
 def _translated(error: Exception, verb: str, uri: str) -> VitalprepError:
     text = _first_line(error)
-    if isinstance(error, FileNotFoundError):
-        return ObjectMissing(f"{uri} is not there.", mend="check the location, or run the stage that writes it.")
     if isinstance(error, AlreadyExistsError):
         return _AlreadyThere(f"{uri} is already there.", mend="read it.")
     if isinstance(error, PreconditionError):
@@ -247,6 +245,8 @@ def _translated(error: Exception, verb: str, uri: str) -> VitalprepError:
         return UsageError(
             f"Could not {verb} {uri}: {text}.", mend="check the location, the credentials and the permissions."
         )
+    if isinstance(error, FileNotFoundError):
+        return ObjectMissing(f"{uri} is not there.", mend="check the location, or run the stage that writes it.")
     if _NO_SPACE in str(error):
         return RetryableError(f"Could not {verb} {uri}: no space left.", mend="free space on the disk, then retry.")
     return RetryableError(f"Could not {verb} {uri}: {text}.", mend="retry; if it stays, check the storage's health.")

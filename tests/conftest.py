@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
+from tests.pipeline import BUCKET, s3_client
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -25,3 +28,21 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recordings")
     simulate_folder(folder, SimulationOptions(seed=11, cases=14, hours=0.2, spread=0.3))
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_environment() -> Iterator[dict[str, str]]:
+    """The environment under which S3 is a server on this machine, with one bucket."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "eu-north-1",
+    }
+    location = {"LocationConstraint": environment["AWS_REGION"]}
+    s3_client(environment).create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
+    yield environment
+    server.stop()

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
+
+BUCKET = "vitalprep-test"
 COMMAND = [sys.executable, "-c", "from preprocessing.cli import main; main()"]
 
 
@@ -47,6 +50,17 @@ def data_digests(dataset: str | Path) -> dict[str, str]:
     """Return the SHA-256 of the TFRecord files and features.json: what "the same bytes" means."""
     files = [path for path in Path(dataset).iterdir() if ".tfrecord" in path.name or path.name == "features.json"]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
+
+
+def s3_client(environment: dict[str, str]) -> Any:
+    """Return a client of the tests' S3 server that is none of vitalprep's own code."""
+    return boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_REGION"],
+    )
 
 
 def receipts(output: Path) -> dict[int, dict[str, Any]]:

@@ -2,47 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
-import pytest
-from moto.server import ThreadedMotoServer
-
-from tests.pipeline import data_digests, vitalprep
-
-BUCKET = "vitalprep-test"
-
-
-@pytest.fixture(scope="module")
-def s3_environment() -> Iterator[dict[str, str]]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": "eu-north-1",
-    }
-    client = _client(environment)
-    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-north-1"})
-    yield environment
-    server.stop()
-
-
-def _client(environment: dict[str, str]):  # type: ignore[no-untyped-def]
-    return boto3.client(
-        "s3",
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-        region_name="eu-north-1",
-    )
+from tests.pipeline import BUCKET, data_digests, s3_client, vitalprep
 
 
 def test_a_run_over_s3_gives_the_same_bytes(recordings: Path, tmp_path: Path, s3_environment: dict[str, str]) -> None:
-    client = _client(s3_environment)
+    client = s3_client(s3_environment)
     for path in recordings.rglob("*"):
         if path.suffix in (".vital", ".csv"):
             client.upload_file(str(path), BUCKET, f"raw/{path.relative_to(recordings)}")

@@ -1,6 +1,6 @@
 """What a result depends on (DESIGN 5): exactly-once rests on these three digests.
 
-A code version is raised by hand whenever a stage's output changes for the same input; `tests/plan/test_identity.py`
+A code version is raised by hand whenever a stage's output changes for the same input; `tests/plan/test_make_plan.py`
 pins today's values so that nobody does it by accident.
 """
 

@@ -1,0 +1,145 @@
+"""Plans and the digests that exactly-once rests on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from preprocessing.config import Config
+from preprocessing.config_file import load_config
+from preprocessing.errors import RefusedError, UsageError
+from preprocessing.plan.identity import harmonize_digest
+from preprocessing.plan.make_plan import PlanRequest, make_plan
+from preprocessing.plan.plan import Plan, load_plan, store_plan
+from preprocessing.plan.recordings import find_recordings
+from preprocessing.plan.shards import balanced_shards, modulo_shards
+from preprocessing.storage import Storage
+
+
+def _plan(recordings: Path, *settings: str, **request: object) -> Plan:
+    return make_plan(PlanRequest(input=str(recordings), config=load_config(None, settings), **request))  # type: ignore[arg-type]
+
+
+def test_the_default_harmonize_digest_is_pinned() -> None:
+    """It changes only with HARMONIZE_VERSION or the registry, and then every case is harmonized again."""
+    assert harmonize_digest(load_config()) == "f6d565dbaf25"
+
+
+@pytest.mark.parametrize(
+    ("setting", "changes"),
+    [
+        ("windowing.step=60", False),
+        ("imputation.causal=true", False),
+        ("inputs.HR.range=[30, 180]", False),
+        ("inputs.HR.default=75", False),
+        ("inputs.HR.hold=60", False),
+        ("split.seed=1", False),
+        ("output.layout=single", False),
+        ("inputs.HR.sources.Solar8000/HR.limits=[1, 300]", True),
+        ("inputs.HR.sources.Solar8000/HR.stale_after=20", True),
+        ("inputs.Noradrenalin_INF.sources.Orchestra/NEPI_RATE.conversion.per_kg_min.concentration=40", True),
+        ("units.mmHg=[mmHg, torr]", True),
+        ("statics.weight.default=75", True),
+        ("statics.age.default=60", False),
+        ("ideal_body_weight.slope=0.91", True),
+    ],
+)
+def test_what_a_harmonized_table_depends_on(recordings: Path, setting: str, changes: bool) -> None:
+    before, after = _plan(recordings), _plan(recordings, setting)
+    assert (after.harmonize_digest != before.harmonize_digest) is changes
+    assert after.dataset_id != before.dataset_id
+
+
+@pytest.mark.parametrize("setting", ["validation.min_windows=5", "validation.min_success_rate=0.5"])
+def test_thresholds_are_no_part_of_the_data_set(recordings: Path, setting: str) -> None:
+    assert _plan(recordings, setting).dataset_id == _plan(recordings).dataset_id
+
+
+def test_shards_are_no_part_of_the_data_set(recordings: Path) -> None:
+    one, five = _plan(recordings), _plan(recordings, shards=5)
+    assert five.dataset_id == one.dataset_id
+    assert five.digest != one.digest
+    assert sorted(case for shard in five.shards for case in shard) == [case.case_id for case in one.cases]
+
+
+def test_a_body_enters_the_identity_of_a_case(recordings: Path, tmp_path: Path) -> None:
+    table = (recordings / "clinical_data.csv").read_text().splitlines()
+    weight = table[0].split(",").index("weight")
+    cells = table[1].split(",")
+    cells[weight] = "101.5"
+    (tmp_path / "other.csv").write_text("\n".join([table[0], ",".join(cells), *table[2:]]))
+    before, after = _plan(recordings), _plan(recordings, clinical=str(tmp_path / "other.csv"))
+    changed = [a.case_id for a, b in zip(before.cases, after.cases, strict=True) if a.input_id != b.input_id]
+    assert changed == [int(cells[0])]
+
+
+def test_hashed_subjects_need_a_salt_and_the_salt_enters_the_identity(
+    recordings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VITALPREP_SUBJECT_SALT", raising=False)
+    with pytest.raises(UsageError, match="VITALPREP_SUBJECT_SALT"):
+        _plan(recordings, "privacy.hash_subjects=true")
+    ids = set()
+    for salt in ("a long and random salt", "another long salt here"):
+        monkeypatch.setenv("VITALPREP_SUBJECT_SALT", salt)
+        plan = _plan(recordings, "privacy.hash_subjects=true")
+        assert salt not in plan.to_bytes().decode()
+        ids.add(plan.dataset_id)
+    assert len(ids) == 2
+
+
+def test_a_plan_is_stored_once_and_read_back(recordings: Path, tmp_path: Path) -> None:
+    plan = _plan(recordings, shards=3)
+    uri = store_plan(plan, Storage(str(tmp_path)))
+    first = Path(uri).stat().st_mtime_ns
+    assert store_plan(plan, Storage(str(tmp_path))) == uri
+    assert Path(uri).stat().st_mtime_ns == first
+    loaded, _ = load_plan(uri)
+    assert loaded == plan
+    assert isinstance(loaded.config, Config)
+    assert f"plan-{plan.digest}.json" in uri
+
+
+def test_a_newer_plan_is_refused(recordings: Path, tmp_path: Path) -> None:
+    uri = store_plan(_plan(recordings), Storage(str(tmp_path)))
+    content = json.loads(Path(uri).read_bytes())
+    Path(uri).write_text(json.dumps(content | {"schema_version": 99, "new_field": 1}))
+    with pytest.raises(RefusedError, match="schema version 99"):
+        load_plan(uri)
+
+
+def test_missing_cases_are_planned_as_excluded(recordings: Path) -> None:
+    plan = _plan(recordings, cases="1-20")
+    assert [case.case_id for case in plan.excluded] == [15, 16, 17, 18, 19, 20]
+    assert {case.reason for case in plan.excluded} == {"raw_object_missing"}
+
+
+def test_recordings_are_found_at_any_depth_under_either_name(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    shutil.copy(recordings / "raw-data" / "0003.vital", tmp_path / "a" / "b" / "3.vital")
+    shutil.copy(recordings / "raw-data" / "0004.vital", tmp_path / "0004.vital")
+    (tmp_path / "notes.vital").write_text("no case")
+    (tmp_path / "0005.vital.part").write_text("no case")
+    assert {case: stored.path for case, stored in find_recordings(Storage(str(tmp_path))).items()} == {
+        3: "a/b/3.vital",
+        4: "0004.vital",
+    }
+    shutil.copy(tmp_path / "0004.vital", tmp_path / "a" / "4.vital")
+    with pytest.raises(RefusedError, match="case 4 twice"):
+        find_recordings(Storage(str(tmp_path)))
+
+
+def test_balanced_shards_share_the_bytes() -> None:
+    sizes = {case: (case * 7919) % 1000 + 1 for case in range(1, 200)}
+    shards = balanced_shards(sizes, 7)
+    assert sorted(case for shard in shards for case in shard) == sorted(sizes)
+    loads = [sum(sizes[case] for case in shard) for shard in shards]
+    assert max(loads) - min(loads) <= max(sizes.values())
+    assert len(balanced_shards({1: 5, 2: 5}, 7)) == 2
+
+
+def test_modulo_shards_are_dealt_out_in_turn() -> None:
+    assert modulo_shards([5, 1, 3, 2, 4], 2) == ((1, 3, 5), (2, 4))
