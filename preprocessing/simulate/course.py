@@ -119,8 +119,11 @@ def autocorrelated(rng: np.random.Generator, count: int, seconds: float, deviati
     keep = float(np.exp(-1 / seconds))
     steps = rng.normal(0.0, deviation * np.sqrt(1 - keep**2), count)
     steps[:1] = rng.normal(0.0, deviation, min(count, 1))  # begin in the stationary state
-    innovations: list[float] = steps.tolist()
-    return np.fromiter(accumulate(innovations, lambda state, step: keep * state + step), np.float64)
+
+    def following(state: float, step: float) -> float:
+        return keep * state + step
+
+    return np.fromiter(accumulate(steps.tolist(), following), np.float64)
 
 
 def _phases(rng: np.random.Generator, duration: float) -> Phases:
