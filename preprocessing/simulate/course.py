@@ -120,10 +120,8 @@ def autocorrelated(rng: np.random.Generator, count: int, seconds: float, deviati
     steps = rng.normal(0.0, deviation * np.sqrt(1 - keep**2), count)
     steps[:1] = rng.normal(0.0, deviation, min(count, 1))  # begin in the stationary state
 
-    def following(state: float, step: float) -> float:
-        return keep * state + step
-
-    return np.fromiter(accumulate(steps.tolist(), following), np.float64)
+    states = accumulate(steps.tolist(), lambda state, step: keep * state + step)
+    return np.fromiter(states, np.float64)
 
 
 def _phases(rng: np.random.Generator, duration: float) -> Phases:
