@@ -103,8 +103,8 @@ def _recording(scan: VitalScan) -> VitalFile:
         device = scan.devices.get(track.device_id, "")
         by_name.setdefault((track.kind, f"{device}/{track.name}" if device else track.name), []).append(track)
     first = min((min(track.times) for track in recorded), default=None)
-    last = max((track.last_sample_time() for track in recorded), default=None)
-    _refuse_span(scan.start_time, first, last)
+    last, latest = max(((track.last_sample_time(), track.name) for track in recorded), default=(None, ""))
+    _refuse_span(scan.start_time if scan.start_time is not None else first, last, latest)
     return VitalFile(
         start_time=scan.start_time,
         first_time=first,
@@ -115,12 +115,14 @@ def _recording(scan: VitalScan) -> VitalFile:
     )
 
 
-def _refuse_span(start: float | None, first: float | None, last: float | None) -> None:
-    if first is None or last is None:
+def _refuse_span(start: float | None, last: float | None, latest: str) -> None:
+    if start is None or last is None:
         return
-    span = last - (start if start is not None else first)
+    span = last - start
     if not span <= LONGEST_SPAN:
-        raise CaseRefused("corrupt", f"the recording spans {span / 86400:.1f} days; 7 is the most")
+        raise CaseRefused(
+            "corrupt", f"the recording spans {span / 86400:.1f} days, up to the last sample of {latest}; 7 is the most"
+        )
 
 
 def _units(parts: Iterable[TrackRecords]) -> tuple[str, ...]:

@@ -197,7 +197,7 @@ def _take_int64(features: dict[str, bytes], key: str) -> int:
     value, end = _read_varint(body, 0)
     if end != len(body):
         raise BadExample(f"{key} holds more than one value")
-    return value
+    return value - (1 << 64) if value >> 63 else value
 
 
 def _take_floats(features: dict[str, bytes], key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
