@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 
 from preprocessing.config import Config
 from preprocessing.errors import CaseRefused, RetryableError
 from preprocessing.harmonize.conversion import Body
-from preprocessing.harmonize.receipt import InputObject, Quality, Receipt, UnitConflict
+from preprocessing.harmonize.receipt import InputObject, Receipt, UnitConflict
 from preprocessing.harmonize.series import harmonize
 from preprocessing.harmonize.table import to_parquet
 from preprocessing.harmonize.vital_file import read_vital
@@ -70,7 +70,7 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
         harmonize_digest=task.harmonize_digest,
         seconds=len(series.values),
         parquet_sha256=hashlib.sha256(parquet).hexdigest(),
-        features={name: Quality(**asdict(quality)) for name, quality in series.quality.items()},
+        features=series.quality,
         unit_conflicts=tuple(UnitConflict(track=track, unit=unit) for track, unit in series.unit_conflicts),
         skipped_records=recording.skipped_records,
         timings=watch.seconds,

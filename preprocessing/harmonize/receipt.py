@@ -8,8 +8,9 @@ from pydantic import Field
 
 from preprocessing.documents import Document, Model
 from preprocessing.errors import ReasonCode
+from preprocessing.harmonize.series import FeatureQuality
 
-__all__ = ["InputObject", "Quality", "Receipt", "UnitConflict"]
+__all__ = ["InputObject", "Receipt", "UnitConflict"]
 
 
 class InputObject(Model):
@@ -18,18 +19,6 @@ class InputObject(Model):
     uri: str
     size: int
     etag: str
-
-
-class Quality(Model):
-    """`FeatureQuality` as it is stored."""
-
-    live_seconds: dict[str, int]
-    implausible: int
-    before_start: int
-    longest_gap: int
-    minimum: float | None
-    mean: float | None
-    maximum: float | None
 
 
 class UnitConflict(Model):
@@ -51,7 +40,7 @@ class Receipt(Document):
     harmonize_digest: str
     seconds: int | None = None
     parquet_sha256: str | None = None
-    features: dict[str, Quality] = Field(default_factory=dict)
+    features: dict[str, FeatureQuality] = Field(default_factory=dict)
     unit_conflicts: tuple[UnitConflict, ...] = ()
     skipped_records: int = 0
     timings: dict[str, float] = Field(default_factory=dict)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.config import Config, Input, Source
+from preprocessing.documents import Model
 from preprocessing.errors import CaseRefused
 from preprocessing.harmonize.conversion import Body, multiplier
 from preprocessing.harmonize.vital_file import Numeric, VitalFile
@@ -18,8 +19,7 @@ __all__ = ["FeatureQuality", "Series", "harmonize", "seconds_of"]
 CLOCK_TOLERANCE = 0.001  # s; a record stamped a rounding error before its second still belongs to it
 
 
-@dataclass(frozen=True)
-class FeatureQuality:
+class FeatureQuality(Model):
     """What one input's sources gave.
 
     Attributes
