@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from preprocessing.errors import UsageError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -53,7 +55,12 @@ def log_to(*, level: str, file: str | None) -> None:
         terminal.setFormatter(_JsonLines())
     _LOGGER.addHandler(terminal)
     if file:
-        lines = logging.FileHandler(file, encoding="utf-8")
+        try:
+            lines = logging.FileHandler(file, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"The log file {file} cannot be written ({error.strerror}).", mend="name another."
+            ) from error
         lines.setFormatter(_JsonLines())
         _LOGGER.addHandler(lines)
 

@@ -1,0 +1,108 @@
+"""Worker processes: what happens when one dies, fails, or is asked to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from preprocessing.errors import RefusedError, RetryableError, Stopped
+from preprocessing.workers import StopRequest, WorkerPool, stop_on_signals
+from tests.pipeline import COMMAND
+
+
+def _square(number: int) -> int:
+    return number * number
+
+
+def _die(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def _refuse(number: int) -> int:
+    raise RefusedError(f"{number} is refused.", mend="give another.")
+
+
+def _stumble(number: int) -> int:
+    raise ZeroDivisionError(number)
+
+
+def _nap(number: int) -> int:
+    time.sleep(0.3)
+    return number
+
+
+def _name(number: int) -> str:
+    return f"case {number}"
+
+
+def test_every_task_is_done_once_by_any_number_of_workers() -> None:
+    for workers in (1, 3):
+        with WorkerPool(workers, StopRequest()) as pool:
+            for _ in range(2):  # the processes serve stage after stage
+                done = list(pool.results(_square, range(10), name=_name))
+                assert sorted(done) == [(number, number * number) for number in range(10)]
+
+
+def test_a_worker_that_dies_is_named_with_its_task() -> None:
+    with WorkerPool(2, StopRequest()) as pool, pytest.raises(RetryableError, match=r"case 7 .*-9"):
+        list(pool.results(_die, [7], name=_name))
+
+
+def test_an_error_arrives_as_it_was_raised() -> None:
+    with WorkerPool(2, StopRequest()) as pool, pytest.raises(RefusedError) as caught:
+        list(pool.results(_refuse, [7], name=_name))
+    assert (caught.value.message, caught.value.mend, caught.value.exit_code) == ("7 is refused.", "give another.", 65)
+
+
+def test_an_unforeseen_error_keeps_its_traceback() -> None:
+    with WorkerPool(1, StopRequest()) as pool, pytest.raises(RetryableError, match="ZeroDivisionError: 7"):
+        list(pool.results(_stumble, [7], name=_name))
+
+
+def test_after_a_stop_nothing_is_begun_and_what_runs_is_finished() -> None:
+    stop = StopRequest()
+    done = []
+    with WorkerPool(2, stop) as pool, pytest.raises(Stopped):  # noqa: PT012
+        for number, _ in pool.results(_nap, range(50), name=_name):
+            done.append(number)
+            stop.requested = True
+    assert sorted(done) == list(range(len(done)))
+    assert 1 <= len(done) <= 3
+
+
+def test_the_second_signal_leaves_at_once() -> None:
+    with pytest.raises(Stopped, match="second signal"), stop_on_signals() as stop:  # noqa: PT012
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+        assert stop.requested
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def _children(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc to see child processes")
+def test_no_worker_outlives_a_killed_run(recordings: Path, tmp_path: Path) -> None:
+    command = [*COMMAND, "run", "--input", str(recordings), "--output", str(tmp_path), "--workers", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob("harmonized/*/*.json")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    children = _children(process.pid)
+    assert len(children) >= 2
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 15
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline, "a worker outlived its parent"
+        time.sleep(0.1)
