@@ -11,7 +11,7 @@ from preprocessing.layout import SPLITS, build_summary_path, dataset_path
 from preprocessing.plan.make_plan import PlanRequest, make_plan
 from preprocessing.plan.plan import Plan, store_plan
 from preprocessing.storage import Storage
-from preprocessing.validate.verdict import is_published
+from preprocessing.validate.stage import is_up_to_date
 
 __all__ = ["Planned", "plan_run"]
 
@@ -85,5 +85,5 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool) -> Planned:
         uri=uri,
         dataset_uri=output.uri_of(f"datasets/{plan.dataset_id}"),
         finished=finished_cases(plan, output),
-        up_to_date=is_published(output, plan.dataset_id, plan.config.validation),
+        up_to_date=is_up_to_date(output, plan.dataset_id, plan.config.validation),
     )

@@ -105,6 +105,28 @@ def test_a_second_run_has_nothing_to_do(recordings: Path, undisturbed: Answer) -
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()} == before
 
 
+def test_a_published_file_that_vanished_is_built_again(recordings: Path, undisturbed: Answer, tmp_path: Path) -> None:
+    command = ("run", "--input", recordings, "--output", tmp_path)
+    dataset = Path(vitalprep(*command).result["dataset"])
+    next(dataset.glob("vitaldb-test.tfrecord-*")).unlink()
+    answer = vitalprep(*command)
+    assert answer.exit_code == 0
+    assert answer.result["new"] is True
+    assert data_digests(dataset) == data_digests(undisturbed.result["dataset"])
+
+
+def test_a_table_that_is_not_its_receipt_s_is_refused(recordings: Path, tmp_path: Path) -> None:
+    planned = vitalprep("plan", "--input", recordings, "--output", tmp_path).result
+    assert vitalprep("harmonize", "--plan", planned["plan"]).exit_code == 0
+    vanished, spoilt, *_ = sorted(tmp_path.glob("harmonized/*/*.parquet"))
+    vanished.unlink()
+    spoilt.write_bytes(spoilt.read_bytes()[:-1])
+    answer = vitalprep("build", "--plan", planned["plan"])
+    assert answer.exit_code == 65
+    assert "receipt of case" in answer.result["message"]
+    assert "--force" in answer.result["mend"]
+
+
 def test_force_does_everything_again_with_the_same_bytes(recordings: Path, undisturbed: Answer, tmp_path: Path) -> None:
     command = ("run", "--input", recordings, "--output", tmp_path)
     vitalprep(*command)

@@ -15,7 +15,7 @@ from preprocessing.records.samples import Samples, samples_of
 from preprocessing.records.statistics import FeatureStatistics, added, statistics_of
 from preprocessing.records.summary import FileSummary
 from preprocessing.records.tfrecord import framed
-from preprocessing.storage import Storage, Writer
+from preprocessing.storage import ObjectMissing, Storage, Writer
 
 __all__ = ["BuildCase", "FileTask", "WrittenFile", "load_samples", "write_file"]
 
@@ -81,9 +81,12 @@ def load_samples(output: Storage, case: BuildCase, config: Config) -> Samples:
     Raises
     ------
     RefusedError
-        If the table is not the one that the receipt names.
+        If the table is not there, or is not the one that the receipt names.
     """
-    data = output.get(case.parquet)
+    try:
+        data = output.get(case.parquet)
+    except ObjectMissing:
+        data = b""
     if hashlib.sha256(data).hexdigest() != case.parquet_sha256:
         raise RefusedError(
             f"{output.uri_of(case.parquet)} is not the table that the receipt of case {case.case_id} names.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from preprocessing.config import Validation
 from preprocessing.console import log, progress
 from preprocessing.errors import RefusedError
 from preprocessing.layout import LATEST, SPLITS, SplitName, accounting_path, dataset_path, output_of_dataset
@@ -14,10 +15,10 @@ from preprocessing.records.summary import BuildSummary, read_build_summary
 from preprocessing.storage import ObjectMissing, Storage
 from preprocessing.validate.checks import Checks, listing_problem
 from preprocessing.validate.file import FileFindings, ValidateTask, validate_file
-from preprocessing.validate.verdict import Latest, Verdict, read_verdict
+from preprocessing.validate.verdict import Latest, Verdict, is_published, read_verdict
 from preprocessing.workers import WorkerPool
 
-__all__ = ["refuse_unready", "validate_dataset"]
+__all__ = ["is_up_to_date", "refuse_unready", "validate_dataset"]
 
 
 def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
@@ -76,8 +77,20 @@ def refuse_unready(dataset_uri: str) -> Verdict:
     summaries = {split: _summary(output, dataset_id, split) for split in SPLITS}
     problem = listing_problem(output, dataset_id, summaries)
     if problem:
-        raise RefusedError(f"{dataset_uri}: {problem}.", mend="build and validate it again.")
+        raise RefusedError(f"{dataset_uri}: {problem}.", mend="run it again: what is missing is built anew.")
     return verdict
+
+
+def is_up_to_date(output: Storage, dataset_id: str, limits: Validation) -> bool:
+    """Return whether a data set is published, the latest, and lies there whole (by name and size)."""
+    if not is_published(output, dataset_id, limits):
+        return False
+    try:
+        refuse_unready(output.uri_of(f"datasets/{dataset_id}"))
+    except RefusedError as error:
+        log(f"not up to date: {error.message}", level=logging.WARNING)
+        return False
+    return True
 
 
 def _plan_of(output: Storage, dataset_id: str) -> tuple[Plan, Accounting]:
