@@ -23,7 +23,7 @@ __all__ = ["Course", "Floats", "Phases", "Quantity", "autocorrelated", "case_cou
 Floats: TypeAlias = npt.NDArray[np.float64]
 Quantity = Literal[
     "hr", "sbp", "dbp", "mbp", "spo2", "bt",  # /min, mmHg, mmHg, mmHg, %, degrees C
-    "etco2", "rr", "tv", "peep", "fio2",  # mmHg, /min, mL, mbar, %
+    "etco2", "rr", "tv", "peep", "pip", "fio2",  # mmHg, /min, mL, mbar, mbar, %
     "insp_sevo", "exp_sevo", "bis",  # kPa, kPa, 1
     "propofol", "remifentanil", "noradrenaline",  # pump rates in mL/h
 ]  # fmt: skip
@@ -226,6 +226,7 @@ def _ventilation(setting: _Setting) -> dict[Quantity, Floats]:
         "rr": np.where(in_circuit, np.where(ventilated, set_rr, own_rr), np.nan),
         "tv": np.where(in_circuit, np.where(ventilated, set_tv, own_tv), np.nan),
         "peep": np.where(in_circuit, np.where(ventilated, peep, 0.0), np.nan),
+        "pip": np.where(in_circuit, np.where(ventilated, peep + 5 + set_tv / (0.75 * size), 2.0), np.nan),
         "fio2": lagged(np.where(in_circuit, np.clip(fio2, 21, 100), 21.0), 30),
         "etco2": np.where(in_circuit, etco2 * (1 - 0.2 * rng.random(count) * ~ventilated), 0.0),
         "insp_sevo": inspired,
