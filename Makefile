@@ -22,13 +22,13 @@ $(UV):
 
 .PHONY: worker airflow develop
 worker: $(UV)  ## install the worker alone (.venv)
-	@$(UV) sync --quiet --locked --inexact --no-default-groups --python .uv/bin/python
+	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra preview --python .uv/bin/python
 
 airflow: $(UV)  ## install Airflow (.venv-airflow)
 	@UV_PROJECT_ENVIRONMENT=.venv-airflow $(UV) sync --quiet --locked --only-group airflow --python .uv/bin/python
 
 develop: $(UV)  ## install the worker with TensorFlow and the development tools (.venv)
-	@$(UV) sync --quiet --locked --extra tensorflow --python .uv/bin/python
+	@$(UV) sync --quiet --locked --extra tensorflow --extra preview --python .uv/bin/python
 
 .PHONY: demo up down
 demo: worker airflow  ## 24 simulated cases through an embedded Airflow, with a table at the end

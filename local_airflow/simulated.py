@@ -15,6 +15,7 @@ __all__ = ["CASES", "damage", "simulate", "worker_command"]
 CASES = 24
 SEED = 7
 HOURS = 0.5
+SPREAD = 0.4  # of the cases' lengths; 1 would be as in VitalDB
 
 ABSENT = CASES + 1  # a case number that nobody recorded
 CUT_SHORT = 7  # its upload broke off
@@ -35,7 +36,7 @@ def simulate(folder: Path) -> None:
     if done.exists() and folder.exists():
         return
     shutil.rmtree(folder, ignore_errors=True)
-    amount = ["--cases", str(CASES), "--seed", str(SEED), "--hours", str(HOURS)]
+    amount = ["--cases", str(CASES), "--seed", str(SEED), "--hours", str(HOURS), "--spread", str(SPREAD)]
     command = [*worker_command(), "simulate", "--output", str(folder), *amount, "--json"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     done.touch()

@@ -27,6 +27,7 @@ __all__ = ["main"]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 INTERRUPTED = 130
+_DAMAGES = ("truncated", "bitflip", "foreign", "no-clinical-row", "short", "no-signal", "unit")
 EXIT_CODES = """\b
 Exit codes
   0    done
@@ -266,25 +267,54 @@ def run(output: str, shards: int, workers: int | None, force: bool, as_json: boo
 
 
 @vitalprep.command()
-@click.option("--output", metavar="FOLDER", required=True, help="Folder to fill; it must be new, or hold the same set.")
-@click.option("--cases", type=int, default=24, show_default=True, help="How many.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
-@click.option("--hours", type=float, default=1.0, show_default=True, help="Mean length of a case.")
-@click.option("--spread", type=float, default=0.4, show_default=True, help="Lengths lie within hours * (1 +- spread).")
-@click.option("--waves", is_flag=True, help="Add two wave tracks to every case.")
+@click.option("--output", metavar="FOLDER", help="Folder to fill: a new one, or one that holds such a set.")
+@click.option("--cases", type=int, help="How many; with --append, how many more.  [default: 24]")
+@click.option("--seed", type=int, help="Same seed, same bytes.  [default: 0]")
+@click.option("--hours", type=float, help="Median length of a case.  [default: 2.75, as in VitalDB]")
+@click.option("--spread", type=float, help="0: all cases equally long; 1: as different as in VitalDB.  [default: 1]")
+@click.option("--waves", is_flag=True, default=None, help="Add ECG, PLETH, ART, EEG, CO2 and AWP: cases of true size.")
+@click.option("--truth", is_flag=True, default=None, help="Write what is measured, held and missing, per second.")
+@click.option("--damage", metavar="NAME=SHARE,...", help=f"Spoil some cases: {', '.join(_DAMAGES)}.")
+@click.option("--append", is_flag=True, help="Add cases to the set in the folder; cases and subjects continue.")
+@click.option("--preview", metavar="FILE", help="Instead of a set, draw one case as a picture (PNG, SVG, PDF).")
+@click.option("--case", "case_id", type=int, default=1, show_default=True, help="Which one to draw.")
+@workers_option
 @logs
-def simulate(output: str, cases: int, seed: int, hours: float, spread: float, waves: bool, as_json: bool) -> None:
-    """Make recordings of patients who do not exist, with their clinical table."""
-    from pathlib import Path
+@click.pass_context
+def simulate(
+    context: click.Context,
+    /,
+    output: str | None,
+    append: bool,
+    preview: str | None,
+    case_id: int,
+    workers: int | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Make recordings of patients who do not exist, with their clinical table.
 
-    from preprocessing.console import progress
-    from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
+    The same options give the same bytes, whatever the number of workers. An interrupted set is completed by the same
+    command, or by `vitalprep simulate --output FOLDER`; log lines go to the screen and to FOLDER/logs.
+    """
+    from preprocessing.simulate import command
+    from preprocessing.workers import default_workers, stop_on_signals
 
-    options = SimulationOptions(seed=seed, cases=cases, hours=hours, spread=spread, waves=waves)
-    with progress("simulate", cases) as advance:
-        paths = simulate_folder(Path(output), options, progress=lambda case_id: advance())
-    size = sum(path.stat().st_size for path in paths)
-    _report("Simulated", {"output": output, "cases": len(paths), "bytes": size}, as_json)
+    if preview is not None:
+        _report("Drawn", command.preview(preview, given, case_id=case_id), as_json)
+        return
+    if output is None:
+        raise click.UsageError("Missing option '--output' (a folder to fill) or '--preview' (a picture to draw).")
+    with stop_on_signals() as stop:
+        result = command.simulate(
+            output,
+            given,
+            append=append,
+            workers=workers or default_workers(),
+            log_file=not context.obj.get("log_file"),
+            stop=stop,
+        )
+    _report("Simulated", result, as_json)
 
 
 def main() -> None:

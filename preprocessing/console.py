@@ -17,7 +17,7 @@ from preprocessing.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["log", "log_to", "print_result", "print_table", "progress"]
+__all__ = ["log", "log_to", "log_to_file", "print_result", "print_table", "progress"]
 
 _RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "shown_by_bar"}
 _LOGGER = logging.getLogger("vitalprep")
@@ -55,14 +55,17 @@ def log_to(*, level: str, file: str | None) -> None:
         terminal.setFormatter(_JsonLines())
     _LOGGER.addHandler(terminal)
     if file:
-        try:
-            lines = logging.FileHandler(file, encoding="utf-8")
-        except OSError as error:
-            raise UsageError(
-                f"The log file {file} cannot be written ({error.strerror}).", mend="name another."
-            ) from error
-        lines.setFormatter(_JsonLines())
-        _LOGGER.addHandler(lines)
+        log_to_file(file)
+
+
+def log_to_file(file: str) -> None:
+    """Send log records to a file, too, as JSON lines."""
+    try:
+        lines = logging.FileHandler(file, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"The log file {file} cannot be written ({error.strerror}).", mend="name another.") from error
+    lines.setFormatter(_JsonLines())
+    _LOGGER.addHandler(lines)
 
 
 def log(message: str, *, level: int = logging.INFO, shown_by_bar: bool = False, **keys: Any) -> None:
@@ -93,10 +96,17 @@ def progress(what: str, total: int, *, every: float = 10.0) -> Iterator[Callable
     if sys.stderr.isatty():
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        rate = TextColumn("{task.fields[rate]}")
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
         with Progress(*columns, console=_terminal(), transient=True) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda: bar.advance(task)
+            task = bar.add_task(what, total=total, rate="")
+
+            def step() -> None:
+                bar.advance(task)
+                speed = bar.tasks[0].speed
+                bar.update(task, rate=f"{60 * speed:.0f}/min" if speed else "")
+
+            yield step
         return
     began = shown = time.monotonic()
     done = 0
@@ -108,7 +118,8 @@ def progress(what: str, total: int, *, every: float = 10.0) -> Iterator[Callable
         if now - shown >= every:
             shown = now
             left = (now - began) / done * (total - done)
-            log(f"{what}: {done} of {total}", done=done, total=total, seconds_left=round(left))
+            rate = round(60 * done / (now - began), 1)
+            log(f"{what}: {done} of {total}", done=done, total=total, per_minute=rate, seconds_left=round(left))
 
     yield advance
 

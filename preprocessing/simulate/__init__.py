@@ -1,5 +1,6 @@
-"""Made-up recordings and clinical tables in VitalDB's form, for demos and tests.
+"""Made-up recordings and clinical tables in VitalDB's form, for demos, tests and benchmarks.
 
-From the inside out: `patients` says who lies there, `course` what happens to them, `signals` and `waves` what the
-devices make of it, `vital_writer` how a file stores it, and `simulate` puts the files into a folder.
+From the inside out: `patients` says who lies there; `anaesthesia` what is planned and done, `physiology` how the body
+answers, `course` both together, second by second; `signals` and `waves` what the devices make of it; `recording` how a
+file stores it; `truth` what a reader must find in it; `damage` how it is spoilt; `simulate` fills a folder.
 """

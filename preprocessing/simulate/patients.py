@@ -1,35 +1,40 @@
 """Made-up patients, and the clinical table that describes them in VitalDB's columns.
 
-Whom a case belongs to and what they are like depends on the seed and the case alone. The distributions are rough
-shapes of an adult surgical population (medians and 1st to 99th percentiles of VitalDB's clinical table, doi
-10.1038/s41597-022-01411-5, rounded); fitting them is left to the data file of a later version.
+Whom a case belongs to and what they are like depends on the seed and the case alone. They are drawn from aggregates of
+VitalDB's clinical table, which stand with their sources in ``demographics.yaml``.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from statistics import NormalDist
+from typing import Final, TypeVar
 
 import numpy as np
 
+from preprocessing.simulate.demographics import Sex, Urgency, demographics
 from preprocessing.simulate.streams import Purpose, case_rng
 
-__all__ = ["CLINICAL_COLUMNS", "ClinicalTimes", "Patient", "clinical_table", "founder_case", "patient_of_case"]
+__all__ = [
+    "CLINICAL_COLUMNS", "ClinicalTimes", "Patient",
+    "clinical_table", "clinical_times", "drawn_length", "founder_case", "patient_of_case",
+]  # fmt: skip
 
 CLINICAL_COLUMNS: Final = (
     "caseid", "subjectid", "casestart", "caseend", "anestart", "aneend", "opstart", "opend",
     "age", "sex", "height", "weight", "bmi", "asa", "emop", "department", "ane_type",
 )  # fmt: skip
 
-_RETURNING: Final = 1 / 8  # 4.7 % in VitalDB; more here, so that small sets have subjects with several cases too
 _SUBJECT_OFFSET: Final = 100_000  # so that nobody can take a subject for a case
-_CHILDREN, _OLDEST, _EXTREME_BUILD = 0.03, 0.02, 0.04  # shares; rarer in VitalDB, where sets are larger
-_ASA_MISSING: Final = 0.02  # 133 of 6,388 in VitalDB
-_DEPARTMENTS: Final = ("General surgery", "Thoracic surgery", "Gynecology", "Urology")
-_DEPARTMENT_SHARES: Final = (0.77, 0.17, 0.04, 0.02)  # VitalDB's, rounded
+_ADULT: Final = 18  # years
+_TENTHS_BELOW: Final = 2  # years; tables give older ages in whole years
+_MAX_AGE: Final = 100.0
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +44,7 @@ class Patient:
     case_id: int
     subject_id: int
     age: float
-    sex: Literal["F", "M"]
+    sex: Sex
     height: float
     weight: float
     asa: int | None
@@ -63,40 +68,112 @@ class ClinicalTimes:
     operation_end: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Subject:
+    """What stays: exact age at the first case (years), standard score of the height, quantiles (0 to 1) of the rest."""
+
+    department: str
+    sex: Sex
+    age: float
+    tall: float
+    heavy: float
+    obese_bmi: float | None
+    severity: float
+
+
 def founder_case(seed: int, case_id: int) -> int:
-    """The first case of the subject that a case belongs to; the case itself unless the patient has been here before."""
+    """The first case of the subject that a case belongs to; the case itself unless the patient has been here before.
+
+    The chance of a return is one in eight in the first hundred cases, so that small sets have some, then VitalDB's.
+    """
+    rules = demographics().subjects
     while case_id > 1:
         rng = case_rng(seed, case_id, Purpose.SUBJECT)
-        if rng.random() >= _RETURNING:
+        if rng.random() >= (rules.first_share if case_id <= rules.first_cases else rules.later_share):
             break
-        case_id = int(rng.integers(1, case_id))  # any earlier case; follow it to whoever lay there
+        case_id = int(rng.integers(max(1, case_id - rules.within), case_id))  # follow it to whoever lay there
     return case_id
 
 
 def patient_of_case(seed: int, case_id: int) -> Patient:
-    """The patient of a case: sex and height are the subject's, age, weight and ASA move a little between cases."""
+    """The patient of a case: sex, department and an adult's height are the subject's; years pass between cases."""
+    data = demographics()
     founder = founder_case(seed, case_id)
-    body = case_rng(seed, founder, Purpose.PATIENT, "body")
-    sex: Literal["F", "M"] = "M" if body.random() < 0.51 else "F"
-    age = _age(body)
-    height, weight = _build(body, age, sex)
-
+    subject = _subject(seed, founder)
     rng = case_rng(seed, case_id, Purpose.PATIENT, "case")
-    if case_id != founder and age >= 18:
-        age += int(rng.integers(0, 4))
-        weight *= rng.normal(1.0, 0.03)
-    asa = int(rng.choice((1, 2, 3, 4, 6), p=(0.28, 0.59, 0.11, 0.01, 0.01)))  # VitalDB's shares, rounded
+
+    age = min(_noted(subject.age + (case_id - founder) / data.subjects.cases_per_year), _MAX_AGE)
+    height, mass_index = _build(subject, age)
+    weight = mass_index * (height / 100) ** 2
+    severity = subject.severity
+    if case_id != founder:
+        weight *= _drawn(data.subjects.weight_ratio, rng)
+        severity = severity if rng.random() < data.subjects.asa_kept else rng.random()
+
+    likelier = _from_age(data.emergency_by_age, age)
+    emergency = bool(rng.random() < data.departments[subject.department].emergency * likelier)
+    urgency: Urgency = "emergency" if emergency else "elective"
+    asa = _chosen(_from_age(data.asa[urgency], age), severity)
     return Patient(
         case_id=case_id,
         subject_id=_SUBJECT_OFFSET + founder,
         age=age,
-        sex=sex,
+        sex=subject.sex,
         height=round(height, 1),
         weight=round(weight, 1),
-        asa=None if rng.random() < _ASA_MISSING else asa,
-        emergency=bool(rng.random() < 0.12),
-        department=str(rng.choice(_DEPARTMENTS, p=_DEPARTMENT_SHARES)),
+        asa=None if rng.random() < data.asa_missing[urgency] else asa,
+        emergency=emergency,
+        department=subject.department,
     )
+
+
+def clinical_times(rng: np.random.Generator, *, incision: float, closure: float, end: float) -> ClinicalTimes:
+    """The times as a clinical table notes them.
+
+    As in VitalDB, the chart of anaesthesia mostly begins before the recording and may end after it. It begins at least
+    a quarter of an hour before the incision, or with the recording where that is later, and never ends before closure.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        The case's chance.
+    incision, closure, end : float
+        Seconds after the recording's start; its last second is `end`.
+    """
+    data = demographics()
+    latest = max(0.0, incision - data.shortest_before_incision)
+    return ClinicalTimes(
+        case_end=round(end),
+        anaesthesia_start=round(min(_drawn(data.times["anaesthesia_start"], rng), latest)),
+        anaesthesia_end=round(max(closure, end + _drawn(data.times["anaesthesia_end"], rng))),
+        operation_start=round(incision),
+        operation_end=round(closure),
+    )
+
+
+def drawn_length(
+    rng: np.random.Generator, *, median_hours: float, spread: float, department: str | None = None
+) -> float:
+    """Return a case's length in hours.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        The case's chance.
+    median_hours : float
+        Median of the set; VitalDB's is 2.75 h.
+    spread : float
+        Exponent of a length's ratio to the median: 1 is VitalDB's spread (0.16 to 6.3 times the median, never more),
+        0 makes all cases equal.
+    department : str, optional
+        Its cases are longer or shorter than the median of all.
+    """
+    data = demographics()
+    minutes = data.recordings["minutes"]
+    ratio = np.exp(np.interp(100 * rng.random(), list(minutes), np.log(list(minutes.values())))) / minutes[50]
+    if department is not None:
+        ratio *= data.departments[department].length
+    return float(median_hours * np.clip(ratio**spread, minutes[0] / minutes[50], minutes[100] / minutes[50]))
 
 
 def clinical_table(rows: Iterable[tuple[Patient, ClinicalTimes]]) -> str:
@@ -108,49 +185,80 @@ def clinical_table(rows: Iterable[tuple[Patient, ClinicalTimes]]) -> str:
     return text.getvalue()
 
 
-def _age(rng: np.random.Generator) -> float:
-    """Years: whole ones for adults, tenths for infants."""
-    kind = rng.random()
-    if kind < _CHILDREN:
-        child = rng.uniform(0.3, 17)
-        return round(child, 1) if child < 2 else float(int(child))
-    if kind < _CHILDREN + _OLDEST:
-        return float(rng.integers(90, 96))
-    return float(int(np.clip(rng.normal(58, 14), 18, 89)))
+def _subject(seed: int, founder: int) -> _Subject:
+    """Everything that a subject's first case decides."""
+    data = demographics()
+    rng = case_rng(seed, founder, Purpose.PATIENT, "body")
+    early = founder <= data.early_cases
+    department = _chosen({name: item.share for name, item in data.departments.items()}, rng.random())
+    sex: Sex = "F" if rng.random() < data.departments[department].female else "M"
+
+    ages, place = data.departments[department].age[sex], rng.random()
+    for group in (data.children, data.oldest):
+        share = group.early_share if early else group.share
+        if 0 <= place < share:
+            ages = group.age
+        place -= share
+    age = _drawn(ages, rng)
+    age = _noted(age) if age < _ADULT else float(round(age))
+    return _Subject(
+        department=department,
+        sex=sex,
+        age=age + rng.random() * (0.1 if age < _TENTHS_BELOW else 1.0),  # the birthday is any day
+        tall=float(rng.normal()),
+        heavy=rng.random(),
+        obese_bmi=_drawn(data.obese_bmi, rng) if early and rng.random() < data.obese_early_share else None,
+        severity=rng.random(),
+    )
 
 
-def _build(rng: np.random.Generator, age: float, sex: Literal["F", "M"]) -> tuple[float, float]:
-    """Height in cm and weight in kg."""
-    if age < 14:
-        # General growth: 50 cm at birth, 75 at one year, then 6 cm a year; weight by the APLS rule 2 x (age + 4).
-        height = 50 + 25 * min(age, 1) + 6 * max(age - 1, 0)
-        weight = 2 * (age + 4) if age >= 1 else 3.5 + 6.5 * age
-        return height * rng.normal(1, 0.04), weight * rng.normal(1, 0.1)
-    mean, spread = (169, 6.5) if sex == "M" else (156, 6.5)
-    height = rng.normal(mean, spread)
-    mass_index = np.clip(rng.normal(23.2, 3.3), 14, 38)
-    if rng.random() < _EXTREME_BUILD:
-        height, mass_index = (rng.uniform(135, 146), 21.0) if rng.random() < 0.5 else (height, rng.uniform(38, 46))
-    return float(height), float(mass_index * (height / 100) ** 2)
+def _build(subject: _Subject, age: float) -> tuple[float, float]:
+    """Height in cm and BMI in kg/m2 at a noted age in years."""
+    data = demographics()
+    if subject.age < _ADULT:
+        exact = min(age + (0.05 if age < _TENTHS_BELOW else 0.5), data.growth_until)
+        growth = data.growth[subject.sex]
+        median, deviation, skew, mass_index, spread = (
+            float(np.interp(exact, list(growth), column)) for column in zip(*growth.values(), strict=True)
+        )
+        heavy = NormalDist().inv_cdf(max(subject.heavy, 1e-9))
+        tall, heavy = np.clip((subject.tall, heavy), -data.growth_most, data.growth_most).tolist()
+        return median + deviation * tall, float(mass_index * (1 + skew * spread * heavy) ** (1 / skew))
+    adults = data.adults[subject.sex]
+    height = _at(adults.height, _noted(subject.age)) + adults.height_sd * subject.tall
+    return height, subject.obese_bmi or _at(adults.bmi, age) * _at(adults.bmi_ratio, 100 * subject.heavy)
+
+
+def _noted(age: float) -> float:
+    """An exact age as tables note it: whole years, tenths for the youngest."""
+    return float(np.floor(age * 10 + 1e-9) / 10 if age < _TENTHS_BELOW else np.floor(age))
+
+
+def _at(curve: Mapping[float, float], place: float) -> float:
+    return float(np.interp(place, list(curve), list(curve.values())))
+
+
+def _drawn(quantiles: Mapping[float, float], rng: np.random.Generator) -> float:
+    return _at(quantiles, 100 * rng.random())
+
+
+def _from_age(bands: Mapping[float, Value], age: float) -> Value:
+    return bands[max(start for start in bands if start <= age)]
+
+
+def _chosen(shares: Mapping[Key, float], uniform: float) -> Key:
+    """The key at which the shares, added in order, pass a number from 0 up to below 1."""
+    reached = np.cumsum(list(shares.values()))
+    return list(shares)[int(np.searchsorted(reached / reached[-1], uniform, side="right"))]
 
 
 def _row(patient: Patient, times: ClinicalTimes) -> tuple[object, ...]:
+    oldest = demographics().ages_noted_to
+    age = f">{oldest:g}" if patient.age > oldest else f"{patient.age:g}"
+    asa = "" if patient.asa is None else patient.asa
     return (
-        patient.case_id,
-        patient.subject_id,
-        0,
-        times.case_end,
-        times.anaesthesia_start,
-        times.anaesthesia_end,
-        times.operation_start,
-        times.operation_end,
-        ">89" if patient.age > 89 else f"{patient.age:g}",
-        patient.sex,
-        f"{patient.height:.1f}",
-        f"{patient.weight:.1f}",
-        f"{patient.bmi:.1f}",
-        "" if patient.asa is None else patient.asa,
-        int(patient.emergency),
-        patient.department,
-        "General",  # spinal and sedation cases (5 % of VitalDB) need another course
-    )
+        patient.case_id, patient.subject_id,
+        0, times.case_end, times.anaesthesia_start, times.anaesthesia_end, times.operation_start, times.operation_end,
+        age, patient.sex, f"{patient.height:.1f}", f"{patient.weight:.1f}", f"{patient.bmi:.1f}",
+        asa, int(patient.emergency), patient.department, "General",
+    )  # fmt: skip

@@ -1,18 +1,22 @@
 """What the devices record of a case: VitalDB's numeric tracks, with their names, units, intervals and faults.
 
-A `Feed` is what one device sends together, at one interval and with the same drop-outs; its tracks are data. Names and
-units are those of VitalDB's track list (https://vitaldb.net/dataset, "track names"), intervals those of its recordings.
+Which tracks there are is data (`monitors.yaml`); what they measure is the case's `readings`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.simulate.course import Course, Floats, Phases, Quantity
+from preprocessing.simulate.attached import BAG_PRESSURE, Attached, shut_in_pressure
+from preprocessing.simulate.course import Course
+from preprocessing.simulate.monitors import Faults, Feed, Pump, monitors
+from preprocessing.simulate.noise import Floats
+from preprocessing.simulate.patients import Patient
+from preprocessing.simulate.readings import readings
 from preprocessing.simulate.streams import Purpose, case_rng
 
 __all__ = ["NumericTrack", "dropped_out", "numeric_tracks"]
@@ -20,7 +24,11 @@ __all__ = ["NumericTrack", "dropped_out", "numeric_tracks"]
 
 @dataclass(frozen=True, kw_only=True)
 class NumericTrack:
-    """A recorded numeric: `times` (n,) in seconds after the recording's start, rising; `values` (n,) in `unit`."""
+    """A recorded numeric, in the order of the file.
+
+    `times` (n,) float64 in seconds after the recording's start, not falling; `values` (n,) float64 in `unit`, which the
+    file stores as float32.
+    """
 
     device: str
     name: str
@@ -29,92 +37,18 @@ class NumericTrack:
     values: Floats
 
 
-@dataclass(frozen=True)
-class _Source:
-    """One track of a feed: what it measures, how finely it shows it, and its own error (standard deviation)."""
-
-    name: str
-    unit: str
-    quantity: Quantity
-    resolution: float
-    error: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Feed:
-    """What one device sends together. `coverage` is the share of cases that have it, `interval` in seconds."""
-
-    name: str
-    device: str
-    interval: float
-    coverage: float
-    tracks: tuple[_Source, ...]
-
-
-# Coverage: monitors and the anaesthesia machine are in nearly every case, arterial lines in somewhat over half, EV1000
-# and the monitor's measured PEEP in few. Rough: the table of VitalDB's coverage comes with the full simulator.
-_FEEDS: Final = (
-    _Feed(name="monitor", device="Solar8000", interval=2, coverage=1.0, tracks=(
-        _Source("HR", "/min", "hr", 1, 0.3),
-        _Source("PLETH_HR", "/min", "hr", 1, 0.8),
-        _Source("PLETH_SPO2", "%", "spo2", 1, 0.2),
-        _Source("BT", "℃", "bt", 0.1),
-    )),
-    _Feed(name="airway", device="Solar8000", interval=2, coverage=0.92, tracks=(
-        _Source("ETCO2", "mmHg", "etco2", 1, 0.3),
-        _Source("FIO2", "%", "fio2", 1, 0.3),
-        _Source("RR_CO2", "/min", "rr", 1, 0.2),
-    )),
-    _Feed(name="impedance", device="Solar8000", interval=2, coverage=0.5, tracks=(
-        _Source("RR", "/min", "rr", 1, 1.5),
-    )),
-    _Feed(name="ventilator", device="Solar8000", interval=2, coverage=0.6, tracks=(
-        _Source("VENT_TV", "mL", "tv", 1, 6),
-        _Source("VENT_RR", "/min", "rr", 1, 0.2),
-    )),
-    _Feed(name="measured peep", device="Solar8000", interval=2, coverage=0.05, tracks=(
-        _Source("VENT_MEAS_PEEP", "mbar", "peep", 1, 0.2),
-    )),
-    _Feed(name="machine", device="Primus", interval=7, coverage=0.95, tracks=(
-        _Source("ETCO2", "mmHg", "etco2", 1, 0.3),
-        _Source("FIO2", "%", "fio2", 1, 0.3),
-        _Source("RR_CO2", "/min", "rr", 1, 0.2),
-        _Source("TV", "mL", "tv", 1, 6),
-        _Source("PEEP_MBAR", "mbar", "peep", 1, 0.2),
-    )),
-    _Feed(name="vapour", device="Primus", interval=7, coverage=0.95, tracks=(
-        _Source("INSP_SEVO", "kPa", "insp_sevo", 0.1, 0.02),
-        _Source("EXP_SEVO", "kPa", "exp_sevo", 0.1, 0.02),
-    )),
-    _Feed(name="bis", device="BIS", interval=1, coverage=0.88, tracks=(_Source("BIS", "unitless", "bis", 0.1),)),
-    _Feed(name="art", device="Solar8000", interval=2, coverage=0.6, tracks=(
-        _Source("ART_SBP", "mmHg", "sbp", 1, 0.7),
-        _Source("ART_DBP", "mmHg", "dbp", 1, 0.5),
-        _Source("ART_MBP", "mmHg", "mbp", 1, 0.5),
-    )),
-    _Feed(name="ev1000", device="EV1000", interval=2, coverage=0.1, tracks=(_Source("ART_MBP", "mmHg", "mbp", 1, 1),)),
-    _Feed(name="cuff", device="Solar8000", interval=240, coverage=0.95, tracks=(
-        _Source("NIBP_SBP", "mmHg", "sbp", 1, 4),
-        _Source("NIBP_DBP", "mmHg", "dbp", 1, 3),
-        _Source("NIBP_MBP", "mmHg", "mbp", 1, 3),
-    )),
-)  # fmt: skip
-
-_JITTER: Final = 0.12  # share of the interval; VitalDB's 2 s tracks come after 1 to 3 s, rarely otherwise
-_DROPOUTS_PER_HOUR, _TRACK_DROPOUTS_PER_HOUR = 0.4, 0.1  # a cable off; a single value blank
-_LATE_SHARE: Final = 0.15  # of the feeds: switched on or plugged in during the case
-_SEVO_ZERO_SHARE: Final = 0.2  # of cases without sevoflurane have its tracks all the same, all zero
-_PUMP_INTERVAL: Final = 10.0
-
-
-def numeric_tracks(seed: int, case_id: int, course: Course) -> tuple[NumericTrack, ...]:
+def numeric_tracks(seed: int, patient: Patient, course: Course, attached: Attached) -> tuple[NumericTrack, ...]:
     """All numeric tracks that a case has. A track without any value is left out, as it is in real files."""
+    shown = readings(seed, patient, course)
     tracks: list[NumericTrack] = []
-    for feed in _FEEDS:
-        rng = case_rng(seed, case_id, Purpose.MONITOR, feed.name)
-        if _has_feed(rng, feed, course):
-            tracks += _feed_tracks(rng, feed, course)
-    tracks += _pump_tracks(seed, case_id, course)
+    for feed in monitors().feeds:
+        if feed.name in attached.feeds:
+            rng = case_rng(seed, patient.case_id, Purpose.MONITOR, feed.name)
+            tracks += _feed_tracks(rng, feed, course, attached, shown)
+    for pump in monitors().pumps:
+        if np.isfinite(shown[pump.drug]).any():
+            rng = case_rng(seed, patient.case_id, Purpose.MONITOR, pump.prefix)
+            tracks += _pump_tracks(rng, pump, course, shown)
     return tuple(track for track in tracks if len(track.times))
 
 
@@ -127,46 +61,45 @@ def dropped_out(rng: np.random.Generator, times: Floats, per_hour: float, end: f
     return lost
 
 
-def _has_feed(rng: np.random.Generator, feed: _Feed, course: Course) -> bool:
-    present = bool(rng.random() < feed.coverage)
-    if feed.name == "vapour" and course.technique == "tiva":
-        return present and bool(rng.random() < _SEVO_ZERO_SHARE)
-    return present
-
-
-def _feed_tracks(rng: np.random.Generator, feed: _Feed, course: Course) -> list[NumericTrack]:
-    end = course.phases.end
-    times = _sending_times(rng, feed, end)
-    times = times[~dropped_out(rng, times, _DROPOUTS_PER_HOUR, end)]
-    line = _ArterialLine.draw(rng, course.phases)
-    unread = _without_reading(rng, times, course.phases)
+def _feed_tracks(
+    rng: np.random.Generator, feed: Feed, course: Course, attached: Attached, shown: Mapping[str, Floats]
+) -> list[NumericTrack]:
+    end, faults = course.phases.end, monitors().faults
+    times = _sending_times(rng, feed, end, faults)
+    times = times[~dropped_out(rng, times, faults.dropouts_per_hour, end)]
+    if feed.needs == "art":
+        times = times[times >= attached.cannula]
+    times = np.sort(np.concatenate([times, times[rng.random(len(times)) < faults.repeated_share]]))
+    line = _arterial_states(rng, times, attached) if feed.name == "art" else None
+    unread = _without_reading(rng, times, attached, course) if feed.name == "bis" else None
     tracks = []
-    for source in feed.tracks:
-        seconds = times[~dropped_out(rng, times, _TRACK_DROPOUTS_PER_HOUR, end)]
-        values = course.values[source.quantity][seconds.astype(np.intp)] + rng.normal(0, source.error, len(seconds))
-        values = np.maximum(np.round(values / source.resolution) * source.resolution, 0)
-        if source.name == "PLETH_SPO2":
+    for name, unit, quantity, step, error in feed.tracks:
+        values = shown[quantity][times.astype(np.intp)] + rng.normal(0, error, len(times))
+        values = np.round(values / step) * step
+        if not name.startswith(("ST_", "CVP")):
+            values = np.maximum(values, 0)
+        if unit == "%":
             values = np.minimum(values, 100)
-        if feed.name == "art":
-            values = line.before_cannula(rng, seconds, values)
-        if feed.name == "bis":
-            values = np.where(np.isin(seconds, unread), 0.0, values)
-        measured = np.isfinite(values)
-        tracks.append(_track(feed.device, source.name, source.unit, seconds[measured], values[measured]))
+        if line is not None:
+            values = np.where(np.isfinite(line), line, values)
+        if unread is not None:
+            values = np.where(unread, 0.0, values)
+        kept = np.isfinite(values) & ~dropped_out(rng, times, faults.track_dropouts_per_hour, end)
+        tracks.append(NumericTrack(device=feed.device, name=name, unit=unit, times=times[kept], values=values[kept]))
     return tracks
 
 
-def _sending_times(rng: np.random.Generator, feed: _Feed, end: float) -> Floats:
+def _sending_times(rng: np.random.Generator, feed: Feed, end: float, faults: Faults) -> Floats:
     """When a feed sends, in seconds, to the millisecond, rising."""
     start = rng.uniform(0, feed.interval)
-    if rng.random() < _LATE_SHARE and feed.name != "monitor":
+    if rng.random() < faults.late_share and feed.name != "monitor":
         start += rng.uniform(0, 0.25) * end
     if feed.name == "cuff":
         gaps = rng.uniform(180, 300, int(end / 180) + 2)  # cuffs are set to 3 or 5 minutes
         times = start + np.cumsum(gaps) - gaps[0]
     else:
         times = start + feed.interval * np.arange(int(end / feed.interval) + 1)
-        times = times + feed.interval * rng.uniform(-_JITTER, _JITTER, len(times))
+        times = times + feed.interval * rng.uniform(-faults.jitter, faults.jitter, len(times))
     return _within(times, end)
 
 
@@ -176,63 +109,60 @@ def _within(times: Floats, end: float) -> Floats:
     return kept
 
 
-@dataclass(frozen=True)
-class _ArterialLine:
-    """The transducer is on before the cannula is in: it shows about zero, then a flush, then the patient."""
+def _arterial_states(rng: np.random.Generator, times: Floats, attached: Attached) -> Floats:
+    """What the transducer shows instead of the patient, shape (n,), NaN where it shows the patient.
 
-    cannula: float
-    flush_start: float
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator, phases: Phases) -> _ArterialLine:
-        cannula = rng.uniform(phases.induction, phases.incision)
-        return cls(cannula, cannula - rng.uniform(6, 15))
-
-    def before_cannula(self, rng: np.random.Generator, times: Floats, values: Floats) -> Floats:
-        open_to_air = np.round(rng.normal(0, 1, len(times)))  # zero, or a little below it
-        flushed = np.where(times >= self.flush_start, 300.0, open_to_air)  # the pressure bag
-        return np.where(times < self.cannula, flushed, values)
+    Open to air before the cannula: zero, or a little off it. Then the pressure bag, again after every blood sample.
+    """
+    open_to_air = np.round(rng.normal(0, 1, len(times)))
+    states: Floats = np.where(times < attached.flush, open_to_air, np.nan)
+    states[(times >= attached.flush) & (times < attached.cannula)] = BAG_PRESSURE
+    for sample in attached.blood_samples:
+        closed = (times >= sample.start) & (times < sample.flush)
+        states[closed] = np.round(shut_in_pressure(times[closed] - sample.start))
+        states[(times >= sample.flush) & (times < sample.end)] = BAG_PRESSURE
+    return states
 
 
-def _without_reading(rng: np.random.Generator, times: Floats, phases: Phases) -> Floats:
-    """The times at which BIS shows 0: before the sensor sticks, after it is gone, and now and then while it is poor."""
-    on = max(phases.induction - rng.uniform(20, 150), 0)
-    off = rng.uniform(phases.extubation, phases.end)
-    poor = np.zeros(len(times), dtype=np.bool_)
-    for start in rng.uniform(on, off, rng.poisson(0.8 * phases.end / 3600)):
-        poor |= (times >= start) & (times < start + rng.uniform(10, 90))
-    unread: Floats = times[(times < on) | (times > off) | poor]
-    return unread
+def _without_reading(
+    rng: np.random.Generator, times: Floats, attached: Attached, course: Course
+) -> npt.NDArray[np.bool_]:
+    """Where BIS shows 0: before the sensor sticks, after it is gone, and now and then while it is poor."""
+    unread = (times < attached.sensor_on) | (times > attached.sensor_off)
+    for start in rng.uniform(attached.sensor_on, attached.sensor_off, rng.poisson(0.8 * course.phases.end / 3600)):
+        unread |= (times >= start) & (times < start + rng.uniform(10, 90))
+    return np.asarray(unread)
 
 
-def _pump_tracks(seed: int, case_id: int, course: Course) -> list[NumericTrack]:
-    pumps: list[tuple[str, Quantity]] = [("PPF20_RATE", "propofol")]
-    if course.remifentanil_ug_per_ml is not None:
-        pumps.append((f"RFTN{course.remifentanil_ug_per_ml}_RATE", "remifentanil"))
-    pumps.append(("NEPI_RATE", "noradrenaline"))
+def _pump_tracks(
+    rng: np.random.Generator, pump: Pump, course: Course, shown: Mapping[str, Floats]
+) -> list[NumericTrack]:
+    """A pump's tracks, from shortly before its drug runs to shortly after; a value is recorded when it has changed."""
+    strength = course.remifentanil_ug_per_ml if pump.drug == "remifentanil" else ""
+    running = np.flatnonzero(shown[pump.drug] > 0)
+    if not len(running):
+        return []
+    end, faults = course.phases.end, monitors().faults
+    first = max(running[0] - rng.uniform(10, 300), 0.0)
+    last = min(running[-1] + rng.uniform(60, 400), end)
+    seconds = np.arange(first, last)
+    times = _within(seconds + rng.uniform(-0.05, 0.05, len(seconds)), last)
+    times = times[~dropped_out(rng, times, faults.track_dropouts_per_hour, end)]
+    out_of_holder = rng.random() < faults.pump_minus_one_share
     tracks = []
-    for name, quantity in pumps:
-        rate = course.values[quantity]
-        if np.isfinite(rate).all():
-            times, values = _pump_records(case_rng(seed, case_id, Purpose.MONITOR, name), rate, course.phases.end)
-            tracks.append(_track("Orchestra", name, "mL/hr", times, values))
+    for name, unit, quantity, step in pump.tracks:
+        values = np.round(np.round(shown[quantity][times.astype(np.intp)] / step) * step, 4)
+        if out_of_holder and name == "RATE":
+            values[-1:] = -1.0
+        kept = _changes(times, values)
+        track = f"{pump.prefix}{strength}_{name}"
+        tracks.append(NumericTrack(device="Orchestra", name=track, unit=unit, times=times[kept], values=values[kept]))
     return tracks
 
 
-def _pump_records(rng: np.random.Generator, rate: Floats, end: float) -> tuple[Floats, Floats]:
-    """A pump speaks every ten seconds and when its rate jumps, from shortly before its drug runs to shortly after."""
-    running = np.flatnonzero(rate > 0)
-    if not len(running):
-        return np.empty(0), np.empty(0)
-    first = max(running[0] - rng.uniform(10, 300), 0.0)
-    last = min(running[-1] + rng.uniform(20, 200), end)
-    regular = np.arange(first, last, _PUMP_INTERVAL)
-    regular = regular + rng.uniform(-0.3, 0.3, len(regular))
-    jumps = np.flatnonzero(np.abs(np.diff(rate)) > 0.25 * np.maximum(rate[:-1], 0.1)) + 1
-    times = _within(np.unique(np.concatenate([regular, jumps + 0.2])), min(last, len(rate) - 1))
-    times = times[~dropped_out(rng, times, _TRACK_DROPOUTS_PER_HOUR, end)]
-    return times, np.round(rate[times.astype(np.intp)], 2)
-
-
-def _track(device: str, name: str, unit: str, times: Floats, values: Floats) -> NumericTrack:
-    return NumericTrack(device=device, name=name, unit=unit, times=times, values=values)
+def _changes(times: Floats, values: Floats) -> npt.NDArray[np.bool_]:
+    """Where a value differs from the one before it, or ten seconds have passed without a record; shape (n,)."""
+    kept = np.ones(len(times), dtype=np.bool_)
+    if len(times):
+        kept[1:] = (values[1:] != values[:-1]) | (np.floor(times[1:] / 10) != np.floor(times[:-1] / 10))
+    return kept

@@ -24,6 +24,8 @@ class Purpose(IntEnum):
     MONITOR = 4
     WAVE = 5
     FILE = 6
+    ATTACHED = 7
+    DAMAGE = 8
 
 
 def case_rng(seed: int, case_id: int, purpose: Purpose, name: str = "") -> np.random.Generator:

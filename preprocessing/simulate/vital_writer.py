@@ -86,16 +86,15 @@ def encode_interleaved(header: FileHeader, devices: Sequence[DeviceHeader], trac
     pieces: list[bytes] = []
     times: list[npt.NDArray[np.float64]] = []
     for track in tracks:
-        starts = [_times(record) for record in track.records if len(_times(record))]
+        own = np.concatenate([np.empty(0), *map(_times, track.records)])
         pieces.append(encode_packet(track.header))
-        times.append(np.array([min((start.min() for start in starts), default=-np.inf)]))
+        times += [np.array([own.min() if len(own) else -np.inf]), own]
         for record in track.records:
             pieces.extend(_record_pieces(record))
-            times.append(_times(record))
     order = np.argsort(np.concatenate(times), kind="stable") if times else ()
-    body = b"".join([pieces[index] for index in order])
     closing = encode_packet(TrackOrder(tuple(track.header.track_id for track in tracks)))
-    return _encode_head(header) + b"".join(map(encode_packet, devices)) + body + closing
+    # Joined once: a long case's waves are hundreds of megabytes.
+    return b"".join([_encode_head(header), *map(encode_packet, devices), *[pieces[index] for index in order], closing])
 
 
 def encode_packed(header: FileHeader, devices: Sequence[DeviceHeader], tracks: Sequence[Track]) -> bytes:
@@ -107,14 +106,15 @@ def encode_packed(header: FileHeader, devices: Sequence[DeviceHeader], tracks: S
     """
     ordered = [track for track in tracks if track.header.kind != "wave"]
     ordered += [track for track in tracks if track.header.kind == "wave"]
-    heads, bodies = [], []
+    heads: list[TrackHeader] = []
+    bodies: list[bytes] = []
     for track in ordered:
         records = _packed_records(track)
-        body = b"".join(map(encode_packet, records))
-        heads.append(replace(track.header, extent=_extent(track.header, records, len(body))))
-        bodies.append(body)
+        body = [encode_packet(record) for record in records]
+        heads.append(replace(track.header, extent=_extent(track.header, records, sum(map(len, body)))))
+        bodies += body
     closing = encode_packet(TrackOrder(tuple(track.header.track_id for track in tracks)))
-    return encode_file(header, [*devices, *heads]) + b"".join(bodies) + closing
+    return b"".join([encode_file(header, [*devices, *heads]), *bodies, closing])
 
 
 def encode_packet(packet: Packet) -> bytes:
@@ -180,7 +180,7 @@ def gzip_bytes(data: bytes, *, level: int = 6) -> bytes:
     deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     head = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF])
     tail = struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
-    return head + deflate.compress(data) + deflate.flush() + tail
+    return b"".join([head, deflate.compress(data), deflate.flush(), tail])
 
 
 def _encode_head(header: FileHeader) -> bytes:
@@ -257,6 +257,8 @@ def _series_pieces(series: NumericSeries) -> list[bytes]:
 def _stored(values: npt.ArrayLike, sample_format: int) -> Samples:
     """Samples in the stored type, refused where an integer format would change them."""
     raw = np.asarray(values)
+    if raw.dtype == SAMPLE_DTYPES[sample_format]:
+        return raw
     with np.errstate(invalid="ignore"):  # NaN to integer: found below
         stored = raw.astype(SAMPLE_DTYPES[sample_format])
     if stored.dtype.kind != "f" and not np.array_equal(stored, raw):

@@ -160,7 +160,7 @@ def worker() -> list[str]:
 def recordings(worker: list[str]) -> Path:
     """Simulated recordings, all good. Not to be changed: take a copy."""
     folder = HOME / "input"
-    amount = ["--cases", str(CASES), "--seed", "7", "--hours", "0.2"]
+    amount = ["--cases", str(CASES), "--seed", "7", "--hours", "0.2", "--spread", "0.3"]
     subprocess.run([*worker, "simulate", "--output", str(folder), *amount], check=True, capture_output=True)
     return folder
 

@@ -1,0 +1,1 @@
+"""The waves of a case at their true rates, all driven by one train of beats and one of breaths."""
