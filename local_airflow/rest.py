@@ -103,6 +103,12 @@ class Airflow:
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
         answer = self._http.request(method, path, **arguments)
+        tries = 1
+        # SQLite has one writer at a time; under load Airflow's server gives up, rolls back and says so.
+        while answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR and "Database error" in answer.text and tries < 5:
+            time.sleep(tries)
+            answer = self._http.request(method, path, **arguments)
+            tries += 1
         if answer.is_error:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         return answer.json()
