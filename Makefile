@@ -57,4 +57,4 @@ test-airflow: develop airflow
 .PHONY: clean
 clean: ## remove everything that make installed or made
 	@if [ -x .venv-airflow/bin/python ]; then .venv-airflow/bin/python -m local_airflow down; fi
-	rm -rf .venv .venv-airflow .uv .demo .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-airflow .uv .demo build *.egg-info preprocessing/harmonize/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -42,22 +42,24 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
     output = _storage(task.output)
     watch = _Stopwatch()
     try:
-        data = _storage(task.input).get(case.object, etag=case.etag or None)
+        data = _storage(task.input).arriving(case.object, etag=case.etag or None)
     except (ObjectChanged, ObjectMissing):
         return None
-    if len(data) != case.size:
+    if data.size != case.size:
         raise RetryableError(
-            f"Case {case.case_id}: {len(data)} bytes of {case.object} arrived, the plan says {case.size}.",
-            mend="retry.",
+            f"Case {case.case_id}: {case.object} has {data.size} bytes, the plan says {case.size}.", mend="retry."
         )
     watch.lap("read")
     try:
         recording = read_vital(data, max_bytes=task.config.reading.max_decompressed_bytes)
-        del data
         watch.lap("parse")
+        watch.move(data.waited, "parse", "read")
+        del data
         series = harmonize(recording, task.config, _body(task))
     except CaseRefused as refusal:
         return _committed(_excluded(task, refusal, watch.seconds), task, output)
+    except (ObjectChanged, ObjectMissing):  # while it arrived
+        return None
     watch.lap("harmonize")
     parquet = to_parquet(series.values, [item.name for item in task.config.inputs])
     output.put(f"{task.stem}.parquet", parquet)
@@ -124,3 +126,8 @@ class _Stopwatch:
         now = time.perf_counter()
         self.seconds[name] = round(now - self._last, 4)
         self._last = now
+
+    def move(self, seconds: float, taken_from: str, to: str) -> None:
+        """Count time to another step, where two overlap."""
+        self.seconds[taken_from] = round(self.seconds[taken_from] - seconds, 4)
+        self.seconds[to] = round(self.seconds[to] + seconds, 4)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from isal import igzip_lib
 
+from preprocessing.arriving import Arriving
 from preprocessing.errors import CaseRefused
 
 __all__ = ["gunzip"]
@@ -15,13 +16,13 @@ INPUT_CHUNK = 1 << 18
 OUTPUT_CHUNK = 1 << 20
 
 
-def gunzip(data: bytes, *, max_bytes: int) -> Iterator[bytes]:
+def gunzip(file: Arriving, *, max_bytes: int) -> Iterator[bytes]:
     """Yield the decompressed bytes of a gzip file of one or several members, at most 1 MiB at a time.
 
     Parameters
     ----------
-    data : bytes
-        The whole file.
+    file : Arriving
+        The compressed file.
     max_bytes : int
         Refuse a file that decompresses to more.
 
@@ -31,21 +32,22 @@ def gunzip(data: bytes, *, max_bytes: int) -> Iterator[bytes]:
         ``not_vital`` if it is no gzip; ``truncated`` if the stream does not end; ``corrupt`` if it is damaged, its
         checksum is wrong or bytes follow the last member; ``too_large`` beyond `max_bytes`.
     """
-    if not data.startswith(GZIP_MAGIC):
-        what = f"begins with {data[:4]!r}" if data else "is empty"
+    begin = bytes(file.at(0, 4))
+    if not begin.startswith(GZIP_MAGIC):
+        what = f"begins with {begin!r}" if begin else "is empty"
         raise CaseRefused("not_vital", f"the file {what}; a .vital file is a gzip stream")
     total = 0
     position = 0
-    while position < len(data):
-        if not data.startswith(GZIP_MAGIC, position):
+    while position < file.size:
+        if file.at(position, len(GZIP_MAGIC)) != GZIP_MAGIC:
             raise CaseRefused(
-                "corrupt", f"{len(data) - position} bytes follow the gzip stream at compressed byte {position}"
+                "corrupt", f"{file.size - position} bytes follow the gzip stream at compressed byte {position}"
             )
         member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
         while not member.eof:
-            block = data[position : position + INPUT_CHUNK] if member.needs_input else b""
+            block = file.at(position, INPUT_CHUNK) if member.needs_input else b""
             if member.needs_input and not block:
-                raise CaseRefused("truncated", f"the gzip stream does not end; the file stops at byte {len(data)}")
+                raise CaseRefused("truncated", f"the gzip stream does not end; the file stops at byte {file.size}")
             position += len(block)
             try:
                 chunk = member.decompress(block, OUTPUT_CHUNK)

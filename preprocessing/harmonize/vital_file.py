@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing.arriving import Arriving
 from preprocessing.errors import CaseRefused
 from preprocessing.harmonize.gunzip import gunzip
-from preprocessing.harmonize.vital_scan import NUMERIC, WAVE, TrackRecords, VitalScan
+from preprocessing.harmonize.vital_headers import NUMERIC
+from preprocessing.harmonize.vital_scan import TrackRecords, VitalScan
 
-__all__ = ["Numeric", "VitalFile", "Wave", "read_vital"]
+__all__ = ["Numeric", "VitalFile", "read_vital"]
 
 LONGEST_SPAN = 7 * 24 * 3600.0  # s
 
@@ -40,15 +41,6 @@ class Numeric:
 
 
 @dataclass(frozen=True)
-class Wave:
-    """A wave track: `blocks` of (Unix time of the first sample in s, rate in Hz, samples as float64 with NaN gaps)."""
-
-    name: str
-    units: tuple[str, ...]
-    blocks: tuple[tuple[float, float, NDArray[np.float64]], ...]
-
-
-@dataclass(frozen=True)
 class VitalFile:
     """A recording.
 
@@ -58,8 +50,8 @@ class VitalFile:
         The header's start time (Unix, s) where there is one, finite and above 0.
     first_time, last_time : float or None
         Earliest record and latest sample over all wave and numeric tracks; None where there is no record.
-    numerics, waves : dict
-        Tracks by ``Device/NAME``; tracks of one name are merged. `waves` is filled on request only.
+    numerics : dict
+        Numeric tracks by ``Device/NAME``; tracks of one name are merged.
     skipped_records : int
         Records whose track had no header yet.
     """
@@ -68,49 +60,52 @@ class VitalFile:
     first_time: float | None
     last_time: float | None
     numerics: dict[str, Numeric]
-    waves: dict[str, Wave]
     skipped_records: int
 
 
-def read_vital(data: bytes, *, max_bytes: int = 1 << 30, waves: bool = False) -> VitalFile:
-    """Read a recording from the bytes of its file.
+def read_vital(data: bytes | Arriving, *, max_bytes: int = 1 << 30) -> VitalFile:
+    """Read a recording from the bytes of its file. Of waves only the times count, for the clock.
 
     Parameters
     ----------
-    data : bytes
-        The ``.vital`` file, compressed as it is stored.
+    data : bytes or Arriving
+        The ``.vital`` file, compressed as it is stored, whole or on its way.
     max_bytes : int
         Decompressed size beyond which the file is refused.
-    waves : bool
-        Also decode wave samples. Without it they only count for the clock, and memory stays small.
 
     Raises
     ------
     CaseRefused
         With reason ``not_vital``, ``truncated``, ``corrupt`` or ``too_large``, and the byte position.
     """
-    scan = VitalScan(keep_waves=waves, max_bytes=max_bytes)
-    for chunk in gunzip(data, max_bytes=max_bytes):
+    scan = VitalScan(max_bytes=max_bytes)
+    file = Arriving([data], len(data)) if isinstance(data, bytes) else data
+    for chunk in gunzip(file, max_bytes=max_bytes):
         scan.feed(chunk)
     scan.finish()
     return _recording(scan)
 
 
 def _recording(scan: VitalScan) -> VitalFile:
-    recorded = [track for track in scan.tracks if track.times]
-    by_name: dict[tuple[int, str], list[TrackRecords]] = {}
-    for track in recorded:
-        device = scan.devices.get(track.device_id, "")
-        by_name.setdefault((track.kind, f"{device}/{track.name}" if device else track.name), []).append(track)
-    first = min((min(track.times) for track in recorded), default=None)
-    last, latest = max(((track.last_sample_time(), track.name) for track in recorded), default=(None, ""))
+    tracks = list(scan.tracks())
+    first = min((track.first for track in tracks), default=None)
+    last, latest = max(((track.last, track.header.name) for track in tracks), default=(None, ""))
     _refuse_span(scan.start_time if scan.start_time is not None else first, last, latest)
+    by_name: dict[str, list[TrackRecords]] = {}
+    for track in tracks:
+        if track.header.kind == NUMERIC:
+            device = scan.devices.get(track.header.device_id, "")
+            name = f"{device}/{track.header.name}" if device else track.header.name
+            by_name.setdefault(name, []).append(track)
+    samples = scan.samples(list(by_name.values()))
     return VitalFile(
         start_time=scan.start_time,
         first_time=first,
         last_time=last,
-        numerics={name: _numeric(name, parts) for (kind, name), parts in by_name.items() if kind == NUMERIC},
-        waves={name: _wave(name, parts) for (kind, name), parts in by_name.items() if kind == WAVE and scan.keep_waves},
+        numerics={
+            name: _numeric(name, parts, times, values)
+            for (name, parts), (times, values) in zip(by_name.items(), samples, strict=True)
+        },
         skipped_records=scan.skipped_records,
     )
 
@@ -125,19 +120,9 @@ def _refuse_span(start: float | None, last: float | None, latest: str) -> None:
         )
 
 
-def _units(parts: Iterable[TrackRecords]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part.unit for part in parts))
-
-
-def _numeric(name: str, parts: list[TrackRecords]) -> Numeric:
-    times = np.concatenate([np.asarray(part.times) for part in parts])
-    order = np.concatenate([np.asarray(part.order, dtype=np.int64) for part in parts])
-    values = np.concatenate([part.decoded() for part in parts])
-    sequence = np.lexsort((order, times))
-    return Numeric(name, _units(parts), times[sequence], values[sequence])
-
-
-def _wave(name: str, parts: list[TrackRecords]) -> Wave:
-    blocks = [(order, block) for part in parts for order, block in zip(part.order, part.blocks(), strict=True)]
-    blocks.sort(key=lambda item: (item[1][0], item[0]))
-    return Wave(name, _units(parts), tuple(block for _, block in blocks))
+def _numeric(name: str, parts: list[TrackRecords], times: NDArray[np.float64], values: NDArray[np.float64]) -> Numeric:
+    """Return a track from its samples in file order."""
+    if (times[1:] < times[:-1]).any():
+        sequence = np.argsort(times, kind="stable")
+        times, values = times[sequence], values[sequence]
+    return Numeric(name, tuple(dict.fromkeys(part.header.unit for part in parts)), times, values)

@@ -14,102 +14,89 @@ packet    body
           wave uint32 count and the samples, for a numeric one sample
 ========  ========================================================================================================
 
-Other types are skipped by their length. A body may be longer than what is known of it, never shorter.
+Sample formats: 1 float32, 2 float64, then int8, uint8, int16, uint16, int32 and 8 uint32. Other packet types are
+skipped by their length. A body may be longer than what is known of it, never shorter.
+
+The header packets, which are few, are read here. The records, of which a case has half a million, are read in
+``_records.c``, which comes back at every packet that is not an ordinary record.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from array import array
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.errors import CaseRefused
+from preprocessing.harmonize._records import (
+    BAD_TIME,
+    FULL,
+    HEADER,
+    MORE,
+    NO_HEAD,
+    TOO_LONG,
+    group_rows,
+    scan_packets,
+)
+from preprocessing.harmonize.vital_headers import TrackHeader, read_device, read_track
 
-__all__ = ["NUMERIC", "SAMPLE_FORMATS", "WAVE", "TrackRecords", "VitalScan"]
+__all__ = ["TrackRecords", "VitalScan"]
 
-# Sample formats by code: type, and the value that fills gaps of packed waves (float formats: NaN).
-SAMPLE_FORMATS: dict[int, tuple[np.dtype[np.generic], int | None]] = {
-    1: (np.dtype("<f4"), None),
-    2: (np.dtype("<f8"), None),
-    3: (np.dtype("<i1"), -128),
-    4: (np.dtype("<u1"), 255),
-    5: (np.dtype("<i2"), -32768),
-    6: (np.dtype("<u2"), 65535),
-    7: (np.dtype("<i4"), -2147483648),
-    8: (np.dtype("<u4"), 4294967295),
-}
-WAVE, NUMERIC = 1, 2
-TRACK_PACKET, RECORD_PACKET, DEVICE_PACKET = 0, 1, 9
+TRACK_PACKET = 0  # the only other header packet is a device's
 START_TIME_AT = 10  # in the header, where it is at least 26 bytes long
 START_TIME_HEADER = 26
 LONGEST_HEADER_PACKET = 1 << 20
-LONGEST_RECORD_HEAD = 1 << 17  # more than 2 + 65,535 + 4 bytes and a sample
+TRACK_IDS = 1 << 16
+ROWS = 1 << 16  # numeric samples gathered at a time
+# As in _records.c.
+TRACK = np.dtype(
+    [
+        ("rate", np.float64),
+        ("gain", np.float64),
+        ("offset", np.float64),
+        ("first", np.float64),
+        ("last", np.float64),
+        ("records", np.int64),
+        ("kind", np.int32),
+        ("format", np.int32),
+    ]
+)
+ROW = np.dtype([("time", np.float64), ("value", np.float64), ("track", np.int64)])
 _PACKET = struct.Struct("<bI")
 _RECORD = struct.Struct("<HdH")
-_COUNT = struct.Struct("<I")
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrackRecords:
-    """One track header and the records under it, as raw bytes until the end."""
+    """What the records under one track header came to: how many, the earliest and the latest sample's time in s."""
 
-    definition: bytes
-    kind: int
-    format: int
-    name: str
-    unit: str
-    rate: float
-    gain: float
-    offset: float
-    device_id: int
-    times: array[float] = field(default_factory=lambda: array("d"))
-    order: array[int] = field(default_factory=lambda: array("q"))
-    counts: array[int] = field(default_factory=lambda: array("Q"))
-    raw: bytearray = field(default_factory=bytearray)
-
-    def decoded(self) -> NDArray[np.float64]:
-        """Return all samples as float64, gain and offset applied to integers (gain 0 means raw)."""
-        dtype, _ = SAMPLE_FORMATS[self.format]
-        stored = np.frombuffer(bytes(self.raw), dtype=dtype)
-        samples = stored.astype(np.float64)
-        if dtype.kind in "iu" and self.gain != 0:
-            samples = samples * self.gain + self.offset
-        return samples
-
-    def blocks(self) -> list[tuple[float, float, NDArray[np.float64]]]:
-        """Return a wave's records; the format's sentinel becomes NaN."""
-        dtype, gap = SAMPLE_FORMATS[self.format]
-        samples = self.decoded()
-        if gap is not None:
-            samples[np.frombuffer(bytes(self.raw), dtype=dtype) == gap] = np.nan
-        ends = np.cumsum(np.asarray(self.counts, dtype=np.int64))
-        return list(zip(self.times, [self.rate] * len(self.times), np.split(samples, ends[:-1]), strict=True))
-
-    def last_sample_time(self) -> float:
-        """Return the time of the latest sample, in s; needs at least one record."""
-        times = np.asarray(self.times)
-        if self.kind != WAVE or not (math.isfinite(self.rate) and self.rate > 0):
-            return float(times.max())
-        after_first = np.maximum(np.asarray(self.counts, dtype=np.int64) - 1, 0)
-        return float((times + after_first / self.rate).max())
+    index: int
+    header: TrackHeader
+    records: int
+    first: float
+    last: float
 
 
 class VitalScan:
     """A pass over the decompressed stream that holds only incomplete packets and numeric samples."""
 
-    def __init__(self, *, keep_waves: bool, max_bytes: int) -> None:
-        self.keep_waves = keep_waves
-        self.max_bytes = max_bytes
+    def __init__(self, *, max_bytes: int) -> None:
         self.start_time: float | None = None
         self.devices: dict[int, str] = {}
-        self.current: dict[int, TrackRecords] = {}
-        self.tracks: list[TrackRecords] = []
-        self.records = 0
         self.skipped_records = 0
+        self._longest = min(max_bytes, 0xFFFFFFFF)
+        self._headers: dict[int, TrackHeader] = {}  # by index, in file order
+        self._tracks = np.zeros(64, dtype=TRACK)
+        self._track_count = 0
+        self._track_of = np.full(TRACK_IDS, -1, dtype=np.int32)
+        self._full_rows: list[NDArray[np.void]] = []
+        self._rows = np.empty(ROWS, dtype=ROW)
+        self._row_count = 0
         self._rest = b""
         self._offset = 0  # decompressed position of the first byte of _rest
         self._to_skip = 0
@@ -150,6 +137,31 @@ class VitalScan:
                 f"a packet runs over the end of the file (decompressed byte {self._offset + len(self._rest)}{missing})",
             )
 
+    def tracks(self) -> Iterator[TrackRecords]:
+        """Yield the wave and numeric tracks that have records, in the file order of their headers."""
+        for index, header in self._headers.items():
+            track = self._tracks[index]
+            if track["records"]:
+                yield TrackRecords(
+                    index, header, int(track["records"]), first=float(track["first"]), last=float(track["last"])
+                )
+
+    def samples(self, groups: list[list[TrackRecords]]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Return (times, values) of groups of numeric tracks, each group's samples in file order.
+
+        Every numeric track belongs to one group. Values are in the file's unit, gain and offset applied to integers.
+        """
+        sizes = [sum(track.records for track in group) for group in groups]
+        ends = np.cumsum([0, *sizes], dtype=np.int64)
+        group_of = np.full(self._track_count, -1, dtype=np.int64)
+        for number, group in enumerate(groups):
+            group_of[[track.index for track in group]] = number
+        places = ends[:-1].copy()
+        times, values = np.empty(ends[-1]), np.empty(ends[-1])
+        for rows in (*self._full_rows, self._rows[: self._row_count]):
+            group_rows(rows, group_of, places, times, values)
+        return [(times[start:end], values[start:end]) for start, end in pairwise(ends)]
+
     def _header(self, buffer: bytes) -> int:
         """Read the file header. Return where the packets begin, or 0 if more bytes are needed."""
         if not b"VITA".startswith(buffer[:4]):
@@ -166,121 +178,72 @@ class VitalScan:
 
     def _packets(self, buffer: bytes, position: int) -> int:
         """Read whole packets. Return where the next one begins, beyond the buffer if a long one was cut short."""
-        end = len(buffer)
-        while end - position >= _PACKET.size:
-            kind, length = _PACKET.unpack_from(buffer, position)
-            body = position + _PACKET.size
-            where = self._offset + position
-            if length > self.max_bytes:
-                raise CaseRefused("corrupt", f"the packet at decompressed byte {where} claims {length} bytes")
-            needed = self._needed(kind, length, where)
-            if end - body < needed:
+        while True:
+            stopped, position, self._row_count, skipped = scan_packets(
+                buffer,
+                position,
+                self._longest,
+                self._track_of,
+                self._tracks,
+                self._track_count,
+                self._rows,
+                self._row_count,
+            )
+            self.skipped_records += skipped
+            if stopped == FULL:
+                self._full_rows.append(self._rows)
+                self._rows, self._row_count = np.empty(ROWS, dtype=ROW), 0
+            elif stopped == HEADER:
+                after = self._header_packet(buffer, position)
+                if not after:
+                    return position
+                position = after
+            elif stopped == MORE:
                 return position
-            if kind == RECORD_PACKET:
-                self._record(buffer, body, length, where)
-            elif kind == TRACK_PACKET:
-                self._track(buffer[body : body + length], where)
-            elif kind == DEVICE_PACKET:
-                fields = _Fields(buffer[body : body + length], where)
-                device_id, typename = fields.take("<I"), fields.string()
-                name = fields.string() if fields.left else ""
-                self.devices[device_id] = name or typename
-            position = body + length
-        return position
+            else:
+                raise self._refusal(stopped, buffer, position)
 
-    def _needed(self, kind: int, length: int, where: int) -> int:
-        """How many bytes of a body must be there before it is read; what is only skipped needs none."""
-        if kind == RECORD_PACKET:
-            return length if self.keep_waves else min(length, LONGEST_RECORD_HEAD)
-        if kind in (TRACK_PACKET, DEVICE_PACKET):
-            if length > LONGEST_HEADER_PACKET:
-                raise CaseRefused("corrupt", f"the header packet at decompressed byte {where} claims {length} bytes")
-            return length
-        return 0
+    def _refusal(self, stopped: int, buffer: bytes, position: int) -> CaseRefused:
+        """Return the words for the packet at which the scan stopped."""
+        where = self._offset + position
+        _, length = _PACKET.unpack_from(buffer, position)
+        if stopped == TOO_LONG:
+            return CaseRefused("corrupt", f"the packet at decompressed byte {where} claims {length} bytes")
+        if stopped == NO_HEAD:
+            return CaseRefused("corrupt", f"the record at decompressed byte {where} is {length} bytes short of a head")
+        _, time, track_id = _RECORD.unpack_from(buffer, position + _PACKET.size)
+        name = self._headers[int(self._track_of[track_id])].name
+        wrong = f"has time {time}" if stopped == BAD_TIME else "is too short for its samples"
+        return CaseRefused("corrupt", f"the record at decompressed byte {where} ({name}) {wrong}")
 
-    def _record(self, buffer: bytes, body: int, length: int, where: int) -> None:
-        if length < _RECORD.size:
-            raise CaseRefused("corrupt", f"the record at decompressed byte {where} is {length} bytes short of a head")
-        info, time, track_id = _RECORD.unpack_from(buffer, body)
-        track = self.current.get(track_id)
-        if track is None:
-            self.skipped_records += 1
+    def _header_packet(self, buffer: bytes, position: int) -> int:
+        """Read a device's or a track's packet. Return where the next one begins, or 0 if more bytes are needed."""
+        kind, length = _PACKET.unpack_from(buffer, position)
+        body = position + _PACKET.size
+        where = self._offset + position
+        if length > LONGEST_HEADER_PACKET:
+            raise CaseRefused("corrupt", f"the header packet at decompressed byte {where} claims {length} bytes")
+        if len(buffer) - body < length:
+            return 0
+        if kind == TRACK_PACKET:
+            self._put(read_track(buffer[body : body + length], where))
+        else:
+            device_id, name = read_device(buffer[body : body + length], where)
+            self.devices[device_id] = name
+        return body + int(length)
+
+    def _put(self, header: TrackHeader) -> None:
+        """Let a header stand for the records of its track that follow it."""
+        index = int(self._track_of[header.track_id])
+        if index >= 0 and self._headers[index] == header:
             return
-        if track.kind not in (WAVE, NUMERIC):
-            return
-        if not math.isfinite(time):
-            raise CaseRefused("corrupt", f"the record at decompressed byte {where} ({track.name}) has time {time}")
-        width = SAMPLE_FORMATS[track.format][0].itemsize
-        data = body + 2 + info
-        samples = 1
-        if track.kind == WAVE and info >= 10 and data + 4 <= body + length:
-            samples = _COUNT.unpack_from(buffer, data)[0]
-        if track.kind == WAVE:
-            data += 4
-        if info < 10 or data + samples * width > body + length:
-            raise CaseRefused(
-                "corrupt", f"the record at decompressed byte {where} ({track.name}) is too short for its samples"
-            )
-        track.times.append(time)
-        track.order.append(self.records)
-        self.records += 1
-        if track.kind == WAVE:
-            track.counts.append(samples)
-        if track.kind == NUMERIC or self.keep_waves:
-            track.raw += buffer[data : data + samples * width]
-
-    def _track(self, body: bytes, where: int) -> None:
-        fields = _Fields(body, where)
-        track_id, kind, sample_format = fields.take("<H"), fields.take("<B"), fields.take("<B")
-        known = self.current.get(track_id)
-        if known is not None and known.definition == body:
-            return
-        name = fields.string()
-        unit = fields.string() if fields.left else ""
-        for unused in ("<f", "<f", "<I"):
-            fields.take_if_left(unused, 0)
-        rate = fields.take_if_left("<f", 0.0)
-        gain, offset = fields.take_if_left("<d", 0.0), fields.take_if_left("<d", 0.0)
-        fields.take_if_left("<B", 0)
-        device_id = int(fields.take_if_left("<I", 0))
-        if kind in (WAVE, NUMERIC) and sample_format not in SAMPLE_FORMATS:
-            raise CaseRefused(
-                "corrupt", f"the track {name!r} at decompressed byte {where} has unknown sample format {sample_format}"
-            )
-        track = TrackRecords(body, kind, sample_format, name, unit, rate, gain, offset, device_id)
-        self.current[track_id] = track
-        self.tracks.append(track)
-
-
-class _Fields:
-    """Reads the fields of a header packet in order; a body that ends inside a field is corrupt."""
-
-    def __init__(self, body: bytes, where: int) -> None:
-        self.body = body
-        self.where = where
-        self.position = 0
-
-    @property
-    def left(self) -> int:
-        return len(self.body) - self.position
-
-    def take(self, code: str) -> int:
-        size = struct.calcsize(code)
-        self._refuse_short(size)
-        value: int = struct.unpack_from(code, self.body, self.position)[0]
-        self.position += size
-        return value
-
-    def take_if_left(self, code: str, default: float) -> float:
-        return self.take(code) if self.left else default
-
-    def string(self) -> str:
-        length = self.take("<I")
-        self._refuse_short(length)
-        data = self.body[self.position : self.position + length]
-        self.position += length
-        return data.decode("utf-8", errors="backslashreplace")
-
-    def _refuse_short(self, size: int) -> None:
-        if self.left < size:
-            raise CaseRefused("corrupt", f"the header packet at decompressed byte {self.where} ends inside a field")
+        if index >= 0 and not self._tracks[index]["records"]:
+            del self._headers[index]  # nothing stands under it: headers without end take no memory
+        else:
+            index = self._track_count
+            self._track_count += 1
+            if index == len(self._tracks):
+                self._tracks = np.concatenate([self._tracks, np.zeros_like(self._tracks)])
+            self._track_of[header.track_id] = index
+        self._headers[index] = header
+        self._tracks[index] = (header.rate, header.gain, header.offset, 0, 0, 0, header.kind, header.format)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from preprocessing.harmonize.vital_file import VitalFile
+from preprocessing.errors import CaseRefused
+from preprocessing.harmonize.vital_file import VitalFile, read_vital
 from preprocessing.simulate.vital_writer import (
     GAP_VALUES,
     SAMPLE_DTYPES,
@@ -26,6 +27,7 @@ from preprocessing.simulate.vital_writer import (
     TrackOrder,
     WaveRecord,
 )
+from tests.reference.slow_vital_file import SlowVitalFile, read_vital_slowly
 
 START = 4102444800.0
 DEVICES = (
@@ -173,13 +175,28 @@ def assert_clock(found: VitalFile, expected: Expected) -> None:
 
 
 def comparable(recording: VitalFile) -> tuple[Any, ...]:
-    """All of a recording in a form that `==` compares, NaN included."""
-    numerics = {
-        name: (track.units, track.times.tobytes(), track.values.tobytes()) for name, track in recording.numerics.items()
-    }
-    waves = {
-        name: (track.units, [(time, rate, samples.tobytes()) for time, rate, samples in track.blocks])
-        for name, track in recording.waves.items()
-    }
+    """All of a recording in a form that `==` compares, NaN and the order of tracks included."""
+    numerics = [
+        (name, track.units, track.times.tobytes(), track.values.tobytes()) for name, track in recording.numerics.items()
+    ]
+    waves = [
+        (name, track.units, [(time, rate, samples.tobytes()) for time, rate, samples in track.blocks])
+        for name, track in (recording.waves.items() if isinstance(recording, SlowVitalFile) else ())
+    ]
     clock = (recording.start_time, recording.first_time, recording.last_time, recording.skipped_records)
     return (*clock, numerics, waves)
+
+
+def read_agreed(data: bytes, *, max_bytes: int = 1 << 30, waves: bool = False) -> SlowVitalFile:
+    """Read with the project's reader and with the reference, which must give the same or refuse in the same words.
+
+    Waves are the reference's alone. With them it gathers whole records, and may notice another fault first.
+    """
+    found: list[Any] = []
+    for reader in (read_vital, read_vital_slowly):
+        try:
+            found.append(comparable(reader(data, max_bytes=max_bytes)))
+        except CaseRefused as refusal:
+            found.append((refusal.reason, refusal.detail))
+    assert found[0] == found[1]
+    return read_vital_slowly(data, max_bytes=max_bytes, waves=waves)

@@ -21,7 +21,7 @@ HEAVY = Body(sex=1, height=180, weight=200)
 def converted(track: str, value: float, body: Body, feature: str) -> float:
     """One record of one track, as it stands in the harmonized table."""
     numeric = Numeric(track, ("",), np.array([100.0]), np.array([value]))
-    series = harmonize(VitalFile(100.0, 100.0, 100.0, {track: numeric}, {}, 0), CONFIG, body)
+    series = harmonize(VitalFile(100.0, 100.0, 100.0, {track: numeric}, 0), CONFIG, body)
     others = [index for index, name in enumerate(NAMES) if name != feature]
     assert np.isnan(series.values[0, others]).all()
     return float(series.values[0, NAMES.index(feature)])

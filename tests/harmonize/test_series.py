@@ -103,7 +103,7 @@ def recording_of(
         numerics[track] = Numeric(track, ((units or {}).get(track, ""),), times, values)
     times = [time for rows in records.values() for time, _ in rows]
     ends = times if tail is None else [*times, tail]
-    return VitalFile(start, min(ends, default=None), max(ends, default=None), numerics, {}, 0)
+    return VitalFile(start, min(ends, default=None), max(ends, default=None), numerics, 0)
 
 
 def values_of(track: str) -> st.SearchStrategy[float]:

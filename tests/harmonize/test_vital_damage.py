@@ -26,7 +26,7 @@ from preprocessing.simulate.vital_writer import (
     encode_packet,
     gzip_bytes,
 )
-from tests.harmonize.recordings import DEVICES, START, comparable, packet_rows
+from tests.harmonize.recordings import DEVICES, START, comparable, packet_rows, read_agreed
 
 HR = TrackHeader(track_id=1, kind="numeric", name="HR", unit="/min", device_id=1)
 CO2 = TrackHeader(track_id=2, kind="wave", name="CO2", sample_format=6, sample_rate=62.5, gain=0.5, device_id=2)
@@ -46,14 +46,14 @@ def stream(packets: list[Packet]) -> bytes:
 
 def refusal(data: bytes, *, max_bytes: int = 1 << 30, waves: bool = True) -> CaseRefused:
     with pytest.raises(CaseRefused) as caught:
-        read_vital(data, max_bytes=max_bytes, waves=waves)
+        read_agreed(data, max_bytes=max_bytes, waves=waves)
     return caught.value
 
 
 def outcome(data: bytes, *, max_bytes: int = 1 << 30, waves: bool = True) -> tuple[object, CaseRefused | None]:
     """Return what a file holds, or why it is refused; any other error ends the test."""
     try:
-        return comparable(read_vital(data, max_bytes=max_bytes, waves=waves)), None
+        return comparable(read_agreed(data, max_bytes=max_bytes, waves=waves)), None
     except CaseRefused as error:
         return None, error
 
@@ -140,8 +140,8 @@ def test_a_stream_cut_and_compressed_again(packets: list[Packet], where: float, 
     data = gzip_bytes(whole[:cut])
     if cut in edges:
         kept = packets[: edges.index(cut)]
-        assert comparable(read_vital(data, waves=waves)) == comparable(
-            read_vital(gzip_bytes(stream(kept)), waves=waves)
+        assert comparable(read_agreed(data, waves=waves)) == comparable(
+            read_agreed(gzip_bytes(stream(kept)), waves=waves)
         )
     else:
         error = refusal(data, waves=waves)
@@ -160,7 +160,7 @@ def test_every_flipped_bit_is_seen_or_harmless() -> None:
     """Of the file: nearly all are caught by the checksum; some of gzip's header (time, system) mean nothing."""
     halves = stream(GOOD)[:150], stream(GOOD)[150:]
     for data in (gzip_bytes(stream(GOOD)), gzip_bytes(halves[0]) + gzip_bytes(halves[1])):
-        right = comparable(read_vital(data, waves=True))
+        right = comparable(read_agreed(data, waves=True))
         refused = 0
         for bit in range(8 * len(data)):
             flipped = bytearray(data)
@@ -238,7 +238,7 @@ WEEK = 7 * 86400
 
 def test_seven_days_are_read() -> None:
     last = NumericRecord(track_id=1, time=START + WEEK, value=70)
-    assert read_vital(gzip_bytes(stream([*GOOD, last]))).last_time == START + WEEK
+    assert read_agreed(gzip_bytes(stream([*GOOD, last]))).last_time == START + WEEK
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_a_span_without_a_start_time_in_the_header() -> None:
     early = NumericRecord(track_id=1, time=START - WEEK, value=70)
     error = refusal(gzip_bytes(encode_file(FileHeader(length=10), [*GOOD, early])))
     assert error.reason == "corrupt"
-    read_vital(gzip_bytes(stream([*GOOD, early])))  # earlier than the header's start: dropped later, not in the span
+    read_agreed(gzip_bytes(stream([*GOOD, early])))  # earlier than the header's start: dropped later, not in the span
 
 
 def test_the_message_on_a_span_names_the_track_or_the_byte() -> None:
@@ -277,8 +277,8 @@ def test_unknown_sample_format(kind: int, sample_format: int) -> None:
 def test_unknown_sample_format_of_a_string_track_does_not_matter() -> None:
     body = bytearray(encode_packet(HR)[5:])
     body[0], body[2], body[3] = 50, 5, 200
-    good = comparable(read_vital(gzip_bytes(stream(GOOD))))
-    assert comparable(read_vital(gzip_bytes(stream([RawPacket(TRACK, bytes(body)), *GOOD])))) == good
+    good = comparable(read_agreed(gzip_bytes(stream(GOOD))))
+    assert comparable(read_agreed(gzip_bytes(stream([RawPacket(TRACK, bytes(body)), *GOOD])))) == good
 
 
 def record_body(time: float, track_id: int, rest: bytes, *, info: int = 10) -> RawPacket:
@@ -321,7 +321,7 @@ def test_header_packets_that_end_inside_a_field() -> None:
         for length in range(len(body)):
             row: list[Packet] = [RawPacket(packet_type, body[:length])]
             if length in whole_at or (packet_type == DEVICE and length >= 30):
-                read_vital(gzip_bytes(stream(row)))  # later fields are optional
+                read_agreed(gzip_bytes(stream(row)))  # later fields are optional
             else:
                 assert_refused(row, "corrupt", f"byte {len(stream([]))} ")
 
@@ -337,11 +337,11 @@ def field_ends(header: TrackHeader) -> set[int]:
 # Bombs
 
 
-def peak_memory(data: bytes, *, max_bytes: int, waves: bool = False) -> int:
+def peak_memory(data: bytes, *, max_bytes: int) -> int:
     """Peak of allocated bytes while a file is read, whatever comes of it."""
     tracemalloc.start()
     try:
-        read_vital(data, max_bytes=max_bytes, waves=waves)
+        read_vital(data, max_bytes=max_bytes)
     except CaseRefused:
         pass
     finally:

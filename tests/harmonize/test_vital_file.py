@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preprocessing.errors import CaseRefused
-from preprocessing.harmonize.vital_file import VitalFile, read_vital
 from preprocessing.simulate.vital_writer import (
     GAP_VALUES,
     DeviceHeader,
@@ -42,14 +41,16 @@ from tests.harmonize.recordings import (
     comparable,
     name_of,
     packet_rows,
+    read_agreed,
     whole_tracks,
 )
+from tests.reference.slow_vital_file import SlowVitalFile
 
 HR = TrackHeader(track_id=1, kind="numeric", name="HR", unit="/min", device_id=1)
 
 
-def read_packets(packets: list[Packet], header: FileHeader | None = None, *, waves: bool = True) -> VitalFile:
-    return read_vital(gzip_bytes(encode_file(header or FileHeader(), packets)), waves=waves)
+def read_packets(packets: list[Packet], header: FileHeader | None = None, *, waves: bool = True) -> SlowVitalFile:
+    return read_agreed(gzip_bytes(encode_file(header or FileHeader(), packets)), waves=waves)
 
 
 # Files that others wrote
@@ -68,7 +69,7 @@ def golden_tracks(folder: Path) -> dict[str, tuple[str, str, float, float, float
 
 def test_golden_export_value_for_value(shared_data: Path) -> None:
     demo = shared_data / "vital_recorder_demo"
-    recording = read_vital((demo / "test_data_demo.vital").read_bytes(), waves=True)
+    recording = read_agreed((demo / "test_data_demo.vital").read_bytes(), waves=True)
     golden = golden_tracks(demo / "golden_export")
     assert set(recording.numerics) == {name for name, track in golden.items() if track[0] == "N"}
     assert set(recording.waves) == {name for name, track in golden.items() if track[0] == "W"}
@@ -106,7 +107,7 @@ REAL_FILES = [
 def test_real_file_equals_the_vitaldb_package(shared_data: Path, name: str) -> None:
     vitaldb = pytest.importorskip("vitaldb", reason="the reference reader is a development dependency")
     path = shared_data / name
-    recording = read_vital(path.read_bytes(), waves=True)
+    recording = read_agreed(path.read_bytes(), waves=True)
     found = {track: parsed for track, parsed in vitaldb.VitalFile(str(path)).trks.items() if parsed.recs}
     assert set(recording.numerics) == {track for track, parsed in found.items() if parsed.type == 2}
     assert set(recording.waves) == {track for track, parsed in found.items() if parsed.type == 1}
@@ -130,7 +131,7 @@ def test_real_file_equals_the_vitaldb_package(shared_data: Path, name: str) -> N
 def test_waves_left_out_change_nothing_else(shared_data: Path) -> None:
     for name in REAL_FILES[:3]:
         data = (shared_data / name).read_bytes()
-        with_waves, without = read_vital(data, waves=True), read_vital(data)
+        with_waves, without = read_agreed(data, waves=True), read_agreed(data)
         assert with_waves.waves
         assert comparable(with_waves)[:5] == comparable(without)[:5]
         assert without.waves == {}
@@ -158,7 +159,7 @@ def test_packets_in_any_order(packets: list[Packet], waves: bool) -> None:
 @settings(max_examples=100, deadline=None)
 @given(tracks=whole_tracks(), length=st.sampled_from([10, 26, 27]) | st.integers(0, 300))
 def test_interleaved_layout(tracks: list[Track], length: int) -> None:
-    found = read_vital(
+    found = read_agreed(
         gzip_bytes(encode_interleaved(FileHeader(length=length, start=START), DEVICES, tracks)), waves=True
     )
     in_order = [packet for track in tracks for packet in (track.header, *track.records)]
@@ -171,7 +172,7 @@ def test_interleaved_layout(tracks: list[Track], length: int) -> None:
 @given(tracks=whole_tracks())
 def test_packed_layout_and_its_gaps(tracks: list[Track]) -> None:
     tracks = [Track(track.header, tuple(r for r in track.records if not is_empty_wave(r))) for track in tracks]
-    found = read_vital(gzip_bytes(encode_packed(FileHeader(packed=True), DEVICES, tracks)), waves=True)
+    found = read_agreed(gzip_bytes(encode_packed(FileHeader(packed=True), DEVICES, tracks)), waves=True)
     expected = Expected([packet for track in tracks for packet in (track.header, *track.records)])
     assert_numerics(found, expected)
     waves = [track for track in tracks if track.header.kind == "wave" and track.records]
@@ -207,8 +208,8 @@ def test_several_gzip_members_are_one_stream(packets: list[Packet], cuts: list[f
     edges = sorted({0, len(data), *(int(cut * len(data)) for cut in cuts)})
     members = [gzip_bytes(data[a:b]) for a, b in pairwise(edges)]
     members.insert(len(members) // 2, gzip_bytes(b""))
-    whole = read_vital(gzip_bytes(data), waves=True)
-    assert comparable(read_vital(b"".join(members), waves=True)) == comparable(whole)
+    whole = read_agreed(gzip_bytes(data), waves=True)
+    assert comparable(read_agreed(b"".join(members), waves=True)) == comparable(whole)
 
 
 GZIP_EXTRA, GZIP_NAME, GZIP_COMMENT, GZIP_HEADER_CRC = 4, 8, 16, 2
@@ -227,9 +228,9 @@ def gzip_with(data: bytes, flags: int, *, comment: int = 9) -> bytes:
 @pytest.mark.parametrize("flags", range(0, 32, 2))
 def test_every_form_of_gzip_header(flags: int) -> None:
     data = encode_file(FileHeader(start=START), [HR, NumericRecord(track_id=1, time=START, value=70)])
-    wanted = comparable(read_vital(gzip_bytes(data)))
-    assert comparable(read_vital(gzip_with(data, flags))) == wanted
-    assert comparable(read_vital(gzip_with(data[:30], flags) + gzip_with(data[30:], flags))) == wanted
+    wanted = comparable(read_agreed(gzip_bytes(data)))
+    assert comparable(read_agreed(gzip_with(data, flags))) == wanted
+    assert comparable(read_agreed(gzip_with(data[:30], flags) + gzip_with(data[30:], flags))) == wanted
 
 
 @pytest.mark.parametrize("size", [1 << 18, 1 << 19])
@@ -241,12 +242,12 @@ def test_a_member_that_ends_at_any_place_of_the_file(size: int, step: int) -> No
     fill = size + step - len(gzip_with(first, GZIP_COMMENT, comment=0))
     member = gzip_with(first, GZIP_COMMENT, comment=fill)
     assert len(member) == size + step
-    assert read_vital(member).numerics["HR"].values.tolist() == [70]
-    assert read_vital(member + gzip_bytes(rest)).numerics["HR"].values.tolist() == [70, 71]
+    assert read_agreed(member).numerics["HR"].values.tolist() == [70]
+    assert read_agreed(member + gzip_bytes(rest)).numerics["HR"].values.tolist() == [70, 71]
     with pytest.raises(CaseRefused, match=rf"corrupt: .*byte {len(member)}\b"):
-        read_vital(member + b"x")
+        read_agreed(member + b"x")
     with pytest.raises(CaseRefused, match=rf"truncated: .*byte {len(member) - 1}\b"):
-        read_vital(member[:-1])
+        read_agreed(member[:-1])
 
 
 def test_a_member_for_every_byte() -> None:
@@ -264,8 +265,8 @@ def test_a_member_for_every_byte() -> None:
     data = encode_file(FileHeader(start=START), packets)
     pieces = b"".join(gzip_bytes(data[at : at + 1]) for at in range(len(data)))
     for waves in (True, False):
-        assert comparable(read_vital(pieces, waves=waves)) == comparable(read_vital(gzip_bytes(data), waves=waves))
-    assert read_vital(pieces).numerics["Solar8000/HR"].values.tolist() == [70, 71]
+        assert comparable(read_agreed(pieces, waves=waves)) == comparable(read_agreed(gzip_bytes(data), waves=waves))
+    assert read_agreed(pieces).numerics["Solar8000/HR"].values.tolist() == [70, 71]
 
 
 def test_large_file_over_many_pieces() -> None:

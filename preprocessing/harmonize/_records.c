@@ -1,0 +1,282 @@
+/* The records of a .vital stream, read without a Python object for each.
+ *
+ * A case has about half a million records and a few hundred header packets. This file reads what is many and simple,
+ * and returns to Python (vital_scan.py) at whatever is rare: a header packet, a packet that is not whole yet, and a
+ * record that cannot be, for which Python words the refusal. The format is described there; the readable reference is
+ * tests/reference/slow_scan.py, and the tests hold both to the same answers on any bytes.
+ *
+ * Memory is Python's: this file allocates nothing and writes only into the buffers that it is given, within their
+ * sizes. All lengths and positions are int64, so that no length field of 4 GiB can wrap around; nothing is read
+ * beyond `end`, and every field is copied out (memcpy), because nothing in the stream is aligned.
+ *
+ * It keeps to the limited API of Python 3.11, so that one build serves 3.11 and everything newer.
+ */
+#define Py_LIMITED_API 0x030B0000
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "The stream is little-endian, and its fields are copied as they stand."
+#endif
+
+enum { WAVE = 1, NUMERIC = 2 };
+enum { TRACK_PACKET = 0, RECORD_PACKET = 1, DEVICE_PACKET = 9 };
+enum { PACKET_HEAD = 5, RECORD_HEAD = 12, TRACK_IDS = 65536 };
+
+/* A record is read once this much of it is there: more than 2 + 65,535 + 4 bytes and a sample. The rest of a long
+ * wave is skipped without ever being gathered in memory. */
+enum { LONGEST_RECORD_HEAD = 1 << 17 };
+
+/* Why a scan stopped, at the packet whose position it returns. */
+enum { MORE, FULL, HEADER, TOO_LONG, NO_HEAD, BAD_TIME, BAD_SAMPLES };
+
+/* One track header and what its records came to; TRACK in vital_scan.py is the same layout. */
+typedef struct {
+    double rate, gain, offset;
+    double first, last; /* earliest record and latest sample, s */
+    int64_t records;
+    int32_t kind, format;
+} Track;
+
+/* One numeric sample, in file order; ROW in vital_scan.py is the same layout. */
+typedef struct {
+    double time, value;
+    int64_t track;
+} Row;
+
+typedef struct {
+    const uint8_t *bytes;
+    int64_t position, end, longest;
+    const int32_t *track_of; /* by track id; negative: no header yet */
+    Track *tracks;
+    int64_t track_count;
+    Row *rows;
+    int64_t row_count, row_limit;
+    int64_t skipped;
+} Scan;
+
+static const int32_t WIDTHS[] = {0, 4, 8, 1, 1, 2, 2, 4, 4}; /* by sample format */
+
+#define AS(type) (memcpy(&copied.type##_, at, sizeof copied.type##_), (double)copied.type##_)
+
+/* Return a stored sample as float64, gain and offset applied to integers (gain 0 means raw). */
+static double sample(const uint8_t *at, const Track *track)
+{
+    union {
+        float float_;
+        double double_;
+        int8_t int8_t_;
+        uint8_t uint8_t_;
+        int16_t int16_t_;
+        uint16_t uint16_t_;
+        int32_t int32_t_;
+        uint32_t uint32_t_;
+    } copied;
+    double stored;
+    switch (track->format) {
+    case 1: return AS(float);
+    case 2: return AS(double);
+    case 3: stored = AS(int8_t); break;
+    case 4: stored = AS(uint8_t); break;
+    case 5: stored = AS(int16_t); break;
+    case 6: stored = AS(uint16_t); break;
+    case 7: stored = AS(int32_t); break;
+    default: stored = AS(uint32_t); break;
+    }
+    return track->gain != 0 ? stored * track->gain + track->offset : stored;
+}
+
+/* Extend a track's time span by a record of so many samples. */
+static void count_record(Track *track, double time, int64_t samples)
+{
+    double last = time;
+    if (track->kind == WAVE && samples > 1 && isfinite(track->rate) && track->rate > 0)
+        last = time + (double)(samples - 1) / track->rate;
+    if (track->records == 0 || time < track->first)
+        track->first = time;
+    if (track->records == 0 || last > track->last)
+        track->last = last;
+    track->records++;
+}
+
+/* Take the record whose body lies at `body` and is `length` bytes long, of which at least the smaller of `length` and
+ * LONGEST_RECORD_HEAD are there. Return MORE if it is taken or passed over, else why not. */
+static int take_record(Scan *scan, int64_t body, int64_t length)
+{
+    const uint8_t *at = scan->bytes + body;
+    uint16_t info, track_id;
+    double time;
+    uint32_t count;
+    int64_t samples = 1, data, stop = body + length;
+
+    if (length < RECORD_HEAD)
+        return NO_HEAD;
+    memcpy(&info, at, sizeof info);
+    memcpy(&time, at + 2, sizeof time);
+    memcpy(&track_id, at + 10, sizeof track_id);
+    int64_t index = scan->track_of[track_id];
+    if (index < 0 || index >= scan->track_count) {
+        scan->skipped++;
+        return MORE;
+    }
+    Track *track = scan->tracks + index;
+    if (track->kind != WAVE && track->kind != NUMERIC)
+        return MORE;
+    if (!isfinite(time))
+        return BAD_TIME;
+    data = body + 2 + info;
+    if (track->kind == WAVE) {
+        if (info >= RECORD_HEAD - 2 && data + 4 <= stop) {
+            memcpy(&count, scan->bytes + data, sizeof count);
+            samples = count;
+        }
+        data += 4;
+    }
+    if (track->format < 1 || track->format > 8) /* Python lets no such track in */
+        return BAD_SAMPLES;
+    if (info < RECORD_HEAD - 2 || data + samples * WIDTHS[track->format] > stop)
+        return BAD_SAMPLES;
+    if (track->kind == NUMERIC) {
+        if (scan->row_count >= scan->row_limit)
+            return FULL;
+        Row *row = scan->rows + scan->row_count++;
+        row->time = time;
+        row->value = sample(scan->bytes + data, track);
+        row->track = index;
+    }
+    count_record(track, time, samples);
+    return MORE;
+}
+
+/* Read whole packets. Leave the position at the first one that was not read, or beyond the end if the rest of a long
+ * one is still to come. */
+static int take_packets(Scan *scan)
+{
+    while (scan->end - scan->position >= PACKET_HEAD) {
+        const uint8_t *at = scan->bytes + scan->position;
+        int8_t kind = (int8_t)at[0];
+        uint32_t length;
+        int64_t body = scan->position + PACKET_HEAD;
+        memcpy(&length, at + 1, sizeof length);
+        if ((int64_t)length > scan->longest)
+            return TOO_LONG;
+        if (kind == TRACK_PACKET || kind == DEVICE_PACKET)
+            return HEADER;
+        if (kind == RECORD_PACKET) {
+            if (scan->end - body < (length < LONGEST_RECORD_HEAD ? (int64_t)length : LONGEST_RECORD_HEAD))
+                return MORE;
+            int stopped = take_record(scan, body, length);
+            if (stopped != MORE)
+                return stopped;
+        }
+        scan->position = body + length;
+    }
+    return MORE;
+}
+
+static int fits(int fitting, const char *what)
+{
+    if (!fitting)
+        PyErr_Format(PyExc_ValueError, "scan: %s does not fit", what);
+    return fitting;
+}
+
+static PyObject *scan_packets(PyObject *module, PyObject *arguments)
+{
+    Py_buffer bytes, track_of, tracks, rows;
+    long long position, longest, track_count, row_count;
+    PyObject *answer = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "y*LLy*w*Lw*L", &bytes, &position, &longest, &track_of, &tracks, &track_count,
+                          &rows, &row_count))
+        return NULL;
+    Scan scan = {
+        .bytes = bytes.buf, .position = position, .end = bytes.len, .longest = longest,
+        .track_of = track_of.buf, .tracks = tracks.buf, .track_count = track_count,
+        .rows = rows.buf, .row_count = row_count, .row_limit = rows.len / (Py_ssize_t)sizeof(Row),
+    };
+    if (fits(position >= 0, "position") && fits(track_of.len == TRACK_IDS * (Py_ssize_t)sizeof(int32_t), "track_of") &&
+        fits(track_count >= 0 && track_count <= tracks.len / (Py_ssize_t)sizeof(Track), "track_count") &&
+        fits(row_count >= 0 && row_count <= scan.row_limit && scan.row_limit > 0, "row_count")) {
+        int stopped = take_packets(&scan);
+        answer = Py_BuildValue("iLLL", stopped, (long long)scan.position, (long long)scan.row_count,
+                               (long long)scan.skipped);
+    }
+    PyBuffer_Release(&bytes);
+    PyBuffer_Release(&track_of);
+    PyBuffer_Release(&tracks);
+    PyBuffer_Release(&rows);
+    return answer;
+}
+
+static PyObject *group_rows(PyObject *module, PyObject *arguments)
+{
+    Py_buffer rows, group_of, next, times, values;
+    int sound = 1;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "y*y*w*w*w*", &rows, &group_of, &next, &times, &values))
+        return NULL;
+    const Row *row = rows.buf, *end = row + rows.len / (Py_ssize_t)sizeof(Row);
+    const int64_t *groups = group_of.buf;
+    int64_t *places = next.buf, place;
+    int64_t track_count = group_of.len / 8, group_count = next.len / 8;
+    int64_t limit = (times.len < values.len ? times.len : values.len) / 8;
+    for (; row < end && sound; row++) {
+        sound = row->track >= 0 && row->track < track_count && groups[row->track] >= 0 &&
+                groups[row->track] < group_count;
+        if (!sound)
+            break;
+        place = places[groups[row->track]]++;
+        sound = place >= 0 && place < limit;
+        if (sound) {
+            ((double *)times.buf)[place] = row->time;
+            ((double *)values.buf)[place] = row->value;
+        }
+    }
+    PyBuffer_Release(&rows);
+    PyBuffer_Release(&group_of);
+    PyBuffer_Release(&next);
+    PyBuffer_Release(&times);
+    PyBuffer_Release(&values);
+    if (!fits(sound, "a row"))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(scan_packets_doc,
+"scan_packets(buffer, position, longest, track_of, tracks, track_count, rows, row_count)\n--\n\n"
+"Read records from `position` on. Return (why it stopped, position, row_count, records without a header).");
+PyDoc_STRVAR(group_rows_doc,
+"group_rows(rows, group_of, next, times, values)\n--\n\n"
+"Put each row's time and value at its group's next place, in file order.");
+
+static PyMethodDef methods[] = {
+    {"scan_packets", scan_packets, METH_VARARGS, scan_packets_doc},
+    {"group_rows", group_rows, METH_VARARGS, group_rows_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static int add_constants(PyObject *module)
+{
+    static const char *names[] = {"MORE", "FULL", "HEADER", "TOO_LONG", "NO_HEAD", "BAD_TIME", "BAD_SAMPLES"};
+    for (long value = MORE; value <= BAD_SAMPLES; value++)
+        if (PyModule_AddIntConstant(module, names[value], value) < 0)
+            return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, add_constants}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "_records", .m_doc = "The records of a .vital stream.", .m_methods = methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__records(void)
+{
+    return PyModuleDef_Init(&definition);
+}

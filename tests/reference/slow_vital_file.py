@@ -1,0 +1,106 @@
+"""The readable reference of `preprocessing.harmonize.vital_file`, which can also give the waves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.arriving import Arriving
+from preprocessing.errors import CaseRefused
+from preprocessing.harmonize.gunzip import gunzip
+from preprocessing.harmonize.vital_file import Numeric, VitalFile
+from tests.reference.slow_scan import NUMERIC, WAVE, TrackRecords, VitalScan
+
+__all__ = ["SlowVitalFile", "Wave", "read_vital_slowly"]
+
+LONGEST_SPAN = 7 * 24 * 3600.0  # s
+
+
+@dataclass(frozen=True)
+class Wave:
+    """A wave track: `blocks` of (Unix time of the first sample in s, rate in Hz, samples as float64 with NaN gaps)."""
+
+    name: str
+    units: tuple[str, ...]
+    blocks: tuple[tuple[float, float, NDArray[np.float64]], ...]
+
+
+@dataclass(frozen=True)
+class SlowVitalFile(VitalFile):
+    """A recording with its waves by ``Device/NAME``, which are filled on request only."""
+
+    waves: dict[str, Wave]
+
+
+def read_vital_slowly(data: bytes, *, max_bytes: int = 1 << 30, waves: bool = False) -> SlowVitalFile:
+    """Read a recording from the bytes of its file.
+
+    Parameters
+    ----------
+    data : bytes
+        The ``.vital`` file, compressed as it is stored.
+    max_bytes : int
+        Decompressed size beyond which the file is refused.
+    waves : bool
+        Also decode wave samples. Without it they only count for the clock, and memory stays small.
+
+    Raises
+    ------
+    CaseRefused
+        With reason ``not_vital``, ``truncated``, ``corrupt`` or ``too_large``, and the byte position.
+    """
+    scan = VitalScan(keep_waves=waves, max_bytes=max_bytes)
+    for chunk in gunzip(Arriving([data], len(data)), max_bytes=max_bytes):
+        scan.feed(chunk)
+    scan.finish()
+    return _recording(scan)
+
+
+def _recording(scan: VitalScan) -> SlowVitalFile:
+    recorded = [track for track in scan.tracks if track.times]
+    by_name: dict[tuple[int, str], list[TrackRecords]] = {}
+    for track in recorded:
+        device = scan.devices.get(track.device_id, "")
+        by_name.setdefault((track.kind, f"{device}/{track.name}" if device else track.name), []).append(track)
+    first = min((min(track.times) for track in recorded), default=None)
+    last, latest = max(((track.last_sample_time(), track.name) for track in recorded), default=(None, ""))
+    _refuse_span(scan.start_time if scan.start_time is not None else first, last, latest)
+    return SlowVitalFile(
+        start_time=scan.start_time,
+        first_time=first,
+        last_time=last,
+        numerics={name: _numeric(name, parts) for (kind, name), parts in by_name.items() if kind == NUMERIC},
+        waves={name: _wave(name, parts) for (kind, name), parts in by_name.items() if kind == WAVE and scan.keep_waves},
+        skipped_records=scan.skipped_records,
+    )
+
+
+def _refuse_span(start: float | None, last: float | None, latest: str) -> None:
+    if start is None or last is None:
+        return
+    span = last - start
+    if not span <= LONGEST_SPAN:
+        raise CaseRefused(
+            "corrupt", f"the recording spans {span / 86400:.1f} days, up to the last sample of {latest}; 7 is the most"
+        )
+
+
+def _units(parts: Iterable[TrackRecords]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.unit for part in parts))
+
+
+def _numeric(name: str, parts: list[TrackRecords]) -> Numeric:
+    times = np.concatenate([np.asarray(part.times) for part in parts])
+    order = np.concatenate([np.asarray(part.order, dtype=np.int64) for part in parts])
+    values = np.concatenate([part.decoded() for part in parts])
+    sequence = np.lexsort((order, times))
+    return Numeric(name, _units(parts), times[sequence], values[sequence])
+
+
+def _wave(name: str, parts: list[TrackRecords]) -> Wave:
+    blocks = [(order, block) for part in parts for order, block in zip(part.order, part.blocks(), strict=True)]
+    blocks.sort(key=lambda item: (item[1][0], item[0]))
+    return Wave(name, _units(parts), tuple(block for _, block in blocks))
