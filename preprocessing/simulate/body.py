@@ -90,15 +90,16 @@ class Body:
         self.circulation = Circulation(resting)
         self._mac = minimum_alveolar_concentration(patient.age)
         self._size = predicted_weight(patient)
-        self._compliance = float(rng.uniform(0.65, 1.0)) * self._size  # mL/mbar
+        lung = parameters("gas_exchange")
+        self._compliance = float(rng.uniform(lung["compliance_low"], lung["compliance_high"])) * self._size  # mL/mbar
         self._resistance = float(rng.uniform(3.0, 6.0))  # mbar between peak and plateau
-        self._gradient = max(float(rng.normal(parameters("gas_exchange")["gradient"], 1.5)), 1.0)
+        self._gradient = max(float(rng.normal(lung["gradient"], 1.5)), 1.0)
         self._shunt = float(rng.lognormal(0, 0.35))
         self._bis_keep = exp(-1 / p["monitor_lag"])
         self.circuit_oxygen = 0.95
         self.hypnosis = 0.0
         self.bis = bispectral_index(0.0)
-        self.breath = Breath(14.0, 6.5 * self._size)
+        self.breath = Breath(lung["own_rate"], lung["own_volume"] * self._size)
         self.connected = self.ventilated = False
         self.stimulus = 0.0
         self._opened = False
@@ -116,7 +117,8 @@ class Body:
             propofol=self.propofol.plasma,
             remifentanil=self.remifentanil.effect,
             vapour=self.vapour.alveolar / self._mac,
-            pressor=p["emax"] * sigmoid(effect, p["c50"], p["gamma"]) + 7 * self._insufflation(second),
+            pressor=p["emax"] * sigmoid(effect, p["c50"], p["gamma"])
+            + parameters("circulation")["insufflation"] * self._insufflation(second),
             stimulus=self.stimulus,
             noise=happening.pressure,
         )
@@ -146,13 +148,15 @@ class Body:
         """Airway pressure in mbar above PEEP at the end of a machine's breath; 2 in the patient's own."""
         if not self.ventilated:
             return 2.0
-        stiffer = 1.0 + 0.45 * self.lungs.insufflation + 0.35 * (self._opened and self._plan.one_lung)
+        p = parameters("gas_exchange")
+        stiffer = 1.0 + p["insufflated_stiffness"] * self.lungs.insufflation
+        stiffer += p["one_lung_stiffness"] * (self._opened and self._plan.one_lung)
         return self.breath.volume / self._compliance * stiffer + self._resistance
 
     @property
     def compliance(self) -> float:
         """Of lung and chest wall, in mL/mbar."""
-        return self._compliance / (1.0 + 0.45 * self.lungs.insufflation)
+        return self._compliance / (1.0 + parameters("gas_exchange")["insufflated_stiffness"] * self.lungs.insufflation)
 
     def _take_drugs(self, doctor: Anaesthetist) -> None:
         self.propofol.pass_second(doctor.propofol.rate if doctor.propofol is not None else 0.0)
@@ -175,14 +179,16 @@ class Body:
             remifentanil=self.remifentanil.effect,
             sevoflurane=self.vapour.effect,
         )
+        p = parameters("gas_exchange")
         own = Breath(
-            14.0 * max(drive, 0.0) ** 0.6 * happening.breath_rate + max(0.0, 12 - self._patient.age) * min(drive, 1.0),
-            6.5 * self._size * max(drive, 0.0) ** 0.4 * happening.breath_volume,
+            p["own_rate"] * max(drive, 0.0) ** 0.6 * happening.breath_rate
+            + max(0.0, 12 - self._patient.age) * min(drive, 1.0),
+            p["own_volume"] * self._size * max(drive, 0.0) ** 0.4 * happening.breath_volume,
         )
         self._choose_breath(second, doctor, own, drive)
         mixing = doctor.fresh_flow / 60 / parameters("sevoflurane")["circuit_volume"]
         self.circuit_oxygen += mixing * (doctor.fio2 / 100 - self.circuit_oxygen)
-        ventilation = self.breath.alveolar(2.2 * self._size)
+        ventilation = self.breath.alveolar(p["dead_space"] * self._size)
         self.lungs.pass_second(ventilation=ventilation, inspired_oxygen=self.circuit_oxygen if self.connected else 0.21)
         self.vapour.pass_second(
             dial=doctor.dial,

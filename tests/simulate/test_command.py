@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from preprocessing.harmonize.vital_file import read_vital
+from preprocessing.simulate.damage import DAMAGES
 from tests.pipeline import COMMAND, vitalprep
 
 SMALL = ("--cases", "3", "--hours", "0.05", "--spread", "0.2")
@@ -101,6 +102,11 @@ def test_bad_input_is_one_clear_message_and_no_folder(tmp_path: Path, arguments:
     assert message in answer.result["message"]
     assert answer.result["mend"]
     assert not folder.exists()
+
+
+def test_the_help_names_every_damage() -> None:
+    text = subprocess.run([*COMMAND, "simulate", "--help"], capture_output=True, text=True, check=True).stdout
+    assert all(damage in " ".join(text.split()) for damage in DAMAGES)
 
 
 def test_neither_a_folder_nor_a_picture_is_a_usage_error() -> None:

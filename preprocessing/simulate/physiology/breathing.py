@@ -66,7 +66,9 @@ class Lungs:
     def pass_second(self, *, ventilation: float, inspired_oxygen: float) -> None:
         """One second of alveolar `ventilation` in L/min with a gas of `inspired_oxygen` (0 to 1)."""
         burning = 1 - (1 - parameters("gas_exchange")["asleep_share"]) * self.asleep
-        production = self._production * burning * (1 + 0.25 * self.insufflation)
+        production = (
+            self._production * burning * (1 + parameters("gas_exchange")["insufflated_output"] * self.insufflation)
+        )
         self.paco2 += (0.863 * production - ventilation * self.paco2) / self._store / 60
         change = ventilation * (inspired_oxygen - self.alveolar_oxygen) - self.oxygen_uptake * burning
         self.alveolar_oxygen = min(max(self.alveolar_oxygen + change / self._volume / 60, 0.0), 1.0)
