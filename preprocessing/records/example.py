@@ -8,11 +8,15 @@ An Example is a protocol buffer: Example{1: Features{1: map entry {1: key, 2: Fe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BadExample", "Record", "RecordShape", "decode_record", "encode_record", "encoded_size"]
+__all__ = [
+    "BadExample", "Places", "Record", "RecordShape",
+    "decode_record", "encode_record", "encoded_size", "payload_places", "read_int64", "varint",
+]  # fmt: skip
 
 _LENGTH_DELIMITED = 2
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
@@ -50,38 +54,63 @@ class Record:
     timeseries: NDArray[np.float32]
     timeseries_origin: NDArray[np.uint8]
 
+    @classmethod
+    def zeros(cls, shape: RecordShape, *, case_id: int = 0, subject_id: int = 0, start_second: int = 0) -> Record:
+        """A record of zeros."""
+        series = (shape.window, shape.inputs)
+        return cls(
+            case_id=case_id,
+            subject_id=subject_id,
+            start_second=start_second,
+            static=np.zeros(shape.statics, dtype=np.float32),
+            static_origin=np.zeros(shape.statics, dtype=np.uint8),
+            target=np.zeros(shape.targets, dtype=np.float32),
+            target_origin=np.zeros(shape.targets, dtype=np.uint8),
+            timeseries=np.zeros(series, dtype=np.float32),
+            timeseries_origin=np.zeros(series, dtype=np.uint8),
+        )
+
+
+Places: TypeAlias = dict[str, slice]
+"""Key of a record -> where its payload (a varint, packed floats, bytes) lies in the record's bytes."""
+
 
 def encode_record(record: Record) -> bytes:
     """Return the Example's bytes; equal records give equal bytes."""
-    entries = (
-        _entry(b"case_id", _int64(record.case_id)),
-        _entry(b"start_second", _int64(record.start_second)),
-        _entry(b"static", _floats(record.static)),
-        _entry(b"static_origin", _bytes(record.static_origin)),
-        _entry(b"subject_id", _int64(record.subject_id)),
-        _entry(b"target", _floats(record.target)),
-        _entry(b"target_origin", _bytes(record.target_origin)),
-        _entry(b"timeseries", _floats(record.timeseries)),
-        _entry(b"timeseries_origin", _bytes(record.timeseries_origin)),
-    )
-    return _field(1, b"".join(entries))
+    return _field(1, b"".join(entry for _, entry, _ in _entries(record)))
+
+
+def payload_places(record: Record) -> Places:
+    """Return where each payload lies in the bytes of `encode_record`: every one is the end of its entry."""
+    entries = _entries(record)
+    body = sum(len(entry) for _, entry, _ in entries)
+    end = len(_field(1, bytes(body))) - body
+    places = {}
+    for key, entry, size in entries:
+        end += len(entry)
+        places[key] = slice(end - size, end)
+    return places
+
+
+def _entries(record: Record) -> list[tuple[str, bytes, int]]:
+    """Return (key, entry, bytes of its payload) in the fixed order."""
+    integers = {"case_id": record.case_id, "start_second": record.start_second, "subject_id": record.subject_id}
+    floats = {"static": record.static, "target": record.target, "timeseries": record.timeseries}
+    origins = {
+        "static_origin": record.static_origin,
+        "target_origin": record.target_origin,
+        "timeseries_origin": record.timeseries_origin,
+    }
+    entries = [(key, _int64(value), len(varint(value))) for key, value in integers.items()]
+    entries += [(key, _floats(values), 4 * values.size) for key, values in floats.items()]
+    entries += [(key, _bytes(codes), codes.size) for key, codes in origins.items()]
+    return [(key, _entry(key.encode(), feature), size) for key, feature, size in sorted(entries)]
 
 
 def encoded_size(shape: RecordShape, *, case_id: int, subject_id: int, start_second: int) -> int:
     """Return the length of a record's bytes without making them."""
-    floats = np.zeros((shape.window, shape.inputs), dtype=np.float32)
-    empty = Record(
-        case_id=case_id,
-        subject_id=subject_id,
-        start_second=start_second,
-        static=np.zeros(shape.statics, dtype=np.float32),
-        static_origin=np.zeros(shape.statics, dtype=np.uint8),
-        target=np.zeros(shape.targets, dtype=np.float32),
-        target_origin=np.zeros(shape.targets, dtype=np.uint8),
-        timeseries=floats,
-        timeseries_origin=floats.astype(np.uint8),
-    )
-    return len(encode_record(empty))
+    ids = {"case_id": case_id, "subject_id": subject_id, "start_second": start_second}
+    return len(encode_record(Record.zeros(shape, **ids)))
 
 
 def decode_record(data: bytes, shape: RecordShape) -> Record:
@@ -111,7 +140,8 @@ def decode_record(data: bytes, shape: RecordShape) -> Record:
     return record
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Return an integer in protocol buffers' variable length; a negative one as its 64-bit complement."""
     value &= (1 << 64) - 1
     out = bytearray()
     while value > 0x7F:
@@ -122,7 +152,7 @@ def _varint(value: int) -> bytes:
 
 
 def _field(number: int, body: bytes) -> bytes:
-    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(body)) + body
+    return varint(number << 3 | _LENGTH_DELIMITED) + varint(len(body)) + body
 
 
 def _entry(key: bytes, feature: bytes) -> bytes:
@@ -130,7 +160,7 @@ def _entry(key: bytes, feature: bytes) -> bytes:
 
 
 def _int64(value: int) -> bytes:
-    return _field(_INT64_LIST, _field(1, _varint(value)))
+    return _field(_INT64_LIST, _field(1, varint(value)))
 
 
 def _floats(values: NDArray[np.float32]) -> bytes:
@@ -192,12 +222,25 @@ def _take(features: dict[str, bytes], key: str, kind: int) -> bytes:
     return _only(_only(features.pop(key), kind, key), 1, key)
 
 
-def _take_int64(features: dict[str, bytes], key: str) -> int:
-    body = _take(features, key, _INT64_LIST)
+def read_int64(body: bytes) -> int | None:
+    """Return the one varint that the bytes are, as a signed integer; None where they are more than one.
+
+    Raises
+    ------
+    BadExample
+        If the varint does not end.
+    """
     value, end = _read_varint(body, 0)
     if end != len(body):
-        raise BadExample(f"{key} holds more than one value")
+        return None
     return value - (1 << 64) if value >> 63 else value
+
+
+def _take_int64(features: dict[str, bytes], key: str) -> int:
+    value = read_int64(_take(features, key, _INT64_LIST))
+    if value is None:
+        raise BadExample(f"{key} holds more than one value")
+    return value
 
 
 def _take_floats(features: dict[str, bytes], key: str, shape: tuple[int, ...]) -> NDArray[np.float32]:

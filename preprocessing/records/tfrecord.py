@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator
 
 import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["FRAME_BYTES", "BadFrame", "framed", "masked_crc32c", "records"]
 
@@ -22,7 +24,7 @@ class BadFrame(ValueError):  # noqa: N818  as BadGzipFile
     """The bytes are no TFRecord file; the message gives the position."""
 
 
-def masked_crc32c(data: bytes) -> int:
+def masked_crc32c(data: bytes | NDArray[np.uint8]) -> int:
     """Return CRC32C (Castagnoli), rotated right by 15 bits plus a constant, as TFRecord stores it."""
     crc: int = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF

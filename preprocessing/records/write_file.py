@@ -6,19 +6,22 @@ import hashlib
 import zlib
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from preprocessing.config import Config
 from preprocessing.errors import RefusedError
 from preprocessing.harmonize.table import from_parquet
-from preprocessing.records.example import encode_record
+from preprocessing.records.frames import CaseFrames
 from preprocessing.records.output_files import OutputFile, windows_in_order
 from preprocessing.records.samples import Samples, samples_of
 from preprocessing.records.statistics import FeatureStatistics, added, statistics_of
 from preprocessing.records.summary import FileSummary
-from preprocessing.records.tfrecord import framed
 from preprocessing.storage import ObjectMissing, Storage, Writer
 
 __all__ = ["BuildCase", "FileTask", "WrittenFile", "load_samples", "write_file"]
 
+BLOCK = 4 * 1024 * 1024  # bytes of frames that are hashed and written at once
 GZIP_WINDOW_BITS = 31  # zlib's code for a gzip wrapper; it writes no time and no name
 
 
@@ -63,14 +66,17 @@ def write_file(task: FileTask) -> WrittenFile:
             samples = {case: load_samples(output, task.cases[case], task.config) for case in part}
             for case in part:
                 statistics = added(statistics, statistics_of(samples[case], task.config))
+            frames = {
+                case: CaseFrames(
+                    samples[case], case_id=case, subject_id=task.cases[case].subject_id, config=task.config
+                )
+                for case in part
+            }
             order = windows_in_order(
                 {case: item.starts.tolist() for case, item in samples.items()}, seed=task.config.split.seed
             )
             for case, start in order:
-                record = samples[case].record(
-                    start, case_id=case, subject_id=task.cases[case].subject_id, config=task.config
-                )
-                target.write(framed(encode_record(record)))
+                frames[case].put(start, target.room(frames[case].size(start)))
             target.end_part()
     return WrittenFile(target.summary(task.file.name), statistics)
 
@@ -104,14 +110,21 @@ class _Target:
         self._compress = compress
         self._member = self._new_member()
         self._hash = hashlib.sha256()
+        self._block = np.empty(BLOCK, dtype=np.uint8)
+        self._filled = 0
         self.windows = self.bytes = self.window_bytes = 0
 
-    def write(self, frame: bytes) -> None:
+    def room(self, size: int) -> NDArray[np.uint8]:
+        """Return an array of `size` bytes for the next frame."""
+        if self._filled + size > len(self._block):
+            self._flush(at_least=size)
         self.windows += 1
-        self.window_bytes += len(frame)
-        self._append(self._member.compress(frame) if self._member else frame)
+        self.window_bytes += size
+        start, self._filled = self._filled, self._filled + size
+        return self._block[start : self._filled]
 
     def end_part(self) -> None:
+        self._flush()
         if self._member:
             self._append(self._member.flush())
             self._member = self._new_member()
@@ -127,6 +140,13 @@ class _Target:
 
     def _new_member(self) -> zlib._Compress | None:
         return zlib.compressobj(6, zlib.DEFLATED, GZIP_WINDOW_BITS) if self._compress else None
+
+    def _flush(self, *, at_least: int = 0) -> None:
+        data = self._block[: self._filled].tobytes()
+        self._filled = 0
+        self._append(self._member.compress(data) if self._member else data)
+        if at_least > len(self._block):
+            self._block = np.empty(at_least, dtype=np.uint8)
 
     def _append(self, data: bytes) -> None:
         self._hash.update(data)

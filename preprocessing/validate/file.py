@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.config import Config
-from preprocessing.records.example import BadExample, Record, decode_record
+from preprocessing.records.example import BadExample, Record
 from preprocessing.records.impute import DEFAULT
 from preprocessing.records.normalize import normalize
+from preprocessing.records.reader import RecordReader
 from preprocessing.records.stage import record_shape
 from preprocessing.records.summary import FileSummary
 from preprocessing.records.tfrecord import BadFrame, records
@@ -68,7 +69,7 @@ def validate_file(task: ValidateTask) -> FileFindings:
         if task.config.output.compression == "gzip":
             data = gzip.decompress(data)
         for index, encoded in enumerate(records(data)):
-            record = decode_record(encoded, check.shape)
+            record = check.reader.read(encoded)
             windows.append((record.case_id, record.start_second, record.subject_id))
             for problem in check.problems(record):
                 problems.append(("values", f"{name}, record {index} (case {record.case_id}): {problem}"))
@@ -86,10 +87,12 @@ class _RecordCheck:
     """What holds for every record's values: finite, in [-1, 1], known origins, and the default where they say so."""
 
     def __init__(self, config: Config) -> None:
-        self.shape = record_shape(config)
+        shape = record_shape(config)
+        self.reader = RecordReader(shape)
         by_name = {item.name: normalize(item.default, item.range) for item in config.inputs}
+        series = np.array([by_name[item.name] for item in config.inputs])
         self._defaults = {
-            "timeseries": np.array([by_name[item.name] for item in config.inputs]),
+            "timeseries": np.tile(series, (shape.window, 1)),
             "target": np.array([by_name[target.input] for target in config.targets]),
             "static": np.array([normalize(item.default, item.range) for item in config.statics]),
         }
@@ -102,11 +105,10 @@ class _RecordCheck:
             ("static", record.static, record.static_origin),
         )
         for name, values, origin in parts:
-            if not (np.abs(values) <= 1).all():  # also False for NaN
+            if not (values.min(initial=0) >= -1 and values.max(initial=0) <= 1):  # also where there is a NaN
                 found.append(f"{name} is not within [-1, 1]")
             if origin.max(initial=0) > DEFAULT:
                 found.append(f"{name}_origin holds a code above {DEFAULT}")
-            expected = np.broadcast_to(self._defaults[name], values.shape)
-            if not np.array_equal(values[origin == DEFAULT], expected[origin == DEFAULT]):
+            if ((values != self._defaults[name]) & (origin == DEFAULT)).any():
                 found.append(f"{name} differs from the default where its origin says default")
         return found
