@@ -37,7 +37,8 @@ def simulate(folder: Path) -> None:
         return
     shutil.rmtree(folder, ignore_errors=True)
     amount = ["--cases", str(CASES), "--seed", str(SEED), "--hours", str(HOURS), "--spread", str(SPREAD)]
-    command = [*worker_command(), "simulate", "--output", str(folder), *amount, "--json"]
+    quiet = ["--log-level", "warning", "--json"]
+    command = [*worker_command(), "simulate", "--output", str(folder), *amount, *quiet]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     done.touch()
 
