@@ -188,6 +188,19 @@ def test_children_have_faster_hearts_and_lower_pressures() -> None:
     assert np.nanmedian(small.values["tv"]) < 0.4 * np.nanmedian(grown.values["tv"])
 
 
+@pytest.mark.parametrize(("age", "height", "weight"), [(0.4, 65, 7.5), (1.1, 78, 10), (5, 110, 19), (44, 178, 127)])
+def test_the_ventilator_suits_patients_of_all_sizes(age: float, height: float, weight: float) -> None:
+    patient = replace(patient_of_case(SEED, 2), age=age, height=height, weight=weight)
+    etco2, spo2 = [], []
+    for seed in range(6):
+        found = case_course(seed, patient, 1.0)
+        etco2.append(surgery(found, "etco2").mean())
+        spo2.append(surgery(found, "spo2").min())
+    assert 27 < np.median(etco2) < 45
+    assert min(etco2) > 18
+    assert min(spo2) > 85
+
+
 def body_under(plan: Anaesthetic, patient: Patient) -> tuple[Body, Anaesthetist]:
     rng = np.random.default_rng(1)
     resting = resting_circulation(rng, patient)

@@ -53,13 +53,15 @@ class Lungs:
 
     def __init__(self, weight: float) -> None:
         p = parameters("gas_exchange")
-        self.oxygen_uptake = p["oxygen_uptake"] * weight / 1000  # L/min
-        self._production = p["carbon_dioxide_output"] * weight
+        scale = parameters("allometry")
+        metabolic: float = scale["adult_weight"] * (weight / scale["adult_weight"]) ** scale["clearance_exponent"]  # kg
+        self.oxygen_uptake = p["oxygen_uptake"] * metabolic / 1000  # L/min
+        self._production = p["carbon_dioxide_output"] * metabolic
         self._store = 0.863 * self._production / p["apnoea_rise"]
         self._dry = p["barometer"] - p["water"]
         self._volume = 0.032 * weight  # L of functional residual capacity
         self.paco2 = p["resting_paco2"]
-        self.alveolar_oxygen = 0.21 - self.oxygen_uptake / (0.06 * weight)
+        self.alveolar_oxygen = 0.21 - self.oxygen_uptake / (0.06 * metabolic)
         self.asleep = 0.0
         self.insufflation = 0.0
 
