@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 __all__ = ["DEFAULT", "HELD", "OBSERVED", "impute"]
 
 OBSERVED, HELD, DEFAULT = 0, 1, 2
+_HELD, _DEFAULT = np.uint8(HELD), np.uint8(DEFAULT)
 
 
 def impute(
@@ -37,14 +38,14 @@ def impute(
         0 observed, 1 held, 2 default.
     """
     n = len(values)
+    if not n:
+        return np.empty(0, dtype=np.float64), np.empty(0, dtype=np.uint8)
     seconds = np.arange(n)
     observed = ~np.isnan(values)
-    last = np.maximum.accumulate(np.where(observed, seconds, -1)) if n else seconds
-    carried = last >= 0
+    last = np.maximum.accumulate(np.where(observed, seconds, -1))
     within_hold = seconds - last <= hold
-    final = int(last[-1]) if n else -1
-    carried &= within_hold if causal else within_hold | (seconds <= final)
-    origin = np.where(observed, OBSERVED, np.where(carried, HELD, DEFAULT)).astype(np.uint8)
-    filled = np.full(n, default, dtype=np.float64)
-    filled[carried] = values[last[carried]]
-    return filled, origin
+    carried = within_hold if causal else within_hold | (seconds <= last[-1])
+    carried &= last >= 0
+    origin = np.where(carried, _HELD, _DEFAULT)
+    origin[observed] = OBSERVED
+    return np.where(carried, values[last], np.float64(default)), origin

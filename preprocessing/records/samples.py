@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from preprocessing.config import Config
 from preprocessing.records.example import Record
-from preprocessing.records.impute import impute
+from preprocessing.records.impute import DEFAULT, impute
 from preprocessing.records.normalize import normalize
 from preprocessing.records.windows import observed_enough, window_starts
 
@@ -26,8 +26,10 @@ class Samples:
     origin : ndarray of uint8, shape (n, inputs)
     static : ndarray of float32, shape (statics,), in [-1, 1]
     static_origin : ndarray of uint8, shape (statics,)
-    clinical : ndarray of float64, shape (n, inputs)
-        The imputed series in clinical units.
+    measured : ndarray of float32, shape (n, inputs)
+        The harmonized table in clinical units, NaN where nothing was live.
+    clipped : ndarray of int64, shape (inputs,)
+        Observed or held seconds outside of the normalization range.
     starts : ndarray of int64
         First second of each window kept.
     dropped : int
@@ -38,7 +40,8 @@ class Samples:
     origin: NDArray[np.uint8]
     static: NDArray[np.float32]
     static_origin: NDArray[np.uint8]
-    clinical: NDArray[np.float64]
+    measured: NDArray[np.float32]
+    clipped: NDArray[np.int64]
     starts: NDArray[np.int64]
     dropped: int
 
@@ -65,23 +68,26 @@ def samples_of(
     table: NDArray[np.float32], static: tuple[float, ...], static_origin: tuple[int, ...], config: Config
 ) -> Samples:
     """Impute and normalize a harmonized table of shape (n, inputs), and find its windows."""
-    series, origins, clinical = [], [], []
-    for column, item in zip(table.T, config.inputs, strict=True):
-        filled, origin = impute(column, default=item.default, hold=item.hold, causal=config.imputation.causal)
-        clinical.append(filled)
-        series.append(normalize(filled, item.range))
-        origins.append(origin)
-    origin = np.stack(origins, axis=1)
+    series = np.empty(table.shape, dtype=np.float32)
+    origin = np.empty(table.shape, dtype=np.uint8)
+    clipped = np.empty(table.shape[1], dtype=np.int64)
+    for column, item in enumerate(config.inputs):
+        filled, codes = impute(table[:, column], default=item.default, hold=item.hold, causal=config.imputation.causal)
+        low, high = item.range
+        clipped[column] = np.count_nonzero(((filled < low) | (filled > high)) & (codes != DEFAULT))
+        series[:, column] = normalize(filled, item.range)
+        origin[:, column] = codes
     starts = window_starts(len(table), config.windowing)
     kept = observed_enough(starts, origin[:, [item.vital for item in config.inputs]], config.windowing)
     return Samples(
-        series=np.stack(series, axis=1),
+        series=series,
         origin=origin,
         static=np.array(
             [normalize(value, item.range) for value, item in zip(static, config.statics, strict=True)], dtype=np.float32
         ),
         static_origin=np.array(static_origin, dtype=np.uint8),
-        clinical=np.stack(clinical, axis=1),
+        measured=table,
+        clipped=clipped,
         starts=starts[kept],
         dropped=int(np.count_nonzero(~kept)),
     )

@@ -48,15 +48,14 @@ class FeatureStatistics(Model):
 def statistics_of(samples: Samples, config: Config) -> dict[str, FeatureStatistics]:
     """Return a case's statistics by input name."""
     result = {}
-    for index, item in enumerate(config.inputs):
-        origin, values = samples.origin[:, index], samples.clinical[:, index]
-        measured = values[origin == OBSERVED]
-        outside = (values < item.range[0]) | (values > item.range[1])
+    for column, item in enumerate(config.inputs):
+        origin = samples.origin[:, column]
+        measured = samples.measured[origin == OBSERVED, column].astype(np.float64)
         result[item.name] = FeatureStatistics(
             observed=len(measured),
             held=int(np.count_nonzero(origin == HELD)),
             default=int(np.count_nonzero(origin == DEFAULT)),
-            clipped=int(np.count_nonzero(outside & (origin != DEFAULT))),
+            clipped=int(samples.clipped[column]),
             total=float(measured.sum()),
             total_of_squares=float((measured * measured).sum()),
             minimum=float(measured.min()) if len(measured) else None,

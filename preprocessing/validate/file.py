@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing.arriving import Arriving
 from preprocessing.config import Config
 from preprocessing.records.example import BadExample, Record
 from preprocessing.records.impute import DEFAULT
@@ -20,8 +24,12 @@ from preprocessing.records.summary import FileSummary
 from preprocessing.records.tfrecord import BadFrame, records
 from preprocessing.storage import ObjectMissing, Storage
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 __all__ = ["FileFindings", "ValidateTask", "validate_file"]
 
+BLOCK = 4 * 1024 * 1024  # bytes of a file that are looked at at once
 MOST_PROBLEMS = 5  # a file may be wrong in every record; a person needs the first few
 
 
@@ -57,18 +65,16 @@ def validate_file(task: ValidateTask) -> FileFindings:
     name = task.summary.name
     none = np.empty((0, 3), dtype=np.int64)
     try:
-        data = Storage(task.output).get(task.path)
+        file = _Digested(Storage(task.output).arriving(task.path))
     except ObjectMissing:
         return FileFindings(none, (("files", f"{name} is missing"),))
     problems: list[tuple[str, str]] = []
-    if len(data) != task.summary.bytes or hashlib.sha256(data).hexdigest() != task.summary.sha256:
-        problems.append(("files", f"{name} is not the file that was built (size or SHA-256 differ)"))
     windows: list[tuple[int, int, int]] = []
     check = _RecordCheck(task.config)
+    buffered = io.BufferedReader(file, BLOCK)
+    source = gzip.GzipFile(fileobj=buffered) if task.config.output.compression == "gzip" else buffered
     try:
-        if task.config.output.compression == "gzip":
-            data = gzip.decompress(data)
-        for index, encoded in enumerate(records(data)):
+        for index, encoded in enumerate(records(_blocks(source))):
             record = check.reader.read(encoded)
             windows.append((record.case_id, record.start_second, record.subject_id))
             for problem in check.problems(record):
@@ -77,10 +83,44 @@ def validate_file(task: ValidateTask) -> FileFindings:
                 break
     except (BadFrame, BadExample, gzip.BadGzipFile, EOFError, zlib.error) as error:
         problems.append(("records", f"{name}, record {len(windows)}: {error}"))
+    if file.size != task.summary.bytes or file.sha256() != task.summary.sha256:
+        problems.insert(0, ("files", f"{name} is not the file that was built (size or SHA-256 differ)"))
     if not problems and len(windows) != task.summary.windows:
         problems.append(("counts", f"{name} holds {len(windows)} records, build counted {task.summary.windows}"))
     found = np.array(windows, dtype=np.int64) if windows else none
     return FileFindings(found, tuple(problems[:MOST_PROBLEMS]))
+
+
+class _Digested(io.RawIOBase):
+    """A file to be read once, from its first byte to its last, whose SHA-256 is made on the way."""
+
+    def __init__(self, file: Arriving) -> None:
+        self.size = file.size
+        self._file = file
+        self._hash = hashlib.sha256()
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        space = memoryview(buffer)
+        block = self._file.at(self._position, len(space))
+        space[: len(block)] = block
+        self._position += len(block)
+        self._hash.update(block)
+        return len(block)
+
+    def sha256(self) -> str:
+        """Read what is left, and return the digest of the whole file."""
+        while self.read(BLOCK):
+            pass
+        return self._hash.hexdigest()
+
+
+def _blocks(source: io.BufferedIOBase) -> Iterator[bytes]:
+    while block := source.read(BLOCK):
+        yield block
 
 
 class _RecordCheck:

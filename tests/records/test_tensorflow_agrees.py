@@ -63,5 +63,5 @@ def test_file_equals_the_one_tensorflow_writes(tmp_path: Path) -> None:
     assert theirs.read_bytes() == ours
     (tmp_path / "ours.tfrecord").write_bytes(ours)
     read = [record.numpy() for record in tf.data.TFRecordDataset(str(tmp_path / "ours.tfrecord"))]
-    assert read == written == list(records(ours))
+    assert read == written == list(records([ours]))
     assert_equal(decode_record(read[2], FULL), made(FULL, 2, start_second=60))

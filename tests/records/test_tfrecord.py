@@ -15,6 +15,7 @@ from tests.reference import design4
 THREE = [b"first record", b"", bytes(range(40))]
 FILE = b"".join(map(framed, THREE))
 EDGES = {0: 0, 28: 1, 44: 2, 100: 3}  # position -> whole records before it
+DAMAGED = FILE[:60] + b"?" + FILE[61:]
 
 
 @settings(max_examples=100, deadline=None)
@@ -34,13 +35,23 @@ def test_known_checksums() -> None:
 @settings(max_examples=50, deadline=None)
 @given(written=st.lists(st.binary(max_size=50), max_size=6))
 def test_what_is_framed_comes_back(written: list[bytes]) -> None:
-    assert list(records(b"".join(map(framed, written)))) == written
+    assert list(records([b"".join(map(framed, written))])) == written
+
+
+@settings(max_examples=50, deadline=None)
+@given(size=st.integers(1, 80))
+def test_pieces_of_any_size_give_the_same(size: int) -> None:
+    assert list(records(FILE[start : start + size] for start in range(0, len(FILE), size))) == THREE
+    stream = records(DAMAGED[start : start + size] for start in range(0, len(DAMAGED), size))
+    assert [next(stream), next(stream)] == THREE[:2]
+    with pytest.raises(BadFrame, match=r"byte 44\b"):
+        next(stream)
 
 
 def test_every_cut_is_seen_except_between_records() -> None:
     for length in range(len(FILE)):
         if length in EDGES:
-            assert list(records(FILE[:length])) == THREE[: EDGES[length]]
+            assert list(records([FILE[:length]])) == THREE[: EDGES[length]]
         else:
             assert_bad(FILE[:length])
 
@@ -64,7 +75,7 @@ def test_a_length_beyond_the_file_with_a_right_checksum() -> None:
 
 
 def test_records_before_the_damage_are_given_and_the_message_has_its_place() -> None:
-    stream = records(FILE[:60] + b"?" + FILE[61:])
+    stream = records([DAMAGED])
     assert [next(stream), next(stream)] == THREE[:2]
     with pytest.raises(BadFrame, match=r"byte 44\b"):
         next(stream)
@@ -72,5 +83,5 @@ def test_records_before_the_damage_are_given_and_the_message_has_its_place() -> 
 
 def assert_bad(data: bytes) -> None:
     with pytest.raises(BadFrame) as caught:
-        list(records(data))
+        list(records([data]))
     assert re.search(r"\bbyte \d+", str(caught.value))

@@ -36,7 +36,7 @@ class DataSet:
 
     def records(self, split: str) -> list[Record]:
         shape = record_shape(load_config())
-        return [decode_record(data, shape) for data in records(self.file(split).read_bytes())]
+        return [decode_record(data, shape) for data in records([self.file(split).read_bytes()])]
 
     def rewrite(self, split: str, changed: list[Record]) -> None:
         """Write other records with sound frames, and make the build summary agree: only the content is wrong."""
