@@ -54,7 +54,11 @@ test-worker: develop
 test-airflow: develop airflow
 	.venv-airflow/bin/python -m pytest tests/airflow
 
+.PHONY: bench
+bench: develop airflow  ## measure everything against its targets (a quarter of an hour; BENCH="build validate" for some)
+	.venv/bin/python -m benchmarks $(BENCH) --json .bench/figures.json
+
 .PHONY: clean
 clean: ## remove everything that make installed or made
 	@if [ -x .venv-airflow/bin/python ]; then .venv-airflow/bin/python -m local_airflow down; fi
-	rm -rf .venv .venv-airflow .uv .demo build *.egg-info preprocessing/harmonize/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-airflow .uv .demo .bench build *.egg-info preprocessing/harmonize/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis

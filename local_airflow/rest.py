@@ -57,13 +57,18 @@ class Airflow:
         """Wait for the run's end and return its state; ``watch`` sees its tasks about once a second."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            state = str(self._call("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{run}")["state"])
+            state = str(self.details(run)["state"])
             if watch is not None:
                 watch(self.tasks(run))
             if state in FINISHED:
                 return state
             time.sleep(1)
         raise TimeoutError(f"The run {run} did not end within {seconds:.0f} s; see {self.url}/dags/{DAG_ID}/runs/{run}")
+
+    def details(self, run: str) -> dict[str, Any]:
+        """A run's state, dates and the rest that the API tells of it."""
+        found: dict[str, Any] = self._call("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{run}")
+        return found
 
     def tasks(self, run: str) -> list[dict[str, Any]]:
         """The run's task instances, mapped ones each."""

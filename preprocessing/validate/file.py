@@ -131,24 +131,29 @@ class _RecordCheck:
         self.reader = RecordReader(shape)
         by_name = {item.name: normalize(item.default, item.range) for item in config.inputs}
         series = np.array([by_name[item.name] for item in config.inputs])
-        self._defaults = {
-            "timeseries": np.tile(series, (shape.window, 1)),
-            "target": np.array([by_name[target.input] for target in config.targets]),
-            "static": np.array([normalize(item.default, item.range) for item in config.statics]),
-        }
+        self._series = np.tile(series, (shape.window, 1))
+        targets = [by_name[target.input] for target in config.targets]
+        self._others = np.array([*targets, *(normalize(item.default, item.range) for item in config.statics)])
 
     def problems(self, record: Record) -> list[str]:
-        found = []
-        parts = (
-            ("timeseries", record.timeseries, record.timeseries_origin),
-            ("target", record.target, record.target_origin),
-            ("static", record.static, record.static_origin),
-        )
-        for name, values, origin in parts:
-            if not (values.min(initial=0) >= -1 and values.max(initial=0) <= 1):  # also where there is a NaN
-                found.append(f"{name} is not within [-1, 1]")
-            if origin.max(initial=0) > DEFAULT:
-                found.append(f"{name}_origin holds a code above {DEFAULT}")
-            if ((values != self._defaults[name]) & (origin == DEFAULT)).any():
-                found.append(f"{name} differs from the default where its origin says default")
+        found = _problems("timeseries", record.timeseries, record.timeseries_origin, self._series)
+        others = np.concatenate((record.target, record.static))  # together: a call costs more than fourteen values
+        origins = np.concatenate((record.target_origin, record.static_origin))
+        if _problems("", others, origins, self._others):
+            split = len(record.target)
+            found += _problems("target", record.target, record.target_origin, self._others[:split])
+            found += _problems("static", record.static, record.static_origin, self._others[split:])
         return found
+
+
+def _problems(
+    name: str, values: NDArray[np.float32], origin: NDArray[np.uint8], defaults: NDArray[np.float32]
+) -> list[str]:
+    found = []
+    if not (values.min() >= -1 and values.max() <= 1):  # also where there is a NaN
+        found.append(f"{name} is not within [-1, 1]")
+    if origin.max() > DEFAULT:
+        found.append(f"{name}_origin holds a code above {DEFAULT}")
+    if ((values != defaults) & (origin == DEFAULT)).any():
+        found.append(f"{name} differs from the default where its origin says default")
+    return found
