@@ -20,7 +20,7 @@ $(UV):
 	$(PYTHON) -m venv .uv
 	.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-.PHONY: worker airflow develop
+.PHONY: worker airflow develop infra
 worker: $(UV)  ## install the worker alone (.venv)
 	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra preview --python .uv/bin/python
 
@@ -29,6 +29,9 @@ airflow: $(UV)  ## install Airflow (.venv-airflow)
 
 develop: $(UV)  ## install the worker with TensorFlow and the development tools (.venv)
 	@$(UV) sync --quiet --locked --extra tensorflow --extra preview --python .uv/bin/python
+
+infra: $(UV)  ## install what checks docker/ and terraform/ (.venv-infra)
+	@UV_PROJECT_ENVIRONMENT=.venv-infra $(UV) sync --quiet --locked --only-group infra --python .uv/bin/python
 
 .PHONY: demo up down
 demo: worker airflow  ## 24 simulated cases through an embedded Airflow, with a table at the end
@@ -40,7 +43,10 @@ up: worker airflow  ## keep the same Airflow running on a loopback port (PORT=80
 down:  ## stop it
 	.venv-airflow/bin/python -m local_airflow down
 
-.PHONY: test lint test-worker test-airflow
+# Tests with an environment, an engine or a tool of their own.
+APART := tests/airflow tests/containers tests/terraform
+
+.PHONY: test lint test-worker test-airflow test-deployment
 test: lint test-worker test-airflow  ## all tests
 
 lint: develop
@@ -49,10 +55,13 @@ lint: develop
 	.venv/bin/mypy
 
 test-worker: develop
-	.venv/bin/python -m pytest -n 2 --dist loadfile --doctest-modules --ignore tests/airflow tests preprocessing
+	.venv/bin/python -m pytest -n 2 --dist loadfile --doctest-modules $(addprefix --ignore ,$(APART)) tests preprocessing
 
 test-airflow: develop airflow
 	.venv-airflow/bin/python -m pytest tests/airflow
+
+test-deployment: develop infra  ## images in real containers, Terraform against the provider's schema; skips what is not at hand
+	.venv/bin/python -m pytest -rs tests/containers tests/terraform
 
 .PHONY: bench
 bench: develop airflow  ## measure everything against its targets (a quarter of an hour; BENCH="build validate" for some)
@@ -61,4 +70,14 @@ bench: develop airflow  ## measure everything against its targets (a quarter of 
 .PHONY: clean
 clean: ## remove everything that make installed or made
 	@if [ -x .venv-airflow/bin/python ]; then .venv-airflow/bin/python -m local_airflow down; fi
-	rm -rf .venv .venv-airflow .uv .demo .bench build *.egg-info preprocessing/harmonize/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-airflow .venv-infra .uv .demo .bench build *.egg-info preprocessing/harmonize/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.PHONY: terraform-check env-from-terraform
+terraform-check:  ## check terraform/ with Terraform's own means (no AWS account; fetches the provider)
+	terraform fmt -check -recursive terraform
+	terraform -chdir=terraform init -backend=false -input=false
+	terraform -chdir=terraform validate
+	terraform -chdir=terraform test
+
+env-from-terraform:  ## write what Terraform made into .env (after terraform apply)
+	@terraform -chdir=terraform output -json | $(PYTHON) terraform/env_from_terraform.py .env

@@ -1,0 +1,105 @@
+locals {
+  # cpu in 1/1024 vCPU => memory in MiB, as Fargate offers them on Linux.
+  # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
+  fargate_memory = {
+    256   = [512, 1024, 2048]
+    512   = range(1024, 4097, 1024)
+    1024  = range(2048, 8193, 1024)
+    2048  = range(4096, 16385, 1024)
+    4096  = range(8192, 30721, 1024)
+    8192  = range(16384, 61441, 4096)
+    16384 = range(32768, 122881, 8192)
+  }
+
+  container  = "vitalprep"
+  log_prefix = "task"
+
+  tasks = {
+    worker = {
+      size    = var.worker_size
+      stages  = "harmonize on spot"
+      secrets = []
+    }
+    builder = {
+      size   = var.builder_size
+      stages = "build publish validate on demand"
+      secrets = [
+        for arn in compact([var.subject_salt_secret_arn]) : { name = "VITALPREP_SUBJECT_SALT", valueFrom = arn }
+      ]
+    }
+  }
+}
+
+resource "aws_ecs_cluster" "tasks" {
+  name = var.name
+
+  setting {
+    name  = "containerInsights" # peak memory of a shard is what its size is chosen by
+    value = "enabled"
+  }
+}
+
+resource "aws_ecs_cluster_capacity_providers" "tasks" {
+  cluster_name       = aws_ecs_cluster.tasks.name
+  capacity_providers = ["FARGATE", "FARGATE_SPOT"]
+
+  default_capacity_provider_strategy {
+    capacity_provider = "FARGATE_SPOT"
+    weight            = 1
+    base              = 0
+  }
+}
+
+resource "aws_cloudwatch_log_group" "tasks" {
+  #checkov:skip=CKV_AWS_158:Log lines hold case numbers and counts; kms_key_arn sets a key where the owner must control it.
+  name              = "/${var.name}/tasks"
+  retention_in_days = var.log_days
+  kms_key_id        = var.kms_key_arn
+}
+
+resource "aws_ecs_task_definition" "tasks" {
+  for_each = local.tasks
+
+  family                   = "${var.name}-${each.key}"
+  requires_compatibilities = ["FARGATE"]
+  network_mode             = "awsvpc"
+  cpu                      = each.value.size.cpu
+  memory                   = each.value.size.memory
+  execution_role_arn       = aws_iam_role.vitalprep["execution"].arn
+  task_role_arn            = aws_iam_role.vitalprep[each.key].arn
+
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = var.cpu_architecture
+  }
+
+  volume {
+    name = "tmp" # the root file system is read-only
+  }
+
+  # Airflow gives the command; the image's entry point is `vitalprep`.
+  container_definitions = jsonencode([{
+    name                   = local.container
+    image                  = local.image
+    essential              = true
+    stopTimeout            = 120 # the longest that Fargate grants; a worker leaves within 30 s
+    readonlyRootFilesystem = true
+    privileged             = false
+    linuxParameters        = { capabilities = { add = [], drop = ["ALL"] }, initProcessEnabled = false }
+    mountPoints            = [{ sourceVolume = "tmp", containerPath = "/tmp", readOnly = false }]
+    environment            = [{ name = "AWS_REGION", value = var.region }]
+    secrets                = each.value.secrets
+    logConfiguration = {
+      logDriver = "awslogs"
+      options = {
+        awslogs-group         = aws_cloudwatch_log_group.tasks.name
+        awslogs-region        = var.region
+        awslogs-stream-prefix = local.log_prefix
+        mode                  = "non-blocking" # a worker must not stand still because CloudWatch does
+        max-buffer-size       = "25m"
+      }
+    }
+  }])
+
+  tags = { stages = each.value.stages }
+}

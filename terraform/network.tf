@@ -1,0 +1,79 @@
+# Public subnets without a NAT gateway: tasks take a public address for as long as they run ($0.005 an hour) and nothing
+# can open a connection to them. A NAT gateway would cost more in a month than a whole data set.
+
+resource "aws_vpc" "tasks" {
+  #checkov:skip=CKV2_AWS_11:No flow logs: nothing listens in this network, and S3 and ECS calls are in CloudTrail.
+  cidr_block           = var.vpc_cidr
+  enable_dns_support   = true
+  enable_dns_hostnames = true
+
+  tags = { Name = var.name }
+}
+
+# Spot capacity differs by zone, so tasks may start in any of these.
+resource "aws_subnet" "tasks" {
+  for_each = { for index, letter in var.zones : "${var.region}${letter}" => index }
+
+  vpc_id            = aws_vpc.tasks.id
+  availability_zone = each.key
+  cidr_block        = cidrsubnet(var.vpc_cidr, 2, each.value)
+
+  tags = { Name = "${var.name}-${each.key}" }
+}
+
+resource "aws_internet_gateway" "tasks" {
+  vpc_id = aws_vpc.tasks.id
+
+  tags = { Name = var.name }
+}
+
+resource "aws_route_table" "tasks" {
+  vpc_id = aws_vpc.tasks.id
+
+  tags = { Name = var.name }
+}
+
+resource "aws_route" "internet" {
+  route_table_id         = aws_route_table.tasks.id
+  destination_cidr_block = "0.0.0.0/0"
+  gateway_id             = aws_internet_gateway.tasks.id
+}
+
+resource "aws_route_table_association" "tasks" {
+  for_each = aws_subnet.tasks
+
+  subnet_id      = each.value.id
+  route_table_id = aws_route_table.tasks.id
+}
+
+# Free, and S3 traffic does not leave Amazon's network. Its policy allows everything: ECR's layers come this way too,
+# from buckets of AWS. What may be read and written is up to the roles.
+resource "aws_vpc_endpoint" "s3" {
+  vpc_id            = aws_vpc.tasks.id
+  service_name      = "com.amazonaws.${var.region}.s3"
+  vpc_endpoint_type = "Gateway"
+  route_table_ids   = [aws_route_table.tasks.id]
+
+  tags = { Name = "${var.name}-s3" }
+}
+
+# The group that AWS makes with every network lets its members talk to each other; emptied, it lets nothing through.
+resource "aws_default_security_group" "unused" {
+  vpc_id = aws_vpc.tasks.id
+}
+
+resource "aws_security_group" "tasks" {
+  #checkov:skip=CKV2_AWS_5:Attached by RunTask, which Airflow calls with the id from its environment.
+  name        = "${var.name}-tasks"
+  description = "No ingress; HTTPS out to S3, ECR, CloudWatch and Secrets Manager"
+  vpc_id      = aws_vpc.tasks.id
+}
+
+resource "aws_vpc_security_group_egress_rule" "tasks_https" {
+  security_group_id = aws_security_group.tasks.id
+  description       = "HTTPS to AWS"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  cidr_ipv4         = "0.0.0.0/0"
+}

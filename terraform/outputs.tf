@@ -1,0 +1,41 @@
+output "environment" {
+  description = "What the DAG's environment needs; `make env-from-terraform` writes it into .env."
+  value = {
+    AWS_DEFAULT_REGION              = var.region
+    VITALPREP_BACKEND               = "ecs"
+    VITALPREP_INPUT                 = "s3://${local.raw_bucket}/${var.raw_prefix}"
+    VITALPREP_OUTPUT                = "s3://${local.output.bucket}"
+    VITALPREP_ECS_CLUSTER           = aws_ecs_cluster.tasks.name
+    VITALPREP_ECS_WORKER_TASK       = aws_ecs_task_definition.tasks["worker"].family
+    VITALPREP_ECS_BUILDER_TASK      = aws_ecs_task_definition.tasks["builder"].family
+    VITALPREP_ECS_CONTAINER         = local.container
+    VITALPREP_ECS_SUBNETS           = join(",", [for subnet in aws_subnet.tasks : subnet.id])
+    VITALPREP_ECS_SECURITY_GROUPS   = aws_security_group.tasks.id
+    VITALPREP_ECS_ASSIGN_PUBLIC_IP  = "true" # no NAT gateway: without an address a task reaches neither ECR nor logs
+    VITALPREP_ECS_LOG_GROUP         = aws_cloudwatch_log_group.tasks.name
+    VITALPREP_ECS_LOG_STREAM_PREFIX = local.log_prefix
+    VITALPREP_SAGEMAKER_ROLE        = aws_iam_role.vitalprep["sagemaker"].arn
+    VITALPREP_SAGEMAKER_IMAGE       = local.image
+    VITALPREP_NOTIFY_TOPIC          = aws_sns_topic.runs.arn
+  }
+}
+
+output "repositories" {
+  description = "Where the images are pushed to."
+  value       = { for name, repository in aws_ecr_repository.images : name => repository.repository_url }
+}
+
+output "airflow_role" {
+  description = "Role that an Airflow elsewhere, or a person who submits jobs, may take (airflow_trusted_arns)."
+  value       = aws_iam_role.vitalprep["airflow"].arn
+}
+
+output "airflow_host" {
+  description = "Id of the Airflow host, null without one."
+  value       = one([for host in aws_instance.airflow : host.id])
+}
+
+output "interruptions" {
+  description = "Log group with one line for each spot interruption."
+  value       = aws_cloudwatch_log_group.interruptions.name
+}

@@ -1,0 +1,40 @@
+# Values that AWS would refuse only after half of the deployment is made, or that would be unsafe.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+run "refuses_unusable_values" {
+  command = plan
+
+  variables {
+    region                  = "eu-north-1a"
+    name                    = "Vital_Prep"
+    raw_bucket              = "s3://bucket"
+    raw_prefix              = ""
+    harmonized_days         = 1
+    noncurrent_days         = 0
+    kms_key_arn             = "alias/ours"
+    raw_kms_key_arn         = "alias/theirs"
+    image                   = "latest"
+    cpu_architecture        = "arm64"
+    worker_size             = { cpu = 2048, memory = 2048 }
+    builder_size            = { cpu = 3000, memory = 8192 }
+    subject_salt_secret_arn = "hunter2hunter2"
+    log_days                = 100
+    vpc_cidr                = "10.0.0.0/28"
+    zones                   = ["a", "a"]
+    alarm_email             = "team"
+    budget_usd              = 0
+    airflow_instance_type   = "medium"
+    airflow_disk_gib        = 8
+    airflow_trusted_arns    = ["arn:aws:iam::111122223333:root"]
+  }
+
+  expect_failures = [
+    var.region, var.name, var.raw_bucket, var.raw_prefix, var.harmonized_days, var.noncurrent_days, var.kms_key_arn,
+    var.raw_kms_key_arn, var.image, var.cpu_architecture, var.worker_size, var.builder_size,
+    var.subject_salt_secret_arn, var.log_days, var.vpc_cidr, var.zones, var.alarm_email, var.budget_usd,
+    var.airflow_instance_type, var.airflow_disk_gib, var.airflow_trusted_arns,
+  ]
+}

@@ -1,0 +1,27 @@
+terraform {
+  required_version = ">= 1.9" # validations that look at other values
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 6.0"
+    }
+  }
+}
+
+provider "aws" {
+  region = var.region
+
+  default_tags {
+    tags = { project = var.name }
+  }
+}
+
+data "aws_caller_identity" "here" {}
+
+data "aws_partition" "here" {}
+
+locals {
+  account   = data.aws_caller_identity.here.account_id
+  partition = data.aws_partition.here.partition
+}

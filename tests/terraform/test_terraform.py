@@ -1,0 +1,242 @@
+"""``terraform/`` is checked without an account: against the provider's schema, by its own tests, and by two linters.
+
+The schema comes from ``../shared/tools/terraform-check``, whose stand-in for the AWS provider also "applies", so that
+policies and outputs are seen as they come out and not as they are written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pipeline import Answer, s3_client, vitalprep
+from tests.terraform.guarded_s3 import OWNER, guarded_s3
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "terraform"
+TERRAFORM_CHECK = ROOT.parent / "shared" / "tools" / "terraform-check"
+ACCOUNT = "123456789012"  # the stand-in's
+
+NOT_ALLOWED = 2  # vitalprep's exit code where storage refuses
+GONE = 65  # what is planned is no longer there
+
+# Everything that can be asked for at once, so that every policy is there.
+EVERYTHING = {
+    "alarm_email": "team@example.org",
+    "airflow_host": "true",
+    "airflow_trusted_arns": f'["arn:aws:iam::{ACCOUNT}:role/elsewhere"]',
+    "kms_key_arn": f"arn:aws:kms:eu-north-1:{ACCOUNT}:key/ours",
+    "subject_salt_secret_arn": f"arn:aws:secretsmanager:eu-north-1:{ACCOUNT}:secret:salt-AbCdEf",
+}
+
+
+def tool(name: str) -> str:
+    """Path of a linter: in .venv-infra, else on the PATH."""
+    found = shutil.which(name, path=os.pathsep.join([str(ROOT / ".venv-infra" / "bin"), os.environ.get("PATH", "")]))
+    if found is None:
+        pytest.skip(f"{name} is neither in .venv-infra nor on the PATH")
+    return found
+
+
+def environment(state: Path) -> dict[str, str]:
+    """Ours without AWS credentials: nothing here may reach an account."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "TF_"))}
+    return {
+        **own,
+        "AWS_REGION": "eu-north-1",
+        "TF_CLI_CONFIG_FILE": os.devnull,
+        "TF_IN_AUTOMATION": "1",
+        "TERRAFORM_CHECK_DIR": str(state),
+    }
+
+
+def run(*command: str, state: Path) -> str:
+    done = subprocess.run(command, cwd=state, env=environment(state), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def state() -> Iterator[Path]:
+    """Folder of terraform-check after it passed; `work` in it is a copy of ``terraform/``, initialized."""
+    if not TERRAFORM_CHECK.is_file():
+        pytest.skip("terraform-check (../shared/tools) is not on this machine")
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not installed")
+    folder = Path(tempfile.gettempdir()) / f"vitalprep-terraform-check-{os.getuid()}"  # keeps its virtual environment
+    folder.mkdir(exist_ok=True)
+    run(str(TERRAFORM_CHECK), str(FOLDER), state=folder)
+    yield folder
+    shutil.rmtree(folder / "work")
+
+
+@pytest.fixture(scope="module")
+def applied(state: Path) -> dict[str, Any]:
+    """The stand-in's state with everything asked for."""
+    [plugin] = (state / "work" / ".terraform" / "providers").glob("*/hashicorp/aws/*/*/terraform-provider-aws*")
+    assert "stub_provider" in plugin.read_text(), "only the stand-in may apply"
+    chosen = [f"-var={name}={value}" for name, value in EVERYTHING.items()]
+    run("terraform", "-chdir=work", "apply", "-input=false", "-auto-approve", "-no-color", *chosen, state=state)
+    shown = run("terraform", "-chdir=work", "show", "-json", state=state)
+    values: dict[str, Any] = json.loads(shown)["values"]
+    return values
+
+
+def of_type(applied: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    resources = applied["root_module"]["resources"]
+    return {one["address"]: one["values"] for one in resources if one["type"] == kind and one["mode"] == "managed"}
+
+
+def test_the_plan_as_it_comes_makes_what_the_issue_names(state: Path) -> None:
+    """terraform-check itself (fmt, validate, plan) has passed in the fixture."""
+    plan = json.loads((state / "plan.json").read_text())
+    planned = {change["type"] for change in plan["resource_changes"] if change["change"]["actions"] == ["create"]}
+    assert planned >= {
+        "aws_s3_bucket",
+        "aws_ecr_repository",
+        "aws_ecs_cluster",
+        "aws_ecs_cluster_capacity_providers",
+        "aws_ecs_task_definition",
+        "aws_cloudwatch_log_group",
+        "aws_iam_role",
+        "aws_security_group",
+        "aws_vpc_endpoint",
+        "aws_budgets_budget",
+        "aws_cloudwatch_event_rule",
+        "aws_sns_topic",
+    }
+    assert "aws_instance" not in planned
+    assert not {kind for kind in planned if "nat_gateway" in kind or "ingress" in kind}
+
+
+def test_its_own_tests_pass(state: Path) -> None:
+    report = run("terraform", "-chdir=work", "test", "-no-color", state=state)
+    assert "Success!" in report
+    assert "0 failed" in report
+
+
+def test_every_variable_and_output_is_described(state: Path) -> None:
+    plan = json.loads((state / "plan.json").read_text())["configuration"]["root_module"]
+    assert [name for name, one in plan["variables"].items() if not one.get("description")] == []
+    assert [name for name, one in plan["outputs"].items() if not one.get("description")] == []
+
+
+def test_the_example_names_variables_that_exist(state: Path) -> None:
+    plan = json.loads((state / "plan.json").read_text())["configuration"]["root_module"]
+    lines = (FOLDER / "terraform.tfvars.example").read_text().splitlines()
+    named = {line.lstrip("# ").split("=")[0].strip() for line in lines if " = " in line}
+    assert named == set(plan["variables"]) - {"vpc_cidr", "airflow_disk_gib"}
+
+
+def test_nothing_opens_a_port_or_carries_an_ssh_key(applied: dict[str, Any]) -> None:
+    [host] = of_type(applied, "aws_instance").values()
+    assert "ingress" not in " ".join(one["type"] for one in applied["root_module"]["resources"])
+    assert of_type(applied, "aws_key_pair") == {}
+    assert not (host["user_data"] or "").startswith("#cloud-config")
+    for group in of_type(applied, "aws_security_group").values():
+        assert group["ingress"] == []
+
+
+def test_outputs_become_an_env_file(applied: dict[str, Any], state: Path, tmp_path: Path) -> None:
+    printed = run("terraform", "-chdir=work", "output", "-json", state=state)
+    script = [str(FOLDER / "env_from_terraform.py"), str(tmp_path / ".env")]
+    subprocess.run(script, input=printed, text=True, check=True, capture_output=True)
+    lines = dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines())
+    assert lines["VITALPREP_BACKEND"] == "ecs"
+    assert lines["VITALPREP_OUTPUT"] == f"s3://vitalprep-output-{ACCOUNT}-eu-north-1"
+    assert len(lines["VITALPREP_ECS_SUBNETS"].split(",")) == 3
+    assert lines["VITALPREP_SAGEMAKER_IMAGE"].endswith("/vitalprep/worker:0.1.0")
+    families = {one["family"] for one in of_type(applied, "aws_ecs_task_definition").values()}
+    assert {lines["VITALPREP_ECS_WORKER_TASK"], lines["VITALPREP_ECS_BUILDER_TASK"]} == families
+
+
+def test_iam_actions_exist_and_fit_their_resources(applied: dict[str, Any], tmp_path: Path) -> None:
+    """Parliament knows AWS's actions, the resources each takes, and the condition keys each understands."""
+    parliament = tool("parliament")
+    texts = {address: one["policy"] for address, one in of_type(applied, "aws_iam_policy").items()}
+    texts |= {address: one["policy"] for address, one in of_type(applied, "aws_s3_bucket_policy").items()}
+    texts |= {address: one["policy"] for address, one in of_type(applied, "aws_sns_topic_policy").items()}
+    assert len(texts) >= 12
+    for number, text in enumerate(texts.values()):
+        (tmp_path / f"{number}.json").write_text(text)
+    command = [parliament, "--directory", str(tmp_path), "--json"]
+    findings = [
+        json.loads(line) for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    ]
+    # ListTasks takes only container instances, which Fargate has none of; AWS's own examples bind it to the cluster.
+    others = [one for one in findings if (one["issue"], one["detail"]) != ("RESOURCE_STAR", ["ecs:ListTasks"])]
+    assert others == []
+    assert len(findings) == 1, "parliament has read the policies"
+
+
+def test_checkov_finds_nothing_that_is_not_explained() -> None:
+    """Skips stand beside the resource with their reason."""
+    command = [tool("checkov"), "-d", str(FOLDER), "--framework", "terraform", "--skip-download", "-o", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    report = json.loads(done.stdout)["results"]
+    assert [f"{one['check_id']} {one['resource']}: {one['check_name']}" for one in report["failed_checks"]] == []
+    assert report["parsing_errors"] == []
+    assert len(report["passed_checks"]) > 200
+    assert all(len(one["check_result"]["suppress_comment"]) > 20 for one in report["skipped_checks"])
+
+
+def policies_of_roles(applied: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The policies of each role, under its name without the deployment's."""
+    texts = {one["arn"]: json.loads(one["policy"]) for one in of_type(applied, "aws_iam_policy").values()}
+    granted: dict[str, list[dict[str, Any]]] = {}
+    for one in of_type(applied, "aws_iam_role_policy_attachment").values():
+        granted.setdefault(one["role"].removeprefix("vitalprep-"), []).append(texts[one["policy_arn"]])
+    return granted
+
+
+def test_roles_can_do_their_stages_and_no_others(applied: dict[str, Any], recordings: Path) -> None:
+    """The real worker, with the rights of the rendered policies and no more."""
+    raw, output = (f"vitalprep-{name}-{ACCOUNT}-eu-north-1" for name in ("raw", "output"))
+    with guarded_s3(policies_of_roles(applied)) as endpoint:
+
+        def environment_of(role: str) -> dict[str, str]:
+            keys = {"AWS_ACCESS_KEY_ID": role, "AWS_SECRET_ACCESS_KEY": "testing"}
+            return {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "eu-north-1", **keys}
+
+        def as_role(role: str, *arguments: str) -> Answer:
+            return vitalprep(*arguments, environment=environment_of(role))
+
+        owner = s3_client(environment_of(OWNER))
+        for bucket in (raw, output):
+            owner.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-north-1"})
+        for path in (*recordings.rglob("*.vital"), *recordings.rglob("*.csv")):
+            owner.upload_file(str(path), raw, f"raw-data/{path.relative_to(recordings)}")
+
+        where = ("--input", f"s3://{raw}/raw-data", "--output", f"s3://{output}")
+        planning = ("plan", *where, "--shards", "1")
+        assert as_role("airflow", "check", *where).exit_code == 0
+        planned = as_role("airflow", *planning)
+        assert planned.exit_code == 0, planned.result
+        plan, dataset = planned.result["plan"], planned.result["dataset"]
+
+        harmonize = ("harmonize", "--plan", plan, "--shard", "0")
+        assert as_role("airflow", *harmonize).exit_code == NOT_ALLOWED
+        assert as_role("worker", *harmonize).exit_code == 0
+
+        assert as_role("worker", "build", "--plan", plan, "--split", "test").exit_code == NOT_ALLOWED
+        for split in ("train", "validation", "test"):
+            assert as_role("builder", "build", "--plan", plan, "--split", split).exit_code == 0
+        assert as_role("builder", "publish", "--plan", plan).exit_code == 0
+        assert as_role("builder", "validate", dataset).exit_code == 0
+        assert as_role("airflow", "validate", dataset, "--quick").exit_code == 0
+
+        again = as_role("airflow", *planning, "--force")
+        assert again.exit_code == 0
+        assert again.result["shards"][0]["unfinished"] == again.result["shards"][0]["cases"]
+
+        gone = next(iter(sorted(path.relative_to(recordings) for path in recordings.rglob("*.vital"))))
+        owner.delete_object(Bucket=raw, Key=f"raw-data/{gone}")
+        assert as_role("worker", *harmonize).exit_code == GONE, "a missing recording is not a missing right"

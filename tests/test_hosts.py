@@ -1,0 +1,58 @@
+"""The share of a host in a job of several: every case on exactly one, whoever tells."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from preprocessing.errors import UsageError
+from preprocessing.hosts import HostShare, host_share
+from preprocessing.plan.shards import modulo_shards
+
+HOSTS = [f"algo-{number}" for number in range(1, 7)]
+
+
+def told(current: str, hosts: list[str] = HOSTS) -> dict[str, object]:
+    return {"current_host": current, "hosts": hosts, "network_interface_name": "eth0"}
+
+
+def test_the_file_wins_over_the_variables(tmp_path: Path) -> None:
+    config = tmp_path / "resourceconfig.json"
+    config.write_text(json.dumps(told("algo-2")))
+    environment = {"SM_HOSTS": json.dumps(["algo-1"]), "SM_CURRENT_HOST": "algo-1"}
+    assert host_share(environment, resource_config=config) == HostShare("algo-2", 1, 6, str(config))
+
+
+def test_the_variables_where_there_is_no_file(tmp_path: Path) -> None:
+    absent = tmp_path / "resourceconfig.json"
+    one = host_share({"SM_HOSTS": json.dumps(HOSTS), "SM_CURRENT_HOST": "algo-6"}, resource_config=absent)
+    other = host_share({"SM_TRAINING_ENV": json.dumps(told("algo-6"))}, resource_config=absent)
+    assert (one.index, one.count) == (other.index, other.count) == (5, 6)
+
+
+def test_six_hosts_share_the_cases_without_overlap_whatever_order_each_is_told(tmp_path: Path) -> None:
+    cases = list(range(1, 3001))
+    shares = []
+    for turn, host in enumerate(HOSTS):
+        environment = {"SM_TRAINING_ENV": json.dumps(told(host, HOSTS[turn:] + HOSTS[:turn]))}
+        share = host_share(environment, resource_config=tmp_path / "absent")
+        shares.append(modulo_shards(cases, share.count)[share.index])
+    assert sorted(case for share in shares for case in share) == cases
+    assert {len(share) for share in shares} == {500}
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({}, "no SM_HOSTS"),
+        ({"SM_HOSTS": '["algo-1"]'}, "this host None"),
+        ({"SM_HOSTS": "algo-1", "SM_CURRENT_HOST": "algo-1"}, "SM_HOSTS is no JSON"),
+        ({"SM_HOSTS": '["a", "a"]', "SM_CURRENT_HOST": "a"}, "SM_HOSTS and SM_CURRENT_HOST names"),
+        ({"SM_TRAINING_ENV": "[]"}, "SM_TRAINING_ENV names the hosts None"),
+    ],
+)
+def test_what_makes_no_sense_is_named(environment: dict[str, str], named: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=named):
+        host_share(environment, resource_config=tmp_path / "absent")
