@@ -33,6 +33,17 @@ develop: $(UV)  ## install the worker with TensorFlow and the development tools 
 infra: $(UV)  ## install what checks docker/ and terraform/ (.venv-infra)
 	@UV_PROJECT_ENVIRONMENT=.venv-infra $(UV) sync --quiet --locked --only-group infra --python .uv/bin/python
 
+.PHONY: images secrets
+images:  ## build the container images (vitalprep-worker, vitalprep-airflow, vitalprep-s3)
+	@version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml); revision=$$(git rev-parse HEAD 2>/dev/null || echo unknown); \
+	for name in worker airflow s3; do \
+	  docker build --quiet --file docker/Dockerfile.$$name --tag vitalprep-$$name \
+	    --build-arg VERSION=$$version --build-arg REVISION=$$revision .; \
+	done
+
+secrets:  ## write passwords and keys for airflow-docker-compose.yaml into .env, those that are not there yet
+	@$(PYTHON) docker/secrets_to_env.py .env
+
 .PHONY: demo up down
 demo: worker airflow  ## 24 simulated cases through an embedded Airflow, with a table at the end
 	.venv-airflow/bin/python -m local_airflow demo
