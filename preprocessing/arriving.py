@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from isal import isal_zlib
+
 from preprocessing.errors import RetryableError
 
 __all__ = ["Arriving"]
@@ -35,6 +37,8 @@ class Arriving:
         self._chunks = iter(chunks)
         self._window = memoryview(b"")
         self._start = 0  # of the window, in the file
+        self._arrived = 0
+        self._crc = 0
 
     def at(self, position: int, length: int) -> memoryview:
         """Return up to `length` bytes from `position` on, fewer only at the end of the file.
@@ -52,17 +56,32 @@ class Arriving:
             rest = self._window[position - self._start :]
             self._start = position
             self._window = memoryview(b"".join((rest, chunk)) if len(rest) else chunk)
-            if self._start + len(self._window) > self.size:
-                raise self._wrong_size(self._start + len(self._window))
         return self._window[position - self._start : wanted - self._start]
+
+    def checksum(self) -> int:
+        """Take in what is left, and return the CRC32 of the whole file. Nothing of it can be asked for afterwards.
+
+        Raises
+        ------
+        RetryableError
+            If less than `size` bytes come, or more.
+        """
+        while self._arrived < self.size:
+            self._next_chunk()
+        self._window = memoryview(b"")
+        return self._crc
 
     def _next_chunk(self) -> bytes | memoryview:
         began = time.perf_counter()
         chunk = next(self._chunks, None)
         self.waited += time.perf_counter() - began
         if chunk is None:
-            raise self._wrong_size(self._start + len(self._window))
+            raise self._wrong_size()
+        self._arrived += len(chunk)
+        if self._arrived > self.size:
+            raise self._wrong_size()
+        self._crc = isal_zlib.crc32(chunk, self._crc)
         return chunk
 
-    def _wrong_size(self, arrived: int) -> RetryableError:
-        return RetryableError(f"{self.name}: {arrived} of {self.size} bytes arrived.", mend="retry.")
+    def _wrong_size(self) -> RetryableError:
+        return RetryableError(f"{self.name}: {self._arrived} of {self.size} bytes arrived.", mend="retry.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -55,8 +55,10 @@ class _StrictLoader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, Hashable):
+                raise UsageError(f"A configuration key is a list or a mapping (line {line}).", mend="name it by text.")
             if key in seen:
-                line = key_node.start_mark.line + 1
                 raise UsageError(f"Configuration key {key!r} stands twice (line {line}).", mend="remove one of them.")
             seen.add(key)
         return super().construct_mapping(node, deep=deep)

@@ -47,8 +47,12 @@ def vitalprep(*arguments: str | Path, environment: dict[str, str] | None = None)
 
 
 def data_digests(dataset: str | Path) -> dict[str, str]:
-    """Return the SHA-256 of the TFRecord files and features.json: what "the same bytes" means."""
-    files = [path for path in Path(dataset).iterdir() if ".tfrecord" in path.name or path.name == "features.json"]
+    """Return the SHA-256 of the TFRecord files and features.json: what "the same bytes" means.
+
+    What a killed local write left (``name#1``) is none of them: no listing shows it.
+    """
+    names = [path for path in Path(dataset).iterdir() if "#" not in path.name]
+    files = [path for path in names if ".tfrecord" in path.name or path.name == "features.json"]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
 
 

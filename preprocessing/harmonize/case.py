@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from functools import cache
 
 from preprocessing.config import Config
+from preprocessing.console import log
 from preprocessing.errors import CaseRefused, RetryableError
 from preprocessing.harmonize.conversion import Body
 from preprocessing.harmonize.receipt import InputObject, Receipt, UnitConflict
 from preprocessing.harmonize.series import harmonize
 from preprocessing.harmonize.table import to_parquet
-from preprocessing.harmonize.vital_file import read_vital
+from preprocessing.harmonize.vital_file import VitalFile, read_vital
 from preprocessing.plan.plan import PlannedCase
 from preprocessing.storage import ObjectChanged, ObjectMissing, Storage
 
 __all__ = ["CaseTask", "harmonize_case"]
+
+READINGS = 4
 
 
 @dataclass(frozen=True)
@@ -42,23 +45,11 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
     output = _storage(task.output)
     watch = _Stopwatch()
     try:
-        data = _storage(task.input).arriving(case.object, etag=case.etag or None)
-    except (ObjectChanged, ObjectMissing):
-        return None
-    if data.size != case.size:
-        raise RetryableError(
-            f"Case {case.case_id}: {case.object} has {data.size} bytes, the plan says {case.size}.", mend="retry."
-        )
-    watch.lap("read")
-    try:
-        recording = read_vital(data, max_bytes=task.config.reading.max_decompressed_bytes)
-        watch.lap("parse")
-        watch.move(data.waited, "parse", "read")
-        del data
+        recording = _recording(task, watch)
         series = harmonize(recording, task.config, _body(task))
     except CaseRefused as refusal:
         return _committed(_excluded(task, refusal, watch.seconds), task, output)
-    except (ObjectChanged, ObjectMissing):  # while it arrived
+    except (ObjectChanged, ObjectMissing):
         return None
     watch.lap("harmonize")
     parquet = to_parquet(series.values, [item.name for item in task.config.inputs])
@@ -78,6 +69,31 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
         timings=watch.seconds,
     )
     return _committed(receipt, task, output)
+
+
+def _recording(task: CaseTask, watch: _Stopwatch) -> VitalFile:
+    """Read a case's recording. It is refused only when two readings gave the same bytes: a refusal stays for good."""
+    case = task.case
+    seen: set[int] = set()
+    for _ in range(READINGS):
+        data = _storage(task.input).arriving(case.object, etag=case.etag or None, size=case.size)
+        watch.lap("read")
+        try:
+            recording = read_vital(data, max_bytes=task.config.reading.max_decompressed_bytes)
+        except CaseRefused as refusal:
+            checksum = data.checksum()
+            if checksum in seen:
+                raise
+            seen.add(checksum)
+            log(f"case {case.case_id} is read again before it is refused, {refusal}", case_id=case.case_id)
+            continue
+        watch.lap("parse")
+        watch.move(data.waited, "parse", "read")
+        return recording
+    raise RetryableError(
+        f"Case {case.case_id}: {READINGS} readings of {data.name} gave other bytes each.",
+        mend="check the network and the storage, then run it again: it resumes.",
+    )
 
 
 @cache

@@ -22,14 +22,14 @@ from preprocessing.records.reader import RecordReader
 from preprocessing.records.stage import record_shape
 from preprocessing.records.summary import FileSummary
 from preprocessing.records.tfrecord import BadFrame, records
-from preprocessing.storage import ObjectMissing, Storage
+from preprocessing.storage import READ_CHUNK, ObjectMissing, Storage
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 __all__ = ["FileFindings", "ValidateTask", "validate_file"]
 
-BLOCK = 4 * 1024 * 1024  # bytes of a file that are looked at at once
+BLOCK = READ_CHUNK  # bytes of a file that are looked at at once
 MOST_PROBLEMS = 5  # a file may be wrong in every record; a person needs the first few
 
 
@@ -61,7 +61,15 @@ class FileFindings:
 
 
 def validate_file(task: ValidateTask) -> FileFindings:
-    """Check a file's digest, frames, keys, shapes, values and origins, and return whose windows it holds."""
+    """Check a file's digest, frames, keys, shapes, values and origins, and return whose windows it holds.
+
+    What is wrong is read again: a fault on the way is none of the file.
+    """
+    findings = _findings(task)
+    return _findings(task) if findings.problems else findings
+
+
+def _findings(task: ValidateTask) -> FileFindings:
     name = task.summary.name
     none = np.empty((0, 3), dtype=np.int64)
     try:

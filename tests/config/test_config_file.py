@@ -81,6 +81,13 @@ def test_what_is_wrong_is_named(tmp_path: Path, own: str, key: str) -> None:
     assert caught.value.mend
 
 
+def test_a_key_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("split:\n  ? [a, b]\n  : 1\n")
+    with pytest.raises(UsageError, match="line 2"):
+        load_config(str(path))
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     answer = vitalprep("config", "--config", tmp_path / "absent.yaml")
     assert answer.exit_code == 2

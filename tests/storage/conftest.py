@@ -1,0 +1,53 @@
+"""A storage behind a proxy that injects faults, and the log lines of its retries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from preprocessing.storage import Storage, retries
+from tests.pipeline import BUCKET
+from tests.reliability.faulty_s3 import FaultyS3
+
+
+class Lines(logging.Handler):
+    """The log records of vitalprep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    @property
+    def retries(self) -> list[dict[str, Any]]:
+        return [vars(record) for record in self.records if record.getMessage().startswith("retry ")]
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    logger = logging.getLogger("vitalprep")
+    handler = Lines()
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+
+
+@pytest.fixture
+def faulty(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
+    """A proxy without rules yet, to which the environment sends every storage; retries do not wait long."""
+    with FaultyS3(s3_environment["AWS_ENDPOINT_URL"]) as proxy:
+        for name, value in (s3_environment | proxy.environment).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(retries, "FIRST_WAIT", 0.002)
+        yield proxy
+
+
+@pytest.fixture
+def storage(faulty: FaultyS3, tmp_path: Path) -> Storage:
+    return Storage(f"s3://{BUCKET}/{tmp_path.name}")

@@ -1,0 +1,114 @@
+"""A local folder that goes away, and what killed writers leave in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from preprocessing.errors import RetryableError
+from preprocessing.storage import WRITE_BUFFER, Storage
+
+OPERATIONS: dict[str, Callable[[Storage], object]] = {
+    "get": lambda storage: storage.get("a/b.json"),
+    "list": lambda storage: list(storage.list()),
+    "put": lambda storage: storage.put("a/b.json", b"x"),
+    "create": lambda storage: storage.create("a/c.json", b"x"),
+    "delete": lambda storage: storage.delete(["a/b.json"]),
+    "sweep": lambda storage: storage.sweep("a", of=bool),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_folder_that_vanished_is_not_made_anew(tmp_path: Path, operation: str) -> None:
+    """The store would make the folders of a lost mount on the disk below, and find nothing where much was."""
+    storage = Storage(str(tmp_path / "out"), create=True)
+    storage.put("a/b.json", b"x")
+    shutil.rmtree(tmp_path / "out")
+    with pytest.raises(RetryableError, match="has vanished") as caught:
+        OPERATIONS[operation](storage)
+    assert str(tmp_path / "out") in caught.value.message
+    assert "mount" in caught.value.mend
+    with pytest.raises(RetryableError, match="has vanished"):
+        Storage(str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_vanished_under_a_writer(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "out"), create=True)
+    with pytest.raises(RetryableError, match="has vanished"), storage.writer("a/b.bin") as writer:  # noqa: PT012
+        writer.write(bytes(20_000_000))
+        shutil.rmtree(tmp_path / "out")
+    assert not list(tmp_path.rglob("b.bin*"))
+
+
+WRITE = """
+import sys
+from preprocessing.storage import Storage
+with Storage(sys.argv[1]).writer("datasets/0/big.bin") as writer:
+    writer.write(bytes(20_000_000))
+    print("written", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def writing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process in the middle of a write, whose staging file looks two hours old."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITE, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "written\n"
+    deadline = time.monotonic() + 30
+    staged = tmp_path / "datasets" / "0" / "big.bin#1"
+    while not staged.exists() or staged.stat().st_size < WRITE_BUFFER:  # written in the background
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    long_ago = time.time() - 7200
+    os.utime(staged, (long_ago, long_ago))
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whether a file is being written")
+def test_only_what_nobody_writes_is_swept(tmp_path: Path, writing: subprocess.Popen[str]) -> None:
+    storage = Storage(str(tmp_path))
+    assert storage.sweep("datasets", of=bool) == 0, "a process has it open"
+    writing.kill()
+    writing.wait()
+    assert storage.sweep("harmonized", of=bool) == 0, "another prefix"
+    assert storage.sweep("datasets", of=bool) == 1
+    assert not list(tmp_path.glob("datasets/0/*"))
+
+
+def test_a_writer_goes_on_beside_a_sweep(tmp_path: Path, writing: subprocess.Popen[str]) -> None:
+    storage = Storage(str(tmp_path))
+    storage.sweep("datasets", of=bool)
+    _, _ = writing.communicate("")
+    assert writing.returncode == 0
+    assert storage.get("datasets/0/big.bin") == bytes(20_000_000)
+
+
+def test_what_was_left_just_now_and_what_is_no_staging_file_stays(tmp_path: Path) -> None:
+    """A writer on another machine is known by its writing alone."""
+    (tmp_path / "runs").mkdir()
+    long_ago = time.time() - 7200
+    for name in ("new.json#1", "old.json", "old#notes.json", "#1"):
+        (tmp_path / "runs" / name).write_bytes(b"x")
+        if not name.startswith("new"):
+            os.utime(tmp_path / "runs" / name, (long_ago, long_ago))
+    assert Storage(str(tmp_path)).sweep("runs", of=bool) == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 4
+    os.utime(tmp_path / "runs" / "new.json#1", (long_ago, long_ago))
+    assert Storage(str(tmp_path)).sweep("runs", of=lambda path: path != "runs/new.json") == 0, "not ours"
+    assert Storage(str(tmp_path)).sweep("runs", of=lambda path: path == "runs/new.json") == (
+        1 if sys.platform == "linux" else 0
+    )

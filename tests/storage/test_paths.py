@@ -1,0 +1,49 @@
+"""Paths and keys that no object of ours can have are refused in words, at once, over S3 and in folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from preprocessing.errors import RefusedError, UsageError
+from preprocessing.storage import Storage
+from tests.pipeline import BUCKET, s3_client
+
+
+@pytest.mark.parametrize("path", ["a/../b", "a//b", "./a", "..", "a/."])
+def test_a_path_that_could_leave_its_place(tmp_path: Path, path: str) -> None:
+    with pytest.raises(UsageError, match="no empty part and none of dots"):
+        Storage(str(tmp_path)).get(path)
+
+
+@pytest.mark.parametrize("key", ["dots/../1.vital", "empty//1.vital", "dot/./1.vital"])
+def test_a_foreign_key_is_named_and_not_asked_for_again(
+    key: str, s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    s3_client(s3_environment).put_object(Bucket=BUCKET, Key=key, Body=b"")
+    with pytest.raises(RefusedError, match=key.replace(".", r"\.")):
+        list(Storage(f"s3://{BUCKET}/{key.partition('/')[0]}").list())
+    assert "retry" not in caplog.text
+
+
+def test_keys_with_signs_are_listed_and_read(
+    s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    key = "signs/a b%25#?ü.vital"
+    s3_client(s3_environment).put_object(Bucket=BUCKET, Key=key, Body=b"x" * 3_000_000)
+    (tmp_path / "signs").mkdir()
+    (tmp_path / key).write_bytes(b"x" * 3_000_000)
+    for storage in (Storage(f"s3://{BUCKET}/signs"), Storage(str(tmp_path / "signs"))):
+        [found] = storage.list()
+        assert storage.arriving(found.path, etag=found.etag, size=found.size).at(2_999_990, 99) == b"x" * 10
+        assert len(storage.get(found.path, etag=found.etag)) == 3_000_000
+
+
+def test_a_location_with_a_query() -> None:
+    with pytest.raises(UsageError, match="has a query"):
+        Storage("s3://bucket/prefix?versionId=1")
