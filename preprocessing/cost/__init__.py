@@ -1,0 +1,1 @@
+"""What a run would cost, from the input's listing alone."""
