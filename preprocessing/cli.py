@@ -8,9 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,19 +16,19 @@ from preprocessing import __version__
 from preprocessing.cli_options import (
     configured,
     force_option,
+    location,
     logs,
     output_option,
     plan_option,
+    plan_request,
     requested,
     shards_option,
+    worker_pool,
     workers_option,
 )
-from preprocessing.console import log, print_result, print_table
+from preprocessing.cli_report import print_failure, report
+from preprocessing.console import log, print_result
 from preprocessing.errors import VitalprepError
-
-if TYPE_CHECKING:
-    from preprocessing.plan.make_plan import PlanRequest
-    from preprocessing.workers import WorkerPool
 
 __all__ = ["main"]
 
@@ -85,7 +83,7 @@ def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> 
     """Check configuration, input, output and cases before a run."""
     from preprocessing.plan.check import CHECKS, run_checks
 
-    outcomes = run_checks(only or tuple(CHECKS), lambda: _request(**request), output)
+    outcomes = run_checks(only or tuple(CHECKS), lambda: plan_request(output, **request), output)
     for outcome in outcomes:
         line = f"{outcome.name}: {outcome.message}" + (f" To mend: {outcome.mend}" if outcome.mend else "")
         log(line, level=logging.INFO if outcome.ok else logging.ERROR, check=outcome.name, ok=outcome.ok)
@@ -112,26 +110,31 @@ def plan(output: str, shards: int, sharding: str, force: bool, as_json: bool, **
     """Settle which cases, splits and shards a run has, and store that."""
     from preprocessing.planned import plan_run
 
-    planned = plan_run(_request(**request, shards=shards, sharding=sharding), output, force=force)
+    planned = plan_run(plan_request(output, **request, shards=shards, sharding=sharding), output, force=force)
     described = planned.described()
-    _report("Plan", described, as_json, show=("plan", "dataset", "up_to_date", "cases", "splits"))
+    report("Plan", described, as_json, show=("plan", "dataset", "up_to_date", "cases", "splits"))
 
 
 @vitalprep.command()
 @plan_option
 @click.option("--shard", type=click.IntRange(min=0), help="Only this shard. Default: all.")
+@click.option("--this-host", is_flag=True, help="Only the shard of this host, in a SageMaker job of several hosts.")
 @workers_option
 @logs
-def harmonize(plan_uri: str, shard: int | None, workers: int | None, as_json: bool) -> None:
+def harmonize(plan_uri: str, shard: int | None, this_host: bool, workers: int | None, as_json: bool) -> None:
     """Put the cases of a plan (or of one shard) on the 1 Hz grid. Resumes by receipts."""
     from preprocessing.harmonize.stage import harmonize_shards
-    from preprocessing.plan.plan import load_plan
+    from preprocessing.hosts import load_host_shard
+    from preprocessing.plan.plan import load_plan, load_shard
 
-    with _pool(workers) as pool:
-        loaded, storage = load_plan(plan_uri)
+    with worker_pool(workers) as pool:
+        if this_host:
+            loaded, storage, shard = load_host_shard(plan_uri)
+        else:
+            loaded, storage = load_plan(plan_uri) if shard is None else load_shard(plan_uri, shard)
         shards = range(len(loaded.shards)) if shard is None else [shard]
         summary = harmonize_shards(loaded, storage, shards, pool=pool)
-    _report("Harmonized", {"shard": shard} | summary.content(), as_json)
+    report("Harmonized", {"shard": shard} | summary.content(), as_json)
 
 
 @vitalprep.command()
@@ -149,7 +152,7 @@ def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: b
     from preprocessing.validate.verdict import is_refused
 
     began = time.monotonic()
-    with _pool(workers) as pool:
+    with worker_pool(workers) as pool:
         loaded, storage = load_plan(plan_uri)
         again = is_refused(storage, loaded.dataset_id)
         built = [build_split(loaded, storage, name, pool=pool, again=again) for name in split or SPLITS]
@@ -160,7 +163,7 @@ def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: b
         "bytes": sum(file.bytes for summary in built for file in summary.files),
         "seconds": round(time.monotonic() - began, 3),
     }
-    _report("Built", result, as_json)
+    report("Built", result, as_json)
 
 
 @vitalprep.command()
@@ -174,11 +177,11 @@ def publish(plan_uri: str, as_json: bool) -> None:
     loaded, storage = load_plan(plan_uri)
     accounting = publish_plan(loaded, storage)
     dataset = storage.uri_of(f"datasets/{loaded.dataset_id}")
-    _report("Accounted", {"dataset": dataset} | accounting.content(), as_json)
+    report("Accounted", {"dataset": dataset} | accounting.content(), as_json)
 
 
 @vitalprep.command()
-@click.argument("dataset_uri", metavar="DATASET_URI")
+@click.argument("dataset_uri", metavar="DATASET_URI", callback=location)
 @click.option("--quick", is_flag=True, help="Compare the stored verdict, the listing and sizes only.")
 @workers_option
 @logs
@@ -189,10 +192,10 @@ def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) 
     if quick:
         verdict = refuse_unready(dataset_uri)
     else:
-        with _pool(workers) as pool:
+        with worker_pool(workers) as pool:
             verdict = validate_dataset(dataset_uri, pool=pool)
     result = verdict.content() | {"dataset": dataset_uri, "verdict": "passed"}
-    _report("Validated", result, as_json, show=("dataset", "verdict", "windows", "files"))
+    report("Validated", result, as_json, show=("dataset", "verdict", "windows", "files"))
 
 
 @vitalprep.command()
@@ -209,11 +212,15 @@ def run(output: str, shards: int, workers: int | None, force: bool, as_json: boo
 
     with stop_on_signals() as stop:
         result = run_all(
-            _request(**request, shards=shards), output, workers=workers or default_workers(), force=force, stop=stop
+            plan_request(output, **request, shards=shards),
+            output,
+            workers=workers or default_workers(),
+            force=force,
+            stop=stop,
         )
     described = result.described()
     title = "A proven data set" if described["new"] else "Nothing new: the data set is built and proved"
-    _report(title, described, as_json)
+    report(title, described, as_json)
 
 
 @vitalprep.command()
@@ -251,7 +258,7 @@ def simulate(
     from preprocessing.workers import default_workers, stop_on_signals
 
     if preview is not None:
-        _report("Drawn", command.preview(preview, given, case_id=case_id), as_json)
+        report("Drawn", command.preview(preview, given, case_id=case_id), as_json)
         return
     if output is None:
         raise click.UsageError("Missing option '--output' (a folder to fill) or '--preview' (a picture to draw).")
@@ -264,7 +271,60 @@ def simulate(
             log_file=not context.obj.get("log_file"),
             stop=stop,
         )
-    _report("Simulated", result, as_json)
+    report("Simulated", result, as_json)
+
+
+@vitalprep.command()
+@click.option(
+    "--input",
+    "input_uri",
+    metavar="URI",
+    callback=location,
+    required=True,
+    help="Folder or s3:// prefix of NNNN.vital files.",
+)
+@click.option("--cases", metavar="LIST", help="Cases, e.g. 1-10,17,0022. Default: all that are there.")
+@click.option("--numeric-only", is_flag=True, help="The recordings hold no waves: a minute of them weighs far less.")
+@click.option("--shards", type=click.IntRange(min=1), help="Task shards. Default: none works longer than 10 minutes.")
+@click.option("--prices", metavar="FILE", help="YAML laid over prices, task sizes and machine (--json prints them).")
+@configured
+@logs
+def cost(
+    input_uri: str, prices: str | None, config_file: str | None, settings: tuple[str, ...], as_json: bool, **asked: Any
+) -> None:
+    """Estimate windows, GB, hours and dollars of a run from the input's listing; no recording is opened."""
+    from preprocessing.config_file import load_config
+    from preprocessing.cost import command, tables
+    from preprocessing.cost.figures import load_figures
+
+    result = command.cost(input_uri, load_config(config_file, settings), load_figures(prices), **asked)
+    if as_json:
+        print_result({"ok": True} | result)
+    else:
+        tables.print_cost(result)
+
+
+@vitalprep.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@output_option
+@click.option(
+    "--older-than",
+    "days",
+    type=click.FloatRange(min=0),
+    default=7,
+    show_default=True,
+    metavar="DAYS",
+    help="What was written later stays: a run may be at work.",
+)
+@click.option("--dry-run", is_flag=True, help="List only.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@logs
+def clean(output: str, names: tuple[str, ...], as_json: bool, **how: Any) -> None:
+    """List what no published data set needs (or the NAMEs: harmonized digests, data set ids), ask, and remove it."""
+    from preprocessing.clean.command import clean as clean_output
+
+    result = clean_output(output, names, as_json=as_json, **how)
+    report("Removed", result, as_json, show=("removed", "bytes_removed"))
 
 
 def main() -> None:
@@ -276,13 +336,13 @@ def main() -> None:
         _fail(error, as_json)
     except click.UsageError as error:
         error.show()
-        _print_failure(as_json, exit_code=2, error="UsageError", message=error.format_message(), mend="see --help.")
+        print_failure(as_json, exit_code=2, error="UsageError", message=error.format_message(), mend="see --help.")
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except Exception as error:
         log("unforeseen error", level=logging.ERROR, traceback=traceback.format_exc())
-        _print_failure(
+        print_failure(
             as_json, exit_code=1, error=type(error).__name__, message=str(error), mend="report this with the log."
         )
         if not as_json:
@@ -292,54 +352,7 @@ def main() -> None:
 
 def _fail(error: VitalprepError, as_json: bool) -> None:
     log(str(error), level=logging.ERROR, error=type(error).__name__, exit_code=error.exit_code)
-    _print_failure(
+    print_failure(
         as_json, exit_code=error.exit_code, error=type(error).__name__, message=error.message, mend=error.mend
     )
     sys.exit(error.exit_code)
-
-
-def _print_failure(as_json: bool, **failure: Any) -> None:
-    if as_json:
-        print_result({"ok": False} | failure)
-
-
-@contextmanager
-def _pool(workers: int | None) -> Iterator[WorkerPool]:
-    from preprocessing.workers import WorkerPool, default_workers, stop_on_signals
-
-    with stop_on_signals() as stop, WorkerPool(workers or default_workers(), stop) as pool:
-        yield pool
-
-
-def _request(
-    input_uri: str,
-    cases: str | None,
-    clinical: str | None,
-    config_file: str | None,
-    settings: tuple[str, ...],
-    **sharding: Any,
-) -> PlanRequest:
-    from preprocessing.config_file import load_config
-    from preprocessing.plan.make_plan import PlanRequest
-
-    if cases is not None and not cases.strip():
-        cases = ","  # an empty list is an error of its own; no list at all means every case
-    return PlanRequest(
-        input=input_uri, config=load_config(config_file, settings), cases=cases, clinical=clinical, **sharding
-    )
-
-
-def _report(title: str, result: dict[str, Any], as_json: bool, *, show: tuple[str, ...] | None = None) -> None:
-    if as_json:
-        print_result({"ok": True} | result)
-        return
-    shown = {name: result[name] for name in show or result}
-    print_table(title, {name.replace("_", " "): _readable(value) for name, value in shown.items()})
-
-
-def _readable(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_readable(item)}" for name, item in value.items()) or "none"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "none" if value in (None, [], ()) else str(value)

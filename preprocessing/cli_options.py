@@ -1,20 +1,49 @@
-"""The options that several commands of ``vitalprep`` share."""
+"""The options that several commands of ``vitalprep`` share, and what is made of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
 from preprocessing.console import log_to
+from preprocessing.errors import UsageError
+
+if TYPE_CHECKING:
+    from preprocessing.plan.make_plan import PlanRequest
+    from preprocessing.workers import WorkerPool
 
 __all__ = [
-    "configured", "force_option", "logs", "output_option",
-    "plan_option", "requested", "shards_option", "workers_option",
+    "configured", "force_option", "location", "logs", "output_option",
+    "plan_option", "plan_request", "requested", "shards_option", "worker_pool", "workers_option",
 ]  # fmt: skip
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def location(context: click.Context, parameter: click.Parameter, uri: str | None) -> str | None:
+    """Return the storage URI of an option, unless it holds credentials, a query or ``..``; a secret is not repeated.
+
+    A location goes into plans, receipts and logs.
+    """
+    if uri is None:
+        return None
+    parts = urlsplit(uri)
+    name = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.metavar
+    if "://" in uri and "@" in parts.netloc:
+        raise UsageError(
+            f"{name} has credentials in its URI.",
+            mend="take them out (and replace them: they are in the shell's history); set AWS's own variables.",
+        )
+    if parts.scheme == "s3" and (parts.query or parts.fragment):
+        raise UsageError(f"{name} has a query (? or #) in its URI.", mend="write s3://bucket/prefix.")
+    path = parts.path.strip("/")
+    if parts.scheme == "s3" and path and {"", ".", ".."} & set(path.split("/")):
+        raise UsageError(f"{name} {uri!r} has an empty segment, . or .. in it.", mend="write s3://bucket/prefix.")
+    return uri
 
 
 def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -47,7 +76,9 @@ logs = _options(
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, the last line of stdout."),
 )
 configured = _options(
-    click.option("--config", "config_file", metavar="FILE", help="YAML laid over the default configuration."),
+    click.option(
+        "--config", "config_file", metavar="FILE", callback=location, help="YAML laid over the default configuration."
+    ),
     click.option(
         "--set",
         "settings",
@@ -58,18 +89,68 @@ configured = _options(
 )
 requested = _options(
     click.option(
-        "--input", "input_uri", metavar="URI", required=True, help="Folder or s3:// prefix of NNNN.vital files."
+        "--input",
+        "input_uri",
+        metavar="URI",
+        callback=location,
+        required=True,
+        help="Folder or s3:// prefix of NNNN.vital files.",
     ),
     click.option("--cases", metavar="LIST", help="Cases, e.g. 1-10,17,0022. Default: all that are there."),
-    click.option("--clinical", metavar="URI", help="Clinical table. Default: <input>/clinical_data.csv."),
+    click.option(
+        "--clinical", metavar="URI", callback=location, help="Clinical table. Default: <input>/clinical_data.csv."
+    ),
+    click.option(
+        "--append-to",
+        metavar="DATASET_URI",
+        callback=location,
+        help="Make a larger data set: the cases of this published one and more; its subjects keep their splits.",
+    ),
     configured,
 )
 output_option = click.option(
-    "--output", metavar="URI", required=True, help="Folder or s3:// prefix for everything made."
+    "--output", metavar="URI", callback=location, required=True, help="Folder or s3:// prefix for everything made."
 )
-plan_option = click.option("--plan", "plan_uri", metavar="URI", required=True, help="As `vitalprep plan` printed it.")
+plan_option = click.option(
+    "--plan", "plan_uri", metavar="URI", callback=location, required=True, help="As `vitalprep plan` printed it."
+)
 workers_option = click.option("--workers", type=click.IntRange(min=1), help="Worker processes. Default: one per core.")
 shards_option = click.option(
     "--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Task shards to share the cases over."
 )
 force_option = click.option("--force", is_flag=True, help="Do everything again: remove the plan's receipts first.")
+
+
+@contextmanager
+def worker_pool(workers: int | None) -> Iterator[WorkerPool]:
+    """Yield a pool of so many worker processes (default: one per core) that stops on SIGTERM."""
+    from preprocessing.workers import WorkerPool, default_workers, stop_on_signals
+
+    with stop_on_signals() as stop, WorkerPool(workers or default_workers(), stop) as pool:
+        yield pool
+
+
+def plan_request(
+    output: str,
+    *,
+    input_uri: str,
+    cases: str | None,
+    clinical: str | None,
+    config_file: str | None,
+    settings: tuple[str, ...],
+    append_to: str | None,
+    **sharding: Any,
+) -> PlanRequest:
+    """Return the plan request that the options of `requested` stand for.
+
+    An appended data set has its parent's configuration unless one is given.
+    """
+    from preprocessing.config_file import load_config
+    from preprocessing.plan.make_plan import PlanRequest
+    from preprocessing.plan.parent import load_parent
+
+    if cases is not None and not cases.strip():
+        cases = ","  # an empty list is an error of its own; no list at all means every case
+    parent = load_parent(append_to, output) if append_to else None
+    config = parent.config if parent and not (config_file or settings) else load_config(config_file, settings)
+    return PlanRequest(input=input_uri, config=config, cases=cases, clinical=clinical, parent=parent, **sharding)

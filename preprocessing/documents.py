@@ -15,9 +15,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from preprocessing.errors import RefusedError
 
-__all__ = ["Document", "Model", "canonical_json", "digest"]
+__all__ = ["Document", "Model", "canonical_json", "digest", "digest_of_json"]
 
 DIGEST_LENGTH = 12
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def canonical_json(value: Any) -> bytes:
@@ -28,13 +29,17 @@ def canonical_json(value: Any) -> bytes:
     ValueError
         If the value holds NaN or an infinity.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return text.encode("ascii")
+    return _ENCODER.encode(value).encode("ascii")
 
 
 def digest(value: Any) -> str:
     """Return the first 12 hex digits of SHA-256 over the canonical JSON of a value."""
-    return hashlib.sha256(canonical_json(value)).hexdigest()[:DIGEST_LENGTH]
+    return digest_of_json(canonical_json(value))
+
+
+def digest_of_json(text: bytes) -> str:
+    """Return the digest of a value that is canonical JSON already."""
+    return hashlib.sha256(text).hexdigest()[:DIGEST_LENGTH]
 
 
 class Model(BaseModel):

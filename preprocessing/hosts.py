@@ -7,14 +7,17 @@ file wins (https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-train
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from preprocessing.errors import UsageError
+from preprocessing.plan.plan import Plan, load_shard
+from preprocessing.storage import Storage
 
-__all__ = ["RESOURCE_CONFIG", "HostShare", "host_share"]
+__all__ = ["RESOURCE_CONFIG", "HostShare", "host_share", "load_host_shard"]
 
 RESOURCE_CONFIG = Path("/opt/ml/input/config/resourceconfig.json")
 
@@ -51,6 +54,24 @@ def host_share(environment: Mapping[str, str], *, resource_config: Path = RESOUR
         f"Nothing tells which hosts there are: no {resource_config}, no SM_HOSTS, no SM_TRAINING_ENV.",
         mend="name the shard with --shard; --this-host is for SageMaker's training containers.",
     )
+
+
+def load_host_shard(plan_uri: str) -> tuple[Plan, Storage, int]:
+    """Read what this host needs of a plan that has as many shards as its job has hosts.
+
+    Raises
+    ------
+    UsageError
+        If it has more or fewer.
+    """
+    share = host_share(os.environ)
+    part, output = load_shard(plan_uri, share.index)
+    if len(part.shards) != share.count:
+        raise UsageError(
+            f"The plan has {len(part.shards)} shards, and there are {share.count} hosts ({share.source}).",
+            mend=f"plan with --shards {share.count} --sharding modulo.",
+        )
+    return part, output, share.index
 
 
 def _json(text: str, source: str) -> Any:

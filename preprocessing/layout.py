@@ -2,48 +2,105 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from preprocessing.errors import UsageError
 from preprocessing.storage import normalized_uri
 
 __all__ = [
+    "DATASETS",
+    "HARMONIZED",
     "LATEST",
+    "RUNS",
     "SPLITS",
+    "Digest",
     "SplitName",
     "accounting_path",
     "build_summary_path",
     "dataset_path",
     "harmonized_stem",
+    "is_digest",
+    "is_plan",
+    "made_by_vitalprep",
     "output_of_dataset",
     "output_of_plan",
     "plan_path",
+    "shard_path",
     "tfrecord_name",
 ]
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+HARMONIZED, DATASETS, RUNS = "harmonized", "datasets", "runs"
 LATEST = "datasets/latest.json"
+
+_DIGEST = "[0-9a-f]{12}"
+_SPLIT = "(train|validation|test)"
+_DESCRIPTIONS = (
+    "features.json",
+    "dataset_info.json",
+    "cases.csv",
+    "report.html",
+    "README.md",
+    "croissant.json",
+    "preprocessing_metadata.json",
+    "validation.json",
+)
+_MADE = re.compile(
+    rf"{HARMONIZED}/{_DIGEST}/\d{{4,}}-{_DIGEST}\.(parquet|json)"
+    rf"|{RUNS}/{_DIGEST}/(plan-{_DIGEST}(/shard-\d{{5}})?|accounting)\.json"
+    rf"|{DATASETS}/{_DIGEST}/(vitaldb-{_SPLIT}\.tfrecord-\d{{5}}-of-\d{{5}}|{_SPLIT}\.tfrecord|build-{_SPLIT}\.json"
+    rf"|{'|'.join(map(re.escape, _DESCRIPTIONS))})",
+    re.ASCII,
+)
+
+_PLAN = re.compile(rf"{RUNS}/{_DIGEST}/plan-{_DIGEST}\.json")
+
+Digest = Annotated[str, Field(pattern=f"^{_DIGEST}$")]
+"""A digest in a document: what becomes a part of a path can name no other folder."""
+
+
+def is_digest(name: str) -> bool:
+    """Return whether a name is 12 hex digits, as data sets, plans and harmonized folders are named."""
+    return re.fullmatch(_DIGEST, name) is not None
+
+
+def made_by_vitalprep(path: str) -> bool:
+    """Return whether a path below the output is one that a stage writes. Nothing else is ever removed."""
+    return _MADE.fullmatch(path) is not None
 
 
 def harmonized_stem(harmonize_digest: str, case_id: int, input_id: str) -> str:
     """Path of a harmonized case without its ending: ``.parquet`` is the table, ``.json`` its receipt."""
-    return f"harmonized/{harmonize_digest}/{case_id:04d}-{input_id}"
+    return f"{HARMONIZED}/{harmonize_digest}/{case_id:04d}-{input_id}"
 
 
 def plan_path(dataset_id: str, plan_digest: str) -> str:
     """Path of an immutable plan."""
-    return f"runs/{dataset_id}/plan-{plan_digest}.json"
+    return f"{RUNS}/{dataset_id}/plan-{plan_digest}.json"
+
+
+def is_plan(path: str) -> bool:
+    """Return whether a path below the output is that of a whole plan."""
+    return _PLAN.fullmatch(path) is not None
+
+
+def shard_path(plan: str, index: int) -> str:
+    """Path of what one shard needs of a plan, from the plan's path."""
+    return f"{plan.removesuffix('.json')}/shard-{index:05d}.json"
 
 
 def accounting_path(dataset_id: str) -> str:
     """Path of the run's accounting."""
-    return f"runs/{dataset_id}/accounting.json"
+    return f"{RUNS}/{dataset_id}/accounting.json"
 
 
 def dataset_path(dataset_id: str, name: str) -> str:
     """Path of one file of a data set."""
-    return f"datasets/{dataset_id}/{name}"
+    return f"{DATASETS}/{dataset_id}/{name}"
 
 
 def build_summary_path(dataset_id: str, split: str) -> str:
@@ -65,12 +122,13 @@ def output_of_plan(plan_uri: str) -> tuple[str, str]:
         If it does not look like ``<output>/runs/<dataset_id>/plan-<digest>.json``.
     """
     parts = normalized_uri(plan_uri).rsplit("/", 3)
-    if len(parts) != 4 or parts[1] != "runs" or not parts[3].startswith("plan-") or not parts[3].endswith(".json"):
+    path = "/".join(parts[1:])
+    if not is_plan(path):
         raise UsageError(
             f"{plan_uri!r} is not the URI of a plan.",
             mend="give <output>/runs/<dataset_id>/plan-<digest>.json, as `vitalprep plan` prints it.",
         )
-    return parts[0] or "/", "/".join(parts[1:])
+    return parts[0] or "/", path
 
 
 def output_of_dataset(dataset_uri: str) -> tuple[str, str]:
@@ -82,7 +140,7 @@ def output_of_dataset(dataset_uri: str) -> tuple[str, str]:
         If it does not look like ``<output>/datasets/<dataset_id>``.
     """
     parts = normalized_uri(dataset_uri).rsplit("/", 2)
-    if len(parts) != 3 or parts[1] != "datasets":
+    if len(parts) != 3 or parts[1] != DATASETS or not is_digest(parts[2]):
         raise UsageError(
             f"{dataset_uri!r} is not the URI of a data set.",
             mend="give <output>/datasets/<dataset_id>, as `vitalprep run` prints it.",

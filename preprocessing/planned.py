@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 from preprocessing.console import log
+from preprocessing.errors import UsageError
 from preprocessing.harmonize.stage import finished_cases
-from preprocessing.layout import SPLITS, build_summary_path, dataset_path
+from preprocessing.layout import (
+    DATASETS,
+    HARMONIZED,
+    RUNS,
+    SPLITS,
+    build_summary_path,
+    dataset_path,
+    made_by_vitalprep,
+)
+from preprocessing.plan.case_list import short_case_list
 from preprocessing.plan.make_plan import PlanRequest, make_plan
 from preprocessing.plan.plan import Plan, store_plan
 from preprocessing.storage import Storage
@@ -38,6 +49,7 @@ class Planned:
             "dataset": self.dataset_uri,
             "dataset_id": plan.dataset_id,
             "harmonize_digest": plan.harmonize_digest,
+            "parents": list(plan.parents),
             "up_to_date": self.up_to_date,
             "cases": {
                 "requested": len(plan.cases) + len(plan.excluded),
@@ -71,7 +83,16 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool) -> Planned:
     set that looks published.
     """
     plan = make_plan(request)
+    if request.parent is not None:
+        if force and plan.dataset_id == request.parent.dataset_id:
+            raise UsageError(
+                f"There is nothing to append to {plan.dataset_id}, and --force would undo that data set itself.",
+                mend="leave out --force.",
+            )
+        _log_growth(request.parent, plan)
     output = Storage(output_uri, create=True)
+    for folder in (HARMONIZED, RUNS, DATASETS):  # what killed processes left of unfinished writes
+        output.sweep(folder, of=made_by_vitalprep)
     uri = store_plan(plan, output)
     if force:
         names = [dataset_path(plan.dataset_id, "validation.json")]
@@ -87,3 +108,24 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool) -> Planned:
         finished=finished_cases(plan, output),
         up_to_date=is_up_to_date(output, plan.dataset_id, plan.config.validation),
     )
+
+
+def _log_growth(parent: Plan, plan: Plan) -> None:
+    """Say how an appended data set differs from its parent; a case that is gone is no error, but nobody wants it."""
+    before = parent.by_id
+    new = plan.by_id.keys() - before.keys()
+    gone = sorted(before.keys() - plan.by_id.keys())
+    changed = sum(case.input_id != before.get(case.case_id, case).input_id for case in plan.cases)
+    log(
+        f"appending to {parent.dataset_id}: {len(new)} new cases, {changed} changed",
+        parent=parent.dataset_id,
+        new=len(new),
+        changed=changed,
+        gone=len(gone),
+    )
+    if gone:
+        log(
+            f"cases {short_case_list(gone)} of {parent.dataset_id} are no longer in {plan.input}: they will be missing",
+            level=logging.WARNING,
+            gone=len(gone),
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from preprocessing.errors import VitalprepError
 from preprocessing.harmonize.stage import harmonize_shards
 from preprocessing.layout import SPLITS
 from preprocessing.plan.make_plan import PlanRequest
+from preprocessing.plan.plan import Plan
 from preprocessing.planned import Planned, plan_run
 from preprocessing.publish.accounting import Accounting, account, store_accounting
 from preprocessing.publish.stage import publish
 from preprocessing.records.stage import build_split
+from preprocessing.storage import Storage
 from preprocessing.validate.stage import validate_dataset
 from preprocessing.validate.verdict import Verdict, is_refused
 from preprocessing.workers import StopRequest, WorkerPool
@@ -41,6 +44,7 @@ class RunResult:
             "dataset": self.planned.dataset_uri,
             "dataset_id": self.planned.plan.dataset_id,
             "plan": self.planned.uri,
+            "parents": list(self.planned.plan.parents),
             "new": self.verdict is not None,
             "requested": accounting.requested,
             "written": accounting.written,
@@ -68,11 +72,19 @@ def run(request: PlanRequest, output_uri: str, *, workers: int, force: bool, sto
             again = is_refused(output, plan.dataset_id)
             _timed("build", seconds, lambda: [build_split(plan, output, s, pool=pool, again=again) for s in SPLITS])
         except VitalprepError:
-            store_accounting(account(plan, output)[0], output)
+            _account_for_failure(plan, output)
             raise
         accounting = _timed("publish", seconds, lambda: publish(plan, output))
         verdict = _timed("validate", seconds, lambda: validate_dataset(planned.dataset_uri, pool=pool))
     return RunResult(planned, accounting, verdict, seconds)
+
+
+def _account_for_failure(plan: Plan, output: Storage) -> None:
+    """Write what is done and what is not; the failure itself is what the user has to see, even if this fails too."""
+    try:
+        store_accounting(account(plan, output)[0], output)
+    except VitalprepError as error:
+        log(f"the accounting could not be written: {error}", level=logging.WARNING)
 
 
 def _timed(stage: str, seconds: dict[str, float], work: Callable[[], Outcome]) -> Outcome:

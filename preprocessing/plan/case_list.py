@@ -6,7 +6,7 @@ import re
 
 from preprocessing.errors import UsageError
 
-__all__ = ["parse_case_list", "short_case_list"]
+__all__ = ["HIGHEST_CASE", "parse_case_list", "short_case_list"]
 
 _TOKEN = re.compile(r"(\d+)(?:\s*-\s*(\d+))?", re.ASCII)
 HIGHEST_CASE = 99_999_999

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ _MEASURES = ("age", "height", "weight", "bmi", "asa")
 _REQUIRED = ("caseid", "subjectid", "sex", *_MEASURES)
 _SEXES = {"f": -1.0, "female": -1.0, "m": 1.0, "male": 1.0}
 _EMPTY = ("", "nan", "na")
+_DIGITS = re.compile(r"\d+", re.ASCII)
+LARGEST = 2**63 - 1  # int64 of the records
+LONGEST_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,13 @@ def read_clinical_table(data: bytes, uri: str, wanted: Container[int]) -> dict[i
         raise RefusedError(
             f"{uri} is not UTF-8 text (byte {error.start}).", mend="give VitalDB's clinical table as CSV."
         ) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        return _rows(csv.DictReader(io.StringIO(text, newline="")), uri, wanted)
+    except csv.Error as error:
+        raise RefusedError(f"{uri} is no CSV ({error}).", mend="give VitalDB's clinical table as CSV.") from error
+
+
+def _rows(reader: csv.DictReader[str], uri: str, wanted: Container[int]) -> dict[int, ClinicalRow]:
     columns = [name.strip().lower() for name in reader.fieldnames or []]
     missing = [name for name in _REQUIRED if name not in columns]
     if missing:
@@ -96,15 +106,17 @@ def _cell(text: str | None) -> str | None:
     return None if stripped.lower() in _EMPTY else stripped
 
 
+def _shown(value: str | None) -> str:
+    return repr(value if value is None or len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + "...")
+
+
 def _integer(text: str | None, place: str, column: str) -> int:
     value = _cell(text)
-    try:
-        number = int(value or "")
-    except ValueError:
-        raise RefusedError(f"{place}: {column} {value!r} is no whole number.", mend="correct the cell.") from None
-    if not 0 <= number < 2**63:
-        raise RefusedError(f"{place}: {column} {number} is out of range.", mend="correct the cell.")
-    return number
+    if value is None or not _DIGITS.fullmatch(value):  # int() would also read 1_0 and other scripts' digits
+        raise RefusedError(f"{place}: {column} {_shown(value)} is no whole number.", mend="correct the cell.")
+    if len(value) > len(str(LARGEST)) or int(value) > LARGEST:
+        raise RefusedError(f"{place}: {column} {_shown(value)} is out of range.", mend="correct the cell.")
+    return int(value)
 
 
 def _sex(text: str | None, place: str) -> float | None:
@@ -112,7 +124,7 @@ def _sex(text: str | None, place: str) -> float | None:
     if value is None:
         return None
     if value.lower() not in _SEXES:
-        raise RefusedError(f"{place}: sex {value!r} is neither M nor F.", mend="write M, F or nothing.")
+        raise RefusedError(f"{place}: sex {_shown(value)} is neither M nor F.", mend="write M, F or nothing.")
     return _SEXES[value.lower()]
 
 
@@ -125,6 +137,8 @@ def _number(text: str | None, place: str, column: str) -> float | None:
         number = float(value.removeprefix(">") if column == "age" else value)
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
-        raise RefusedError(f"{place}: {column} {value!r} is no number.", mend="correct the cell, or leave it empty.")
+    if not math.isfinite(number) or not value.isascii() or "_" in value:
+        raise RefusedError(
+            f"{place}: {column} {_shown(value)} is no number.", mend="correct the cell, or leave it empty."
+        )
     return number if number > 0 or (number == 0 and column == "age") else None

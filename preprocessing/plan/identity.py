@@ -14,9 +14,17 @@ from typing import Any
 from preprocessing.config import Config
 from preprocessing.documents import digest
 from preprocessing.errors import UsageError
-from preprocessing.plan.plan import ExcludedCase, PlannedCase
+from preprocessing.plan.plan import ExcludedCase, Plan, PlannedCase
 
-__all__ = ["BUILD_VERSION", "HARMONIZE_VERSION", "dataset_id", "harmonize_digest", "input_id", "subject_salt"]
+__all__ = [
+    "BUILD_VERSION",
+    "HARMONIZE_VERSION",
+    "dataset_id",
+    "harmonize_digest",
+    "identity_of",
+    "input_id",
+    "subject_salt",
+]
 
 HARMONIZE_VERSION = 1
 BUILD_VERSION = 1
@@ -62,6 +70,7 @@ def dataset_id(
     excluded: Iterable[ExcludedCase],
     *,
     salt_check: str | None,
+    append_parent: str | None,
 ) -> str:
     """Digest of all that a data set depends on; not the number of workers or task shards, nor where things lie."""
     settings: dict[str, Any] = config.content()
@@ -86,9 +95,14 @@ def dataset_id(
             **{name: settings[name] for name in ("statics", "targets", "split", "windowing", "imputation", "output")},
             "privacy": settings["privacy"],
             "salt_check": salt_check,
-            "append_parent": None,
+            "append_parent": append_parent,
         }
     )
+
+
+def identity_of(plan: Plan, *, append_parent: str | None) -> str:
+    """Digest that a plan's own content gives, under today's code, if it continued `append_parent`."""
+    return dataset_id(plan.config, plan.cases, plan.excluded, salt_check=plan.salt_check, append_parent=append_parent)
 
 
 def subject_salt(config: Config) -> tuple[str | None, str | None]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from preprocessing.config import Config
 from preprocessing.errors import RefusedError, UsageError
+from preprocessing.layout import SplitName
 from preprocessing.plan.case_list import parse_case_list
 from preprocessing.plan.clinical import ClinicalRow, read_clinical_table, settle_statics
-from preprocessing.plan.identity import dataset_id, harmonize_digest, input_id, subject_salt
-from preprocessing.plan.plan import ExcludedCase, Plan, PlannedCase
+from preprocessing.plan.identity import dataset_id, harmonize_digest, identity_of, input_id, subject_salt
+from preprocessing.plan.parent import continuing, refuse_another_config
+from preprocessing.plan.plan import Append, ExcludedCase, Plan, PlannedCase
 from preprocessing.plan.recordings import find_recordings
 from preprocessing.plan.shards import balanced_shards, modulo_shards
 from preprocessing.plan.splits import assign_splits, refuse_empty_splits
-from preprocessing.storage import ObjectMissing, Storage, normalized_uri, read_uri
+from preprocessing.storage import ObjectMissing, Storage, StoredObject, normalized_uri, read_uri
 
-__all__ = ["PlanRequest", "make_plan"]
+__all__ = ["PlanRequest", "make_plan", "plan_recordings"]
 
 CLINICAL_TABLE = "clinical_data.csv"
 
@@ -40,6 +44,8 @@ class PlanRequest:
         Task shards, at least 1.
     sharding : str
         ``balanced`` by bytes, or ``modulo``.
+    parent : Plan, optional
+        Plan of the data set to append to: its cases are asked for, too, and its subjects keep their splits.
     """
 
     input: str
@@ -48,6 +54,7 @@ class PlanRequest:
     clinical: str | None = None
     shards: int = 1
     sharding: Literal["balanced", "modulo"] = "balanced"
+    parent: Plan | None = None
 
 
 def make_plan(request: PlanRequest) -> Plan:
@@ -58,57 +65,92 @@ def make_plan(request: PlanRequest) -> Plan:
     RefusedError
         If nothing is there, no requested case is there with a clinical row, or a split would be empty.
     UsageError
-        If the case list or a location is wrong.
+        If the case list or a location is wrong, or an appended data set would have another configuration.
+    """
+    return plan_recordings(request, find_recordings(Storage(request.input)))
+
+
+def plan_recordings(request: PlanRequest, recordings: Mapping[int, StoredObject]) -> Plan:
+    """Settle a plan from the recordings that are there, by case number; see `make_plan`.
+
+    An appended plan that would hold what its parent holds *is* its parent's.
     """
     if request.shards < 1:
         raise UsageError(f"{request.shards} shards were asked for.", mend="ask for 1 or more.")
-    config = request.config
-    source = Storage(request.input)
-    recordings = find_recordings(source)
-    requested = parse_case_list(request.cases) if request.cases else tuple(recordings)
-    rows = _clinical_rows(request, source, set(requested))
-    excluded = [
-        ExcludedCase(case_id=case, reason="no_clinical_row" if case in recordings else "raw_object_missing")
-        for case in requested
-        if case not in recordings or case not in rows
-    ]
-    present = [case for case in requested if case in recordings and case in rows]
-    _refuse_nothing(present, requested, excluded, source.uri)
-    split_of_subject = assign_splits({case: rows[case].subject_id for case in present}, config.split)
-    refuse_empty_splits(split_of_subject, config.split)
-    names = [static.name for static in config.statics]
-    cases = []
-    for case in present:
-        statics = settle_statics(rows[case], config)
-        settled = dict(zip(names, statics.values, strict=True))
-        stored = recordings[case]
-        cases.append(
-            PlannedCase(
-                case_id=case,
-                subject_id=rows[case].subject_id,
-                object=stored.path,
-                size=stored.size,
-                etag=stored.etag,
-                input_id=input_id(
-                    size=stored.size,
-                    etag=stored.etag,
-                    body={name: settled[name] for name in ("height", "sex", "weight")},
-                ),
-                split=split_of_subject[rows[case].subject_id],
-                static=statics.values,
-                static_origin=statics.origins,
-            )
+    parent = request.parent
+    found = _found(request, recordings)
+    if parent is None:
+        return _planned(request, found, None)
+    refuse_another_config(parent, request.config)
+    plan = _planned(request, found, continuing(parent))
+    if plan.salt_check != parent.salt_check:
+        raise UsageError(
+            f"The salt for subject ids is not the one {parent.dataset_id} was made with.",
+            mend="use the same salt, so that a subject has the same id in both.",
         )
+    unchanged = identity_of(plan, append_parent=parent.parent) == parent.dataset_id
+    return plan.model_copy(update={"dataset_id": parent.dataset_id, "append": parent.append}) if unchanged else plan
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is there of the requested cases: `recordings` and `rows` by case number."""
+
+    input: str
+    requested: tuple[int, ...]
+    recordings: Mapping[int, StoredObject]
+    rows: Mapping[int, ClinicalRow]
+
+    @cached_property
+    def present(self) -> list[int]:
+        return [case for case in self.requested if case in self.recordings and case in self.rows]
+
+    @cached_property
+    def excluded(self) -> tuple[ExcludedCase, ...]:
+        return tuple(
+            ExcludedCase(case_id=case, reason="no_clinical_row" if case in self.recordings else "raw_object_missing")
+            for case in self.requested
+            if case not in self.recordings or case not in self.rows
+        )
+
+
+def _found(request: PlanRequest, recordings: Mapping[int, StoredObject]) -> _Found:
+    source = Storage(request.input)
+    requested = set(parse_case_list(request.cases) if request.cases else recordings)
+    if request.parent is not None:
+        requested |= request.parent.requested
+    rows = _clinical_rows(request, source, requested)
+    found = _Found(source.uri, tuple(sorted(requested)), recordings, rows)
+    _refuse_nothing(found)
+    return found
+
+
+def _planned(request: PlanRequest, found: _Found, append: Append | None) -> Plan:
+    config = request.config
+    subject_of_case = {case: found.rows[case].subject_id for case in found.present}
+    split_of_subject = assign_splits(subject_of_case, config.split, append.split_of_subject if append else None)
+    refuse_empty_splits(split_of_subject, config.split)
+    cases = tuple(
+        _case(case, found.recordings[case], found.rows[case], config, split_of_subject[subject])
+        for case, subject in subject_of_case.items()
+    )
     salt_check = subject_salt(config)[1]
     sizes = {case.case_id: case.size for case in cases}
     return Plan(
-        dataset_id=dataset_id(config, cases, excluded, salt_check=salt_check),
+        dataset_id=dataset_id(
+            config,
+            cases,
+            found.excluded,
+            salt_check=salt_check,
+            append_parent=append.parents[-1] if append else None,
+        ),
         harmonize_digest=harmonize_digest(config),
-        input=source.uri,
+        input=found.input,
         config=config,
         salt_check=salt_check,
-        cases=tuple(cases),
-        excluded=tuple(excluded),
+        append=append,
+        cases=cases,
+        excluded=found.excluded,
         shards=(
             balanced_shards(sizes, request.shards)
             if request.sharding == "balanced"
@@ -117,25 +159,52 @@ def make_plan(request: PlanRequest) -> Plan:
     )
 
 
+def _case(case_id: int, stored: StoredObject, row: ClinicalRow, config: Config, split: SplitName) -> PlannedCase:
+    statics = settle_statics(row, config)
+    settled = dict(zip([static.name for static in config.statics], statics.values, strict=True))
+    body = {name: settled[name] for name in ("height", "sex", "weight")}
+    return PlannedCase(
+        case_id=case_id,
+        subject_id=row.subject_id,
+        object=stored.path,
+        size=stored.size,
+        etag=stored.etag,
+        input_id=input_id(size=stored.size, etag=stored.etag, body=body),
+        split=split,
+        static=statics.values,
+        static_origin=statics.origins,
+    )
+
+
 def _clinical_rows(request: PlanRequest, source: Storage, wanted: set[int]) -> dict[int, ClinicalRow]:
     uri = normalized_uri(request.clinical) if request.clinical else source.uri_of(CLINICAL_TABLE)
+    data = _clinical_bytes(uri)
     try:
-        return read_clinical_table(read_uri(uri), uri, wanted)
-    except (ObjectMissing, UsageError) as error:
+        return read_clinical_table(data, uri, wanted)
+    except UsageError as error:
         raise RefusedError(
             f"The clinical table {uri} cannot be read: {error.message}",
             mend="put VitalDB's clinical_data.csv there, or name it with --clinical.",
         ) from error
 
 
-def _refuse_nothing(
-    present: list[int], requested: tuple[int, ...], excluded: list[ExcludedCase], input_uri: str
-) -> None:
-    if present:
+def _clinical_bytes(uri: str) -> bytes:
+    """Return the table's bytes; what is wrong with location or credentials is raised as the storage says it."""
+    try:
+        return read_uri(uri)
+    except ObjectMissing as error:
+        raise RefusedError(
+            f"The clinical table {uri} is not there.",
+            mend="put VitalDB's clinical_data.csv there, or name it with --clinical.",
+        ) from error
+
+
+def _refuse_nothing(found: _Found) -> None:
+    if found.present:
         return
-    reasons = Counter(case.reason for case in excluded)
+    reasons = Counter(case.reason for case in found.excluded)
     counts = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
     raise RefusedError(
-        f"None of the {len(requested)} requested cases can be used ({counts}) in {input_uri}.",
+        f"None of the {len(found.requested)} requested cases can be used ({counts}) in {found.input}.",
         mend="check the case list, the input location and the clinical table.",
     )

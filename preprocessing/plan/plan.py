@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from preprocessing.config import Config
-from preprocessing.documents import Document, Model, digest
-from preprocessing.layout import SplitName, harmonized_stem, output_of_plan, plan_path
+from preprocessing.documents import Document, Model, canonical_json, digest_of_json
+from preprocessing.errors import RefusedError, UsageError
+from preprocessing.layout import SPLITS, Digest, SplitName, harmonized_stem, output_of_plan, plan_path, shard_path
 from preprocessing.plan.case_list import short_case_list
-from preprocessing.storage import Storage
+from preprocessing.storage import ObjectMissing, Storage
 
-__all__ = ["ExcludedCase", "Plan", "PlannedCase", "load_plan", "store_plan"]
+__all__ = ["Append", "ExcludedCase", "Plan", "PlannedCase", "load_plan", "load_shard", "store_plan"]
+
+WRITERS = 16  # shards' documents are small: many are written at once
+
+
+def _below(path: str) -> str:
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError(f"the path {path!r} leads out of the input")
+    return path
 
 
 class PlannedCase(Model):
@@ -22,10 +32,10 @@ class PlannedCase(Model):
 
     case_id: int
     subject_id: int
-    object: str
+    object: Annotated[str, AfterValidator(_below)]
     size: int
     etag: str
-    input_id: str
+    input_id: Digest
     split: SplitName
     static: tuple[float, ...]
     static_origin: tuple[int, ...]
@@ -38,14 +48,35 @@ class ExcludedCase(Model):
     reason: Literal["raw_object_missing", "no_clinical_row"]
 
 
+class Append(Model):
+    """What an appended data set continues.
+
+    `parents` are the data sets before it, the first one first; the others are all subjects that these ever held, by
+    the split that they keep.
+    """
+
+    parents: tuple[Digest, ...] = Field(min_length=1)
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+
+    @cached_property
+    def split_of_subject(self) -> dict[int, SplitName]:
+        """The split that every earlier subject keeps."""
+        return {subject: split for split in SPLITS for subject in getattr(self, split)}
+
+
 class Plan(Document):
     """An immutable plan. It holds no output location, so that it can be moved with its output."""
 
-    dataset_id: str
-    harmonize_digest: str
+    current_version: ClassVar[int] = 2  # 2: `append`
+    schema_version: int = 2
+    dataset_id: Digest
+    harmonize_digest: Digest
     input: str
     config: Config
-    salt_check: str | None = Field(default=None)
+    salt_check: str | None = None
+    append: Append | None = None
     cases: tuple[PlannedCase, ...]
     excluded: tuple[ExcludedCase, ...]
     shards: tuple[tuple[int, ...], ...]
@@ -55,15 +86,57 @@ class Plan(Document):
         """The planned cases by number."""
         return {case.case_id: case for case in self.cases}
 
+    @property
+    def requested(self) -> set[int]:
+        """The cases that were asked for, whether they are there or not."""
+        return set(self.by_id) | {case.case_id for case in self.excluded}
+
+    @cached_property
+    def split_of_subject(self) -> dict[int, SplitName]:
+        """The split of every subject of this data set and of those before it."""
+        earlier = self.append.split_of_subject if self.append else {}
+        return earlier | {case.subject_id: case.split for case in self.cases}
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The data sets that this one continues, the first one first."""
+        return self.append.parents if self.append else ()
+
+    @property
+    def parent(self) -> str | None:
+        """The data set that this one was appended to."""
+        return self.parents[-1] if self.parents else None
+
     @cached_property
     def digest(self) -> str:
         """The plan's own digest, which names it."""
-        return digest(self.content())
+        return digest_of_json(self._json)
+
+    @cached_property
+    def _content(self) -> dict[str, Any]:
+        return self.content()
+
+    @cached_property
+    def _json(self) -> bytes:
+        return canonical_json(self._content)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes that are stored."""
+        return self._json + b"\n"
 
     @property
     def path(self) -> str:
         """Where the plan lies below the output."""
         return plan_path(self.dataset_id, self.digest)
+
+    def shard_documents(self) -> Iterator[tuple[str, bytes]]:
+        """Yield (path, bytes) of each shard's own document: the plan as if it had the cases of that shard alone."""
+        content = self._content
+        cases = {case["case_id"]: case for case in content["cases"]}
+        for index, shard in enumerate(self.shards):
+            part = {"cases": [cases[case] for case in shard], "excluded": [], "append": None}
+            shards = [shard if other == index else () for other in range(len(self.shards))]
+            yield shard_path(self.path, index), canonical_json(content | part | {"shards": shards}) + b"\n"
 
     def stem(self, case_id: int) -> str:
         """Path of a case's harmonized table and receipt, without ending."""
@@ -86,7 +159,10 @@ class Plan(Document):
 
 
 def store_plan(plan: Plan, output: Storage) -> str:
-    """Write a plan where its digest says, and return its URI."""
+    """Write a plan where its digest says, after a document for each of its shards, and return its URI."""
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for _ in pool.map(lambda shard: output.create(*shard), plan.shard_documents()):
+            pass
     output.create(plan.path, plan.to_bytes())
     return output.uri_of(plan.path)
 
@@ -96,6 +172,28 @@ def load_plan(plan_uri: str) -> tuple[Plan, Storage]:
     output_uri, path = output_of_plan(plan_uri)
     output = Storage(output_uri)
     return Plan.from_bytes(output.get(path), uri=output.uri_of(path)), output
+
+
+def load_shard(plan_uri: str, index: int) -> tuple[Plan, Storage]:
+    """Read what one shard needs of a plan, however many cases the plan has, and open the output.
+
+    Raises
+    ------
+    UsageError
+        If the plan has no such shard.
+    """
+    output_uri, path = output_of_plan(plan_uri)
+    output = Storage(output_uri)
+    part = shard_path(path, index)
+    try:
+        return Plan.from_bytes(output.get(part), uri=output.uri_of(part)), output
+    except ObjectMissing as error:
+        plan, _ = load_plan(plan_uri)
+        if index >= len(plan.shards):
+            raise UsageError(
+                f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", mend="name one of them."
+            ) from error
+        raise RefusedError(f"{output.uri_of(part)} is not there.", mend="plan again: that writes it.") from error
 
 
 def _shortened(text: str, longest: int = 40) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from preprocessing.errors import RefusedError
+from preprocessing.plan.case_list import HIGHEST_CASE
 from preprocessing.storage import Storage, StoredObject
 
 __all__ = ["find_recordings"]
@@ -14,13 +15,18 @@ def find_recordings(storage: Storage) -> dict[int, StoredObject]:
     Raises
     ------
     RefusedError
-        If there is none, or a case is there twice (``1.vital`` and ``0001.vital``).
+        If there is none, a case is there twice (``1.vital`` and ``0001.vital``), or a number is no case's.
     """
     found: dict[int, StoredObject] = {}
     for stored in storage.list():
         stem, dot, ending = stored.path.rpartition("/")[2].rpartition(".")
         if not dot or ending.lower() != "vital" or not (stem.isascii() and stem.isdigit()):
             continue
+        if len(stem.lstrip("0")) > len(str(HIGHEST_CASE)):
+            raise RefusedError(
+                f"{storage.uri_of(stored.path)} is named like a case above {HIGHEST_CASE}.",
+                mend="rename it, or move it out of the input.",
+            )
         case_id = int(stem)
         if case_id in found:
             raise RefusedError(

@@ -67,6 +67,7 @@ def metadata_json(plan: Plan, accounting: Accounting, summaries: Mapping[SplitNa
         "schema_version": 1,
         "dataset_id": plan.dataset_id,
         "harmonize_digest": plan.harmonize_digest,
+        "parents": plan.parents,  # the data sets that this one was appended to, the first one first
         "versions": {"vitalprep": preprocessing.__version__, "harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION},
         "cases": {
             "requested": accounting.requested,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.harmonize.receipt import Receipt
 from preprocessing.layout import SplitName
-from preprocessing.plan.identity import dataset_id as identity_of
+from preprocessing.plan.identity import identity_of
+from preprocessing.plan.parent import plan_of_dataset
 from preprocessing.plan.plan import Plan
+from preprocessing.plan.splits import assign_splits
 from preprocessing.publish.accounting import Accounting
 from preprocessing.records.stage import receipts_of, recorded_subject, salt_of
 from preprocessing.records.summary import BuildSummary
@@ -81,6 +84,7 @@ class Checks:
             _check("windows", self._twice(), "no window is there twice"),
             _check("subjects", self._subjects(), "no subject is in two splits"),
             _check("cases", self._cases(), "every record stands in its case's split under its case's subject"),
+            _check("splits", self._splits(), self._splits_proved()),
             _check("counts", self._problems("counts") + self._counts(), f"{total} windows, as each case's length asks"),
             _check("accounting", self._accounting(), f"{self.accounting.requested} cases requested, all accounted for"),
             _check("lineage", self._lineage(), "every case has its receipt, table and input object"),
@@ -91,7 +95,7 @@ class Checks:
 
     def _identity(self) -> list[str]:
         plan = self.plan
-        identity = identity_of(plan.config, plan.cases, plan.excluded, salt_check=plan.salt_check)
+        identity = identity_of(plan, append_parent=plan.parent)
         return [] if identity == plan.dataset_id else [f"the plan's content gives the id {identity}"]
 
     def _twice(self) -> list[str]:
@@ -121,6 +125,46 @@ class Checks:
                 elif case.split != split or recorded_subject(case.subject_id, salt) != subject:
                     problems.append(f"case {case_id} stands in {split} under subject {subject}, planned {case.split}")
         return problems
+
+    def _splits(self) -> list[str]:
+        """Hold the plan's splits against the rule, and the records of an appended data set against its parent's."""
+        plan = self.plan
+        subject_of_case = {case.case_id: case.subject_id for case in plan.cases}
+        earlier = plan.append.split_of_subject if plan.append else None
+        ruled = assign_splits(subject_of_case, plan.config.split, earlier)
+        problems = [
+            f"case {case.case_id} is planned for {case.split}, by the rule it is of {ruled[case.subject_id]}"
+            for case in plan.cases
+            if case.split != ruled[case.subject_id]
+        ]
+        salt = salt_of(plan)
+        kept = {recorded_subject(subject, salt): split for subject, split in self._earlier.items()}
+        for split, windows in self.windows.items():
+            for subject in np.unique(windows[:, 2]).tolist():
+                if kept.get(subject, split) != split:
+                    problems.append(f"subject {subject} is in {split} and was in {kept[subject]}")
+        return problems
+
+    def _splits_proved(self) -> str:
+        if self.plan.append is None:
+            return "every subject is in the split that seed and shares give it"
+        source = (
+            f"the plan of {self.plan.parent} has it"
+            if self._parent
+            else f"this plan recorded it; the plan of {self.plan.parent} is no longer there to compare with"
+        )
+        return f"each of {len(self._earlier)} earlier subjects is in the split that it had, as {source}"
+
+    @cached_property
+    def _parent(self) -> Plan | None:
+        return plan_of_dataset(self.output, self.plan.parent) if self.plan.parent else None
+
+    @cached_property
+    def _earlier(self) -> dict[int, SplitName]:
+        """The split of every earlier subject: as the parent has it, or as this plan recorded it if that is gone."""
+        if self.plan.append is None:
+            return {}
+        return self._parent.split_of_subject if self._parent else self.plan.append.split_of_subject
 
     def _counts(self) -> list[str]:
         """Hold each case's windows against the length in its receipt."""

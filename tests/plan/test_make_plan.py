@@ -13,7 +13,7 @@ from preprocessing.config_file import load_config
 from preprocessing.errors import RefusedError, UsageError
 from preprocessing.plan.identity import harmonize_digest
 from preprocessing.plan.make_plan import PlanRequest, make_plan
-from preprocessing.plan.plan import Plan, load_plan, store_plan
+from preprocessing.plan.plan import Plan, load_plan, load_shard, store_plan
 from preprocessing.plan.recordings import find_recordings
 from preprocessing.plan.shards import balanced_shards, modulo_shards
 from preprocessing.storage import Storage
@@ -101,6 +101,27 @@ def test_a_plan_is_stored_once_and_read_back(recordings: Path, tmp_path: Path) -
     assert loaded == plan
     assert isinstance(loaded.config, Config)
     assert f"plan-{plan.digest}.json" in uri
+
+
+def test_a_shard_is_read_without_the_rest_of_the_plan(recordings: Path, tmp_path: Path) -> None:
+    plan = _plan(recordings, shards=3)
+    uri = store_plan(plan, Storage(str(tmp_path)))
+    whole = Path(uri).read_bytes()
+    Path(uri).unlink()
+    for index, cases in enumerate(plan.shards):
+        part, output = load_shard(uri, index)
+        assert output.uri == str(tmp_path)
+        assert part.shards[index] == cases
+        assert {case.case_id: part.stem(case.case_id) for case in part.cases} == {
+            case: plan.stem(case) for case in cases
+        }
+        assert (part.config, part.input, part.dataset_id) == (plan.config, plan.input, plan.dataset_id)
+    Path(uri).write_bytes(whole)
+    with pytest.raises(UsageError, match="no shard 3; it has shards 0-2"):
+        load_shard(uri, 3)
+    (Path(uri).with_suffix("") / "shard-00001.json").unlink()
+    with pytest.raises(RefusedError, match="plan again"):
+        load_shard(uri, 1)
 
 
 def test_a_newer_plan_is_refused(recordings: Path, tmp_path: Path) -> None:

@@ -29,6 +29,24 @@ def test_splits_are_the_reference_s(subjects: list[int], seed: int) -> None:
     assert assign_splits(subject_of_case, split) == design4.assign_splits(list(subject_of_case.items()), seed)
 
 
+@given(
+    before=st.lists(st.integers(1, 40), min_size=1, max_size=60),
+    added=st.lists(st.integers(1, 60), max_size=60),
+    gone=st.sets(st.integers(1, 60)),
+    seed=st.integers(0, 10**6),
+)
+@settings(max_examples=100, deadline=None)
+def test_appended_splits_are_the_reference_s(before: list[int], added: list[int], gone: set[int], seed: int) -> None:
+    """Earlier cases may be gone, and new ones may be of earlier subjects."""
+    split = Split(seed=seed, train=0.70, validation=0.15, allow_empty=True)
+    earlier = assign_splits(dict(enumerate(before, start=1)), split)
+    every = {case: subject for case, subject in enumerate([*before, *added], start=1) if case not in gone}
+    assigned = assign_splits(every, split, earlier)
+    reference = design4.assign_splits_appending(earlier, list(every.items()), seed)
+    assert assigned == {subject: reference[subject] for subject in every.values()}
+    assert all(assigned[subject] == earlier[subject] for subject in assigned.keys() & earlier.keys())
+
+
 def test_the_real_clinical_table_splits_without_a_leak(shared_data: Path) -> None:
     path = shared_data / "vitaldb_open" / "clinical_data.csv"
     rows = read_clinical_table(path.read_bytes(), str(path), range(1, 7000))

@@ -1,0 +1,1 @@
+"""Clean: list what no published data set needs, and remove it on request."""
