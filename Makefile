@@ -78,10 +78,14 @@ test-deployment: develop infra  ## images in real containers, Terraform against 
 bench: develop airflow  ## measure everything against its targets (a quarter of an hour; BENCH="build validate" for some)
 	.venv/bin/python -m benchmarks $(BENCH) --json .bench/figures.json
 
+.PHONY: soak
+soak: develop  ## kill, pair, starve and feed garbage for hours, with a table (SOAK="--only kills" for some)
+	.venv/bin/python -m tests.reliability $(SOAK) --json .soak/table.json
+
 .PHONY: clean
 clean: ## remove everything that make installed or made
 	@if [ -x .venv-airflow/bin/python ]; then .venv-airflow/bin/python -m local_airflow down; fi
-	rm -rf .venv .venv-airflow .venv-infra .uv .demo .bench build *.egg-info preprocessing/harmonize/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-airflow .venv-infra .uv .demo .bench .soak build *.egg-info preprocessing/harmonize/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .PHONY: terraform-check env-from-terraform
 terraform-check:  ## check terraform/ with Terraform's own means (no AWS account; fetches the provider)
@@ -92,3 +96,4 @@ terraform-check:  ## check terraform/ with Terraform's own means (no AWS account
 
 env-from-terraform:  ## write what Terraform made into .env (after terraform apply)
 	@terraform -chdir=terraform output -json | $(PYTHON) terraform/env_from_terraform.py .env
+	@grep -q '^VITALPREP_ENV=' .env || echo VITALPREP_ENV=.env >> .env  # what the compose file's containers are told

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import build, dag, harmonize, memory, overlap, scaling, start, validate, whole_run
+from benchmarks import build, dag, harmonize, memory, overlap, planning, scaling, start, validate, whole_run
 from benchmarks.machine import machine
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
@@ -24,6 +24,7 @@ BENCHMARKS = {
     "overlap": overlap,
     "memory": memory,
     "start": start,
+    "plan": planning,
     "scaling": scaling,
     "airflow": dag,
 }

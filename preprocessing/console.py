@@ -17,7 +17,7 @@ from preprocessing.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["log", "log_to", "log_to_file", "print_result", "print_table", "progress"]
+__all__ = ["log", "log_again", "log_through", "log_to", "log_to_file", "print_result", "print_table", "progress"]
 
 _RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "shown_by_bar"}
 _LOGGER = logging.getLogger("vitalprep")
@@ -66,6 +66,28 @@ def log_to_file(file: str) -> None:
         raise UsageError(f"The log file {file} cannot be written ({error.strerror}).", mend="name another.") from error
     lines.setFormatter(_JsonLines())
     _LOGGER.addHandler(lines)
+
+
+class _Through(logging.Handler):
+    def __init__(self, send: Callable[[logging.LogRecord], None]) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._send(record)
+
+
+def log_through(send: Callable[[logging.LogRecord], None]) -> None:
+    """Give all records to `send`: a worker process shows nothing itself, its parent does by `log_again`."""
+    _LOGGER.setLevel(logging.DEBUG)
+    _LOGGER.propagate = False
+    _LOGGER.handlers[:] = [_Through(send)]
+
+
+def log_again(record: logging.LogRecord) -> None:
+    """Log what a worker process sent."""
+    if _LOGGER.isEnabledFor(record.levelno):
+        _LOGGER.handle(record)
 
 
 def log(message: str, *, level: int = logging.INFO, shown_by_bar: bool = False, **keys: Any) -> None:

@@ -1,18 +1,23 @@
-"""Worker processes, one per core. After a stop none begins a task; a child outlives its parent by its task at most."""
+"""Worker processes, one per core. After a stop none begins a task, and no child outlives its parent."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
+import socket
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from types import FrameType
+from threading import Lock, Thread
 from typing import Any, Self, TypeVar
 
+from preprocessing.console import log, log_again, log_through
 from preprocessing.errors import RetryableError, Stopped, VitalprepError
 
 __all__ = ["StopRequest", "WorkerPool", "default_workers", "stop_on_signals"]
@@ -20,8 +25,12 @@ __all__ = ["StopRequest", "WorkerPool", "default_workers", "stop_on_signals"]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SECONDS_TO_COMMIT = 20.0  # what a task in flight gets after SIGTERM; ECS kills after 120 s
+SECONDS_TO_LEAVE = 27.0  # after the first signal: 30 are promised
+SECONDS_TO_LEAVE_AT_ONCE = 1.0  # after the second: time to end children and to print the result
 POLL = 0.2
+NAMED = 5  # tasks that a message names
 
 
 def default_workers() -> int:
@@ -30,33 +39,60 @@ def default_workers() -> int:
 
 
 class StopRequest:
-    """Whether SIGTERM or SIGINT has asked the process to stop."""
+    """What SIGTERM and SIGINT have asked for: to stop, and by a second one to leave `at_once`."""
 
     def __init__(self) -> None:
         self.requested = False
+        self.at_once = False
 
     def raise_if_requested(self, left: str = "the rest is left") -> None:
         """Raise `Stopped` (exit 143) if a stop was asked for."""
-        if self.requested:
-            raise Stopped(f"Stopped by a signal: finished work is committed, {left}.", mend="run it again; it resumes.")
+        if not self.requested:
+            return
+        how = "at once by a second signal" if self.at_once else "by a signal"
+        raise Stopped(f"Stopped {how}: finished work is committed, {left}.", mend="run it again; it resumes.")
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn the first SIGTERM or SIGINT into a request, and the second into leaving at once."""
+    """Turn SIGTERM and SIGINT into a request. Who does not heed it in time is ended with exit code 143.
+
+    While a library's call runs (a listing of a slow store), Python runs no signal handler. So a thread obeys.
+    """
     request = StopRequest()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if request.requested:
-            raise Stopped("Stopped at once by a second signal.", mend="run it again; it resumes.")
-        request.requested = True
-
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    signals, wakeup = socket.socketpair()
+    wakeup.setblocking(False)
+    thread = Thread(target=_obey, args=(signals, request), daemon=True)
+    previous_wakeup = signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+    previous = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    thread.start()
     try:
         yield request
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(previous_wakeup)
+        wakeup.close()
+        thread.join()
+        signals.close()
+
+
+def _obey(signals: socket.socket, request: StopRequest) -> None:
+    """Receive a byte for each signal; nothing is received when the block has ended."""
+    if not signals.recv(1):
+        return
+    request.requested = True
+    with suppress(TimeoutError):
+        signals.settimeout(SECONDS_TO_LEAVE)
+        if not signals.recv(1):
+            return
+        request.at_once = True
+        signals.settimeout(SECONDS_TO_LEAVE_AT_ONCE)
+        if not signals.recv(1):
+            return
+    message = "stopped by a signal in the middle of something: finished work is committed, the rest is left"
+    log(message, level=logging.ERROR, exit_code=Stopped.exit_code)
+    os._exit(Stopped.exit_code)
 
 
 class WorkerPool:
@@ -79,9 +115,11 @@ class WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self._workers:
-            worker.end()
-        self._workers = []
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.let_go()
+        for worker in workers:
+            worker.process.join()
 
     def results(
         self, function: Callable[[Task], Result], tasks: Iterable[Task], *, name: Callable[[Task], str]
@@ -98,7 +136,7 @@ class WorkerPool:
         Raises
         ------
         Stopped
-            If a stop was requested; tasks in flight got 20 s to finish and were yielded.
+            If a stop was requested, naming tasks that are left; tasks in flight got 20 s to finish and were yielded.
         RetryableError
             If a worker process died (out of memory, killed) or met an unforeseen error; other errors as the task
             raised.
@@ -111,27 +149,42 @@ class WorkerPool:
                 break
             if index == len(self._workers):
                 self._workers.append(_Worker())
-            self._workers[index].begin(function, task)
+            self._workers[index].begin(function, task, name)
             busy.append(self._workers[index])
         deadline = None
         while busy:
             if self.stop.requested and deadline is None:
                 deadline = time.monotonic() + SECONDS_TO_COMMIT
-            if deadline is not None and time.monotonic() > deadline:
+            if self.stop.at_once or (deadline is not None and time.monotonic() > deadline):
                 break
-            ready = wait([worker.pipe for worker in busy], timeout=POLL)
-            for worker in [worker for worker in busy if worker.pipe in ready]:
-                task, result = worker.finish(name)
+            for worker in _with_answers(busy):
+                task, result = worker.finish()
                 following = _NOTHING if self.stop.requested else next(queue, _NOTHING)
                 if following is _NOTHING:
                     busy.remove(worker)
                 else:
-                    worker.begin(function, following)
+                    worker.begin(function, following, name)
                 yield task, result
-        self.stop.raise_if_requested()
+        if self.stop.requested:
+            self.stop.raise_if_requested(_named_left(chain((worker.task for worker in busy), queue), name))
 
 
 _NOTHING: Any = object()
+
+
+def _with_answers(busy: list[_Worker]) -> Iterator[_Worker]:
+    """Wait a moment, log what the processes log, and yield those that have finished a task."""
+    ready = wait([worker.pipe for worker in busy], timeout=POLL)
+    for worker in [worker for worker in busy if worker.pipe in ready]:
+        if not worker.logged():
+            yield worker
+
+
+def _named_left(tasks: Iterable[Task], name: Callable[[Task], str]) -> str:
+    left = iter(tasks)
+    names = [name(task) for task in islice(left, NAMED)]
+    more = sum(1 for _ in left)
+    return f"left: {', '.join(names) or 'nothing of this stage'}" + (f" and {more} more" if more else "")
 
 
 class _Worker:
@@ -141,48 +194,77 @@ class _Worker:
         context = multiprocessing.get_context("spawn")  # obstore's threads do not survive a fork
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self.process.start()
+        resource_tracker.ensure_running()  # which would unblock the signals
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # inherited until the child ignores them
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.busy = False
         self.task: Any = _NOTHING
+        self.name = ""
+        self._answer: tuple[str, Any] = ("", None)
 
-    def begin(self, function: Callable[[Task], Any], task: Task) -> None:
+    def begin(self, function: Callable[[Task], Any], task: Task, name: Callable[[Task], str]) -> None:
         self.task = task
+        self.name = name(task)
         self.busy = True
-        self.pipe.send((function, task))
+        log(f"{self.name} begun", level=logging.DEBUG)
+        try:
+            self.pipe.send((function, task))
+        except OSError:
+            raise self._died() from None
 
-    def finish(self, name: Callable[[Any], str]) -> tuple[Any, Any]:
+    def logged(self) -> bool:
+        """Receive a message. Return whether it was a log line; if not, `finish` has what the task came to."""
+        try:
+            kind, value = self._answer = self.pipe.recv()
+        except (EOFError, OSError):  # OSError: it died in the middle of an answer, or before it read the task
+            raise self._died() from None
+        if kind == "log":
+            log_again(value)
+        return bool(kind == "log")
+
+    def finish(self) -> tuple[Any, Any]:
         """Return the task and its result, or raise what it raised."""
         self.busy = False
-        try:
-            kind, value = self.pipe.recv()
-        except EOFError:
-            self.process.join()
-            raise RetryableError(
-                f"The worker process died at {name(self.task)} (exit code {self.process.exitcode}).",
-                mend="retry; if it dies again, give it more memory or fewer workers.",
-            ) from None
+        kind, value = self._answer
         if kind == "error":
             raise value
         if kind == "unforeseen":
             raise RetryableError(
-                f"Unforeseen error at {name(self.task)}:\n{value}", mend="report this, with the lines above."
+                f"Unforeseen error at {self.name}:\n{value}", mend="report this, with the lines above."
             )
         return self.task, value
 
-    def end(self) -> None:
-        """End the process: an idle one leaves when its pipe closes, a busy one is killed."""
+    def let_go(self) -> None:
+        """End the process without waiting: an idle one leaves when its pipe closes, a busy one is killed."""
         self.pipe.close()
         if self.busy:
             self.process.kill()
+
+    def _died(self) -> RetryableError:
         self.process.join()
+        return RetryableError(
+            f"The worker process died at {self.name} (exit code {self.process.exitcode}).",
+            mend="retry; if it dies again, give it more memory or fewer workers.",
+        )
 
 
 def _serve(pipe: Connection) -> None:
     """Do tasks until the parent closes the pipe or dies. Signals are the parent's to handle."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    with suppress(EOFError, BrokenPipeError):
+    Thread(target=_leave_with_parent, daemon=True).start()
+    one_at_a_time = Lock()  # a task may have threads that log
+
+    def send(*message: Any) -> None:
+        with one_at_a_time:
+            pipe.send(message)
+
+    log_through(lambda record: send("log", record))
+    with suppress(EOFError, OSError):
         while True:
             function, task = pipe.recv()
             try:
@@ -191,4 +273,15 @@ def _serve(pipe: Connection) -> None:
                 answer = ("error", error)
             except Exception:
                 answer = ("unforeseen", traceback.format_exc())
-            pipe.send(answer)
+            send(*answer)
+
+
+def _leave_with_parent() -> None:
+    """End this process in the middle of its task if the parent dies: nobody would take the answer, a retry may run.
+
+    Nothing is lost by it, as a case's receipt and a file's last part are written last.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,11 @@ def _stumble(number: int) -> int:
 
 def _nap(number: int) -> int:
     time.sleep(0.3)
+    return number
+
+
+def _nap_long(number: int) -> int:
+    time.sleep(100 if number else 0)
     return number
 
 
@@ -76,14 +82,49 @@ def test_after_a_stop_nothing_is_begun_and_what_runs_is_finished() -> None:
     assert 1 <= len(done) <= 3
 
 
-def test_the_second_signal_leaves_at_once() -> None:
-    with pytest.raises(Stopped, match="second signal"), stop_on_signals() as stop:  # noqa: PT012
+def test_a_signal_is_a_request_and_a_second_one_too() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    with stop_on_signals() as stop:
+        stop.raise_if_requested()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.05)
-        assert stop.requested
+        _wait_until(lambda: stop.requested)
+        assert not stop.at_once
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(1)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        _wait_until(lambda: stop.at_once)
+        with pytest.raises(Stopped, match="at once by a second signal"):
+            stop.raise_if_requested()
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_who_does_not_heed_a_second_signal_is_ended() -> None:
+    code = (
+        "import os, signal, time\n"
+        "from preprocessing.workers import stop_on_signals\n"
+        "with stop_on_signals():\n"
+        "    for _ in range(2):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        time.sleep(0.2)\n"
+        "    time.sleep(100)\n"
+        "print('never')"
+    )
+    process = subprocess.run([COMMAND[0], "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert process.returncode == 143
+    assert not process.stdout
+
+
+def test_after_a_second_signal_nothing_in_flight_is_waited_for() -> None:
+    stop = StopRequest()
+    with WorkerPool(1, stop) as pool, pytest.raises(Stopped, match=r"second signal.*left: case 1, .*case 5 and 6 more"):  # noqa: PT012
+        for _ in pool.results(_nap_long, [0, *range(1, 12)], name=_name):
+            stop.requested = stop.at_once = True
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 0.9  # within the second after which a process that does not heed is ended
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def _children(pid: int) -> list[int]:

@@ -13,10 +13,12 @@ from preprocessing.documents import Model
 from preprocessing.errors import CaseRefused
 from preprocessing.harmonize.conversion import Body, multiplier
 from preprocessing.harmonize.vital_file import Numeric, VitalFile
+from preprocessing.harmonize.vital_headers import shown
 
 __all__ = ["FeatureQuality", "Series", "harmonize", "seconds_of"]
 
 CLOCK_TOLERANCE = 0.001  # s; a record stamped a rounding error before its second still belongs to it
+BLOCK = 1 << 18  # records put on the grid at a time: what is worked out on the way takes no more memory than these
 
 
 class FeatureQuality(Model):
@@ -87,8 +89,10 @@ def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
 
 
 def seconds_of(times: NDArray[np.float64], start: float) -> NDArray[np.int64]:
-    """Return the second of the recording in which each time stamp lies; negative before the start."""
-    return np.floor(times - start + CLOCK_TOLERANCE).astype(np.int64)
+    """Return the second of the recording in which each time stamp lies; -1 whenever that is before the start."""
+    with np.errstate(over="ignore"):
+        since = times - start + CLOCK_TOLERANCE
+    return np.maximum(np.floor(since), -1).astype(np.int64)
 
 
 def _clock(recording: VitalFile) -> tuple[float, int]:
@@ -96,10 +100,10 @@ def _clock(recording: VitalFile) -> tuple[float, int]:
     if recording.first_time is None or recording.last_time is None:
         raise CaseRefused("no_signal", "the file holds no wave or numeric record")
     start = recording.start_time if recording.start_time is not None else recording.first_time
-    length = math.floor(recording.last_time - start + CLOCK_TOLERANCE) + 1
-    if length < 1:
+    duration = recording.last_time - start + CLOCK_TOLERANCE
+    if duration < 0:
         raise CaseRefused("no_signal", "every record is earlier than the header's start time")
-    return start, length
+    return start, math.floor(duration) + 1
 
 
 def _usable_tracks(
@@ -113,13 +117,13 @@ def _usable_tracks(
             continue
         unknown = [unit for unit in track.units if not _accepted(unit, config.accepted_units(source))]
         if unknown:
-            refused.append((source.track, unknown[0]))
+            refused.append((source.track, shown(unknown[0])))
         else:
             usable[source.track] = track
     if refused and not usable:
         track_name, unit = refused[0]
         raise CaseRefused(
-            "unit_mismatch", f"{item.name}: {track_name} is in {unit!r}, which the registry does not accept"
+            "unit_mismatch", f"{item.name}: {track_name} is in '{unit}', which the registry does not accept"
         )
     return usable, refused
 
@@ -139,14 +143,10 @@ def _input_series(
         track = tracks.get(source.track)
         if track is None:
             continue
-        seconds = seconds_of(track.times, start)
-        low, high = source.limits
-        plausible = np.isfinite(track.values) & (track.values >= low) & (track.values <= high)
-        in_time = seconds >= 0
-        implausible += int(np.count_nonzero(~plausible & in_time))
-        before_start += int(np.count_nonzero(~in_time))
-        used = plausible & in_time
-        live = _live(seconds[used], track.values[used], source, length)
+        placed = _placed(track, source, start, length)
+        implausible += placed.implausible
+        before_start += placed.before_start
+        live = _live(placed.values, source.stale_after)
         live *= multiplier(source, body, config.ideal_body_weight)
         free = np.isnan(result)
         taken = ~np.isnan(live) & (free if item.combine == "first" else True)
@@ -157,19 +157,38 @@ def _input_series(
     return column, _quality(column, live_seconds, implausible, before_start)
 
 
-def _live(seconds: NDArray[np.int64], values: NDArray[np.float64], source: Source, length: int) -> NDArray[np.float64]:
-    """Return the latest value at each second while it is at most `stale_after` old, else NaN.
+@dataclass(frozen=True)
+class _Placed:
+    """A source's plausible values on the grid, NaN in seconds without any, and how many records are not there."""
 
-    `seconds` ascends, and within a second the last value wins: records stand in (time, file order).
-    """
-    latest = np.full(length, -1, dtype=np.int64)
-    latest[seconds] = np.arange(len(seconds))
-    latest = np.maximum.accumulate(latest)
+    values: NDArray[np.float64]
+    implausible: int
+    before_start: int
+
+
+def _placed(track: Numeric, source: Source, start: float, length: int) -> _Placed:
+    """Put a track's records on the grid. They stand in (time, file order), and within a second the last one wins."""
+    low, high = source.limits
     result = np.full(length, np.nan)
-    if not len(seconds):
-        return result
-    age = np.arange(length) - seconds[latest]
-    live = (latest >= 0) & (age <= source.stale_after)
+    implausible = before_start = 0
+    for begin in range(0, len(track.times), BLOCK):
+        seconds = seconds_of(track.times[begin : begin + BLOCK], start)
+        values = track.values[begin : begin + BLOCK]
+        plausible = np.isfinite(values) & (values >= low) & (values <= high)
+        in_time = seconds >= 0
+        implausible += int(np.count_nonzero(~plausible & in_time))
+        before_start += int(np.count_nonzero(~in_time))
+        used = plausible & in_time
+        result[seconds[used]] = values[used]
+    return _Placed(result, implausible, before_start)
+
+
+def _live(values: NDArray[np.float64], stale_after: int) -> NDArray[np.float64]:
+    """Return the latest value at each second while it is at most `stale_after` seconds old, else NaN."""
+    second = np.arange(len(values))
+    latest = np.maximum.accumulate(np.where(np.isnan(values), -1, second))
+    live = (latest >= 0) & (second - latest <= stale_after)
+    result = np.full(len(values), np.nan)
     result[live] = values[latest[live]]
     return result
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from preprocessing.console import log, progress
 from preprocessing.documents import Model
-from preprocessing.errors import RefusedError, UsageError
+from preprocessing.errors import RefusedError, Stopped, UsageError
 from preprocessing.harmonize.case import CaseTask, harmonize_case
 from preprocessing.harmonize.receipt import Receipt
 from preprocessing.plan.case_list import short_case_list
@@ -31,8 +31,12 @@ class HarmonizeSummary(Model):
 
 def finished_cases(plan: Plan, output: Storage) -> set[int]:
     """Return the plan's cases that have a receipt, from one listing."""
-    there = {stored.path for stored in output.list(f"harmonized/{plan.harmonize_digest}")}
-    return {case.case_id for case in plan.cases if f"{plan.stem(case.case_id)}.json" in there}
+    receipts = {f"{plan.stem(case.case_id)}.json": case.case_id for case in plan.cases}
+    return {
+        receipts[stored.path]
+        for stored in output.list(f"harmonized/{plan.harmonize_digest}")
+        if stored.path in receipts
+    }
 
 
 def read_receipt(plan: Plan, output: Storage, case_id: int) -> Receipt:
@@ -61,15 +65,21 @@ def harmonize_shards(plan: Plan, output: Storage, shards: Iterable[int], *, pool
     ]
     outcomes: Counter[str] = Counter()
     changed: list[int] = []
+    left = {task.case.case_id for task in tasks}
     with progress("harmonize", len(tasks)) as advance:
         done = pool.results(harmonize_case, tasks, name=lambda task: f"case {task.case.case_id}")
-        for task, receipt in done:
-            advance()
-            if receipt is None:
-                changed.append(task.case.case_id)
-                continue
-            outcomes[receipt.reason or "ok"] += 1
-            _log_case(receipt)
+        try:
+            for task, receipt in done:
+                advance()
+                if receipt is None:
+                    changed.append(task.case.case_id)
+                    continue
+                left.remove(task.case.case_id)
+                outcomes[receipt.reason or "ok"] += 1
+                _log_case(receipt)
+        except Stopped:
+            _log_stop(set(cases) - left, left)
+            raise
     if changed:
         raise RefusedError(
             f"The input changed since it was planned: cases {short_case_list(sorted(changed))} in {plan.input}.",
@@ -90,6 +100,13 @@ def _shard(plan: Plan, index: int) -> tuple[int, ...]:
             f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", mend="name one of them."
         )
     return plan.shards[index]
+
+
+def _log_stop(committed: set[int], left: set[int]) -> None:
+    """Say at once what a stop came to: what follows it may be cut off."""
+    these, those = (short_case_list(sorted(cases)) for cases in (committed, left))
+    message = f"stopped: {len(committed)} cases committed ({these or 'none'}), {len(left)} left ({those or 'none'})"
+    log(message, level=logging.WARNING, committed=these, left=those)
 
 
 def _log_case(receipt: Receipt) -> None:

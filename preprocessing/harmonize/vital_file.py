@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from preprocessing.arriving import Arriving
 from preprocessing.errors import CaseRefused
 from preprocessing.harmonize.gunzip import gunzip
-from preprocessing.harmonize.vital_headers import NUMERIC
+from preprocessing.harmonize.vital_headers import NUMERIC, memory_of, shown
 from preprocessing.harmonize.vital_scan import TrackRecords, VitalScan
 
 __all__ = ["Numeric", "VitalFile", "read_vital"]
@@ -18,7 +18,7 @@ __all__ = ["Numeric", "VitalFile", "read_vital"]
 LONGEST_SPAN = 7 * 24 * 3600.0  # s
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Numeric:
     """A numeric track: values at time stamps, in (time, file order).
 
@@ -95,6 +95,7 @@ def _recording(scan: VitalScan) -> VitalFile:
     for track in tracks:
         if track.header.kind == NUMERIC:
             device = scan.devices.get(track.header.device_id, "")
+            scan.memory.hold(memory_of(device, track.header.name))  # a device's name counts once a track
             name = f"{device}/{track.header.name}" if device else track.header.name
             by_name.setdefault(name, []).append(track)
     samples = scan.samples(list(by_name.values()))
@@ -116,7 +117,8 @@ def _refuse_span(start: float | None, last: float | None, latest: str) -> None:
     span = last - start
     if not span <= LONGEST_SPAN:
         raise CaseRefused(
-            "corrupt", f"the recording spans {span / 86400:.1f} days, up to the last sample of {latest}; 7 is the most"
+            "corrupt",
+            f"the recording spans {span / 86400:.6g} days, up to the last sample of {shown(latest)}; 7 is the most",
         )
 
 
@@ -124,5 +126,6 @@ def _numeric(name: str, parts: list[TrackRecords], times: NDArray[np.float64], v
     """Return a track from its samples in file order."""
     if (times[1:] < times[:-1]).any():
         sequence = np.argsort(times, kind="stable")
-        times, values = times[sequence], values[sequence]
+        times[:] = times[sequence]  # in place: they are part of larger arrays, which would stay
+        values[:] = values[sequence]
     return Numeric(name, tuple(dict.fromkeys(part.header.unit for part in parts)), times, values)

@@ -24,7 +24,9 @@ The header packets, which are few, are read here. The records, of which a case h
 from __future__ import annotations
 
 import math
+import mmap
 import struct
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -43,16 +45,19 @@ from preprocessing.harmonize._records import (
     group_rows,
     scan_packets,
 )
-from preprocessing.harmonize.vital_headers import TrackHeader, read_device, read_track
+from preprocessing.harmonize.vital_headers import HeaderMemory, TrackHeader, memory_of, read_device, read_track, shown
 
 __all__ = ["TrackRecords", "VitalScan"]
 
 TRACK_PACKET = 0  # the only other header packet is a device's
 START_TIME_AT = 10  # in the header, where it is at least 26 bytes long
 START_TIME_HEADER = 26
-LONGEST_HEADER_PACKET = 1 << 20
+LONGEST_HEADER_PACKET = 1 << 16
 TRACK_IDS = 1 << 16
 ROWS = 1 << 16  # numeric samples gathered at a time
+# Twenty times as many as in a case of VitalDB; with times and values to sort by, 32 bytes each are 320 MiB.
+MOST_SAMPLES = 160 * ROWS
+ORDINARY_ROWS = 16 * ROWS
 # As in _records.c.
 TRACK = np.dtype(
     [
@@ -71,7 +76,17 @@ _PACKET = struct.Struct("<bI")
 _RECORD = struct.Struct("<HdH")
 
 
-@dataclass(frozen=True)
+def _empty_rows(before: int) -> NDArray[np.void]:
+    """Return memory for the rows after so many others: an ordinary case's stay in the heap for the next case.
+
+    More than those have memory of their own, which goes back to the system with them.
+    """
+    if before < ORDINARY_ROWS:
+        return np.empty(ROWS, dtype=ROW)
+    return np.frombuffer(mmap.mmap(-1, ROWS * ROW.itemsize), dtype=ROW)
+
+
+@dataclass(frozen=True, slots=True)
 class TrackRecords:
     """What the records under one track header came to: how many, the earliest and the latest sample's time in s."""
 
@@ -83,7 +98,7 @@ class TrackRecords:
 
 
 class VitalScan:
-    """A pass over the decompressed stream that holds only incomplete packets and numeric samples."""
+    """A pass over the decompressed stream that holds only incomplete packets, headers and numeric samples."""
 
     def __init__(self, *, max_bytes: int) -> None:
         self.start_time: float | None = None
@@ -94,8 +109,9 @@ class VitalScan:
         self._tracks = np.zeros(64, dtype=TRACK)
         self._track_count = 0
         self._track_of = np.full(TRACK_IDS, -1, dtype=np.int32)
-        self._full_rows: list[NDArray[np.void]] = []
-        self._rows = np.empty(ROWS, dtype=ROW)
+        self.memory = HeaderMemory()
+        self._full_rows: deque[NDArray[np.void]] = deque()
+        self._rows = _empty_rows(0)
         self._row_count = 0
         self._rest = b""
         self._offset = 0  # decompressed position of the first byte of _rest
@@ -147,7 +163,7 @@ class VitalScan:
                 )
 
     def samples(self, groups: list[list[TrackRecords]]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """Return (times, values) of groups of numeric tracks, each group's samples in file order.
+        """Return (times, values) of groups of numeric tracks, each group's samples in file order, and forget them.
 
         Every numeric track belongs to one group. Values are in the file's unit, gain and offset applied to integers.
         """
@@ -158,8 +174,9 @@ class VitalScan:
             group_of[[track.index for track in group]] = number
         places = ends[:-1].copy()
         times, values = np.empty(ends[-1]), np.empty(ends[-1])
-        for rows in (*self._full_rows, self._rows[: self._row_count]):
-            group_rows(rows, group_of, places, times, values)
+        self._full_rows.append(self._rows[: self._row_count])
+        while self._full_rows:  # each goes as soon as it is grouped
+            group_rows(self._full_rows.popleft(), group_of, places, times, values)
         return [(times[start:end], values[start:end]) for start, end in pairwise(ends)]
 
     def _header(self, buffer: bytes) -> int:
@@ -191,8 +208,7 @@ class VitalScan:
             )
             self.skipped_records += skipped
             if stopped == FULL:
-                self._full_rows.append(self._rows)
-                self._rows, self._row_count = np.empty(ROWS, dtype=ROW), 0
+                self._next_rows(self._offset + position)
             elif stopped == HEADER:
                 after = self._header_packet(buffer, position)
                 if not after:
@@ -203,6 +219,14 @@ class VitalScan:
             else:
                 raise self._refusal(stopped, buffer, position)
 
+    def _next_rows(self, where: int) -> None:
+        self._full_rows.append(self._rows)
+        if len(self._full_rows) * ROWS >= MOST_SAMPLES:
+            raise CaseRefused(
+                "too_large", f"the file has more than {MOST_SAMPLES} numeric samples, up to decompressed byte {where}"
+            )
+        self._rows, self._row_count = _empty_rows(ROWS * len(self._full_rows)), 0
+
     def _refusal(self, stopped: int, buffer: bytes, position: int) -> CaseRefused:
         """Return the words for the packet at which the scan stopped."""
         where = self._offset + position
@@ -212,7 +236,7 @@ class VitalScan:
         if stopped == NO_HEAD:
             return CaseRefused("corrupt", f"the record at decompressed byte {where} is {length} bytes short of a head")
         _, time, track_id = _RECORD.unpack_from(buffer, position + _PACKET.size)
-        name = self._headers[int(self._track_of[track_id])].name
+        name = shown(self._headers[int(self._track_of[track_id])].name)
         wrong = f"has time {time}" if stopped == BAD_TIME else "is too short for its samples"
         return CaseRefused("corrupt", f"the record at decompressed byte {where} ({name}) {wrong}")
 
@@ -225,20 +249,27 @@ class VitalScan:
             raise CaseRefused("corrupt", f"the header packet at decompressed byte {where} claims {length} bytes")
         if len(buffer) - body < length:
             return 0
+        self.memory.count(length, where)
         if kind == TRACK_PACKET:
-            self._put(read_track(buffer[body : body + length], where))
+            self._put_track(read_track(buffer[body : body + length], where))
         else:
-            device_id, name = read_device(buffer[body : body + length], where)
-            self.devices[device_id] = name
+            self._put_device(*read_device(buffer[body : body + length], where))
         return body + int(length)
 
-    def _put(self, header: TrackHeader) -> None:
+    def _put_device(self, device_id: int, name: str) -> None:
+        if device_id in self.devices:
+            self.memory.release(memory_of(self.devices[device_id]))
+        self.memory.hold(memory_of(name))
+        self.devices[device_id] = name
+
+    def _put_track(self, header: TrackHeader) -> None:
         """Let a header stand for the records of its track that follow it."""
         index = int(self._track_of[header.track_id])
         if index >= 0 and self._headers[index] == header:
             return
-        if index >= 0 and not self._tracks[index]["records"]:
-            del self._headers[index]  # nothing stands under it: headers without end take no memory
+        self.memory.hold(header.memory)
+        if index >= 0 and not self._tracks[index]["records"]:  # nothing stands under it
+            self.memory.release(self._headers.pop(index).memory)
         else:
             index = self._track_count
             self._track_count += 1

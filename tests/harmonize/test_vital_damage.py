@@ -156,6 +156,32 @@ def test_bytes_after_the_gzip_stream(tail: bytes) -> None:
     assert_byte_position(error)
 
 
+@pytest.mark.parametrize("flag", [0x20, 0x40, 0x80])
+def test_gzip_flags_that_nobody_knows(flag: int) -> None:
+    """What they add to the header would be taken for the stream (RFC 1952: a decompressor must give an error)."""
+    data = bytearray(gzip_bytes(stream(GOOD)) * 2)
+    second = len(data) // 2
+    for place in (0, second):
+        damaged = bytearray(data)
+        damaged[place + 3] |= flag
+        error = refusal(bytes(damaged))
+        assert error.reason == "corrupt"
+        assert f"byte {place} " in error.detail
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_members_of_a_few_bytes_are_read_as_one(size: int) -> None:
+    """And what is wrong in them is found before what is wrong behind them."""
+    data = stream(GOOD)
+    members = b"".join(gzip_bytes(data[at : at + size]) + gzip_bytes(b"") for at in range(0, len(data), size))
+    assert comparable(read_agreed(members)) == comparable(read_agreed(gzip_bytes(data)))
+    assert refusal(members + b"x").detail.startswith("1 bytes follow")
+    bad = b"".join(
+        gzip_bytes(bytes([byte])) for byte in encode_packet(NumericRecord(track_id=1, time=math.nan, value=1))
+    )
+    assert f"byte {len(data)} (HR)" in refusal(members + bad + b"x").detail
+
+
 def test_every_flipped_bit_is_seen_or_harmless() -> None:
     """Of the file: nearly all are caught by the checksum; some of gzip's header (time, system) mean nothing."""
     halves = stream(GOOD)[:150], stream(GOOD)[150:]

@@ -31,6 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.errors import CaseRefused
+from preprocessing.harmonize.vital_headers import HeaderMemory, memory_of, shown
+from preprocessing.harmonize.vital_scan import LONGEST_HEADER_PACKET, MOST_SAMPLES
 
 __all__ = ["NUMERIC", "SAMPLE_FORMATS", "WAVE", "TrackRecords", "VitalScan"]
 
@@ -49,7 +51,6 @@ WAVE, NUMERIC = 1, 2
 TRACK_PACKET, RECORD_PACKET, DEVICE_PACKET = 0, 1, 9
 START_TIME_AT = 10  # in the header, where it is at least 26 bytes long
 START_TIME_HEADER = 26
-LONGEST_HEADER_PACKET = 1 << 20
 LONGEST_RECORD_HEAD = 1 << 17  # more than 2 + 65,535 + 4 bytes and a sample
 _PACKET = struct.Struct("<bI")
 _RECORD = struct.Struct("<HdH")
@@ -78,9 +79,10 @@ class TrackRecords:
         """Return all samples as float64, gain and offset applied to integers (gain 0 means raw)."""
         dtype, _ = SAMPLE_FORMATS[self.format]
         stored = np.frombuffer(bytes(self.raw), dtype=dtype)
-        samples = stored.astype(np.float64)
-        if dtype.kind in "iu" and self.gain != 0:
-            samples = samples * self.gain + self.offset
+        with np.errstate(over="ignore", invalid="ignore"):
+            samples = stored.astype(np.float64)
+            if dtype.kind in "iu" and self.gain != 0:
+                samples = samples * self.gain + self.offset
         return samples
 
     def blocks(self) -> list[tuple[float, float, NDArray[np.float64]]]:
@@ -112,6 +114,8 @@ class VitalScan:
         self.current: dict[int, TrackRecords] = {}
         self.tracks: list[TrackRecords] = []
         self.records = 0
+        self.samples = 0
+        self.memory = HeaderMemory()
         self.skipped_records = 0
         self._rest = b""
         self._offset = 0  # decompressed position of the first byte of _rest
@@ -184,10 +188,7 @@ class VitalScan:
             elif kind == TRACK_PACKET:
                 self._track(buffer[body : body + length], where)
             elif kind == DEVICE_PACKET:
-                fields = _Fields(buffer[body : body + length], where)
-                device_id, typename = fields.take("<I"), fields.string()
-                name = fields.string() if fields.left else ""
-                self.devices[device_id] = name or typename
+                self._device(buffer[body : body + length], where)
             position = body + length
         return position
 
@@ -212,7 +213,9 @@ class VitalScan:
         if track.kind not in (WAVE, NUMERIC):
             return
         if not math.isfinite(time):
-            raise CaseRefused("corrupt", f"the record at decompressed byte {where} ({track.name}) has time {time}")
+            raise CaseRefused(
+                "corrupt", f"the record at decompressed byte {where} ({shown(track.name)}) has time {time}"
+            )
         width = SAMPLE_FORMATS[track.format][0].itemsize
         data = body + 2 + info
         samples = 1
@@ -222,8 +225,9 @@ class VitalScan:
             data += 4
         if info < 10 or data + samples * width > body + length:
             raise CaseRefused(
-                "corrupt", f"the record at decompressed byte {where} ({track.name}) is too short for its samples"
+                "corrupt", f"the record at decompressed byte {where} ({shown(track.name)}) is too short for its samples"
             )
+        self._count_sample(track, where)
         track.times.append(time)
         track.order.append(self.records)
         self.records += 1
@@ -232,7 +236,25 @@ class VitalScan:
         if track.kind == NUMERIC or self.keep_waves:
             track.raw += buffer[data : data + samples * width]
 
+    def _count_sample(self, track: TrackRecords, where: int) -> None:
+        self.samples += track.kind == NUMERIC
+        if self.samples > MOST_SAMPLES:
+            raise CaseRefused(
+                "too_large", f"the file has more than {MOST_SAMPLES} numeric samples, up to decompressed byte {where}"
+            )
+
+    def _device(self, body: bytes, where: int) -> None:
+        self.memory.count(len(body), where)
+        fields = _Fields(body, where)
+        device_id, typename = fields.take("<I"), fields.string()
+        name = (fields.string() if fields.left else "") or typename
+        if device_id in self.devices:
+            self.memory.release(memory_of(self.devices[device_id]))
+        self.memory.hold(memory_of(name))
+        self.devices[device_id] = name
+
     def _track(self, body: bytes, where: int) -> None:
+        self.memory.count(len(body), where)
         fields = _Fields(body, where)
         track_id, kind, sample_format = fields.take("<H"), fields.take("<B"), fields.take("<B")
         known = self.current.get(track_id)
@@ -248,9 +270,14 @@ class VitalScan:
         device_id = int(fields.take_if_left("<I", 0))
         if kind in (WAVE, NUMERIC) and sample_format not in SAMPLE_FORMATS:
             raise CaseRefused(
-                "corrupt", f"the track {name!r} at decompressed byte {where} has unknown sample format {sample_format}"
+                "corrupt",
+                f"the track '{shown(name)}' at decompressed byte {where} has unknown sample format {sample_format}",
             )
         track = TrackRecords(body, kind, sample_format, name, unit, rate, gain, offset, device_id)
+        self.memory.hold(len(body) + memory_of(name, unit))
+        if known is not None and not known.times:
+            self.memory.release(len(known.definition) + memory_of(known.name, known.unit))
+            self.tracks = [kept for kept in self.tracks if kept is not known]
         self.current[track_id] = track
         self.tracks.append(track)
 

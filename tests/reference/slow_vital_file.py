@@ -12,9 +12,10 @@ from preprocessing.arriving import Arriving
 from preprocessing.errors import CaseRefused
 from preprocessing.harmonize.gunzip import gunzip
 from preprocessing.harmonize.vital_file import Numeric, VitalFile
+from preprocessing.harmonize.vital_headers import memory_of, shown
 from tests.reference.slow_scan import NUMERIC, WAVE, TrackRecords, VitalScan
 
-__all__ = ["SlowVitalFile", "Wave", "read_vital_slowly"]
+__all__ = ["SlowVitalFile", "Wave", "read_stream_slowly", "read_vital_slowly"]
 
 LONGEST_SPAN = 7 * 24 * 3600.0  # s
 
@@ -52,22 +53,31 @@ def read_vital_slowly(data: bytes, *, max_bytes: int = 1 << 30, waves: bool = Fa
     CaseRefused
         With reason ``not_vital``, ``truncated``, ``corrupt`` or ``too_large``, and the byte position.
     """
+    return read_stream_slowly(
+        gunzip(Arriving([data], len(data)), max_bytes=max_bytes), max_bytes=max_bytes, waves=waves
+    )
+
+
+def read_stream_slowly(pieces: Iterable[bytes], *, max_bytes: int = 1 << 30, waves: bool = False) -> SlowVitalFile:
+    """Read a recording from the pieces of its decompressed stream."""
     scan = VitalScan(keep_waves=waves, max_bytes=max_bytes)
-    for chunk in gunzip(Arriving([data], len(data)), max_bytes=max_bytes):
-        scan.feed(chunk)
+    for piece in pieces:
+        scan.feed(piece)
     scan.finish()
     return _recording(scan)
 
 
 def _recording(scan: VitalScan) -> SlowVitalFile:
     recorded = [track for track in scan.tracks if track.times]
-    by_name: dict[tuple[int, str], list[TrackRecords]] = {}
-    for track in recorded:
-        device = scan.devices.get(track.device_id, "")
-        by_name.setdefault((track.kind, f"{device}/{track.name}" if device else track.name), []).append(track)
     first = min((min(track.times) for track in recorded), default=None)
     last, latest = max(((track.last_sample_time(), track.name) for track in recorded), default=(None, ""))
     _refuse_span(scan.start_time if scan.start_time is not None else first, last, latest)
+    by_name: dict[tuple[int, str], list[TrackRecords]] = {}
+    for track in recorded:
+        device = scan.devices.get(track.device_id, "")
+        if track.kind == NUMERIC:
+            scan.memory.hold(memory_of(device, track.name))
+        by_name.setdefault((track.kind, f"{device}/{track.name}" if device else track.name), []).append(track)
     return SlowVitalFile(
         start_time=scan.start_time,
         first_time=first,
@@ -84,7 +94,8 @@ def _refuse_span(start: float | None, last: float | None, latest: str) -> None:
     span = last - start
     if not span <= LONGEST_SPAN:
         raise CaseRefused(
-            "corrupt", f"the recording spans {span / 86400:.1f} days, up to the last sample of {latest}; 7 is the most"
+            "corrupt",
+            f"the recording spans {span / 86400:.6g} days, up to the last sample of {shown(latest)}; 7 is the most",
         )
 
 

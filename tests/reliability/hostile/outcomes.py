@@ -1,0 +1,8 @@
+"""What may become of a file, in a module of its own: it is read before the reader may be imported."""
+
+from __future__ import annotations
+
+__all__ = ["MAX_BYTES", "OUTCOMES"]
+
+OUTCOMES = ("ok", "not_vital", "truncated", "corrupt", "too_large", "no_signal", "unit_mismatch")
+MAX_BYTES = 1 << 20  # the limit for what the mutants decompress to
