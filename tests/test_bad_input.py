@@ -135,6 +135,15 @@ def test_a_damaged_recording_is_excluded_and_the_others_are_not(source: Path, tm
     assert answer.result["written"] == 13
 
 
+def test_a_file_too_long_for_any_recording_is_not_read_twice(source: Path, tmp_path: Path) -> None:
+    path = source / "raw-data" / "0004.vital"
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)  # sparse: reading it would take until tomorrow
+    answer = vitalprep("run", "--input", source, "--output", tmp_path, "--set", "validation.min_success_rate=0.9")
+    assert answer.result["excluded"] == {"too_large": 1}
+    assert not [line for line in answer.log if "read again" in line["message"]]
+
+
 def test_below_the_success_rate_nothing_is_published(source: Path, tmp_path: Path) -> None:
     for case in (2, 7):
         (source / "raw-data" / f"{case:04d}.vital").write_bytes(b"no recording")

@@ -11,6 +11,7 @@ from preprocessing.config import Config
 from preprocessing.console import log
 from preprocessing.errors import CaseRefused, RetryableError
 from preprocessing.harmonize.conversion import Body
+from preprocessing.harmonize.gunzip import longest_file
 from preprocessing.harmonize.receipt import InputObject, Receipt, UnitConflict
 from preprocessing.harmonize.series import harmonize
 from preprocessing.harmonize.table import to_parquet
@@ -81,7 +82,10 @@ def _recording(task: CaseTask, watch: _Stopwatch) -> VitalFile:
         try:
             recording = read_vital(data, max_bytes=task.config.reading.max_decompressed_bytes)
         except CaseRefused as refusal:
+            if case.size > longest_file(task.config.reading.max_decompressed_bytes):
+                raise  # for its length alone, which the plan knows too
             checksum = data.checksum()
+            del data
             if checksum in seen:
                 raise
             seen.add(checksum)
@@ -91,7 +95,7 @@ def _recording(task: CaseTask, watch: _Stopwatch) -> VitalFile:
         watch.move(data.waited, "parse", "read")
         return recording
     raise RetryableError(
-        f"Case {case.case_id}: {READINGS} readings of {data.name} gave other bytes each.",
+        f"Case {case.case_id}: {READINGS} readings of {case.object} gave other bytes each.",
         mend="check the network and the storage, then run it again: it resumes.",
     )
 

@@ -9,7 +9,7 @@ from isal import igzip_lib
 from preprocessing.arriving import Arriving
 from preprocessing.errors import CaseRefused
 
-__all__ = ["MOST_MEMBERS", "gunzip"]
+__all__ = ["MOST_MEMBERS", "gunzip", "longest_file"]
 
 GZIP_MAGIC = b"\x1f\x8b"
 LAST_FLAG = b"\x1f"  # RFC 1952: with others set, what follows the header cannot be known
@@ -39,9 +39,14 @@ def gunzip(file: Arriving, *, max_bytes: int) -> Iterator[bytes]:
     if not begin.startswith(GZIP_MAGIC):
         what = f"begins with {begin!r}" if begin else "is empty"
         raise CaseRefused("not_vital", f"the file {what}; a .vital file is a gzip stream")
-    if file.size > max_bytes + (max_bytes >> 7) + OUTPUT_CHUNK:  # blocks of nothing decompress to nothing, for hours
+    if file.size > longest_file(max_bytes):  # blocks of nothing decompress to nothing, for hours
         raise CaseRefused("too_large", f"the file has {file.size} bytes, more than {max_bytes} bytes can compress to")
     return _gathered(_decompressed(file, max_bytes))
+
+
+def longest_file(max_bytes: int) -> int:
+    """Return how long a gzip file that decompresses to `max_bytes` can be, by a wide margin."""
+    return max_bytes + (max_bytes >> 7) + OUTPUT_CHUNK
 
 
 def _decompressed(file: Arriving, max_bytes: int) -> Iterator[bytes]:
