@@ -109,8 +109,10 @@ def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> 
 def plan(output: str, shards: int, sharding: str, force: bool, as_json: bool, **request: Any) -> None:
     """Settle which cases, splits and shards a run has, and store that."""
     from preprocessing.planned import plan_run
+    from preprocessing.workers import stop_on_signals
 
-    planned = plan_run(plan_request(output, **request, shards=shards, sharding=sharding), output, force=force)
+    with stop_on_signals():
+        planned = plan_run(plan_request(output, **request, shards=shards, sharding=sharding), output, force=force)
     described = planned.described()
     report("Plan", described, as_json, show=("plan", "dataset", "up_to_date", "cases", "splits"))
 
@@ -173,9 +175,11 @@ def publish(plan_uri: str, as_json: bool) -> None:
     """Account for every case, judge the success rate, and describe the data set."""
     from preprocessing.plan.plan import load_plan
     from preprocessing.publish.stage import publish as publish_plan
+    from preprocessing.workers import stop_on_signals
 
-    loaded, storage = load_plan(plan_uri)
-    accounting = publish_plan(loaded, storage)
+    with stop_on_signals():
+        loaded, storage = load_plan(plan_uri)
+        accounting = publish_plan(loaded, storage)
     dataset = storage.uri_of(f"datasets/{loaded.dataset_id}")
     report("Accounted", {"dataset": dataset} | accounting.content(), as_json)
 

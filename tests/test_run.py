@@ -64,6 +64,9 @@ def test_stages_of_their_own_give_the_same_bytes(recordings: Path, undisturbed: 
     assert vitalprep("validate", published["dataset"]).exit_code == 0
     assert vitalprep("validate", published["dataset"], "--quick").exit_code == 0
     assert data_digests(published["dataset"]) == data_digests(undisturbed.result["dataset"])
+    named = "preprocessing_metadata.json"
+    alone = Path(undisturbed.result["dataset"], named).read_bytes()
+    assert Path(published["dataset"], named).read_bytes() == alone
 
 
 def _killed(command: list[str], number: int, when: Callable[[], bool]) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import preprocessing
+from preprocessing.documents import canonical_json
 from preprocessing.layout import SplitName
 from preprocessing.plan.identity import BUILD_VERSION, HARMONIZE_VERSION
 from preprocessing.plan.plan import Plan
@@ -90,9 +91,14 @@ def metadata_json(plan: Plan, accounting: Accounting, summaries: Mapping[SplitNa
         "targets": [item.content() for item in config.targets],
         "splits": {split: _split(plan, summary) for split, summary in summaries.items()},
         # The thresholds of validation judge a data set and are no part of it.
-        "config": {key: value for key, value in config.content().items() if key != "validation"},
+        "config": _sorted({key: value for key, value in config.content().items() if key != "validation"}),
     }
     return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def _sorted(content: Any) -> Any:
+    """Return JSON content with its keys in the order of a stored plan, which need not be that of the registry."""
+    return json.loads(canonical_json(content))
 
 
 def _split(plan: Plan, summary: BuildSummary) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def test_kills_at_random_moments_lose_and_redo_nothing(damaged: Path, tmp_path: 
 def test_kills_over_s3_lose_and_redo_nothing(damaged: Path, tmp_path: Path, s3_environment: dict[str, str]) -> None:
     source = upload(damaged, s3_environment, "kills/raw")
     place = S3Place(source, f"s3://{BUCKET}/kills/out", disturbing_options(CASES), s3_environment)
-    _assert_nothing_lost(_killed(place, tmp_path, 3, workers=1, by_stages=False), 3)
+    _assert_nothing_lost(_killed(place, tmp_path, 2, workers=1, by_stages=False), 2)
 
 
 # What takes half a minute to be seen is begun before the other tests of this file, and looked at after them.
