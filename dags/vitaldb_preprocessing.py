@@ -102,6 +102,14 @@ PARAMS = {
         title="Clinical table",
         description="CSV with one row per case. Empty: clinical_data.csv in the input.",
     ),
+    "append_to": Param(
+        None,
+        type=["null", "string"],
+        pattern=URI,
+        title="Append to",
+        description="A published data set below the output, to make a larger one of: its cases and these. Each earlier "
+        "subject keeps its split; the configuration is that data set's. Empty: a data set of these cases alone.",
+    ),
     "shards": Param(
         int(os.environ.get("VITALPREP_SHARDS") or 4),
         type="integer",
@@ -136,9 +144,9 @@ PARAMS = {
 def worker_options(params: Mapping[str, Any]) -> list[str]:
     """The form as the worker's options. They say what is wanted; how and where it runs is the deployment's."""
     options: list[str] = []
-    for key in ("input", "output", "cases", "clinical", "config"):
+    for key in ("input", "output", "cases", "clinical", "config", "append_to"):
         if value := (params[key] or "").strip():
-            options += [f"--{key}", value]
+            options += [f"--{key.replace('_', '-')}", value]
     for setting in params["set"] or []:
         options += ["--set", setting]
     return options

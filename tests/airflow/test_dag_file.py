@@ -66,6 +66,7 @@ def test_form_has_working_defaults(dag: Any) -> None:
         "cases": None,
         "input": str(HOME / "input"),
         "output": str(HOME / "output"),
+        "append_to": None,
         "clinical": None,
         "shards": 4,
         "config": None,

@@ -79,6 +79,13 @@ def test_a_run_with_nothing_new_ends_at_the_plan(first: Run, trigger: Any, cut_r
     assert [name for task in later for name in run.ran(task)] == []
 
 
+def test_appending_nothing_new_ends_at_the_plan(first: Run, trigger: Any, cut_recordings: Path) -> None:
+    parent = first.result("publish")["dataset"]
+    run = again(trigger, cut_recordings, append_to=parent)
+    assert run.state == "success"
+    assert parent in run.reason("plan_shards")
+
+
 def test_other_windows_need_only_the_build(first: Run, trigger: Any, cut_recordings: Path) -> None:
     run = again(trigger, cut_recordings, set=[LENIENT, "windowing.step=60"])
     assert run.state == "success"
