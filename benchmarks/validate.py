@@ -11,6 +11,7 @@ from benchmarks.rows import Row
 from benchmarks.timing import medians
 from preprocessing.config_file import load_config
 from preprocessing.records.summary import FileSummary
+from preprocessing.records.tfrecord import records
 from preprocessing.validate.file import FileFindings, ValidateTask, validate_file
 
 __all__ = ["rows"]
@@ -26,14 +27,13 @@ def rows(recordings: Recordings) -> Iterator[Row]:
     with path.open("wb") as file:
         written(parquet_tables(recordings, config), config, file)
     data = path.read_bytes()
-    summary = FileSummary(
-        name=path.name, windows=0, bytes=len(data), window_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
-    )
+    count = sum(1 for _ in records([data]))
+    digest_of_data = hashlib.sha256(data).hexdigest()
+    summary = FileSummary(name=path.name, windows=count, bytes=len(data), window_bytes=len(data), sha256=digest_of_data)
     task = ValidateTask(summary=summary, path=path.name, split="train", config=config, output=str(path.parent))
     found: list[FileFindings] = []
     ours, digest = medians(ROUNDS, lambda: found.append(validate_file(task)), lambda: hashlib.sha256(data).hexdigest())
-    count = len(found[0].windows)
-    if [name for name, _ in found[0].problems] != ["counts"]:  # `windows=0` above is what is wrong, and nothing else
+    if found[0].problems:
         raise RuntimeError(f"validate found {found[0].problems}")
     yield Row(
         name="validate",

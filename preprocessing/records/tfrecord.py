@@ -38,7 +38,7 @@ def framed(record: bytes) -> bytes:
     return length + _CRC.pack(masked_crc32c(length)) + record + _CRC.pack(masked_crc32c(record))
 
 
-def records(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def records(blocks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
     """Yield the records of a TFRecord file, every checksum checked.
 
     Parameters

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from obstore.exceptions import BaseError, PreconditionError
+from obstore.exceptions import BaseError, InvalidPathError, PreconditionError
 from obstore.store import LocalStore
 
-from preprocessing.errors import RetryableError, UsageError, VitalprepError
+from preprocessing.errors import RefusedError, RetryableError, UsageError, VitalprepError
 from preprocessing.storage.object_errors import ObjectChanged, ObjectMissing
 
 __all__ = ["Folder"]
@@ -123,6 +123,9 @@ def _is_abandoned(staged: Path) -> bool:
 
 
 def _translated(error: Exception, *, verb: str, uri: str) -> VitalprepError:
+    if isinstance(error, InvalidPathError):  # of a file that is listed: a control character in its name
+        said = str(error).split("\n", 1)[0]
+        return RefusedError(f"Could not {verb} {uri}: {said}.", mend="rename that file, or name a folder without it.")
     number = _errno(error)
     what = f"Could not {verb} {uri}: {_said(error)}."
     if isinstance(error, PreconditionError):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["FileFindings", "ValidateTask", "validate_file"]
 
 BLOCK = READ_CHUNK  # bytes of a file that are looked at at once
+TOGETHER = 256  # records
 MOST_PROBLEMS = 5  # a file may be wrong in every record; a person needs the first few
 
 
@@ -79,18 +80,17 @@ def _findings(task: ValidateTask) -> FileFindings:
     problems: list[tuple[str, str]] = []
     windows: list[tuple[int, int, int]] = []
     check = _RecordCheck(task.config)
-    buffered = io.BufferedReader(file, BLOCK)
-    source = gzip.GzipFile(fileobj=buffered) if task.config.output.compression == "gzip" else buffered
+    blocks = file.decompressed() if task.config.output.compression == "gzip" else file.blocks()
     try:
-        for index, encoded in enumerate(records(_blocks(source))):
+        for index, encoded in enumerate(records(blocks)):
             record = check.reader.read(encoded)
             windows.append((record.case_id, record.start_second, record.subject_id))
-            for problem in check.problems(record):
-                problems.append(("values", f"{name}, record {index} (case {record.case_id}): {problem}"))
+            problems += [("values", f"{name}, {problem}") for problem in check.problems(index, record)]
             if len(problems) >= MOST_PROBLEMS:
                 break
     except (BadFrame, BadExample, gzip.BadGzipFile, EOFError, zlib.error) as error:
         problems.append(("records", f"{name}, record {len(windows)}: {error}"))
+    problems += [("values", f"{name}, {problem}") for problem in check.rest()]
     if file.size != task.summary.bytes or file.sha256() != task.summary.sha256:
         problems.insert(0, ("files", f"{name} is not the file that was built (size or SHA-256 differ)"))
     if not problems and len(windows) != task.summary.windows:
@@ -108,27 +108,37 @@ class _Digested(io.RawIOBase):
         self._hash = hashlib.sha256()
         self._position = 0
 
+    def blocks(self) -> Iterator[memoryview]:
+        """Yield what is left."""
+        while block := self._next(BLOCK):
+            yield block
+
+    def decompressed(self) -> Iterator[bytes]:
+        """Yield what is left of a gzip file, decompressed."""
+        with gzip.GzipFile(fileobj=io.BufferedReader(self, BLOCK)) as source:
+            while block := source.read(BLOCK):
+                yield block
+
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         space = memoryview(buffer)
-        block = self._file.at(self._position, len(space))
+        block = self._next(len(space))
         space[: len(block)] = block
-        self._position += len(block)
-        self._hash.update(block)
         return len(block)
 
     def sha256(self) -> str:
         """Read what is left, and return the digest of the whole file."""
-        while self.read(BLOCK):
+        for _ in self.blocks():
             pass
         return self._hash.hexdigest()
 
-
-def _blocks(source: io.BufferedIOBase) -> Iterator[bytes]:
-    while block := source.read(BLOCK):
-        yield block
+    def _next(self, size: int) -> memoryview:
+        block = self._file.at(self._position, size)
+        self._position += len(block)
+        self._hash.update(block)
+        return block
 
 
 class _RecordCheck:
@@ -140,18 +150,38 @@ class _RecordCheck:
         by_name = {item.name: normalize(item.default, item.range) for item in config.inputs}
         series = np.array([by_name[item.name] for item in config.inputs])
         self._series = np.tile(series, (shape.window, 1))
-        targets = [by_name[target.input] for target in config.targets]
-        self._others = np.array([*targets, *(normalize(item.default, item.range) for item in config.statics)])
+        self._targets = np.array([by_name[target.input] for target in config.targets])
+        self._statics = np.array([normalize(item.default, item.range) for item in config.statics])
+        self._waiting: list[tuple[int, Record]] = []
 
-    def problems(self, record: Record) -> list[str]:
+    def problems(self, index: int, record: Record) -> list[str]:
+        """Check a record's series at once, targets and statics of many together: each alone costs as much."""
         found = _problems("timeseries", record.timeseries, record.timeseries_origin, self._series)
-        others = np.concatenate((record.target, record.static))  # together: a call costs more than fourteen values
-        origins = np.concatenate((record.target_origin, record.static_origin))
-        if _problems("", others, origins, self._others):
-            split = len(record.target)
-            found += _problems("target", record.target, record.target_origin, self._others[:split])
-            found += _problems("static", record.static, record.static_origin, self._others[split:])
-        return found
+        self._waiting.append((index, record))
+        named = [_named(index, record, problem) for problem in found]
+        return named + self.rest() if len(self._waiting) == TOGETHER else named
+
+    def rest(self) -> list[str]:
+        """Check what is waiting."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting or not self._small_problems([record for _, record in waiting]):
+            return []
+        return [_named(index, record, text) for index, record in waiting for text in self._small_problems([record])]
+
+    def _small_problems(self, records: list[Record]) -> list[str]:
+        count = len(records)
+        targets = np.concatenate([record.target for record in records]).reshape(count, -1)
+        target_origins = np.concatenate([record.target_origin for record in records]).reshape(count, -1)
+        statics = np.concatenate([record.static for record in records]).reshape(count, -1)
+        static_origins = np.concatenate([record.static_origin for record in records]).reshape(count, -1)
+        return [
+            *_problems("target", targets, target_origins, self._targets),
+            *_problems("static", statics, static_origins, self._statics),
+        ]
+
+
+def _named(index: int, record: Record, problem: str) -> str:
+    return f"record {index} (case {record.case_id}): {problem}"
 
 
 def _problems(

@@ -44,6 +44,12 @@ def test_keys_with_signs_are_listed_and_read(
         assert len(storage.get(found.path, etag=found.etag)) == 3_000_000
 
 
+def test_a_file_whose_name_is_no_key(tmp_path: Path) -> None:
+    (tmp_path / "1\x01.vital").touch()
+    with pytest.raises(RefusedError, match="rename that file"):
+        list(Storage(str(tmp_path)).list())
+
+
 def test_a_location_with_a_query() -> None:
     with pytest.raises(UsageError, match="has a query"):
         Storage("s3://bucket/prefix?versionId=1")
