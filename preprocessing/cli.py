@@ -26,7 +26,7 @@ from preprocessing.cli_options import (
     worker_pool,
     workers_option,
 )
-from preprocessing.cli_report import print_failure, report
+from preprocessing.cli_report import print_failure, report, report_failure
 from preprocessing.console import log, print_result
 from preprocessing.errors import VitalprepError
 
@@ -333,30 +333,20 @@ def clean(output: str, names: tuple[str, ...], as_json: bool, **how: Any) -> Non
 
 def main() -> None:
     """Run the command and leave with its exit code; every failure ends in one clear message."""
-    as_json = "--json" in sys.argv
     try:
         vitalprep(standalone_mode=False)
     except VitalprepError as error:
-        _fail(error, as_json)
+        report_failure(error)
+        sys.exit(error.exit_code)
     except click.UsageError as error:
         error.show()
-        print_failure(as_json, exit_code=2, error="UsageError", message=error.format_message(), mend="see --help.")
+        print_failure(exit_code=2, error="UsageError", message=error.format_message(), mend="see --help.")
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except Exception as error:
         log("unforeseen error", level=logging.ERROR, traceback=traceback.format_exc())
-        print_failure(
-            as_json, exit_code=1, error=type(error).__name__, message=str(error), mend="report this with the log."
-        )
-        if not as_json:
+        print_failure(exit_code=1, error=type(error).__name__, message=str(error), mend="report this with the log.")
+        if "--json" not in sys.argv:
             raise
         sys.exit(1)
-
-
-def _fail(error: VitalprepError, as_json: bool) -> None:
-    log(str(error), level=logging.ERROR, error=type(error).__name__, exit_code=error.exit_code)
-    print_failure(
-        as_json, exit_code=error.exit_code, error=type(error).__name__, message=error.message, mend=error.mend
-    )
-    sys.exit(error.exit_code)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from typing import Any
 
-from preprocessing.console import print_result, print_table
+from preprocessing.console import log, print_result, print_table
+from preprocessing.errors import VitalprepError
 
-__all__ = ["print_failure", "report"]
+__all__ = ["print_failure", "report", "report_failure"]
 
 
 def report(title: str, result: dict[str, Any], as_json: bool, *, show: tuple[str, ...] | None = None) -> None:
@@ -18,10 +21,17 @@ def report(title: str, result: dict[str, Any], as_json: bool, *, show: tuple[str
     print_table(title, {name.replace("_", " "): _readable(value) for name, value in shown.items()})
 
 
-def print_failure(as_json: bool, **failure: Any) -> None:
+def print_failure(**failure: Any) -> None:
     """Print a failure where JSON is asked for; people have read it in the log."""
-    if as_json:
+    if "--json" in sys.argv:
         print_result({"ok": False} | failure)
+
+
+def report_failure(error: VitalprepError) -> None:
+    """Log an error for people, and print it where JSON is asked for."""
+    code, kind = error.exit_code, type(error).__name__
+    log(str(error), level=logging.ERROR, error=kind, exit_code=code)
+    print_failure(exit_code=code, error=kind, message=error.message, mend=error.mend)
 
 
 def _readable(value: Any) -> str:

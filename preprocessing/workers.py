@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from threading import Lock, Thread
 from typing import Any, Self, TypeVar
 
+from preprocessing.cli_report import report_failure
 from preprocessing.console import log, log_again, log_through
 from preprocessing.errors import RetryableError, Stopped, VitalprepError
 
@@ -49,8 +50,12 @@ class StopRequest:
         """Raise `Stopped` (exit 143) if a stop was asked for."""
         if not self.requested:
             return
+        raise self.stopped(left)
+
+    def stopped(self, left: str) -> Stopped:
+        """Return the error that tells how it was stopped and what is left."""
         how = "at once by a second signal" if self.at_once else "by a signal"
-        raise Stopped(f"Stopped {how}: finished work is committed, {left}.", mend="run it again; it resumes.")
+        return Stopped(f"Stopped {how}: finished work is committed, {left}.", mend="run it again; it resumes.")
 
 
 @contextmanager
@@ -90,8 +95,7 @@ def _obey(signals: socket.socket, request: StopRequest) -> None:
         signals.settimeout(SECONDS_TO_LEAVE_AT_ONCE)
         if not signals.recv(1):
             return
-    message = "stopped by a signal in the middle of something: finished work is committed, the rest is left"
-    log(message, level=logging.ERROR, exit_code=Stopped.exit_code)
+    report_failure(request.stopped("the rest is left, also what it was in the middle of"))
     os._exit(Stopped.exit_code)
 
 

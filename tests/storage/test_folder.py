@@ -14,6 +14,7 @@ import pytest
 
 from preprocessing.errors import RetryableError
 from preprocessing.storage import WRITE_BUFFER, Storage
+from preprocessing.storage.object_errors import ObjectChanged, ObjectMissing
 
 OPERATIONS: dict[str, Callable[[Storage], object]] = {
     "get": lambda storage: storage.get("a/b.json"),
@@ -112,3 +113,35 @@ def test_what_was_left_just_now_and_what_is_no_staging_file_stays(tmp_path: Path
     assert Storage(str(tmp_path)).sweep("runs", of=lambda path: path == "runs/new.json") == (
         1 if sys.platform == "linux" else 0
     )
+
+
+def _changes() -> dict[str, Callable[[Path], object]]:
+    def replace(path: Path) -> None:
+        path.with_name("new").write_bytes(bytes(5_000_000))
+        path.with_name("new").replace(path)
+
+    return {
+        "is replaced": replace,
+        "grows": lambda path: path.open("ab").write(b"more"),
+        "is cut": lambda path: os.truncate(path, 4_000_000),
+        "is written over": lambda path: path.write_bytes(b"y" * 5_000_000),
+    }
+
+
+@pytest.mark.parametrize("change", _changes())
+def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path, change: str) -> None:
+    (tmp_path / "0001.vital").write_bytes(b"x" * 5_000_000)
+    arriving = Storage(str(tmp_path)).arriving("0001.vital")
+    arriving.at(0, 10)
+    _changes()[change](tmp_path / "0001.vital")
+    with pytest.raises((ObjectChanged, RetryableError), match=r"0001\.vital"):
+        arriving.checksum()
+
+
+def test_a_file_that_is_removed_before_it_is_read_whole_is_told(tmp_path: Path) -> None:
+    (tmp_path / "0001.vital").write_bytes(b"x" * 5_000_000)
+    arriving = Storage(str(tmp_path)).arriving("0001.vital")
+    arriving.at(0, 10)
+    (tmp_path / "0001.vital").unlink()
+    with pytest.raises(ObjectMissing, match=r"0001\.vital"):
+        arriving.checksum()
