@@ -13,7 +13,7 @@ from benchmarks.timing import process_usage
 __all__ = ["VITALPREP", "rows"]
 
 ROUNDS = 9
-VITALPREP = (sys.executable, "-c", "from preprocessing.cli import main; main()")
+VITALPREP = (sys.executable, "-c", "from preprocessing.cli.main import main; main()")
 
 
 def rows(recordings: Recordings) -> Iterator[Row]:

@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from preprocessing.errors import UsageError
+from preprocessing.errors import UsageError, VitalprepError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["log", "log_again", "log_through", "log_to", "log_to_file", "print_result", "print_table", "progress"]
+__all__ = [
+    "log", "log_again", "log_through", "log_to", "log_to_file",
+    "print_failure", "print_result", "print_table", "progress", "report_failure",
+]  # fmt: skip
 
 _RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "shown_by_bar"}
 _LOGGER = logging.getLogger("vitalprep")
@@ -107,6 +110,19 @@ def print_result(result: Mapping[str, Any]) -> None:
     """Print the machine-readable last line of stdout."""
     sys.stdout.write(json.dumps(result, sort_keys=True, default=str) + "\n")
     sys.stdout.flush()
+
+
+def print_failure(**failure: Any) -> None:
+    """Print a failure where JSON is asked for; people have read it in the log."""
+    if "--json" in sys.argv:
+        print_result({"ok": False} | failure)
+
+
+def report_failure(error: VitalprepError) -> None:
+    """Log an error for people, and print it where JSON is asked for."""
+    code, kind = error.exit_code, type(error).__name__
+    log(str(error), level=logging.ERROR, error=kind, exit_code=code)
+    print_failure(exit_code=code, error=kind, message=error.message, mend=error.mend)
 
 
 @contextmanager

@@ -17,8 +17,7 @@ from multiprocessing.connection import Connection, wait
 from threading import Lock, Thread
 from typing import Any, Self, TypeVar
 
-from preprocessing.cli_report import report_failure
-from preprocessing.console import log, log_again, log_through
+from preprocessing.console import log, log_again, log_through, report_failure
 from preprocessing.errors import RetryableError, Stopped, VitalprepError
 
 __all__ = ["StopRequest", "WorkerPool", "default_workers", "stop_on_signals"]

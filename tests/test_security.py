@@ -16,7 +16,7 @@ import click
 import pytest
 import yaml
 
-from preprocessing.cli import vitalprep as command
+from preprocessing.cli.main import vitalprep as command
 from preprocessing.config_file import _StrictLoader, load_config
 from preprocessing.errors import RefusedError, UsageError
 from preprocessing.layout import made_by_vitalprep, output_of_dataset, output_of_plan

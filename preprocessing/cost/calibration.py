@@ -43,7 +43,7 @@ __all__ = ["CalibrationSet", "measure", "simulated_sets"]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_COMMAND = (sys.executable, "-c", "from preprocessing.cli import main; main()")
+_COMMAND = (sys.executable, "-c", "from preprocessing.cli.main import main; main()")
 _DRIVERS = {"per_case": "cases", "per_mb_in": "mb_in", "per_hour": "hours", "per_gb_out": "gb_out"}
 _RATES_OF: dict[Stage, tuple[str, ...]] = {  # what each stage's seconds can depend on
     "plan": ("per_case",),

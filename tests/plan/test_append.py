@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from preprocessing.cli_options import plan_request
+from preprocessing.cli.options import plan_request
 from preprocessing.config import Config
 from preprocessing.config_file import load_config
 from preprocessing.documents import canonical_json

@@ -1,19 +1,15 @@
-"""The command ``vitalprep``: it reads options, calls one stage, prints what it came to, and sets the exit code.
-
-Stages are imported inside the commands, so that ``--help`` answers at once.
-"""
+"""The stages, each by itself and all at once; imported inside the commands, so that ``--help`` answers at once."""
 
 from __future__ import annotations
 
 import logging
 import sys
-import traceback
 from typing import Any
 
 import click
 
-from preprocessing import __version__
-from preprocessing.cli_options import (
+from preprocessing.cli.group import vitalprep
+from preprocessing.cli.options import (
     configured,
     force_option,
     location,
@@ -26,30 +22,10 @@ from preprocessing.cli_options import (
     worker_pool,
     workers_option,
 )
-from preprocessing.cli_report import print_failure, report, report_failure
+from preprocessing.cli.report import report
 from preprocessing.console import log, print_result
-from preprocessing.errors import VitalprepError
 
-__all__ = ["main"]
-
-INTERRUPTED = 130
-_DAMAGES = ("truncated", "bitflip", "foreign", "no-clinical-row", "short", "no-signal", "unit")
-EXIT_CODES = """\b
-Exit codes
-  0    done
-  1    failed; a retry may help
-  2    the command line or the configuration is wrong
-  65   the input or the result is refused; a retry cannot help
-  143  stopped by SIGTERM; finished work is committed, a retry resumes"""
-
-
-@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="vitalprep")
-def vitalprep() -> None:
-    """Turn VitalDB recordings into a proven training set.
-
-    `vitalprep run` does everything on one machine; plan, harmonize, build, publish and validate are its stages.
-    """
+__all__: list[str] = []
 
 
 @vitalprep.command()
@@ -225,128 +201,3 @@ def run(output: str, shards: int, workers: int | None, force: bool, as_json: boo
     described = result.described()
     title = "A proven data set" if described["new"] else "Nothing new: the data set is built and proved"
     report(title, described, as_json)
-
-
-@vitalprep.command()
-@click.option("--output", metavar="FOLDER", help="Folder to fill: a new one, or one that holds such a set.")
-@click.option("--cases", type=int, help="How many; with --append, how many more.  [default: 24]")
-@click.option("--seed", type=int, help="Same seed, same bytes.  [default: 0]")
-@click.option("--hours", type=float, help="Median length of a case.  [default: 2.75, as in VitalDB]")
-@click.option("--spread", type=float, help="0: all cases equally long; 1: as different as in VitalDB.  [default: 1]")
-@click.option("--waves", is_flag=True, default=None, help="Add ECG, PLETH, ART, EEG, CO2 and AWP: cases of true size.")
-@click.option("--truth", is_flag=True, default=None, help="Write what is measured, held and missing, per second.")
-@click.option("--damage", metavar="NAME=SHARE,...", help=f"Spoil some cases: {', '.join(_DAMAGES)}.")
-@click.option("--append", is_flag=True, help="Add cases to the set in the folder; cases and subjects continue.")
-@click.option("--preview", metavar="FILE", help="Instead of a set, draw one case as a picture (PNG, SVG, PDF).")
-@click.option("--case", "case_id", type=int, default=1, show_default=True, help="Which one to draw.")
-@workers_option
-@logs
-@click.pass_context
-def simulate(
-    context: click.Context,
-    /,
-    output: str | None,
-    append: bool,
-    preview: str | None,
-    case_id: int,
-    workers: int | None,
-    as_json: bool,
-    **given: Any,
-) -> None:
-    """Make recordings of patients who do not exist, with their clinical table.
-
-    The same options give the same bytes, whatever the number of workers. An interrupted set is completed by the same
-    command, or by `vitalprep simulate --output FOLDER`; log lines go to the screen and to FOLDER/logs.
-    """
-    from preprocessing.simulate import command
-    from preprocessing.workers import default_workers, stop_on_signals
-
-    if preview is not None:
-        report("Drawn", command.preview(preview, given, case_id=case_id), as_json)
-        return
-    if output is None:
-        raise click.UsageError("Missing option '--output' (a folder to fill) or '--preview' (a picture to draw).")
-    with stop_on_signals() as stop:
-        result = command.simulate(
-            output,
-            given,
-            append=append,
-            workers=workers or default_workers(),
-            log_file=not context.obj.get("log_file"),
-            stop=stop,
-        )
-    report("Simulated", result, as_json)
-
-
-@vitalprep.command()
-@click.option(
-    "--input",
-    "input_uri",
-    metavar="URI",
-    callback=location,
-    required=True,
-    help="Folder or s3:// prefix of NNNN.vital files.",
-)
-@click.option("--cases", metavar="LIST", help="Cases, e.g. 1-10,17,0022. Default: all that are there.")
-@click.option("--numeric-only", is_flag=True, help="The recordings hold no waves: a minute of them weighs far less.")
-@click.option("--shards", type=click.IntRange(min=1), help="Task shards. Default: none works longer than 10 minutes.")
-@click.option("--prices", metavar="FILE", help="YAML laid over prices, task sizes and machine (--json prints them).")
-@configured
-@logs
-def cost(
-    input_uri: str, prices: str | None, config_file: str | None, settings: tuple[str, ...], as_json: bool, **asked: Any
-) -> None:
-    """Estimate windows, GB, hours and dollars of a run from the input's listing; no recording is opened."""
-    from preprocessing.config_file import load_config
-    from preprocessing.cost import command, tables
-    from preprocessing.cost.figures import load_figures
-
-    result = command.cost(input_uri, load_config(config_file, settings), load_figures(prices), **asked)
-    if as_json:
-        print_result({"ok": True} | result)
-    else:
-        tables.print_cost(result)
-
-
-@vitalprep.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-@output_option
-@click.option(
-    "--older-than",
-    "days",
-    type=click.FloatRange(min=0),
-    default=7,
-    show_default=True,
-    metavar="DAYS",
-    help="What was written later stays: a run may be at work.",
-)
-@click.option("--dry-run", is_flag=True, help="List only.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@logs
-def clean(output: str, names: tuple[str, ...], as_json: bool, **how: Any) -> None:
-    """List what no published data set needs (or the NAMEs: harmonized digests, data set ids), ask, and remove it."""
-    from preprocessing.clean.command import clean as clean_output
-
-    result = clean_output(output, names, as_json=as_json, **how)
-    report("Removed", result, as_json, show=("removed", "bytes_removed"))
-
-
-def main() -> None:
-    """Run the command and leave with its exit code; every failure ends in one clear message."""
-    try:
-        vitalprep(standalone_mode=False)
-    except VitalprepError as error:
-        report_failure(error)
-        sys.exit(error.exit_code)
-    except click.UsageError as error:
-        error.show()
-        print_failure(exit_code=2, error="UsageError", message=error.format_message(), mend="see --help.")
-        sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(INTERRUPTED)
-    except Exception as error:
-        log("unforeseen error", level=logging.ERROR, traceback=traceback.format_exc())
-        print_failure(exit_code=1, error=type(error).__name__, message=str(error), mend="report this with the log.")
-        if "--json" not in sys.argv:
-            raise
-        sys.exit(1)

@@ -1,0 +1,1 @@
+"""The command ``vitalprep``, a module for each kind of command."""

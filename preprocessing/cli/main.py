@@ -1,0 +1,39 @@
+"""The command ``vitalprep``: it reads options, calls one stage, prints what it came to, and sets the exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+
+import click
+
+from preprocessing.cli import recordings, stages, upkeep  # noqa: F401  (they add their commands)
+from preprocessing.cli.group import vitalprep
+from preprocessing.console import log, print_failure, report_failure
+from preprocessing.errors import VitalprepError
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command and leave with its exit code; every failure ends in one clear message."""
+    try:
+        vitalprep(standalone_mode=False)
+    except VitalprepError as error:
+        report_failure(error)
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        error.show()
+        print_failure(exit_code=2, error="UsageError", message=error.format_message(), mend="see --help.")
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        log("unforeseen error", level=logging.ERROR, traceback=traceback.format_exc())
+        print_failure(exit_code=1, error=type(error).__name__, message=str(error), mend="report this with the log.")
+        if "--json" not in sys.argv:
+            raise
+        sys.exit(1)

@@ -1,0 +1,67 @@
+"""What an operator with a budget asks for: what a run will cost, and what may go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from preprocessing.cli.group import vitalprep
+from preprocessing.cli.options import configured, location, logs, output_option
+from preprocessing.cli.report import report
+from preprocessing.console import print_result
+
+__all__: list[str] = []
+
+
+@vitalprep.command()
+@click.option(
+    "--input",
+    "input_uri",
+    metavar="URI",
+    callback=location,
+    required=True,
+    help="Folder or s3:// prefix of NNNN.vital files.",
+)
+@click.option("--cases", metavar="LIST", help="Cases, e.g. 1-10,17,0022. Default: all that are there.")
+@click.option("--numeric-only", is_flag=True, help="The recordings hold no waves: a minute of them weighs far less.")
+@click.option("--shards", type=click.IntRange(min=1), help="Task shards. Default: none works longer than 10 minutes.")
+@click.option("--prices", metavar="FILE", help="YAML laid over prices, task sizes and machine (--json prints them).")
+@configured
+@logs
+def cost(
+    input_uri: str, prices: str | None, config_file: str | None, settings: tuple[str, ...], as_json: bool, **asked: Any
+) -> None:
+    """Estimate windows, GB, hours and dollars of a run from the input's listing; no recording is opened."""
+    from preprocessing.config_file import load_config
+    from preprocessing.cost import command, tables
+    from preprocessing.cost.figures import load_figures
+
+    result = command.cost(input_uri, load_config(config_file, settings), load_figures(prices), **asked)
+    if as_json:
+        print_result({"ok": True} | result)
+    else:
+        tables.print_cost(result)
+
+
+@vitalprep.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@output_option
+@click.option(
+    "--older-than",
+    "days",
+    type=click.FloatRange(min=0),
+    default=7,
+    show_default=True,
+    metavar="DAYS",
+    help="What was written later stays: a run may be at work.",
+)
+@click.option("--dry-run", is_flag=True, help="List only.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@logs
+def clean(output: str, names: tuple[str, ...], as_json: bool, **how: Any) -> None:
+    """List what no published data set needs (or the NAMEs: harmonized digests, data set ids), ask, and remove it."""
+    from preprocessing.clean.command import clean as clean_output
+
+    result = clean_output(output, names, as_json=as_json, **how)
+    report("Removed", result, as_json, show=("removed", "bytes_removed"))
