@@ -41,9 +41,13 @@ ranges, does only what is new. Marking a task failed stops its worker, which com
 
 ### For whoever deploys it
 Airflow's environment may set the form's defaults (`VITALPREP_INPUT`, `_OUTPUT`, `_CASES`, `_CLINICAL`, `_CONFIG`,
-`_SHARDS`), the worker's command (`VITALPREP_COMMAND`), where it runs (`VITALPREP_BACKEND`: `local`), how many shards
-run at once (`VITALPREP_SHARDS_AT_ONCE`: 2) and how often and after how many seconds a failed task is tried again
-(`VITALPREP_RETRIES`: 3, `VITALPREP_RETRY_DELAY`: 30, doubling up to 15 minutes).
+`_SHARDS`), the worker's command (`VITALPREP_COMMAND`), where it runs (`VITALPREP_BACKEND`: `local`, `ecs` or
+`sagemaker`), how many shards run at once (`VITALPREP_SHARDS_AT_ONCE`: 2, on AWS 16) and how often and after how many
+seconds a failed task is tried again (`VITALPREP_RETRIES`: 3, `VITALPREP_RETRY_DELAY`: 30, doubling up to 15 minutes).
+
+On AWS a shard runs on spot capacity. Where that is taken back, the try ends red and the next one begins 15 s later
+(then 30 s, up to 5 minutes); finished cases are kept, and interruptions do not count as retries. After
+`VITALPREP_ON_DEMAND_AFTER` (2) of them the shard goes on on demand. The other settings are what Terraform made.
 """
 
 from __future__ import annotations
@@ -55,23 +59,14 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, TriggerRule, task
-from vitalprep_tasks import (
-    BACKENDS,
-    DatasetReadySensor,
-    backend,
-    check,
-    mapped_worker_task,
-    repeat_problem,
-    run_worker,
-    stop_here,
-    worker_task,
-)
+from vitalprep_backends import backend_problem, mapped_worker_task, worker_task
+from vitalprep_tasks import DatasetReadySensor, check, repeat_problem, run_worker, stop_here
 
 SPLITS = ("train", "validation", "test")
 URI = r"^(s3://[^/]+|file:///|/)"  # a relative path would mean another folder on every machine
 NAME_LENGTH = 200  # Airflow's column for the name of a mapped task holds 250
 PLAN = "{{ ti.xcom_pull(task_ids='plan_shards')['plan'] }}"
-DATASET = "{{ ti.xcom_pull(task_ids='publish')['dataset'] }}"
+DATASET = "{{ ti.xcom_pull(task_ids='plan_shards')['dataset'] }}"
 
 PARAMS = {
     "cases": Param(
@@ -161,11 +156,8 @@ def passes(reason: str | None, ti: Any) -> bool:
 
 def unusable_trigger(conf: Mapping[str, Any]) -> str | None:
     """What is wrong with the deployment or the trigger, before the worker is asked. Airflow accepts any conf key."""
-    if backend() not in BACKENDS:
-        return (
-            f"VITALPREP_BACKEND={backend()!r} cannot run here. "
-            f"To mend: set it to one of {', '.join(BACKENDS)} in Airflow's environment."
-        )
+    if problem := backend_problem():
+        return problem
     if unknown := sorted(set(conf) - set(PARAMS)):
         return f"Unknown key in the run's conf: {', '.join(unknown)}. To mend: use only {', '.join(PARAMS)}."
     return None
@@ -249,13 +241,7 @@ with DAG(
     },
 ) as dag:
     plan = plan_shards()
-    harmonize = mapped_worker_task(
-        "harmonize",
-        unfinished_shards(plan),
-        # A worker uses every core of its machine. A second one fills those that are idle while the first begins and
-        # ends; more would only share them.
-        max_active_tis_per_dagrun=int(os.environ.get("VITALPREP_SHARDS_AT_ONCE") or 2),
-    )
+    harmonize = mapped_worker_task("harmonize", unfinished_shards(plan), interruptible=True)
     build = mapped_worker_task("build", splits_to_build(plan), trigger_rule=TriggerRule.NONE_FAILED)
     # Runs also after a lost shard, so that the accounting is written; it then refuses and names what is missing.
     # Not after a plan that failed: there would be nothing to account for.

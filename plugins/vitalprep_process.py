@@ -17,11 +17,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from types import FrameType
-from typing import IO, Any
+from typing import IO
 
-__all__ = ["GRACE_SECONDS", "Log", "Outcome", "WorkerProcess", "readable", "worker_command"]
+from vitalprep_outcomes import Outcome, document_in
+
+__all__ = ["GRACE_SECONDS", "Log", "WorkerProcess", "readable", "worker_command"]
 
 Log = Callable[[int, str], None]
 
@@ -41,23 +42,6 @@ try:
 except (ProcessLookupError, PermissionError):
     pass
 """
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a worker command ended."""
-
-    arguments: tuple[str, ...]
-    exit_code: int  # negative: ended by that signal
-    document: dict[str, Any]  # the last line of stdout; empty if the command died before it could say anything
-    last_lines: tuple[str, ...] = field(repr=False, default=())
-
-    @property
-    def problem(self) -> str:
-        """What went wrong and how to mend it, in the worker's own words where there are any."""
-        message = self.document.get("message") or " | ".join(self.last_lines) or "the worker said nothing"
-        mend = self.document.get("mend")
-        return f"{message} To mend: {mend}" if mend else str(message)
 
 
 class WorkerProcess:
@@ -94,7 +78,7 @@ class WorkerProcess:
                 os.killpg(process.pid, signal.SIGKILL)
             for reader in readers:
                 reader.join()
-        return Outcome(self.arguments, exit_code, _document(stdout), tuple(stderr))
+        return Outcome(self.arguments, exit_code, document_in(stdout), tuple(stderr))
 
     def stop(self) -> None:
         """SIGTERM to the group now, SIGKILL after the grace. Returns at once; may be called twice, or too late."""
@@ -179,14 +163,6 @@ def _short(value: object) -> str:
 
 def _keep(stream: IO[str], lines: deque[str]) -> None:
     lines.extend(line for line in stream if line.strip())
-
-
-def _document(lines: deque[str]) -> dict[str, Any]:
-    try:
-        document = json.loads(lines[-1])
-    except (IndexError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _worker_environment() -> dict[str, str]:

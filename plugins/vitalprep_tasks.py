@@ -1,71 +1,21 @@
-"""Worker commands as Airflow tasks: what each exit code means to the scheduler, and where the commands run.
-
-The DAG asks for a step by ``worker_task`` or ``mapped_worker_task`` and never names an operator, so that a
-deployment's backend (``VITALPREP_BACKEND``) decides whether the step is a process here or a container elsewhere.
-"""
+"""Worker commands as Airflow tasks on this machine: checks, planning, every stage of the local backend, the sensor."""
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue, XComArg
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout
-from vitalprep_process import Outcome, WorkerProcess, worker_command
+from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue
+from airflow.sdk.exceptions import AirflowSensorTimeout
+from vitalprep_outcomes import DONE, NEVER_RETRY, REFUSED, Outcome, WorkerRefused, result_of
+from vitalprep_process import WorkerProcess, worker_command
 
-__all__ = [
-    "BACKENDS",
-    "DatasetReadySensor",
-    "WorkerFailed",
-    "WorkerOperator",
-    "WorkerRefused",
-    "backend",
-    "check",
-    "mapped_worker_task",
-    "repeat_problem",
-    "run_worker",
-    "stop_here",
-    "worker_task",
-]
-
-DONE, USAGE, REFUSED, STOPPED = 0, 2, 65, 143
-NEVER_RETRY = (USAGE, REFUSED)
+__all__ = ["DatasetReadySensor", "WorkerOperator", "check", "repeat_problem", "run_worker", "stop_here"]
 
 REASON_KEY = "reason"  # the XCom under which a short circuit says why
 
 log = logging.getLogger("airflow.task")
-
-
-class WorkerFailed(AirflowException):
-    """The command failed in a way that a retry may help; finished cases are kept."""
-
-
-class WorkerRefused(AirflowFailException):
-    """The command refused its input, its configuration or its result; a retry would be refused again."""
-
-
-def result_of(outcome: Outcome) -> dict[str, Any]:
-    """The command's result. Raises WorkerRefused or WorkerFailed with the worker's message."""
-    code, command = outcome.exit_code, outcome.arguments[0]
-    if code == DONE and outcome.document:
-        return outcome.document
-    if code == DONE:
-        raise WorkerRefused(
-            f"{command} ended well but without a result. To mend: VITALPREP_COMMAND runs {worker_command()}; "
-            "is that vitalprep, and of this version?"
-        )
-    if code in NEVER_RETRY:
-        raise WorkerRefused(f"{command} refused (exit {code}): {outcome.problem}")
-    if code in (STOPPED, -signal.SIGTERM):
-        raise WorkerFailed(f"{command} was stopped by SIGTERM; finished cases are kept and a retry goes on from there.")
-    if code < 0:
-        name = signal.Signals(-code).name
-        hint = " Out of memory is the usual cause: see the host's kernel log." if name == "SIGKILL" else ""
-        raise WorkerFailed(f"{command} was killed by {name}; finished cases are kept.{hint} {outcome.problem}")
-    raise WorkerFailed(f"{command} failed (exit {code}): {outcome.problem}")
 
 
 def start_and_wait(process: WorkerProcess) -> Outcome:
@@ -79,16 +29,27 @@ def start_and_wait(process: WorkerProcess) -> Outcome:
         ) from error
 
 
+def local_result(outcome: Outcome) -> dict[str, Any]:
+    """Return the command's result. Raises WorkerRefused or WorkerFailed, also where a command has none."""
+    result = result_of(outcome)
+    if not result:
+        raise WorkerRefused(
+            f"{outcome.arguments[0]} ended well but without a result. To mend: VITALPREP_COMMAND runs "
+            f"{worker_command()}; is that vitalprep, and of this version?"
+        )
+    return result
+
+
 def run_worker(arguments: Sequence[str]) -> dict[str, Any]:
     """Run one command here and return its JSON result. Raises WorkerRefused or WorkerFailed."""
-    return result_of(start_and_wait(WorkerProcess([*arguments, "--json"], log=log.log)))
+    return local_result(start_and_wait(WorkerProcess([*arguments, "--json"], log=log.log)))
 
 
 def check(arguments: Sequence[str]) -> str | None:
     """Run one ``vitalprep check``: None if it passes, else what is wrong and how to mend it. Raises WorkerFailed."""
     outcome = start_and_wait(WorkerProcess(["check", *arguments, "--json"], log=log.log))
     if outcome.exit_code not in NEVER_RETRY:
-        result_of(outcome)
+        local_result(outcome)
     failed = [one for one in outcome.document.get("checks", []) if not one["ok"]]
     if failed:
         return " ".join(f"{one['message']} To mend: {one['mend']}" for one in failed)
@@ -128,7 +89,7 @@ class WorkerOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the command and return its result. Raises WorkerRefused or WorkerFailed."""
         self._process = WorkerProcess([*self.arguments, "--json"], log=log.log)
-        return result_of(start_and_wait(self._process))
+        return local_result(start_and_wait(self._process))
 
     def on_kill(self) -> None:
         """Stop the worker: Airflow calls this for a task that is cleared, marked or shut down."""
@@ -166,7 +127,7 @@ class DatasetReadySensor(BaseSensorOperator):
         if outcome.exit_code == REFUSED:
             self._problem = outcome.problem
             return PokeReturnValue(is_done=False)
-        result = result_of(outcome)
+        result = local_result(outcome)
         for asset in self.outlets:
             context["outlet_events"][asset].extra = {
                 "dataset": self.dataset,
@@ -174,28 +135,3 @@ class DatasetReadySensor(BaseSensorOperator):
                 "windows": result.get("windows", {}),
             }
         return PokeReturnValue(is_done=True, xcom_value=result)
-
-
-# Where a step can run. ECS and SageMaker add their operators here.
-BACKENDS: dict[str, type[WorkerOperator]] = {"local": WorkerOperator}
-
-
-def backend() -> str:
-    """The deployment's backend, from ``VITALPREP_BACKEND``."""
-    return os.environ.get("VITALPREP_BACKEND", "").strip().lower() or "local"
-
-
-def worker_task(task_id: str, arguments: Sequence[str], **kwargs: Any) -> BaseOperator:
-    """One step of the pipeline on the deployment's backend."""
-    return _operator()(task_id=task_id, arguments=list(arguments), **kwargs)
-
-
-def mapped_worker_task(task_id: str, steps: XComArg | Sequence[dict[str, Any]], **kwargs: Any) -> Any:
-    """One step for each of ``steps``, dicts of ``arguments`` and ``step``, its name in the grid."""
-    partial = _operator().partial(task_id=task_id, map_index_template="{{ task.step }}", **kwargs)
-    return partial.expand_kwargs(steps)
-
-
-def _operator() -> type[WorkerOperator]:
-    # An unknown backend must not break the parsing of the DAG: check_config explains it to whoever triggers a run.
-    return BACKENDS.get(backend(), WorkerOperator)

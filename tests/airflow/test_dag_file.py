@@ -123,3 +123,21 @@ def test_without_environment_the_form_asks(capsys: pytest.CaptureFixture[str]) -
         [sys.executable, "-c", code], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["None", "4"]
+
+
+def test_airflow_does_not_load_the_dag_s_modules_once_more() -> None:
+    """Two loadings have two sets of error classes: a spot interruption of one would be unknown to the other."""
+    code = (
+        "import sys; sys.path[:0] = ['plugins', 'dags']; import vitaldb_preprocessing, vitalprep_ecs; "
+        "before = {name: id(module) for name, module in sys.modules.items() if name.startswith('vitalprep_')}; "
+        "from airflow import plugins_manager; plugins_manager._get_plugins(); "
+        "assert len(before) >= 7, before; "
+        "assert before == {name: id(sys.modules[name]) for name in before}"
+    )
+    environment = {
+        "AIRFLOW_HOME": str(HOME),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+        "PATH": "/usr/bin:/bin",
+        "VITALPREP_BACKEND": "ecs",
+    }
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=environment, check=True)

@@ -77,13 +77,12 @@ def test_a_command_that_is_not_the_worker(trigger: Any, fake_worker: Any, task_l
     assert "ended well but without a result" in task_log()[-1]
 
 
-@pytest.mark.parametrize("name", ["ecs", "sagemaker", "moon"])
-def test_a_backend_that_is_not_there(trigger: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv("VITALPREP_BACKEND", name)
+def test_a_backend_that_is_not_there(trigger: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITALPREP_BACKEND", "moon")
     run = trigger(**WHERE)
     assert run.state == "success"
     assert run.states["plan_shards"] == "skipped"
-    assert f"VITALPREP_BACKEND='{name}'" in run.reason("check_config")
+    assert "VITALPREP_BACKEND='moon'" in run.reason("check_config")
     assert "local" in run.reason("check_config")
 
 

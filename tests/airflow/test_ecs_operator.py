@@ -1,0 +1,373 @@
+"""One task on ECS: what it asks for, what it makes of each answer and end, and what it says to whoever must mend it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ecs_endpoint import EcsEndpoint, Fault, WorkerProcess
+from ecs_settings import ecs_settings
+
+SHARD = ["harmonize", "--plan", "s3://bucket/plan.json", "--shard", "3"]
+
+
+@dataclass
+class Kept:
+    """Airflow's store of a task instance."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def get(self, key: str) -> Any:
+        return self.values.get(key)
+
+    def set(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+
+@dataclass
+class TaskInstance:
+    dag_id: str = "vitaldb_preprocessing"
+    task_id: str = "harmonize"
+    run_id: str = "manual__1"
+    map_index: int = 3
+    try_number: int = 1
+    max_tries: int = 3
+    xcoms: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+
+@pytest.fixture
+def script() -> dict[str, str]:
+    """The container's program; a test sets ``script["body"]``."""
+    return {"body": """echo '{"ok": true, "harmonized": 5}'"""}
+
+
+@pytest.fixture
+def ecs(script: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Generator[EcsEndpoint]:
+    def launch(command: Any, environment: Any) -> WorkerProcess:
+        return WorkerProcess(["/bin/sh", "-c", script["body"], "vitalprep"], command, environment)
+
+    with EcsEndpoint(launch, {}) as endpoint:
+        for name, value in ecs_settings(endpoint.url).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("VITALPREP_ECS_POLL_SECONDS", "0.05")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        yield endpoint
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    return {"ti": TaskInstance(), "task_state_store": Kept()}
+
+
+def operator(arguments: list[str] | None = None, **kwargs: Any) -> Any:
+    from vitalprep_ecs import EcsWorkerOperator
+
+    return EcsWorkerOperator(task_id="harmonize", arguments=arguments or SHARD, **({"retries": 3} | kwargs))
+
+
+def failure(context: dict[str, Any], **kwargs: Any) -> Exception:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  (what it is, is what the tests ask)
+        operator(**kwargs).execute(context)
+    return caught.value
+
+
+def kind(error: Exception) -> str:
+    return type(error).__name__
+
+
+def test_the_result_is_the_last_line_of_the_log(ecs: EcsEndpoint, context: dict[str, Any]) -> None:
+    assert operator().execute(context) == {"ok": True, "harmonized": 5}
+    request = ecs.tasks[0].request
+    assert request["overrides"] == {"containerOverrides": [{"name": "vitalprep", "command": [*SHARD, "--json"]}]}
+    assert request["capacityProviderStrategy"] == [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
+    assert "launchType" not in request
+    assert {"key": "airflow-task", "value": "harmonize/3"} in request["tags"]
+
+
+def test_log_lines_read_as_those_of_the_local_backend(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], task_log: Callable[[], list[str]]
+) -> None:
+    script["body"] = """echo '{"level": "WARNING", "message": "case 4 excluded", "case_id": 4}'; echo '{"ok": true}'"""
+    operator().execute(context)
+    assert "case 4 excluded case_id=4" in task_log()
+
+
+def test_a_result_is_not_needed_where_no_log_is_kept(
+    ecs: EcsEndpoint, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VITALPREP_ECS_LOG_GROUP")
+    assert operator().execute(context) == {}
+
+
+def test_sizes_and_on_demand_shards(ecs: EcsEndpoint, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITALPREP_ECS_SHARD_CPU", "1024")
+    monkeypatch.setenv("VITALPREP_ECS_SHARD_MEMORY", "4096")
+    monkeypatch.setenv("VITALPREP_ON_DEMAND_SHARDS", "4")
+    operator().execute(context)
+    operator(["publish", "--plan", "x"]).execute(context)
+    shard, publish = (task.request for task in ecs.tasks)
+    assert (shard["overrides"]["cpu"], shard["overrides"]["memory"]) == ("1024", "4096")
+    assert shard["capacityProviderStrategy"][0]["capacityProvider"] == "FARGATE", "the first four shards"
+    assert "cpu" not in publish["overrides"]
+
+
+@pytest.mark.parametrize("code", [2, 65])
+def test_refused_is_never_retried(ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], code: int) -> None:
+    answer = '{"ok": false, "message": "The input changed: cases 4.", "mend": "plan again."}'
+    script["body"] = f"echo '{answer}'; exit {code}"
+    error = failure(context)
+    assert kind(error) == "WorkerRefused"
+    assert str(error) == f"harmonize refused (exit {code}): The input changed: cases 4. To mend: plan again."
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("echo 'no space left'; exit 1", "harmonize failed (exit 1): no space left"),
+        ("exit 143", "was stopped by SIGTERM"),
+        ("kill -KILL $$", "killed by SIGKILL"),
+    ],
+)
+def test_failed_is_retried(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], body: str, text: str
+) -> None:
+    script["body"] = body
+    error = failure(context)
+    assert kind(error) == "WorkerFailed"
+    assert text in str(error)
+
+
+def test_a_container_that_ended_well_although_interrupted_has_failed(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str]
+) -> None:
+    """The provider's operator takes it for a success; what it had left undone would be missing."""
+    script["body"] = "trap 'exit 0' TERM; while :; do sleep 0.02; done"
+    ecs.faults = [Fault("interrupt", when=lambda: time.sleep(0.3) or True)]
+    error = failure(context)
+    assert ecs.tasks[0].exit_code == 0
+    assert kind(error) == "SpotLost"
+    assert "Interruption 1; it is tried again on spot." in str(error)
+
+
+def test_clearing_a_task_begins_to_count_anew(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str]
+) -> None:
+    script["body"] = "exit 1"
+    kinds = [kind(failure(context, retries=3)) for _ in range(2)]
+    context["ti"].max_tries = 6  # as Airflow does on clearing: three more tries
+    kinds += [kind(failure(context, retries=3)) for _ in range(2)]
+    assert kinds == ["WorkerFailed", "WorkerRefused"] * 2, "three retries, two of them for interruptions"
+
+
+def test_pauses_after_interruptions_grow_and_failures_wait_as_the_dag_says(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITALPREP_INTERRUPTION_PAUSE", "15")
+    monkeypatch.setenv("VITALPREP_ON_DEMAND_AFTER", "9")
+    script["body"] = "trap 'exit 143' TERM; while :; do sleep 0.02; done"
+    ecs.faults = [Fault("interrupt", when=lambda: time.sleep(0.2) or True)]
+    pauses = []
+    for _ in range(6):
+        task = operator()
+        with pytest.raises(Exception, match="taken back") as caught:
+            task.execute(context)
+        pauses.append(task.retry_policy.evaluate(caught.value, 1, 9, context).retry_delay.total_seconds())
+    assert pauses == [15, 30, 60, 120, 240, 300]
+    assert task.retry_policy.evaluate(ValueError(), 1, 9, context).retry_delay is None
+
+
+REFUSALS = [
+    ("ClusterNotFoundException", "Cluster not found.", "WorkerRefused", "VITALPREP_ECS_CLUSTER"),
+    ("ClusterNotFoundException", "The referenced cluster was inactive.", "WorkerRefused", "VITALPREP_ECS_CLUSTER"),
+    ("ClientException", "TaskDefinition not found.", "WorkerRefused", "terraform apply"),
+    ("ClientException", "TaskDefinition is inactive", "WorkerRefused", "VITALPREP_ECS_WORKER_TASK"),
+    (
+        "AccessDeniedException",
+        "User: x is not authorized to perform: iam:PassRole on resource: y",
+        "WorkerRefused",
+        "iam:PassRole",
+    ),
+    (
+        "AccessDeniedException",
+        "User: x is not authorized to perform: ecs:RunTask on resource: y",
+        "WorkerRefused",
+        "terraform output airflow_role",
+    ),
+    ("ExpiredTokenException", "The security token included in the request is expired", "WorkerRefused", "renew"),
+    ("UnrecognizedClientException", "The security token included is invalid.", "WorkerRefused", "renew"),
+    (
+        "ClientException",
+        "You've reached the limit on the number of vCPUs you can run concurrently",
+        "WorkerFailed",
+        "VITALPREP_SHARDS_AT_ONCE",
+    ),
+    (
+        "InvalidParameterException",
+        "The subnet ID 'subnet-1' does not exist",
+        "WorkerRefused",
+        "VITALPREP_ECS_SUBNETS",
+    ),
+    (
+        "InvalidParameterException",
+        "The specified capacity provider strategy cannot contain FARGATE_SPOT.",
+        "WorkerRefused",
+        "terraform/cluster.tf",
+    ),
+    ("ClientException", "No Fargate configuration exists for given values: cpu 3", "WorkerRefused", "SHARD_CPU"),
+    ("ThrottlingException", "Rate exceeded", "WorkerFailed", "tried again"),
+    ("ServerException", "Service Unavailable. Please try again later.", "WorkerFailed", "tried again"),
+]
+
+
+@pytest.mark.parametrize(("code", "text", "expected", "mend"), REFUSALS)
+def test_what_ecs_refuses_names_the_mend(
+    ecs: EcsEndpoint, context: dict[str, Any], code: str, text: str, expected: str, mend: str
+) -> None:
+    ecs.faults = [Fault("refuse", code=code, text=text)]
+    error = failure(context)
+    assert kind(error) == expected
+    assert text.rstrip(".") in str(error)
+    assert mend in str(error)
+
+
+STARTS = [
+    (
+        "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref: not found",
+        "WorkerRefused",
+        "push the image",
+    ),
+    (
+        "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: failed "
+        "to create Cloudwatch log stream: The specified log group does not exist.",
+        "WorkerRefused",
+        "log group",
+    ),
+    (
+        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed",
+        "WorkerRefused",
+        "secret",
+    ),
+    ("ResourceInitializationError: failed to create network: i/o timeout", "WorkerRefused", "PUBLIC_IP"),
+    (
+        "ECS was unable to assume the role 'arn:aws:iam::0:role/x' that was provided for this task.",
+        "WorkerRefused",
+        "ecs-tasks.amazonaws.com",
+    ),
+    ("CannotStartContainerError: exec format error", "WorkerRefused", "CPU architecture"),
+    ("Capacity is unavailable at this time. Please try again later", "SpotLost", "no spot capacity"),
+    ("Timeout waiting for network interface provisioning to complete.", "WorkerFailed", "tried again"),
+]
+
+
+@pytest.mark.parametrize(("reason", "expected", "mend"), STARTS)
+def test_a_container_that_does_not_start_names_the_mend(
+    ecs: EcsEndpoint, context: dict[str, Any], reason: str, expected: str, mend: str
+) -> None:
+    ecs.faults = [Fault("no-start", text=reason)]
+    error = failure(context)
+    assert kind(error) == expected
+    assert mend in str(error)
+
+
+def test_nobody_answers(ecs: EcsEndpoint, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", "http://127.0.0.1:9")
+    error = failure(context, retries=5)
+    assert kind(error) == "WorkerFailed"
+
+
+def test_no_credentials(ecs: EcsEndpoint, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    error = failure(context)
+    assert kind(error) == "WorkerRefused"
+    assert "credentials" in str(error)
+
+
+WAITING = (
+    "trap 'echo stopped; exit 143' TERM; echo begun; while ! test -e {go}; do sleep 0.02; done; echo '{{\"ok\": true}}'"
+)
+
+
+def test_a_new_airflow_process_finds_the_running_container(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], tmp_path: Path
+) -> None:
+    """After a crash of Airflow the shard goes on; nothing is started twice."""
+    script["body"] = WAITING.format(go=tmp_path / "go")
+    lost = operator()
+    thread = threading.Thread(target=lost.execute, args=(context,), daemon=True)
+    thread.start()
+    _until(lambda: ecs.tasks and ecs.tasks[0].events)
+    again = threading.Timer(0.3, (tmp_path / "go").touch)
+    again.start()
+    assert operator().execute({"ti": TaskInstance(try_number=2), "task_state_store": Kept()}) == {"ok": True}
+    assert len(ecs.tasks) == 1
+    thread.join(10)
+    other = {"ti": TaskInstance(map_index=4), "task_state_store": Kept()}
+    operator().execute(other)
+    assert len(ecs.tasks) == 2, "another shard is another container"
+
+
+def test_stopping_the_task_stops_the_container(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], tmp_path: Path
+) -> None:
+    script["body"] = WAITING.format(go=tmp_path / "go")
+    task = operator()
+    errors: list[BaseException] = []
+
+    def execute() -> None:
+        try:
+            task.execute(context)
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=execute, daemon=True)
+    thread.start()
+    _until(lambda: task.arn and ecs.tasks[0].events)
+    task.on_kill()
+    thread.join(10)
+    assert ecs.tasks[0].stop_code == "UserInitiated"
+    assert ecs.tasks[0].exit_code == 143
+    assert [kind(error) for error in errors] == ["WorkerFailed"]  # type: ignore[arg-type]
+
+
+def test_links_to_the_task_and_its_log(ecs: EcsEndpoint, context: dict[str, Any]) -> None:
+    from vitalprep_ecs import EcsTaskLink
+
+    task = operator()
+    task.execute(context)
+    conf = context["ti"].xcoms
+    number = ecs.tasks[0].id
+    url = EcsTaskLink().format_link(**conf["ecs_task"])
+    assert url == (
+        f"https://console.aws.amazon.com/ecs/v2/clusters/vitalprep/tasks/{number}/configuration?region=eu-north-1"
+    )
+    assert conf["cloudwatch_events"]["awslogs_stream_name"] == f"task/vitalprep/{number}"
+    assert [link.name for link in task.operator_extra_links] == ["ECS task", "CloudWatch Events"]
+
+
+def _until(condition: Callable[[], Any]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", ["VITALPREP_ECS_CLUSTER", "VITALPREP_ECS_SUBNETS", "AWS_DEFAULT_REGION"])
+def test_a_missing_setting_is_named_by_the_first_check(
+    ecs: EcsEndpoint, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, name: str
+) -> None:
+    monkeypatch.delenv(name)
+    run = request.getfixturevalue("trigger")(input="/nowhere", output="/nowhere")
+    assert run.states["plan_shards"] == "skipped"
+    assert f"VITALPREP_BACKEND=ecs needs {name} in Airflow's environment" in run.reason("check_config")
+    assert ecs.tasks == []
