@@ -17,6 +17,7 @@ from preprocessing.arriving import Arriving
 from preprocessing.errors import RetryableError, UsageError
 from preprocessing.storage.bucket import Bucket
 from preprocessing.storage.folder import Folder
+from preprocessing.storage.forks import refuse_fork
 from preprocessing.storage.location import normalized_uri
 from preprocessing.storage.object_errors import ObjectChanged, ObjectMissing
 from preprocessing.storage.retries import Transient
@@ -222,6 +223,7 @@ class Storage:
         return self._place.sweep(prefix, of=of) if isinstance(self._place, Folder) else 0
 
     def _do(self, verb: str, path: str, action: Callable[[], Outcome]) -> Outcome:
+        refuse_fork()
         try:
             return self._place.do(action, verb=verb, uri=self.uri_of(path))
         except ValueError as error:  # of `obstore`, before it asks
