@@ -32,6 +32,8 @@ class Description:
         Whether its verdict says passed; False only where ``unproved=True`` let it through.
     inputs, statics, targets : tuple of Feature
         The columns of `timeseries`, `static` and `target`, in order.
+    target_columns : tuple of int
+        For each target, the column of `timeseries` that it continues.
     window, step, horizon : int
         Seconds in a window, from one window to the next, and from a window's last second to its target.
     windows, cases, subjects : dict of str to int
@@ -49,6 +51,7 @@ class Description:
         self.targets = tuple(
             by_name[target.input].model_copy(update={"name": target.name}) for target in metadata.targets
         )
+        self.target_columns = tuple(self.input_names.index(target.input) for target in metadata.targets)
         self.window, self.step, self.horizon = windowing.window, windowing.step, windowing.target_horizon
         self.windows: dict[str, int] = {name: split.windows for name, split in metadata.splits.items()}
         self.cases: dict[str, int] = {name: split.cases for name, split in metadata.splits.items()}
