@@ -17,6 +17,7 @@ __all__ = [
     "Conversion",
     "IdealBodyWeight",
     "Input",
+    "Output",
     "Source",
     "Split",
     "Static",

@@ -43,7 +43,7 @@ def publish(plan: Plan, output: Storage) -> Accounting:
     _judge(plan, accounting, summaries, output)
     files = {
         "features.json": features_json(record_shape(plan.config)),
-        "dataset_info.json": dataset_info_json(summaries, description=DESCRIPTION, layout=plan.config.output.layout),
+        "dataset_info.json": dataset_info_json(summaries, description=DESCRIPTION, output=plan.config.output),
         "cases.csv": cases_csv(plan, outcomes, salt_of(plan)),
         "preprocessing_metadata.json": metadata_json(plan, accounting, summaries),
     }

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from preprocessing.config import Output
 from preprocessing.layout import SplitName
 from preprocessing.records.example import RecordShape
 from preprocessing.records.summary import BuildSummary
@@ -19,6 +20,15 @@ __all__ = ["dataset_info_json", "features_json"]
 _FEATURE = "tensorflow_datasets.core.features"
 TFDS_NAME = "vitaldb"
 TFDS_VERSION = "1.0.0"
+# ``as_supervised=True``: ((timeseries, static), target), as Keras takes it.
+_SUPERVISED = {
+    "tuple": {
+        "items": [
+            {"tuple": {"items": [{"featureKey": "timeseries"}, {"featureKey": "static"}]}},
+            {"featureKey": "target"},
+        ]
+    }
+}
 
 
 def features_json(shape: RecordShape) -> bytes:
@@ -43,15 +53,19 @@ def features_json(shape: RecordShape) -> bytes:
     )
 
 
-def dataset_info_json(summaries: Mapping[SplitName, BuildSummary], *, description: str, layout: str) -> bytes:
-    """Return ``dataset_info.json`` with the exact length of every shard and the bytes of every split."""
+def dataset_info_json(summaries: Mapping[SplitName, BuildSummary], *, description: str, output: Output) -> bytes:
+    """Return ``dataset_info.json`` with the exact length of every shard and the bytes of every split.
+
+    TFDS does not decompress. So that it refuses a data set under GZIP when it opens it, and does not call it corrupted
+    when it reads it, such files are of a format that it does not know.
+    """
     splits = [
         {
             "name": split,
             "shardLengths": [str(file.windows) for file in summary.files],
             "numBytes": str(sum(file.window_bytes for file in summary.files)),
             "filepathTemplate": (
-                "{SPLIT}.{FILEFORMAT}" if layout == "single" else "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
+                "{SPLIT}.{FILEFORMAT}" if output.layout == "single" else "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
             ),
         }
         for split, summary in summaries.items()
@@ -62,8 +76,9 @@ def dataset_info_json(summaries: Mapping[SplitName, BuildSummary], *, descriptio
             "name": TFDS_NAME,
             "version": TFDS_VERSION,
             "description": description,
-            "fileFormat": "tfrecord",
+            "fileFormat": "tfrecord.gz" if output.compression == "gzip" else "tfrecord",
             "splits": splits,
+            "supervisedKeys": _SUPERVISED,
         }
     )
 
