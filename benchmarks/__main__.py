@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import build, dag, harmonize, memory, overlap, planning, scaling, start, validate, whole_run
+from benchmarks import build, dag, harmonize, loading, memory, overlap, planning, scaling, start, validate, whole_run
 from benchmarks.machine import machine
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
@@ -20,6 +20,7 @@ BENCHMARKS = {
     "harmonize": harmonize,
     "build": build,
     "validate": validate,
+    "loading": loading,
     "run": whole_run,
     "overlap": overlap,
     "memory": memory,
