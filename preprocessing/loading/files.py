@@ -56,7 +56,7 @@ def encoded_records(about: Description, file: FileSummary) -> Iterator[bytes]:
         what = "it is no gzip file" if error.reason == "not_vital" else error.detail
         raise damaged(about, file, count, what) from error
     if count != file.windows:
-        raise damaged(about, file, count, f"the file ends before it, of {file.windows} that were written")
+        raise damaged(about, file, count, f"here the file ends; {file.windows} records were written")
 
 
 def damaged(about: Description, file: FileSummary, index: int, what: str) -> RefusedError:
