@@ -69,7 +69,7 @@ test-worker: develop
 	.venv/bin/python -m pytest -n 2 --dist loadfile --doctest-modules $(addprefix --ignore ,$(APART)) tests preprocessing
 
 test-airflow: develop airflow
-	.venv-airflow/bin/python -m pytest tests/airflow
+	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile tests/airflow
 
 test-deployment: develop infra  ## images in real containers, Terraform against the provider's schema; skips what is not at hand
 	.venv/bin/python -m pytest -rs tests/containers tests/terraform
