@@ -40,8 +40,16 @@ def _ecs() -> Backend:
     return Backend(EcsWorkerOperator, shards_at_once=16, interruptions=on_demand_after(), problem=problem)
 
 
+def _sagemaker() -> Backend:
+    from vitalprep_sagemaker import SageMakerSettings, SageMakerWorkerOperator
+    from vitalprep_spot import on_demand_after
+
+    problem = SageMakerSettings.from_environment().problem
+    return Backend(SageMakerWorkerOperator, shards_at_once=16, interruptions=on_demand_after(), problem=problem)
+
+
 # Imported when asked for: a deployment without AWS parses its DAG without the Amazon provider.
-_BACKENDS: dict[str, Callable[[], Backend]] = {"local": _local, "ecs": _ecs}
+_BACKENDS: dict[str, Callable[[], Backend]] = {"local": _local, "ecs": _ecs, "sagemaker": _sagemaker}
 
 
 def backend_problem() -> str | None:

@@ -6,71 +6,20 @@ a container: take its spot capacity back, refuse capacity, not start it, run out
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol
+from typing import Any
+
+from aws_endpoint import Container, Endpoint, Launch, Refusal
 
 CLUSTER, CONTAINER, LOG_GROUP, LOG_PREFIX = "vitalprep", "vitalprep", "/vitalprep/tasks", "task"
 WORKER, BUILDER = "vitalprep-worker", "vitalprep-builder"
 ACCOUNT = "arn:aws:ecs:eu-north-1:000000000000"
 GRACE_SECONDS = 120  # `stopTimeout` of the task definitions
-
-
-class Container(Protocol):
-    """A started worker."""
-
-    def lines(self) -> Iterator[str]:
-        """Yield what it prints, until it ends."""
-
-    def signal(self, number: int) -> None:
-        """Send a signal to its first process."""
-
-    def wait(self) -> int:
-        """Return its exit code, 128 and more after a signal."""
-
-
-Launch = Callable[[Sequence[str], Mapping[str, str]], Container]
-
-
-class WorkerProcess:
-    """A worker as a process of this machine."""
-
-    def __init__(self, worker: Sequence[str], command: Sequence[str], environment: Mapping[str, str]) -> None:
-        # A container is told nothing but what its task definition says.
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
-        self._process = subprocess.Popen(
-            [*worker, *command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=inherited | dict(environment),
-            start_new_session=True,
-        )
-
-    def lines(self) -> Iterator[str]:
-        assert self._process.stdout is not None
-        yield from self._process.stdout
-
-    def signal(self, number: int) -> None:
-        with suppress(ProcessLookupError):
-            if number == signal.SIGKILL:
-                os.killpg(self._process.pid, number)
-            else:
-                self._process.send_signal(number)
-
-    def wait(self) -> int:
-        code = self._process.wait()
-        return code if code >= 0 else 128 - code
 
 
 @dataclass
@@ -143,16 +92,8 @@ class Task:
         } | {name: value for name, value in told.items() if value}
 
 
-class Refusal(Exception):
-    """An error answer."""
-
-    def __init__(self, code: str, text: str, status: int = 400) -> None:
-        super().__init__(text)
-        self.code, self.text, self.status = code, text, status
-
-
-class EcsEndpoint:
-    """The endpoint; a context manager. `url` is where it answers, `tasks` what was run, `faults` what befalls them.
+class EcsEndpoint(Endpoint):
+    """`tasks` is what was run, `faults` what befalls them.
 
     Parameters
     ----------
@@ -163,26 +104,17 @@ class EcsEndpoint:
     """
 
     def __init__(self, launch: Launch, environment: Mapping[str, str]) -> None:
+        super().__init__()
         self.launch = launch
         self.environment = dict(environment)
         self.tasks: list[Task] = []
         self.faults: list[Fault] = []
         self.definitions = {WORKER, BUILDER}
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _requests_to(self))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def __enter__(self) -> EcsEndpoint:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        for task in self.tasks:
-            if task.container is not None and task.status != "STOPPED":
-                task.container.signal(signal.SIGKILL)
+    def containers(self) -> list[Container]:
+        """Return what still runs."""
+        return [task.container for task in self.tasks if task.container is not None and task.status != "STOPPED"]
 
     def runs_of(self, command: str) -> list[Task]:
         """Return the tasks whose command line contains a text."""
@@ -312,27 +244,3 @@ class EcsEndpoint:
             "nextForwardToken": f"f/{len(events)}",
             "nextBackwardToken": f"b/{begin}",
         }
-
-
-def _requests_to(endpoint: EcsEndpoint) -> type[BaseHTTPRequestHandler]:
-    class Requests(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            operation = self.headers["X-Amz-Target"].rsplit(".", 1)[1]
-            try:
-                status, answer = 200, endpoint.answer(operation, request)
-            except Refusal as refusal:
-                status, answer = refusal.status, {"__type": refusal.code, "message": refusal.text}
-            body = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/x-amz-json-1.1")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    return Requests

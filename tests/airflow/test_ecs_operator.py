@@ -5,42 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ecs_endpoint import EcsEndpoint, Fault, WorkerProcess
+from aws_endpoint import WorkerProcess
+from ecs_endpoint import EcsEndpoint, Fault
 from ecs_settings import ecs_settings
+from task_context import Kept, TaskInstance, kind, until
 
 SHARD = ["harmonize", "--plan", "s3://bucket/plan.json", "--shard", "3"]
-
-
-@dataclass
-class Kept:
-    """Airflow's store of a task instance."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-
-    def get(self, key: str) -> Any:
-        return self.values.get(key)
-
-    def set(self, key: str, value: Any) -> None:
-        self.values[key] = value
-
-
-@dataclass
-class TaskInstance:
-    dag_id: str = "vitaldb_preprocessing"
-    task_id: str = "harmonize"
-    run_id: str = "manual__1"
-    map_index: int = 3
-    try_number: int = 1
-    max_tries: int = 3
-    xcoms: dict[str, Any] = field(default_factory=dict)
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.xcoms[key] = value
 
 
 @pytest.fixture
@@ -77,10 +51,6 @@ def failure(context: dict[str, Any], **kwargs: Any) -> Exception:
     with pytest.raises(Exception) as caught:  # noqa: PT011  (what it is, is what the tests ask)
         operator(**kwargs).execute(context)
     return caught.value
-
-
-def kind(error: Exception) -> str:
-    return type(error).__name__
 
 
 def test_the_result_is_the_last_line_of_the_log(ecs: EcsEndpoint, context: dict[str, Any]) -> None:
@@ -306,15 +276,25 @@ def test_a_new_airflow_process_finds_the_running_container(
     lost = operator()
     thread = threading.Thread(target=lost.execute, args=(context,), daemon=True)
     thread.start()
-    _until(lambda: ecs.tasks and ecs.tasks[0].events)
-    again = threading.Timer(0.3, (tmp_path / "go").touch)
-    again.start()
-    assert operator().execute({"ti": TaskInstance(try_number=2), "task_state_store": Kept()}) == {"ok": True}
+    until(lambda: ecs.tasks and ecs.tasks[0].events)
+    again = operator()
+    _when(lambda: again.arn, (tmp_path / "go").touch)
+    assert again.execute({"ti": TaskInstance(try_number=2), "task_state_store": Kept()}) == {"ok": True}
     assert len(ecs.tasks) == 1
     thread.join(10)
     other = {"ti": TaskInstance(map_index=4), "task_state_store": Kept()}
     operator().execute(other)
     assert len(ecs.tasks) == 2, "another shard is another container"
+
+
+def _when(condition: Callable[[], Any], action: Callable[[], Any]) -> None:
+    """Do something once another thread has come so far."""
+
+    def wait() -> None:
+        until(condition)
+        action()
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def test_stopping_the_task_stops_the_container(
@@ -332,7 +312,7 @@ def test_stopping_the_task_stops_the_container(
 
     thread = threading.Thread(target=execute, daemon=True)
     thread.start()
-    _until(lambda: task.arn and ecs.tasks[0].events)
+    until(lambda: task.arn and ecs.tasks[0].events)
     task.on_kill()
     thread.join(10)
     assert ecs.tasks[0].stop_code == "UserInitiated"
@@ -353,13 +333,6 @@ def test_links_to_the_task_and_its_log(ecs: EcsEndpoint, context: dict[str, Any]
     )
     assert conf["cloudwatch_events"]["awslogs_stream_name"] == f"task/vitalprep/{number}"
     assert [link.name for link in task.operator_extra_links] == ["ECS task", "CloudWatch Events"]
-
-
-def _until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("name", ["VITALPREP_ECS_CLUSTER", "VITALPREP_ECS_SUBNETS", "AWS_DEFAULT_REGION"])

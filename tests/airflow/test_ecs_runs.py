@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_endpoint import WorkerProcess
 from conftest import Run
-from ecs_endpoint import BUILDER, WORKER, EcsEndpoint, Fault, WorkerProcess
+from ecs_endpoint import BUILDER, WORKER, EcsEndpoint, Fault
 from ecs_settings import ecs_settings
 
 SHARDS = 3

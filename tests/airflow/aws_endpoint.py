@@ -1,0 +1,120 @@
+"""What the imitated AWS services share: their protocol on a loopback port, and the real worker behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Protocol, Self
+
+
+class Container(Protocol):
+    """A started worker."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield what it prints, until it ends."""
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its first process."""
+
+    def wait(self) -> int:
+        """Return its exit code, 128 and more after a signal."""
+
+
+Launch = Callable[[Sequence[str], Mapping[str, str]], Container]
+
+
+class WorkerProcess:
+    """A worker as a process of this machine."""
+
+    def __init__(self, worker: Sequence[str], command: Sequence[str], environment: Mapping[str, str]) -> None:
+        # A container is told nothing but what its task definition says.
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+        self._process = subprocess.Popen(
+            [*worker, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=inherited | dict(environment),
+            start_new_session=True,
+        )
+
+    def lines(self) -> Iterator[str]:
+        assert self._process.stdout is not None
+        yield from self._process.stdout
+
+    def signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            if number == signal.SIGKILL:
+                os.killpg(self._process.pid, number)
+            else:
+                self._process.send_signal(number)
+
+    def wait(self) -> int:
+        code = self._process.wait()
+        return code if code >= 0 else 128 - code
+
+
+class Refusal(Exception):
+    """An error answer."""
+
+    def __init__(self, code: str, text: str, status: int = 400) -> None:
+        super().__init__(text)
+        self.code, self.text, self.status = code, text, status
+
+
+class Endpoint:
+    """Answers JSON 1.1 calls on a loopback port; a context manager. `url` is where."""
+
+    def __init__(self) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _requests_to(self))
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        for container in self.containers():
+            container.signal(signal.SIGKILL)
+
+    def containers(self) -> list[Container]:
+        """Return what still runs."""
+        raise NotImplementedError
+
+    def answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Do one call. Raises Refusal."""
+        raise NotImplementedError
+
+
+def _requests_to(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
+    class Requests(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            operation = self.headers["X-Amz-Target"].rsplit(".", 1)[1]
+            try:
+                status, answer = 200, endpoint.answer(operation, request)
+            except Refusal as refusal:
+                status, answer = refusal.status, {"__type": refusal.code, "message": refusal.text}
+            body = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/x-amz-json-1.1")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    return Requests
