@@ -91,7 +91,6 @@ class SageMakerEndpoint(Endpoint):
         self.environment = dict(environment)
         self.jobs: dict[str, Job] = {}
         self.faults: list[Fault] = []
-        self.described = 0  # calls of DescribeTrainingJob
         self._lock = threading.Lock()
 
     def containers(self) -> list[Container]:
@@ -106,7 +105,7 @@ class SageMakerEndpoint(Endpoint):
         """Do one call. Raises Refusal."""
         operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "CreateTrainingJob": self._create,
-            "DescribeTrainingJob": self._describe,
+            "DescribeTrainingJob": lambda request: self._job(request).described(),
             "StopTrainingJob": self._stop,
             "DescribeLogStreams": self._streams,
             "GetLogEvents": self._events,
@@ -180,10 +179,6 @@ class SageMakerEndpoint(Endpoint):
             job.becomes("Failed", "Failed", job.reason)
         else:
             job.becomes("Completed", "Completed")
-
-    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.described += 1
-        return self._job(request).described()
 
     def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
         job = self._job(request)
