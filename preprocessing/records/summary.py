@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from pydantic import Field
+
 from preprocessing.documents import Document, Model
 from preprocessing.errors import ReasonCode
 from preprocessing.layout import build_summary_path
-from preprocessing.records.statistics import FeatureStatistics
+from preprocessing.records.statistics import FeatureStatistics, OriginCounts
 from preprocessing.storage import ObjectMissing, Storage
 
 __all__ = ["BuildSummary", "CaseOutcome", "FileSummary", "read_build_summary"]
@@ -32,13 +36,16 @@ class CaseOutcome(Model):
 
 
 class BuildSummary(Document):
-    """The build of one split."""
+    """The build of one split. `targets` counts the windows by the origin of each target."""
 
+    current_version: ClassVar[int] = 2  # 2: `targets`; histograms and cases in `statistics`
+    schema_version: int = 2
     dataset_id: str
     split: str
     files: tuple[FileSummary, ...]
     cases: tuple[CaseOutcome, ...]
     statistics: dict[str, FeatureStatistics]
+    targets: dict[str, OriginCounts] = Field(default_factory=dict)
 
     @property
     def windows(self) -> int:

@@ -15,7 +15,7 @@ from preprocessing.harmonize.table import from_parquet
 from preprocessing.records.frames import CaseFrames
 from preprocessing.records.output_files import OutputFile, windows_in_order
 from preprocessing.records.samples import Samples, samples_of
-from preprocessing.records.statistics import FeatureStatistics, added, statistics_of
+from preprocessing.records.statistics import FeatureStatistics, OriginCounts, added, statistics_of, target_origins_of
 from preprocessing.records.summary import FileSummary
 from preprocessing.storage import ObjectMissing, Storage, Writer
 
@@ -50,22 +50,26 @@ class FileTask:
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A file's summary and the statistics of its cases."""
+    """A file's summary, and of its cases the statistics and the origins of their targets."""
 
     summary: FileSummary
     statistics: dict[str, FeatureStatistics]
+    targets: dict[str, OriginCounts]
 
 
 def write_file(task: FileTask) -> WrittenFile:
     """Write one file, part by part. It appears whole or not at all."""
     output = Storage(task.output)
     statistics: dict[str, FeatureStatistics] = {}
+    targets = {target.name: OriginCounts() for target in task.config.targets}
     with output.writer(task.path) as writer:
         target = _Target(writer, compress=task.config.output.compression == "gzip")
         for part in task.file.parts:
             samples = {case: load_samples(output, task.cases[case], task.config) for case in part}
             for case in part:
                 statistics = added(statistics, statistics_of(samples[case], task.config))
+                for name, counts in target_origins_of(samples[case], task.config).items():
+                    targets[name] += counts
             frames = {
                 case: CaseFrames(
                     samples[case], case_id=case, subject_id=task.cases[case].subject_id, config=task.config
@@ -78,7 +82,7 @@ def write_file(task: FileTask) -> WrittenFile:
             for case, start in order:
                 frames[case].put(start, target.room(frames[case].size(start)))
             target.end_part()
-    return WrittenFile(target.summary(task.file.name), statistics)
+    return WrittenFile(target.summary(task.file.name), statistics, targets)
 
 
 def load_samples(output: Storage, case: BuildCase, config: Config) -> Samples:
