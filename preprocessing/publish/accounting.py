@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from preprocessing.documents import Document
+from preprocessing.harmonize.receipt import Receipt
 from preprocessing.harmonize.stage import finished_cases
 from preprocessing.layout import SPLITS, SplitName, accounting_path
 from preprocessing.plan.plan import Plan
@@ -13,7 +15,7 @@ from preprocessing.records.stage import receipts_of
 from preprocessing.records.summary import BuildSummary, CaseOutcome, read_build_summary
 from preprocessing.storage import Storage
 
-__all__ = ["Accounting", "account", "store_accounting"]
+__all__ = ["UNREADABLE", "Account", "Accounting", "account", "store_accounting"]
 
 UNREADABLE = ("not_vital", "truncated", "corrupt", "too_large", "unit_mismatch")
 
@@ -39,8 +41,17 @@ class Accounting(Document):
         return not self.unfinished and self.requested == self.written + sum(self.excluded.values())
 
 
-def account(plan: Plan, output: Storage) -> tuple[Accounting, dict[int, CaseOutcome], Mapping[SplitName, BuildSummary]]:
-    """Return a plan's accounting, each planned case's outcome, and the build summaries that are there."""
+class Account(NamedTuple):
+    """A plan's accounting, and what it rests on: each planned case's outcome, the build summaries and receipts."""
+
+    accounting: Accounting
+    outcomes: dict[int, CaseOutcome]
+    summaries: Mapping[SplitName, BuildSummary]
+    receipts: Mapping[int, Receipt]
+
+
+def account(plan: Plan, output: Storage) -> Account:
+    """Return the account of what is there of a plan."""
     read = {split: read_build_summary(output, plan.dataset_id, split) for split in SPLITS}
     summaries = {split: summary for split, summary in read.items() if summary is not None}
     outcomes = {case.case_id: case for summary in summaries.values() for case in summary.cases}
@@ -69,7 +80,7 @@ def account(plan: Plan, output: Storage) -> tuple[Accounting, dict[int, CaseOutc
         success_rate=1 - sum(excluded[reason] for reason in UNREADABLE) / present if present else 0.0,
         stage_seconds={name: round(value, 3) for name, value in sorted(seconds.items())},
     )
-    return accounting, outcomes, summaries
+    return Account(accounting, outcomes, summaries, receipts)
 
 
 def store_accounting(accounting: Accounting, output: Storage) -> None:

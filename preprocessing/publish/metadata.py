@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import preprocessing
@@ -16,6 +16,7 @@ from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Accounting
 from preprocessing.records.stage import record_shape, recorded_subject
 from preprocessing.records.summary import BuildSummary, CaseOutcome
+from preprocessing.report.warnings import DataWarning
 
 __all__ = ["cases_csv", "metadata_json"]
 
@@ -57,8 +58,13 @@ def cases_csv(plan: Plan, outcomes: dict[int, CaseOutcome], salt: str | None) ->
     return text.getvalue().encode()
 
 
-def metadata_json(plan: Plan, accounting: Accounting, summaries: Mapping[SplitName, BuildSummary]) -> bytes:
-    """Return counts, shapes, ranges, feature order, per-split statistics, versions, digests and the settled config.
+def metadata_json(
+    plan: Plan,
+    accounting: Accounting,
+    summaries: Mapping[SplitName, BuildSummary],
+    warnings: Sequence[DataWarning],
+) -> bytes:
+    """Return counts, shapes, ranges, feature order, statistics, warnings, versions, digests and the settled config.
 
     It holds nothing that differs between two runs of one data set (no times, hosts or locations).
     """
@@ -90,6 +96,7 @@ def metadata_json(plan: Plan, accounting: Accounting, summaries: Mapping[SplitNa
         "statics": [item.content() for item in config.statics],
         "targets": [item.content() for item in config.targets],
         "splits": {split: _split(plan, summary) for split, summary in summaries.items()},
+        "warnings": [warning.content() for warning in warnings],
         # The thresholds of validation judge a data set and are no part of it.
         "config": _sorted({key: value for key, value in config.content().items() if key != "validation"}),
     }

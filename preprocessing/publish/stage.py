@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from preprocessing.console import log
@@ -14,6 +15,8 @@ from preprocessing.publish.metadata import cases_csv, metadata_json
 from preprocessing.publish.tfds_files import dataset_info_json, features_json
 from preprocessing.records.stage import record_shape, salt_of
 from preprocessing.records.summary import BuildSummary
+from preprocessing.report.stage import Stored, report_html
+from preprocessing.report.warnings import warnings_of
 from preprocessing.storage import Storage
 
 __all__ = ["publish"]
@@ -31,7 +34,8 @@ def publish(plan: Plan, output: Storage) -> Accounting:
     RefusedError
         If cases are unfinished, the success rate or the number of windows is too low, or a split is empty.
     """
-    accounting, outcomes, summaries = account(plan, output)
+    found = account(plan, output)
+    accounting, outcomes, summaries, _ = found
     store_accounting(accounting, output)
     log(
         f"{accounting.written} of {accounting.requested} cases written",
@@ -41,11 +45,16 @@ def publish(plan: Plan, output: Storage) -> Accounting:
         success_rate=accounting.success_rate,
     )
     _judge(plan, accounting, summaries, output)
+    warnings = warnings_of(plan, found)
+    for warning in warnings:
+        if warning.level == "warning":
+            log(warning.message, level=logging.WARNING, code=warning.code)
     files = {
         "features.json": features_json(record_shape(plan.config)),
         "dataset_info.json": dataset_info_json(summaries, description=DESCRIPTION, output=plan.config.output),
         "cases.csv": cases_csv(plan, outcomes, salt_of(plan)),
-        "preprocessing_metadata.json": metadata_json(plan, accounting, summaries),
+        "preprocessing_metadata.json": metadata_json(plan, accounting, summaries, warnings),
+        "report.html": report_html(Stored(plan, found, output), warnings),
     }
     for name, data in files.items():
         output.put(dataset_path(plan.dataset_id, name), data)

@@ -13,9 +13,10 @@ from preprocessing.documents import Model
 from preprocessing.records.impute import DEFAULT, HELD, OBSERVED
 from preprocessing.records.samples import Samples
 
-__all__ = ["BINS", "FeatureStatistics", "OriginCounts", "added", "statistics_of", "target_origins_of"]
+__all__ = ["FeatureStatistics", "OriginCounts", "added", "bins_of", "statistics_of", "target_origins_of"]
 
-BINS = 48  # equal parts of a normalization range: whole numbers of BIS, SpO2 and pressure steps seldom straddle them
+FEWEST_BINS, MOST_BINS = 24, 80
+OTHER_BINS = 20
 
 
 class OriginCounts(Model):
@@ -35,7 +36,7 @@ class FeatureStatistics(Model):
     """One input over some cases. Counts are seconds; sums are over observed seconds, in the input's unit.
 
     `clipped` counts observed or held seconds outside the normalization range. `histogram` counts observed seconds:
-    below the range, in each of `BINS` equal parts of it (the last one closed), above it. Builds before it have none.
+    below the range, in each of `bins_of` equal parts of it (the last one closed), above it. Builds before it have none.
     `cases` are those with an observed second.
     """
 
@@ -64,6 +65,20 @@ class FeatureStatistics(Model):
             "minimum": self.minimum,
             "maximum": self.maximum,
         }
+
+
+def bins_of(bounds: tuple[float, float]) -> int:
+    """Return into how many equal parts a histogram divides a range.
+
+    Monitors show whole numbers. So a part is a whole number wide where that gives 24 to 80 of them, else a twentieth:
+    otherwise parts would hold now three and now four of the numbers, and look like a comb.
+    """
+    width = bounds[1] - bounds[0]
+    if width == int(width):
+        for bins in range(MOST_BINS, FEWEST_BINS - 1, -1):
+            if width % bins == 0:
+                return bins
+    return OTHER_BINS
 
 
 def statistics_of(samples: Samples, config: Config) -> dict[str, FeatureStatistics]:
@@ -102,12 +117,13 @@ def target_origins_of(samples: Samples, config: Config) -> dict[str, OriginCount
 
 def _histogram(measured: NDArray[np.float64], bounds: tuple[float, float]) -> tuple[int, ...]:
     low, high = bounds
+    bins = bins_of(bounds)
     below, above = int(np.count_nonzero(measured < low)), int(np.count_nonzero(measured > high))
     parts = measured - low
-    parts *= BINS / (high - low)
-    np.minimum(parts, BINS - 1, out=parts)
+    parts /= (high - low) / bins
+    np.minimum(parts, bins - 1, out=parts)
     np.maximum(parts, 0, out=parts)
-    counts = np.bincount(parts.astype(np.intp), minlength=BINS).tolist()
+    counts = np.bincount(parts.astype(np.intp), minlength=bins).tolist()
     counts[0] -= below
     counts[-1] -= above
     return (below, *counts, above)

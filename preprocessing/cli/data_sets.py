@@ -1,0 +1,30 @@
+"""What one asks of data sets that are there: a report, and how two of them differ."""
+
+from __future__ import annotations
+
+import click
+
+from preprocessing.cli.group import vitalprep
+from preprocessing.cli.options import location, logs
+from preprocessing.cli.report import report as print_report
+
+__all__: list[str] = []
+
+
+@vitalprep.command()
+@click.option(
+    "--dataset", "dataset_uri", metavar="URI", callback=location, required=True, help="As `vitalprep run` printed it."
+)
+@click.option("--case", "case_id", type=int, help="Draw this case alone.")
+@click.option(
+    "--output", "file", metavar="FILE", help="HTML file to write.  [default: report-<data set>.html, with --case case-N]"
+)
+@logs
+def report(dataset_uri: str, case_id: int | None, file: str | None, as_json: bool) -> None:
+    """Draw the report of a data set, or one case of it, into a file that any browser opens without network."""
+    from preprocessing.report.command import draw_report
+    from preprocessing.workers import stop_on_signals
+
+    with stop_on_signals():
+        result = draw_report(dataset_uri, case_id=case_id, file=file)
+    print_report("Drawn", result, as_json)

@@ -1,0 +1,45 @@
+"""The command's side of the report: where the page goes, and what is said of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from preprocessing.errors import RetryableError
+from preprocessing.report.stage import case_html, report_html, stored_dataset
+from preprocessing.report.warnings import warnings_of
+
+__all__ = ["draw_report", "write_page"]
+
+
+def draw_report(dataset_uri: str, *, case_id: int | None, file: str | None) -> dict[str, Any]:
+    """Draw a data set or one case of it into a file, and return what is worth printing."""
+    stored = stored_dataset(dataset_uri)
+    warnings = warnings_of(stored.plan, stored.account)
+    if case_id is None:
+        page, name = report_html(stored, warnings), f"report-{stored.plan.dataset_id}.html"
+    else:
+        page, name = case_html(stored, case_id), f"case-{case_id:04d}-{stored.plan.dataset_id}.html"
+    path = write_page(file or name, page)
+    return {
+        "file": str(path),
+        "bytes": len(page),
+        "dataset_id": stored.plan.dataset_id,
+        "warnings": [warning.message for warning in warnings if warning.level == "warning"],
+    }
+
+
+def write_page(file: str, page: bytes) -> Path:
+    """Write a page into a local file.
+
+    Raises
+    ------
+    RetryableError
+        If that fails.
+    """
+    path = Path(file)
+    try:
+        path.write_bytes(page)
+    except OSError as error:
+        raise RetryableError(f"{path} cannot be written ({error.strerror}).", mend="name another --output.") from error
+    return path

@@ -1,0 +1,52 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["clinical", "count", "duration", "percent", "signed"]
+
+NOTHING = "–"  # noqa: RUF001  an en dash, as tables have it
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage; what is not quite nothing or all never reads as such."""
+    if share is None:
+        return NOTHING
+    if 0 < share < 0.0005:
+        return "<0.1 %"
+    if 0.9995 < share < 1:
+        return ">99.9 %"
+    return f"{100 * share:.0f} %" if share in (0, 1) else f"{100 * share:.1f} %"
+
+
+def count(number: float | None) -> str:
+    """Return a count with thousands set apart."""
+    return NOTHING if number is None else f"{number:,.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds in the unit that fits."""
+    if seconds is None:
+        return NOTHING
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7200:
+        return f"{whole // 60} min" if whole % 60 == 0 else f"{whole / 60:.1f} min"
+    return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min" if whole < 360_000 else f"{whole / 3600:,.0f} h"
+
+
+def clinical(value: float | None) -> str:
+    """Return a value of a signal with three digits, as charts are read."""
+    if value is None:
+        return NOTHING
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{min(digits, 4)}f}"
+
+
+def signed(value: float | None) -> str:
+    """Return a difference with its sign and two decimals."""
+    return NOTHING if value is None else f"{value:+.2f}".replace("-", "−")  # noqa: RUF001  a minus
