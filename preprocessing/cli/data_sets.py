@@ -17,7 +17,10 @@ __all__: list[str] = []
 )
 @click.option("--case", "case_id", type=int, help="Draw this case alone.")
 @click.option(
-    "--output", "file", metavar="FILE", help="HTML file to write.  [default: report-<data set>.html, with --case case-N]"
+    "--output",
+    "file",
+    metavar="FILE",
+    help="HTML file to write.  [default: report-<data set>.html, with --case case-N]",
 )
 @logs
 def report(dataset_uri: str, case_id: int | None, file: str | None, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from preprocessing.records.samples import Samples
 
 __all__ = ["FeatureStatistics", "OriginCounts", "added", "bins_of", "statistics_of", "target_origins_of"]
 
-FEWEST_BINS, MOST_BINS = 24, 80
+FEWEST_BINS, MOST_BINS = 24, 50
 OTHER_BINS = 20
 
 
@@ -70,7 +70,7 @@ class FeatureStatistics(Model):
 def bins_of(bounds: tuple[float, float]) -> int:
     """Return into how many equal parts a histogram divides a range.
 
-    Monitors show whole numbers. So a part is a whole number wide where that gives 24 to 80 of them, else a twentieth:
+    Monitors show whole numbers. So a part is a whole number wide where that gives 24 to 50 of them, else a twentieth:
     otherwise parts would hold now three and now four of the numbers, and look like a comb.
     """
     width = bounds[1] - bounds[0]

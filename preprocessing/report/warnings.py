@@ -121,7 +121,7 @@ def rarely_observed(config: Config, statistics: Statistics, limits: Thresholds) 
                 item=item.name,
                 threshold=limits.observed_share,
                 values=low,
-                message=f"{item.name} is measured in less than {limits.observed_share:.0%} of the seconds of "
+                message=f"{item.name} is measured in less than {_percent(limits.observed_share)} of the seconds of "
                 f"{_listed(low)}: what a model sees there is almost only the default {item.default:g}.",
             )
 
@@ -165,7 +165,7 @@ def often_clipped(config: Config, statistics: Statistics, limits: Thresholds) ->
                 item=item.name,
                 threshold=limits.clipped_share,
                 values=high,
-                message=f"More than {limits.clipped_share:.0%} of the values of {item.name} lie outside of its "
+                message=f"More than {_percent(limits.clipped_share)} of the values of {item.name} lie outside of its "
                 f"normalization range {item.range[0]:g} to {item.range[1]:g} {item.unit} in {_listed(high)}; "
                 "the model sees the bound.",
             )
@@ -188,9 +188,8 @@ def splits_differ(demographics: list[Demographic], limits: Thresholds) -> Iterat
             item=item.static.name,
             threshold=limits.difference,
             values=high,
-            message=f"{item.static.name} differs between train and {_listed(high)} by more than "
-            f"{limits.difference:g} standard deviations"
-            + (", more than chance gives." if real else "; splits this small differ as much by chance."),
+            message=f"The mean of {item.static.name} in {_listed(high)} is more than {limits.difference:g} standard "
+            f"deviations from that in train{', more than chance gives' if real else ''}.",
         )
 
 
@@ -214,9 +213,8 @@ def distributions_differ(config: Config, statistics: Statistics, limits: Thresho
                 item=item.name,
                 threshold=limits.distance,
                 values=high,
-                message=f"{item.name} is distributed otherwise in {_listed(high)} than in train "
-                f"(distance over {limits.distance:g})"
-                + (", more than chance gives for so many cases." if real else "; so few cases differ as by chance."),
+                message=f"{item.name} is distributed otherwise in {_listed(high)} than in train, with a distance over "
+                f"{limits.distance:g}{', more than chance gives for so many cases' if real else ''}.",
             )
 
 
@@ -257,3 +255,7 @@ def static_all_default(demographics: list[Demographic]) -> Iterator[DataWarning]
 def _listed(splits: Mapping[str, float]) -> str:
     names = [split for split in SPLITS if split in splits]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
