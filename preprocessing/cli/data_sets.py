@@ -7,6 +7,7 @@ import click
 from preprocessing.cli.group import vitalprep
 from preprocessing.cli.options import location, logs
 from preprocessing.cli.report import report as print_report
+from preprocessing.console import print_result
 
 __all__: list[str] = []
 
@@ -31,3 +32,21 @@ def report(dataset_uri: str, case_id: int | None, file: str | None, as_json: boo
     with stop_on_signals():
         result = draw_report(dataset_uri, case_id=case_id, file=file)
     print_report("Drawn", result, as_json)
+
+
+@vitalprep.command()
+@click.argument("a", metavar="A", callback=location)
+@click.argument("b", metavar="B", callback=location)
+@click.option("--html", metavar="FILE", help="Also write the comparison as a page.")
+@logs
+def diff(a: str, b: str, html: str | None, as_json: bool) -> None:
+    """Compare data sets A and B (their URIs): configuration, cases, counts, distributions, bytes."""
+    from preprocessing.diff.command import diff_data_sets
+    from preprocessing.workers import stop_on_signals
+
+    with stop_on_signals():
+        result, text = diff_data_sets(a, b, html=html)
+    if as_json:
+        print_result({"ok": True} | result)
+    else:
+        click.echo(text, nl=False)

@@ -1,0 +1,94 @@
+"""A data set as its own folder describes it, so that one can be compared whose plan is long gone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from preprocessing.errors import RefusedError
+from preprocessing.layout import SPLITS, dataset_path, output_of_dataset
+from preprocessing.plan.parent import plan_of_dataset
+from preprocessing.records.summary import BuildSummary, read_build_summary
+from preprocessing.storage import ObjectMissing, Storage
+
+__all__ = ["CaseRow", "Described", "described"]
+
+METADATA = "preprocessing_metadata.json"
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One row of ``cases.csv``; `input_id` is known where the plan still is."""
+
+    split: str
+    reason: str
+    windows: int
+    input_id: str | None
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a data set's folder says of it. `metadata` is its ``preprocessing_metadata.json``."""
+
+    uri: str
+    dataset_id: str
+    metadata: Mapping[str, Any]
+    summaries: Mapping[str, BuildSummary]
+    cases: Mapping[int, CaseRow]
+
+
+def described(dataset_uri: str) -> Described:
+    """Read a data set's description.
+
+    Raises
+    ------
+    RefusedError
+        If a file of it is missing or is not what publish writes.
+    """
+    output_uri, dataset_id = output_of_dataset(dataset_uri)
+    output = Storage(output_uri)
+    metadata = _file(output, dataset_id, METADATA)
+    table = _file(output, dataset_id, "cases.csv")
+    summaries: dict[str, BuildSummary] = {}
+    for split in SPLITS:
+        summary = read_build_summary(output, dataset_id, split)
+        if summary is None:
+            raise _missing(output, dataset_id, f"build-{split}.json")
+        summaries[split] = summary
+    plan = plan_of_dataset(output, dataset_id)
+    inputs = {case.case_id: case.input_id for case in plan.cases} if plan else {}
+    try:
+        content = json.loads(metadata)
+        rows = {
+            int(row["case_id"]): CaseRow(
+                row["split"], row["reason"], int(row["windows"]), inputs.get(int(row["case_id"]))
+            )
+            for row in csv.DictReader(io.StringIO(table.decode(), newline=""))
+        }
+        config, versions = content["config"], content["versions"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RefusedError(
+            f"{output.uri_of(dataset_path(dataset_id, METADATA))} or cases.csv is not what publish writes ({error}).",
+            mend="run `vitalprep publish` again.",
+        ) from error
+    return Described(
+        output.uri_of(f"datasets/{dataset_id}"), dataset_id, {"config": config, "versions": versions}, summaries, rows
+    )
+
+
+def _file(output: Storage, dataset_id: str, name: str) -> bytes:
+    try:
+        return output.get(dataset_path(dataset_id, name))
+    except ObjectMissing as error:
+        raise _missing(output, dataset_id, name) from error
+
+
+def _missing(output: Storage, dataset_id: str, name: str) -> RefusedError:
+    return RefusedError(
+        f"{output.uri_of(dataset_path(dataset_id, name))} is not there.",
+        mend="give the URI of a data set as `vitalprep run` prints it; if it is one, run `vitalprep publish` again.",
+    )
