@@ -15,17 +15,21 @@ __all__ = ["draw_report", "write_page"]
 def draw_report(dataset_uri: str, *, case_id: int | None, file: str | None) -> dict[str, Any]:
     """Draw a data set or one case of it into a file, and return what is worth printing."""
     stored = stored_dataset(dataset_uri)
+    dataset_id = stored.plan.dataset_id
+    if case_id is not None:
+        page = case_html(stored, case_id)
+        path = write_page(file or f"case-{case_id:04d}-{dataset_id}.html", page)
+        return {"file": str(path), "bytes": len(page), "dataset_id": dataset_id, "case": case_id}
     warnings = warnings_of(stored.plan, stored.account)
-    if case_id is None:
-        page, name = report_html(stored, warnings), f"report-{stored.plan.dataset_id}.html"
-    else:
-        page, name = case_html(stored, case_id), f"case-{case_id:04d}-{stored.plan.dataset_id}.html"
-    path = write_page(file or name, page)
+    page = report_html(stored, warnings)
+    path = write_page(file or f"report-{dataset_id}.html", page)
+    levels = [warning.level for warning in warnings]
     return {
         "file": str(path),
         "bytes": len(page),
-        "dataset_id": stored.plan.dataset_id,
-        "warnings": [warning.message for warning in warnings if warning.level == "warning"],
+        "dataset_id": dataset_id,
+        "warnings": levels.count("warning"),
+        "notes": levels.count("note"),
     }
 
 

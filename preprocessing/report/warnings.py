@@ -32,6 +32,7 @@ Code = Literal[
     "near_duplicate",
     "static_all_default",
 ]
+Level = Literal["warning", "note"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class DataWarning(Model):
     """
 
     code: Code
-    level: Literal["warning", "note"]
+    level: Level
     item: str | None = None
     threshold: float | None = None
     values: Mapping[str, float] = Field(default_factory=dict)
@@ -174,48 +175,58 @@ def often_clipped(config: Config, statistics: Statistics, limits: Thresholds) ->
 def splits_differ(demographics: list[Demographic], limits: Thresholds) -> Iterator[DataWarning]:
     """Yield statics whose mean differs between train and another split."""
     for item in demographics:
-        high = {
-            split: difference
+        apart = {
+            split: (difference, limits.errors * (item.errors[split] or 0))
             for split, difference in item.differences.items()
             if difference is not None and abs(difference) > limits.difference
         }
-        if not high:
-            continue
-        real = any(abs(difference) > limits.errors * (item.errors[split] or 0) for split, difference in high.items())
-        yield DataWarning(
-            code="splits_differ",
-            level="warning" if real else "note",
-            item=item.static.name,
-            threshold=limits.difference,
-            values=high,
-            message=f"The mean of {item.static.name} in {_listed(high)} is more than {limits.difference:g} standard "
-            f"deviations from that in train{', more than chance gives' if real else ''}.",
-        )
+        for level, high in _by_level(apart):
+            yield DataWarning(
+                code="splits_differ",
+                level=level,
+                item=item.static.name,
+                threshold=limits.difference,
+                values=high,
+                message=f"The mean of {item.static.name} in {_listed(high)} is more than {limits.difference:g} "
+                f"standard deviations from that in train{_more_than_chance(level)}.",
+            )
 
 
 def distributions_differ(config: Config, statistics: Statistics, limits: Thresholds) -> Iterator[DataWarning]:
     """Yield inputs whose distribution of measured seconds differs between train and another split."""
     train = statistics.get("train", {})
     for item in config.inputs:
-        high: dict[str, float] = {}
-        real = False
+        apart: dict[str, tuple[float, float]] = {}
         for split in SPLITS[1:]:
             first, second = train.get(item.name), statistics.get(split, {}).get(item.name)
-            apart = distance(first, second)
-            if apart is None or first is None or second is None or apart <= limits.distance:
-                continue
-            high[split] = apart
-            real |= apart > chance_distance(first.cases, second.cases)
-        if high:
+            found = distance(first, second)
+            if found is not None and found > limits.distance and first and second:
+                apart[split] = found, chance_distance(first.cases, second.cases)
+        for level, high in _by_level(apart):
             yield DataWarning(
                 code="distributions_differ",
-                level="warning" if real else "note",
+                level=level,
                 item=item.name,
                 threshold=limits.distance,
                 values=high,
                 message=f"{item.name} is distributed otherwise in {_listed(high)} than in train, with a distance over "
-                f"{limits.distance:g}{', more than chance gives for so many cases' if real else ''}.",
+                f"{limits.distance:g}{_more_than_chance(level)}.",
             )
+
+
+def _by_level(apart: Mapping[str, tuple[float, float]]) -> Iterator[tuple[Level, dict[str, float]]]:
+    """Yield what exceeds its play of chance as warnings, and the rest as notes."""
+    levels: tuple[Level, Level] = ("warning", "note")
+    for level in levels:
+        high = {
+            split: value for split, (value, chance) in apart.items() if (abs(value) > chance) == (level == "warning")
+        }
+        if high:
+            yield level, high
+
+
+def _more_than_chance(level: Level) -> str:
+    return ", more than chance gives for so many cases" if level == "warning" else ""
 
 
 def near_duplicate_cases(plan: Plan, account: Account) -> Iterator[DataWarning]:
