@@ -1,0 +1,181 @@
+"""What is pointed out, and from where on. Expected values are worked out by hand or with NumPy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from preprocessing.harmonize.receipt import Receipt
+from preprocessing.harmonize.series import FeatureQuality
+from preprocessing.layout import SPLITS
+from preprocessing.records.statistics import FeatureStatistics, OriginCounts
+from preprocessing.report.demographics import standardized_difference
+from preprocessing.report.duplicates import near_duplicates
+from preprocessing.report.signals import chance_distance, distance
+from preprocessing.report.stage import Stored
+from preprocessing.report.warnings import (
+    DataWarning,
+    Thresholds,
+    distributions_differ,
+    mostly_default,
+    often_clipped,
+    rarely_observed,
+    warnings_of,
+)
+from tests.report.synthetic import CONFIG, planned_case, receipt, stored
+
+LIMITS = Thresholds()
+
+
+def _only(found: list[DataWarning], code: str, item: str | None = None) -> DataWarning:
+    chosen = [warning for warning in found if warning.code == code and item in (None, warning.item)]
+    assert len(chosen) == 1, found
+    return chosen[0]
+
+
+def _codes(found: list[DataWarning]) -> set[tuple[str, str | None]]:
+    return {(warning.code, warning.item) for warning in found}
+
+
+def test_a_feature_below_one_percent_is_named_with_its_splits() -> None:
+    rare, common = FeatureStatistics(observed=99, default=9901), FeatureStatistics(observed=100, default=9900)
+    found = list(rarely_observed(CONFIG, {"train": {"BIS": rare}, "test": {"BIS": common}}, LIMITS))
+    assert _only(found, "rarely_observed").values == {"train": 0.0099}
+    assert "BIS" in found[0].message
+    assert "train" in found[0].message
+    assert not list(rarely_observed(CONFIG, {"train": {"BIS": FeatureStatistics()}}, LIMITS)), "no seconds, no share"
+
+
+def test_a_target_that_is_the_default_in_most_windows_is_named() -> None:
+    most, half = OriginCounts(observed=49, default=51), OriginCounts(observed=30, held=20, default=50)
+    found = list(mostly_default(CONFIG, {"validation": {"Noradrenalin": most, "TV": half}}, LIMITS))
+    assert _codes(found) == {("mostly_default", "Noradrenalin")}
+    assert found[0].values == {"validation": 0.51}
+
+
+def test_a_range_that_does_not_fit_is_named() -> None:
+    found = list(often_clipped(CONFIG, {"test": {"HR": FeatureStatistics(observed=900, held=100, clipped=51)}}, LIMITS))
+    assert _only(found, "often_clipped", "HR").values == {"test": 0.051}
+    fits = {"test": {"HR": FeatureStatistics(observed=900, held=100, clipped=50)}}
+    assert not list(often_clipped(CONFIG, fits, LIMITS))
+
+
+def test_the_standardized_difference_is_austins() -> None:
+    """Means 10 and 12, variances 4 and 16: (12 - 10) / sqrt((4 + 16) / 2)."""
+    a = np.array([8.0, 12.0, 8.0, 12.0]) * np.sqrt(3 / 4) + 10 * (1 - np.sqrt(3 / 4))
+    b = np.array([8.0, 16.0, 8.0, 16.0]) * np.sqrt(3 / 4) + 12 * (1 - np.sqrt(3 / 4))
+    difference, error = standardized_difference(a, b)
+    assert difference == pytest.approx(2 / np.sqrt(10))
+    assert error == pytest.approx(np.sqrt(8 / 16 + 0.4 / 16))
+    assert standardized_difference([1.0], [1.0, 2.0]) == (None, None)
+    assert standardized_difference([1.0, 1.0], [1.0, 1.0]) == (None, None)
+
+
+def test_the_distance_is_the_greatest_gap_of_the_cumulative_shares() -> None:
+    a = FeatureStatistics(observed=10, histogram=(0, 5, 5, 0, 0))
+    b = FeatureStatistics(observed=4, histogram=(0, 0, 1, 1, 2))
+    assert distance(a, b) == pytest.approx(0.75)  # after the second bin 1.0 against 0.25
+    assert distance(a, a) == 0
+    assert distance(a, FeatureStatistics(observed=4)) is None, "a build of before had no histograms"
+    assert chance_distance(100, 100) == pytest.approx(0.1923, abs=1e-4)  # Smirnov's table, 5 %
+
+
+def test_chance_decides_between_warning_and_note() -> None:
+    def statistics(counts: tuple[int, ...], cases: int) -> dict[str, FeatureStatistics]:
+        return {"HR": FeatureStatistics(observed=sum(counts), histogram=counts, cases=cases)}
+
+    train, other = (0, 60, 40, 0), (0, 40, 60, 0)
+    few = list(distributions_differ(CONFIG, {"train": statistics(train, 9), "test": statistics(other, 5)}, LIMITS))
+    many = list(distributions_differ(CONFIG, {"train": statistics(train, 900), "test": statistics(other, 500)}, LIMITS))
+    assert [few[0].level, many[0].level] == ["note", "warning"]
+    assert few[0].values == many[0].values == {"test": pytest.approx(0.2)}
+
+
+def _split(number: int) -> str:
+    return SPLITS[number % 3]
+
+
+def _data(folder: Path, **changed: Receipt) -> Stored:
+    cases = [planned_case(number, _split(number)) for number in range(1, 61)]
+    receipts = {case.case_id: receipt(case) for case in cases}
+    receipts |= {int(name.removeprefix("case")): item for name, item in changed.items()}
+    return stored(folder, cases, receipts)
+
+
+def test_the_same_recording_under_two_numbers_is_a_leak(tmp_path: Path) -> None:
+    first = receipt(planned_case(4, "validation"))
+    copied = first.model_copy(update={"case_id": 33})  # the same table
+    moved = {  # another export: a last digit, two minutes less, another weight in the clinical table
+        name: quality.model_copy(
+            update={
+                "mean": (quality.mean or 0) * (0.8 if name.endswith("_INF") or name == "TV" else 1.0005),
+            }
+        )
+        for name, quality in first.features.items()
+    }
+    cut = receipt(planned_case(50, "test"), features=moved, seconds=9780)
+    data = _data(tmp_path, case33=copied, case50=cut)
+    found = [warning for warning in warnings_of(data.plan, data.account) if warning.code == "near_duplicate"]
+    assert {warning.cases for warning in found} == {(4, 33), (4, 50), (33, 50)}
+    assert all(warning.level == "warning" for warning in found)
+    leak = next(warning for warning in found if warning.cases == (4, 33))
+    assert "leaks" in leak.message
+    assert data.plan.by_id[4].split != data.plan.by_id[33].split
+
+
+def test_cases_that_only_resemble_each_other_are_none(tmp_path: Path) -> None:
+    first = receipt(planned_case(4, "validation"))
+    far = {
+        name: quality.model_copy(update={"mean": (quality.mean or 0) + (2.0 if name == "HR" else 0)})
+        for name, quality in first.features.items()
+    }
+    flat = {  # 5 of PEEP and 50 of FIO2 all the time is how many cases are
+        name: quality.model_copy(update={"minimum": quality.mean, "maximum": quality.mean})
+        for name, quality in first.features.items()
+    }
+    receipts = {
+        4: first,
+        5: receipt(planned_case(5, "test"), features=far),
+        6: receipt(planned_case(6, "test"), features=first.features, seconds=9000),
+        7: receipt(planned_case(7, "test"), features=flat),
+        8: receipt(planned_case(8, "train"), features=flat),
+    }
+    assert near_duplicates(receipts, CONFIG) == []
+    many = {number: receipt(planned_case(number, "train")) for number in range(1, 2001)}
+    assert near_duplicates(many, CONFIG) == []
+
+
+def test_what_nobody_measured_is_no_likeness() -> None:
+    nothing = FeatureQuality(
+        live_seconds={}, implausible=0, before_start=0, longest_gap=9, minimum=None, mean=None, maximum=None
+    )
+    empty = {item.name: nothing for item in CONFIG.inputs}
+    receipts = {number: receipt(planned_case(number, "train"), features=empty) for number in (1, 2)}
+    assert near_duplicates(receipts, CONFIG) == []
+
+
+def test_a_static_that_no_case_has_is_named(tmp_path: Path) -> None:
+    missing = (0, 0, 0, 0, 0, 2)
+    cases = [
+        planned_case(n, _split(n), static_origin=missing if _split(n) != "train" or n > 3 else (0,) * 6)
+        for n in range(1, 61)
+    ]
+    data = stored(tmp_path, cases, {case.case_id: receipt(case) for case in cases})
+    warning = _only(warnings_of(data.plan, data.account), "static_all_default")
+    assert (warning.item, set(warning.values)) == ("asa", {"validation", "test"})
+
+
+def test_splits_that_differ_are_told_apart_from_chance(tmp_path: Path) -> None:
+    cases = [planned_case(number, _split(number)) for number in range(1, 301)]
+    older = [
+        case.model_copy(update={"static": (case.static[0] + (8 if case.split == "test" else 0), *case.static[1:])})
+        for case in cases
+    ]
+    data = stored(tmp_path, older, {case.case_id: receipt(case) for case in older})
+    found = [w for w in warnings_of(data.plan, data.account) if w.code == "splits_differ" and w.item == "age"]
+    assert [w.level for w in found if "test" in w.values] == ["warning"]
+    ages = {split: np.array([case.static[0] for case in older if case.split == split]) for split in SPLITS}
+    spread = np.sqrt((ages["train"].var(ddof=1) + ages["test"].var(ddof=1)) / 2)
+    assert found[0].values["test"] == pytest.approx((ages["test"].mean() - ages["train"].mean()) / spread)
