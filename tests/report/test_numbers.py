@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator
@@ -182,6 +183,30 @@ def test_coverage_and_distributions_are_those_of_the_tables(reported: Reported, 
             assert shown == pytest.approx(expected, abs=1e-6)
         else:
             assert shown == [None] * 4
+
+
+@pytest.mark.parametrize(("name", "width"), [("HR", 4), ("BIS", 2), ("SPO2", 1), ("RR", 1)])
+def test_the_charts_have_the_shape_of_the_measured_seconds(reported: Reported, name: str, width: int) -> None:
+    low, high = _item(name)["range"]
+    card = reported.page.one("article", data_input=name)
+    bars = {}
+    for split in SPLITS:
+        measured = _observed(reported, split, name)
+        counts = Counter(
+            min(int((v - low) // width), int((high - low) / width) - 1) for v in measured if low <= v <= high
+        )
+        bars[split] = [counts[place] / len(measured) for place in range(int((high - low) / width))]
+    top = max(map(max, bars.values()))
+    for split in SPLITS:
+        drawn, y = [], 104.0
+        for kind, number in re.findall(
+            r"([VH])([\d.]+)", card.one("path", class_=f"curve {split}").attributes["d"] or ""
+        ):
+            if kind == "V":
+                y = float(number)
+            else:
+                drawn.append((104 - y) / 96 * top)
+        assert drawn == pytest.approx(bars[split], abs=0.0006 * top + 1e-9)
 
 
 @pytest.mark.parametrize("name", ["HR", "BIS", "FIO2", "SPO2", "Propofol_INF", "etSEV"])
