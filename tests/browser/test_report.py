@@ -1,0 +1,196 @@
+"""The report in a browser, on a desk and on a phone: drawn, usable by keyboard, without an error, accessible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
+from tests.pipeline import vitalprep
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A report, the page of one case, the page of an excluded one, and a comparison."""
+    recordings, output = tmp_path_factory.mktemp("looked-at"), tmp_path_factory.mktemp("pages")
+    damage = {"truncated": 0.1, "unit": 0.1}
+    simulate_folder(recordings, SimulationOptions(seed=9, cases=16, hours=0.25, spread=0.5, damage=damage))
+    command = ("run", "--input", recordings, "--output", output, "--set", "validation.min_success_rate=0.5")
+    dataset = Path(vitalprep(*command).result["dataset"])
+    other = vitalprep(*command, "--cases", "2-16", "--set", "windowing.step=60").result["dataset"]
+    files = {name: output / f"{name}.html" for name in ("case", "excluded", "diff")}
+    receipts = {path: b'"status":"ok"' in path.read_bytes() for path in sorted(output.glob("harmonized/*/*.json"))}
+    numbers = {ok: next(int(path.name[:4]) for path, fine in receipts.items() if fine is ok) for ok in (True, False)}
+    for name, ok in (("case", True), ("excluded", False)):
+        made = vitalprep("report", "--dataset", dataset, "--case", str(numbers[ok]), "--output", files[name])
+        assert made.exit_code == 0
+    assert vitalprep("diff", dataset, other, "--html", files["diff"]).exit_code == 0
+    return {"report": dataset / "report.html", **files}
+
+
+@pytest.fixture(params=[DESK, PHONE], ids=["desk", "phone"])
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A tab that may not reach anything but files, and whose errors fail the test."""
+    context = browser.new_context(viewport=request.param, has_touch=request.param is PHONE)
+    tab = context.new_page()
+    trouble: list[str] = []
+    tab.on("console", lambda message: trouble.append(f"{message.type}: {message.text}"))
+    tab.on("pageerror", lambda error: trouble.append(str(error)))
+    tab.on("request", lambda asked: None if asked.url.startswith("file:") else trouble.append(asked.url))
+    yield tab
+    context.close()
+    assert trouble == []
+
+
+def _open(page: Page, file: Path) -> None:
+    page.goto(file.as_uri())
+
+
+@pytest.mark.parametrize("name", ["report", "case", "excluded", "diff"])
+def test_axe_finds_nothing(page: Page, pages: dict[str, Path], name: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    _open(page, pages[name])
+    found: dict[str, Any] = axe.Axe().run(page).response
+    assert found["passes"], "axe looked at something"
+    assert [(v["id"], [node["target"] for node in v["nodes"]][:3]) for v in found["violations"]] == []
+
+
+@pytest.mark.parametrize("name", ["report", "case", "excluded", "diff"])
+def test_nothing_runs_over_the_side(page: Page, pages: dict[str, Path], name: str) -> None:
+    _open(page, pages[name])
+    wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert wide <= seen
+    if name == "report":  # also of what is folded
+        page.locator("summary").first.click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= seen
+
+
+def test_the_charts_are_drawn(page: Page, pages: dict[str, Path]) -> None:
+    _open(page, pages["report"])
+    charts = page.locator("svg.histogram")
+    assert charts.count() >= 5 + 10
+    for index in range(charts.count()):
+        box = charts.nth(index).bounding_box()
+        assert box is not None
+        assert box["width"] > 200
+        assert box["height"] > 80
+    curves = page.locator("svg.histogram path.curve")
+    heights = [curves.nth(index).evaluate("path => path.getBBox().height") for index in range(curves.count())]
+    assert sum(height > 20 for height in heights) > 0.8 * len(heights)
+    strips = page.locator("article.case:not([hidden]) .strip svg path.measured")
+    assert strips.count() >= 8
+    assert all(strips.nth(i).evaluate("path => path.getTotalLength()") > 100 for i in range(strips.count()))
+
+
+def test_cases_are_filtered_and_sorted(page: Page, pages: dict[str, Path]) -> None:
+    _open(page, pages["report"])
+    form = page.locator("#list form")
+    rows = page.locator("#case-table tbody tr:visible")
+    assert rows.count() == 16
+    form.get_by_label("Outcome").select_option("excluded")
+    excluded = rows.count()
+    assert 1 <= excluded < 16
+    assert f"{excluded} of {excluded} matching" in page.locator("#shown").inner_text()
+    assert "written" not in rows.locator("td:nth-child(3)").all_inner_texts()
+    form.get_by_label("Outcome").select_option("truncated")
+    assert set(rows.locator("td:nth-child(3)").all_inner_texts()) == {"truncated"}
+    form.get_by_label("Outcome").select_option("")
+    form.get_by_label("Split").select_option("test")
+    assert set(rows.locator("td:nth-child(2)").all_inner_texts()) == {"test"}
+    form.get_by_label("Split").select_option("")
+    form.get_by_label("Search").fill("0007.VITAL")
+    assert rows.locator("th").all_inner_texts() == ["7"]
+    form.get_by_label("Search").fill("nothing like this")
+    assert rows.count() == 0
+    form.get_by_label("Search").fill("")
+    button = page.get_by_role("button", name="windows")
+    button.click()
+    windows = [int(text) for text in rows.locator("td:nth-child(5)").all_inner_texts()]
+    assert windows == sorted(windows)
+    assert page.locator("#case-table th[aria-sort=ascending]").inner_text() == "windows"
+    button.press("Enter")
+    windows = [int(text) for text in rows.locator("td:nth-child(5)").all_inner_texts()]
+    assert windows == sorted(windows, reverse=True)
+
+
+def test_the_gallery_is_browsed_by_keyboard(page: Page, pages: dict[str, Path]) -> None:
+    _open(page, pages["report"])
+    shown = page.locator("#gallery article.case:visible")
+    which = page.get_by_label("Case", exact=True)
+    choices = which.locator("option").evaluate_all("options => options.map(option => option.value)")
+    assert len(choices) >= 3
+    assert shown.evaluate_all("items => items.map(item => item.id)") == [choices[0]]
+    page.get_by_role("button", name="Next").press("Enter")
+    assert shown.evaluate_all("items => items.map(item => item.id)") == [choices[1]]
+    page.get_by_role("button", name="Previous").press("Space")
+    page.get_by_role("button", name="Previous").press("Space")
+    assert shown.evaluate_all("items => items.map(item => item.id)") == [choices[-1]]
+    which.select_option(choices[2])
+    assert shown.evaluate_all("items => items.map(item => item.id)") == [choices[2]]
+    page.locator(f'#case-table a[href="#{choices[1]}"]').click()
+    assert shown.evaluate_all("items => items.map(item => item.id)") == [choices[1]]
+    assert page.evaluate("document.activeElement.id") == choices[1]
+
+
+def test_splits_are_taken_out_of_the_charts(page: Page, pages: dict[str, Path]) -> None:
+    _open(page, pages["report"])
+    curves = page.locator("#signals .of-test")
+    assert curves.first.is_visible()
+    page.get_by_label("test", exact=True).uncheck()
+    assert not curves.first.is_visible()
+    assert page.locator("#signals .of-train").first.is_visible()
+    page.get_by_label("test", exact=True).check()
+    assert curves.first.is_visible()
+
+
+def test_the_skip_link_comes_first(page: Page, pages: dict[str, Path]) -> None:
+    _open(page, pages["report"])
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    assert page.locator(".skip").is_visible()
+
+
+def test_without_script_everything_is_there(browser: Browser, pages: dict[str, Path]) -> None:
+    context = browser.new_context(viewport=DESK, java_script_enabled=False)
+    page = context.new_page()
+    _open(page, pages["report"])
+    assert page.locator("#gallery article.case:visible").count() >= 3
+    assert page.locator("#case-table tbody tr:visible").count() == 16
+    assert page.locator(".choice:visible").count() == 0, "nothing that would not work"
+    context.close()
+
+
+def test_it_prints(browser: Browser, pages: dict[str, Path]) -> None:
+    context = browser.new_context(viewport=DESK)
+    page = context.new_page()
+    _open(page, pages["report"])
+    page.emulate_media(media="print")
+    assert page.locator("nav").is_hidden()
+    assert page.locator(".choice:visible").count() == 0
+    assert page.locator("svg.histogram:visible").count() >= 15
+    pdf = page.pdf(format="A4", margin=dict.fromkeys(("top", "bottom", "left", "right"), "12mm"))
+    assert 4 <= pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") <= 40 or len(pdf) > 50_000
+    context.close()
+
+
+def test_what_was_injected_does_not_run(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
+    """Should a text ever get through unescaped, the page's policy still stops it."""
+    spoiled = tmp_path / "spoiled.html"
+    text = pages["report"].read_text()
+    spoiled.write_text(
+        text.replace("<main", "<script>window.ran = 1</script><img src=x onerror='window.ran = 2'><main")
+    )
+    context = browser.new_context()
+    page = context.new_page()
+    _open(page, spoiled)
+    assert page.locator("#case-table tbody tr:visible").count() == 16, "its own script ran"
+    assert page.evaluate("window.ran") is None
+    context.close()
