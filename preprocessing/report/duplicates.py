@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from itertools import pairwise, product
+from itertools import product
 
 from preprocessing.config import Config, Input
 from preprocessing.harmonize.receipt import Receipt
@@ -18,33 +18,31 @@ SAME_LENGTH = 0.02
 CELL_INPUTS = 2
 
 
-def near_duplicates(receipts: Mapping[int, Receipt], config: Config) -> list[tuple[int, int]]:
-    """Return the pairs of harmonized cases that are (nearly) the same recording, by case number.
+def near_duplicates(receipts: Mapping[int, Receipt], config: Config) -> list[tuple[int, ...]]:
+    """Return the groups of harmonized cases that are (nearly) one recording, each by case number.
 
-    Two cases are, if their tables have the same SHA-256; or if they record the same inputs, are equally long within
-    2 %, and the mean of every input that varies in both agrees within 0.2 % of its range, in five inputs at least.
-    Doses and tidal volumes are left out: they depend on the weight in the clinical table.
+    A case belongs to a group if its table has the SHA-256 of one of the group; or if it records the same inputs as the
+    group's first case, is as long within 2 %, and the mean of every input that varies in both agrees within 0.2 % of
+    its range, in five inputs at least. Doses and tidal volumes are left out: they depend on the weight in the clinical
+    table.
     """
-    pairs = {pair for cases in _same_tables(receipts).values() for pair in pairwise(cases)}
     inputs = [item for item in config.inputs if not _per_weight(item)]
+    groups: dict[int, list[int]] = {}  # by their first case
+    of_table: dict[str, int] = {}
     cells: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for case, receipt in sorted(receipts.items()):
         varying = _varying(receipt, inputs)
-        if len(varying) < FEWEST_SHARED:
-            continue
-        for other in {other for cell in _cells_around(varying, inputs) for other in cells.get(cell, ())}:
-            if _alike(receipt, receipts[other], inputs):
-                pairs.add((other, case))
-        cells[next(_cells_around(varying, inputs, reach=(0,)))].append(case)
-    return sorted(pairs)
-
-
-def _same_tables(receipts: Mapping[int, Receipt]) -> dict[str, list[int]]:
-    tables: dict[str, list[int]] = defaultdict(list)
-    for case, receipt in sorted(receipts.items()):
+        first = of_table.get(receipt.parquet_sha256 or "")
+        if first is None and len(varying) >= FEWEST_SHARED:
+            near = (other for cell in _cells_around(varying, inputs) for other in cells.get(cell, ()))
+            first = next((other for other in near if _alike(receipt, receipts[other], inputs)), None)
+            if first is None:
+                cells[next(_cells_around(varying, inputs, reach=(0,)))].append(case)
+        first = case if first is None else first
+        groups.setdefault(first, []).append(case)
         if receipt.parquet_sha256:
-            tables[receipt.parquet_sha256].append(case)
-    return tables
+            of_table.setdefault(receipt.parquet_sha256, first)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
 def _per_weight(item: Input) -> bool:

@@ -5,7 +5,7 @@ Pure functions of counts and receipts. Each threshold stands with its source in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ from pydantic import Field
 from preprocessing.config import Config
 from preprocessing.documents import Model
 from preprocessing.layout import SPLITS
+from preprocessing.plan.case_list import short_case_list
 from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Account
 from preprocessing.records.statistics import FeatureStatistics, OriginCounts
@@ -32,6 +33,7 @@ Code = Literal[
     "near_duplicate",
     "static_all_default",
 ]
+MOST_GROUPS = 100
 Level = Literal["warning", "note"]
 
 
@@ -230,21 +232,25 @@ def _more_than_chance(level: Level) -> str:
 
 
 def near_duplicate_cases(plan: Plan, account: Account) -> Iterator[DataWarning]:
-    """Yield pairs of written cases that are the same recording."""
+    """Yield groups of written cases that are the same recording, at most a hundred and then how many more there are."""
     written = {case: account.receipts[case] for case, outcome in account.outcomes.items() if outcome.windows}
-    for first, second in near_duplicates(written, plan.config):
-        one, other = plan.by_id[first], plan.by_id[second]
-        if one.split != other.split:
-            effect = f"one in {one.split}, the other in {other.split}: the split leaks."
-        elif one.subject_id != other.subject_id:
-            effect = f"both in {one.split}, under two subjects."
-        else:
-            effect = f"both in {one.split}, of one subject."
+    groups = near_duplicates(written, plan.config)
+    for group in groups[:MOST_GROUPS]:
+        splits = dict.fromkeys(split for split in SPLITS if any(plan.by_id[case].split == split for case in group))
+        subjects = {plan.by_id[case].subject_id for case in group}
+        whose = "one subject" if len(subjects) == 1 else f"{len(subjects)} subjects"
         yield DataWarning(
             code="near_duplicate",
             level="warning",
-            cases=(first, second),
-            message=f"Cases {first} and {second} are nearly the same recording, {effect}",
+            cases=group,
+            message=f"Cases {short_case_list(group)} are nearly the same recording, under {whose}, in "
+            f"{_listed(splits)}{': the split leaks' if len(splits) > 1 else ''}.",
+        )
+    if len(groups) > MOST_GROUPS:
+        yield DataWarning(
+            code="near_duplicate",
+            level="warning",
+            message=f"{len(groups) - MOST_GROUPS} more groups of cases are nearly the same recording.",
         )
 
 
@@ -263,7 +269,7 @@ def static_all_default(demographics: list[Demographic]) -> Iterator[DataWarning]
             )
 
 
-def _listed(splits: Mapping[str, float]) -> str:
+def _listed(splits: Container[str]) -> str:
     names = [split for split in SPLITS if split in splits]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 

@@ -82,6 +82,8 @@ def excluded_receipt(case: PlannedCase, detail: str) -> Receipt:
 
 
 def statistics(config: Config, cases: int) -> dict[str, FeatureStatistics]:
+    if not cases:
+        return {}
     random = np.random.default_rng(cases)
     found = {}
     for item in config.inputs:
@@ -127,7 +129,7 @@ def stored(
             ),
             cases=tuple(outcomes[case.case_id] for case in own),
             statistics=statistics(config, written),
-            targets={target.name: OriginCounts(observed=50, held=1, default=49) for target in config.targets},
+            targets={target.name: _origins(written) for target in config.targets},
         )
     bad = sum(item.status != "ok" for item in receipts.values())
     accounting = Accounting(
@@ -144,6 +146,10 @@ def stored(
         stage_seconds={},
     )
     return Stored(plan, Account(accounting, outcomes, summaries, receipts), Storage(str(folder), create=True))
+
+
+def _origins(cases: int) -> OriginCounts:
+    return OriginCounts(observed=50 * cases, held=cases, default=49 * cases)
 
 
 def noisy_table(config: Config, seconds: int = SECONDS) -> bytes:

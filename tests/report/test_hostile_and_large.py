@@ -130,3 +130,12 @@ def test_past_five_thousand_lines_the_excluded_ones_are_listed_first(tmp_path: P
     assert len(listed) == 5000
     assert {str(number) for number in range(5051, 5101)} <= listed.keys(), "all that are excluded"
     assert "100 more written cases stand in cases.csv" in root.one("p", id="shown").text
+
+
+def test_empty_splits_are_shown_as_empty(tmp_path: Path) -> None:
+    cases = [planned_case(number, "train") for number in range(1, 4)]
+    data = _with_tables(stored(tmp_path, cases, {case.case_id: receipt(case) for case in cases}))
+    root = parsed(report_html(data, warnings_of(data.plan, data.account)))
+    assert [cell.values()[0] for cell in root.one("table", id="split-sizes").rows()["windows"]] == [960, 0, 0]
+    card = root.one("article", data_input="HR").one("table").rows()
+    assert [cell.values()[0] for cell in card["mean"][1:]] == [None, None]

@@ -118,11 +118,23 @@ def test_the_same_recording_under_two_numbers_is_a_leak(tmp_path: Path) -> None:
     cut = receipt(planned_case(50, "test"), features=moved, seconds=9780)
     data = _data(tmp_path, case33=copied, case50=cut)
     found = [warning for warning in warnings_of(data.plan, data.account) if warning.code == "near_duplicate"]
-    assert {warning.cases for warning in found} == {(4, 33), (4, 50), (33, 50)}
-    assert all(warning.level == "warning" for warning in found)
-    leak = next(warning for warning in found if warning.cases == (4, 33))
-    assert "leaks" in leak.message
-    assert data.plan.by_id[4].split != data.plan.by_id[33].split
+    assert [(warning.cases, warning.level) for warning in found] == [((4, 33, 50), "warning")]
+    assert len({data.plan.by_id[case].split for case in (4, 33, 50)}) > 1
+    assert "leaks" in found[0].message
+
+
+def test_a_thousand_copies_are_one_group_and_many_groups_are_counted(tmp_path: Path) -> None:
+    one = receipt(planned_case(1, "train"))
+    copies = {number: one.model_copy(update={"case_id": number}) for number in range(1, 1001)}
+    assert near_duplicates(copies, CONFIG) == [tuple(range(1, 1001))]
+    cases = [planned_case(number, "train") for number in range(1, 241)]
+    receipts = {case.case_id: receipt(planned_case((case.case_id + 1) // 2, "train")) for case in cases}
+    data = stored(tmp_path, cases, receipts)
+    found = [warning for warning in warnings_of(data.plan, data.account) if warning.code == "near_duplicate"]
+    assert [warning.cases for warning in found[:2]] == [(1, 2), (3, 4)]
+    assert len(found) == 101
+    assert found[-1].message.startswith("20 more groups")
+    assert "leaks" not in found[0].message
 
 
 def test_cases_that_only_resemble_each_other_are_none(tmp_path: Path) -> None:
