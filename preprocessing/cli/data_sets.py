@@ -21,7 +21,7 @@ __all__: list[str] = []
     "--output",
     "file",
     metavar="FILE",
-    help="HTML file to write.  [default: report-<data set>.html, with --case case-N]",
+    help="HTML file to write.  [default: report-<data set>.html or case-0044-<data set>.html]",
 )
 @logs
 def report(dataset_uri: str, case_id: int | None, file: str | None, as_json: bool) -> None:
