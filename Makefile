@@ -22,7 +22,7 @@ $(UV):
 
 .PHONY: worker airflow develop infra
 worker: $(UV)  ## install the worker alone (.venv)
-	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra preview --python .uv/bin/python
+	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra preview --extra aws --python .uv/bin/python
 
 airflow: $(UV)  ## install Airflow (.venv-airflow)
 	@UV_PROJECT_ENVIRONMENT=.venv-airflow $(UV) sync --quiet --locked --only-group airflow --python .uv/bin/python

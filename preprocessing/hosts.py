@@ -7,7 +7,6 @@ file wins (https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-train
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +23,21 @@ RESOURCE_CONFIG = Path("/opt/ml/input/config/resourceconfig.json")
 
 @dataclass(frozen=True)
 class HostShare:
-    """A host and its number `index` of `count` in the order of the hosts' names; `source` says who told."""
+    """A host among the `hosts` of its job, in the order of their names; `source` says who told."""
 
     host: str
-    index: int
-    count: int
+    hosts: tuple[str, ...]
     source: str
+
+    @property
+    def index(self) -> int:
+        """Number of this host, from 0."""
+        return self.hosts.index(self.host)
+
+    @property
+    def count(self) -> int:
+        """How many hosts there are."""
+        return len(self.hosts)
 
 
 def host_share(environment: Mapping[str, str], *, resource_config: Path = RESOURCE_CONFIG) -> HostShare:
@@ -56,7 +64,7 @@ def host_share(environment: Mapping[str, str], *, resource_config: Path = RESOUR
     )
 
 
-def load_host_shard(plan_uri: str) -> tuple[Plan, Storage, int]:
+def load_host_shard(plan_uri: str, share: HostShare) -> tuple[Plan, Storage]:
     """Read what this host needs of a plan that has as many shards as its job has hosts.
 
     Raises
@@ -64,14 +72,13 @@ def load_host_shard(plan_uri: str) -> tuple[Plan, Storage, int]:
     UsageError
         If it has more or fewer.
     """
-    share = host_share(os.environ)
     part, output = load_shard(plan_uri, share.index)
     if len(part.shards) != share.count:
         raise UsageError(
             f"The plan has {len(part.shards)} shards, and there are {share.count} hosts ({share.source}).",
             mend=f"plan with --shards {share.count} --sharding modulo.",
         )
-    return part, output, share.index
+    return part, output
 
 
 def _json(text: str, source: str) -> Any:
@@ -89,4 +96,4 @@ def _share(content: Any, source: str) -> HostShare:
             f"{source} names the hosts {hosts!r} and this host {current!r}.",
             mend="this host must be one of a list of different hosts; leave it to SageMaker to set them.",
         )
-    return HostShare(host=str(current), index=sorted(hosts).index(current), count=len(hosts), source=source)
+    return HostShare(host=str(current), hosts=tuple(sorted(map(str, hosts))), source=source)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ from preprocessing.validate.stage import validate_dataset
 from preprocessing.validate.verdict import Verdict, is_refused
 from preprocessing.workers import StopRequest, WorkerPool
 
-__all__ = ["RunResult", "run"]
+__all__ = ["Finished", "RunResult", "accounted_for", "finish", "run"]
 
 Outcome = TypeVar("Outcome")
 
@@ -67,24 +68,47 @@ def run(request: PlanRequest, output_uri: str, *, workers: int, force: bool, sto
         log("nothing new: the data set is built and proved", dataset=planned.dataset_uri)
         return RunResult(planned, account(plan, output)[0], None, seconds)
     with WorkerPool(workers, stop) as pool:
-        try:
+        with accounted_for(plan, output):
             _timed("harmonize", seconds, lambda: harmonize_shards(plan, output, range(len(plan.shards)), pool=pool))
-            again = is_refused(output, plan.dataset_id)
-            _timed("build", seconds, lambda: [build_split(plan, output, s, pool=pool, again=again) for s in SPLITS])
-        except VitalprepError:
-            _account_for_failure(plan, output)
-            raise
-        accounting = _timed("publish", seconds, lambda: publish(plan, output))
-        verdict = _timed("validate", seconds, lambda: validate_dataset(planned.dataset_uri, pool=pool))
-    return RunResult(planned, accounting, verdict, seconds)
+        finished = finish(plan, output, pool=pool)
+    return RunResult(planned, finished.accounting, finished.verdict, seconds | finished.stage_seconds)
 
 
-def _account_for_failure(plan: Plan, output: Storage) -> None:
-    """Write what is done and what is not; the failure itself is what the user has to see, even if this fails too."""
+@dataclass(frozen=True)
+class Finished:
+    """What the stages after harmonize came to."""
+
+    accounting: Accounting
+    verdict: Verdict
+    stage_seconds: dict[str, float]
+
+
+def finish(plan: Plan, output: Storage, *, pool: WorkerPool) -> Finished:
+    """Build, publish and validate a plan whose cases all have receipts; what is built already is left as it is."""
+    seconds: dict[str, float] = {}
+    with accounted_for(plan, output):
+        again = is_refused(output, plan.dataset_id)
+        _timed("build", seconds, lambda: [build_split(plan, output, s, pool=pool, again=again) for s in SPLITS])
+    accounting = _timed("publish", seconds, lambda: publish(plan, output))
+    dataset = output.uri_of(f"datasets/{plan.dataset_id}")
+    verdict = _timed("validate", seconds, lambda: validate_dataset(dataset, pool=pool))
+    return Finished(accounting, verdict, seconds)
+
+
+@contextmanager
+def accounted_for(plan: Plan, output: Storage) -> Iterator[None]:
+    """Write what is done and what is not if the block fails.
+
+    The failure itself is what the user has to see, even if writing the accounting fails too.
+    """
     try:
-        store_accounting(account(plan, output)[0], output)
-    except VitalprepError as error:
-        log(f"the accounting could not be written: {error}", level=logging.WARNING)
+        yield
+    except VitalprepError:
+        try:
+            store_accounting(account(plan, output)[0], output)
+        except VitalprepError as error:
+            log(f"the accounting could not be written: {error}", level=logging.WARNING)
+        raise
 
 
 def _timed(stage: str, seconds: dict[str, float], work: Callable[[], Outcome]) -> Outcome:

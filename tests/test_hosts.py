@@ -23,7 +23,7 @@ def test_the_file_wins_over_the_variables(tmp_path: Path) -> None:
     config = tmp_path / "resourceconfig.json"
     config.write_text(json.dumps(told("algo-2")))
     environment = {"SM_HOSTS": json.dumps(["algo-1"]), "SM_CURRENT_HOST": "algo-1"}
-    assert host_share(environment, resource_config=config) == HostShare("algo-2", 1, 6, str(config))
+    assert host_share(environment, resource_config=config) == HostShare("algo-2", tuple(HOSTS), str(config))
 
 
 def test_the_variables_where_there_is_no_file(tmp_path: Path) -> None:

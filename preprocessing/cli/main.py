@@ -8,7 +8,7 @@ import traceback
 
 import click
 
-from preprocessing.cli import data_sets, recordings, stages, upkeep  # noqa: F401  (they add their commands)
+from preprocessing.cli import aws, data_sets, recordings, stages, upkeep  # noqa: F401  (they add their commands)
 from preprocessing.cli.group import vitalprep
 from preprocessing.console import log, print_failure, report_failure
 from preprocessing.errors import VitalprepError

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "configured", "force_option", "location", "logs", "output_option",
-    "plan_option", "plan_request", "requested", "shards_option", "worker_pool", "workers_option",
+    "plan_option", "plan_request", "requested", "selected", "shards_option", "worker_pool", "workers_option",
 ]  # fmt: skip
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -87,15 +87,7 @@ configured = _options(
         help="Set one value, e.g. windowing.step=60. Repeatable.",
     ),
 )
-requested = _options(
-    click.option(
-        "--input",
-        "input_uri",
-        metavar="URI",
-        callback=location,
-        required=True,
-        help="Folder or s3:// prefix of NNNN.vital files.",
-    ),
+selected = _options(
     click.option("--cases", metavar="LIST", help="Cases, e.g. 1-10,17,0022. Default: all that are there."),
     click.option(
         "--clinical", metavar="URI", callback=location, help="Clinical table. Default: <input>/clinical_data.csv."
@@ -107,6 +99,17 @@ requested = _options(
         help="Make a larger data set: the cases of this published one and more; its subjects keep their splits.",
     ),
     configured,
+)
+requested = _options(
+    click.option(
+        "--input",
+        "input_uri",
+        metavar="URI",
+        callback=location,
+        required=True,
+        help="Folder or s3:// prefix of NNNN.vital files.",
+    ),
+    selected,
 )
 output_option = click.option(
     "--output", metavar="URI", callback=location, required=True, help="Folder or s3:// prefix for everything made."

@@ -101,13 +101,16 @@ def plan(output: str, shards: int, sharding: str, force: bool, as_json: bool, **
 @logs
 def harmonize(plan_uri: str, shard: int | None, this_host: bool, workers: int | None, as_json: bool) -> None:
     """Put the cases of a plan (or of one shard) on the 1 Hz grid. Resumes by receipts."""
+    import os
+
     from preprocessing.harmonize.stage import harmonize_shards
-    from preprocessing.hosts import load_host_shard
+    from preprocessing.hosts import host_share, load_host_shard
     from preprocessing.plan.plan import load_plan, load_shard
 
     with worker_pool(workers) as pool:
         if this_host:
-            loaded, storage, shard = load_host_shard(plan_uri)
+            share = host_share(os.environ)
+            (loaded, storage), shard = load_host_shard(plan_uri, share), share.index
         else:
             loaded, storage = load_plan(plan_uri) if shard is None else load_shard(plan_uri, shard)
         shards = range(len(loaded.shards)) if shard is None else [shard]

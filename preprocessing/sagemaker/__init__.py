@@ -1,0 +1,5 @@
+"""SageMaker training jobs: what runs in their containers (`train`), and how they are asked for (`submit`).
+
+SageMaker has managed spot for training jobs only, so a run of this pipeline goes there as one. Receipts are its
+checkpoints: whatever is interrupted goes on where it was.
+"""
