@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import Any
 
 import click
@@ -183,4 +184,4 @@ def train(ml_folder: str, as_json: bool) -> None:
         with worker_pool(task.workers) as pool:
             share = host_share(os.environ, resource_config=folder.resource_config)
             result = run_plan(task.plan, share, wait_seconds=task.wait_seconds, pool=pool)
-    report("Done", result, as_json)
+    report("Done", result, as_json or not sys.stdout.isatty())  # in a container's log, a table is hard to read
