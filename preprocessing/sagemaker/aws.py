@@ -62,9 +62,8 @@ def client(service: str, region: str) -> Any:
     from botocore.config import Config
 
     with aws_errors(f"ask {service}"):
-        return boto3.client(
-            service, region_name=region, config=Config(retries={"mode": "standard", "total_max_attempts": 5})
-        )
+        session = boto3.session.Session(region_name=region)
+        return session.client(service, config=Config(retries={"mode": "standard", "total_max_attempts": 5}))
 
 
 @contextmanager

@@ -11,18 +11,13 @@ from typing import Any
 
 import pytest
 
+from preprocessing.errors import UsageError
+from preprocessing.sagemaker.hyperparameters import WholePlan, read_hyperparameters
+from preprocessing.sagemaker.ml_folder import MlFolder, failure_text
 from tests.pipeline import data_digests, receipts, vitalprep
 from tests.sagemaker.hosts import Host, lay_out
 
 HOSTS = ["algo-1", "algo-2", "algo-3"]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data set that `vitalprep run` makes of the same recordings."""
-    answer = vitalprep("run", "--input", recordings, "--output", tmp_path_factory.mktemp("undisturbed"))
-    assert answer.exit_code == 0, answer.result
-    return Path(answer.result["dataset"])
 
 
 @pytest.fixture
@@ -93,9 +88,7 @@ def test_a_host_killed_in_the_middle_is_waited_for_and_goes_on(
     assert data_digests(repeated.result["dataset"]) == data_digests(undisturbed)
 
 
-def test_the_first_host_gives_up_naming_what_is_missing(
-    recordings: Path, running: list[Host], tmp_path: Path
-) -> None:
+def test_the_first_host_gives_up_naming_what_is_missing(recordings: Path, running: list[Host], tmp_path: Path) -> None:
     made = planned(recordings, tmp_path / "out")
     running.append(Host.start(share(tmp_path, "algo-1", made["plan"], wait_seconds="1.5")))
     assert running[0].ended() == 1
@@ -136,17 +129,47 @@ def test_sigterm_ends_with_143_wherever_it_comes(recordings: Path, running: list
         ({"command": "run-plan", "plan": "p", "colour": "1"}, "run-plan takes no hyperparameter `colour`."),
         ({"command": "build", "plan": "p", "split": "test"}, "build takes no hyperparameter `plan`, `split`."),
         ({"command": "build", "arguments": "--plan p"}, "The hyperparameter `arguments` is '--plan p'."),
-        ({"command": "build", "arguments": '["--colour"]'}, "No such option"),
+        ({"command": "build", "arguments": '{"plan": "p"}'}, "The hyperparameter `arguments` is"),
         ({"command": "run-plan", "plan": "p", "wait_seconds": "soon"}, "The hyperparameter `wait_seconds` is 'soon'."),
+        ({"command": "run-plan", "plan": "p", "wait_seconds": "nan"}, "The hyperparameter `wait_seconds` is 'nan'."),
         ({"command": "run-plan", "plan": "p", "workers": "1.5"}, "The hyperparameter `workers` is '1.5'."),
-        ({"command": "run-plan", "plan": "p"}, "'p' is not the URI of a plan."),
+        ({"command": "run-plan", "plan": "p", "workers": "0"}, "The hyperparameter `workers` is '0'."),
+        ({"command": "run-plan", "plan": ["p"]}, "is no JSON object of strings."),
     ],
 )
-def test_what_is_wrong_with_a_job_is_told(hyperparameters: dict[str, str], failure: str, tmp_path: Path) -> None:
-    host = Host.start(lay_out(tmp_path / "ml", "algo-1", ["algo-1"], hyperparameters))
+def test_what_is_wrong_with_hyperparameters(hyperparameters: dict[str, Any], failure: str, tmp_path: Path) -> None:
+    folder = MlFolder(lay_out(tmp_path, "algo-1", ["algo-1"], hyperparameters))
+    with pytest.raises(UsageError) as refused, folder.failure_told():
+        read_hyperparameters(folder.hyperparameters)
+    assert failure in refused.value.message
+    assert folder.failure.read_text() == f"exit code 2: {refused.value.message} To mend: {refused.value.mend}"
+
+
+def test_sagemaker_s_own_hyperparameters_are_left_aside(tmp_path: Path) -> None:
+    given = {"command": "run-plan", "plan": "p", "sagemaker_region": '"eu-north-1"', "sagemaker_program": "train"}
+    folder = MlFolder(lay_out(tmp_path, "algo-1", ["algo-1"], given))
+    assert read_hyperparameters(folder.hyperparameters) == WholePlan(plan="p")
+
+
+def test_options_that_a_command_does_not_have(tmp_path: Path) -> None:
+    given = {"command": "build", "arguments": '["--colour", "1"]'}
+    host = Host.start(lay_out(tmp_path, "algo-1", ["algo-1"], given))
     assert host.ended() == 2
-    assert str(host.failure).startswith(f"exit code 2: {failure}")
-    assert " To mend: " in str(host.failure)
+    assert str(host.failure).startswith("exit code 2: No such option")
+    assert "--colour" in str(host.failure)
+
+
+def test_a_long_failure_keeps_its_mend() -> None:
+    text = failure_text(1, "x" * 5000, "look at the log.")
+    assert len(text) == 1024
+    assert text.startswith("exit code 1: xxx")
+    assert text.endswith("xxx... To mend: look at the log.")
+
+
+def test_outside_of_sagemaker(tmp_path: Path) -> None:
+    answer = vitalprep("train", environment={"VITALPREP_ML_FOLDER": str(tmp_path / "none")})
+    assert answer.exit_code == 2
+    assert "elsewhere use `vitalprep run`" in answer.result["mend"]
 
 
 def test_one_command_a_job_and_no_log_file_where_none_can_be(
@@ -156,8 +179,7 @@ def test_one_command_a_job_and_no_log_file_where_none_can_be(
     made = planned(recordings, tmp_path / "out", shards=1)
     plan = made["plan"]
     jobs = [("harmonize", ["--plan", plan, "--this-host"])]
-    jobs += [("build", ["--plan", plan, "--split", split]) for split in ("train", "validation", "test")]
-    jobs += [("publish", ["--plan", plan]), ("validate", [made["dataset"]])]
+    jobs += [("build", ["--plan", plan]), ("publish", ["--plan", plan]), ("validate", [made["dataset"]])]
     environment = {"SM_HOSTS": '["algo-1"]', "SM_CURRENT_HOST": "algo-1"}  # there is no /opt/ml here to find them in
     for number, (command, arguments) in enumerate(jobs):
         given = {"command": command, "arguments": json.dumps([*arguments, "--json"]), "sagemaker_region": "eu-north-1"}

@@ -1,0 +1,151 @@
+"""The request for a training job: what SageMaker's own model says of it, and what is refused before AWS is asked."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from preprocessing.errors import RefusedError, RetryableError, UsageError
+from preprocessing.sagemaker.follow import EndedJob, refuse_unsuccessful
+from preprocessing.sagemaker.ml_folder import failure_text
+from preprocessing.sagemaker.request import JobOptions, console_link, job_name, refuse_job_name, training_job
+from tests.sagemaker.endpoint import problems
+
+# As the source system was called: six spot machines, at most 26 h of work, at most 52 h of waiting and work.
+SOURCE_SYSTEM: dict[str, Any] = {
+    "image": "123456789012.dkr.ecr.eu-north-1.amazonaws.com/vitalprep/worker:0.1.0",
+    "role": "arn:aws:iam::123456789012:role/vitalprep-sagemaker",
+    "region": "eu-north-1",
+    "instance_type": "ml.m5.2xlarge",
+    "instance_count": 6,
+    "spot": True,
+    "max_run": 93600,
+    "max_wait": 187200,
+}
+PLAN = "s3://out/runs/2c5263cda312/plan-0123456789ab.json"
+
+
+def request(**changed: Any) -> dict[str, Any]:
+    name = job_name("2c5263cda312", datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC))
+    options = JobOptions(**(SOURCE_SYSTEM | changed))
+    return training_job(options, name=name, plan_uri=PLAN, dataset_id="2c5263cda312", output_uri="s3://out")
+
+
+def test_the_source_system_s_flags_become_a_valid_request_for_spot() -> None:
+    made = request()
+    assert problems(made) == []
+    assert made["TrainingJobName"] == "vitalprep-2c5263cda312-20260304-050607"
+    assert made["EnableManagedSpotTraining"] is True
+    assert made["StoppingCondition"] == {"MaxRuntimeInSeconds": 93600, "MaxWaitTimeInSeconds": 187200}
+    assert made["ResourceConfig"]["InstanceType"] == "ml.m5.2xlarge"
+    assert made["ResourceConfig"]["InstanceCount"] == 6
+    assert made["HyperParameters"] == {"command": "run-plan", "plan": PLAN}
+    assert made["AlgorithmSpecification"]["ContainerEntrypoint"] == ["vitalprep", "train"]
+    assert made["OutputDataConfig"]["S3OutputPath"] == "s3://out/sagemaker/"
+    assert made["EnableNetworkIsolation"] is False
+    assert made["Environment"] == {"AWS_DEFAULT_REGION": "eu-north-1"}
+    assert "CheckpointConfig" not in made
+    assert {tag["Key"]: tag["Value"] for tag in made["Tags"]}["vitalprep-dataset"] == "2c5263cda312"
+
+
+def test_on_demand_waits_for_no_spot() -> None:
+    made = request(spot=False, max_wait=None)
+    assert problems(made) == []
+    assert made["EnableManagedSpotTraining"] is False
+    assert made["StoppingCondition"] == {"MaxRuntimeInSeconds": 93600}
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "said"),
+    [
+        ({"TrainingJobName": "-x"}, "TrainingJobName '-x' does not match"),
+        ({"RoleArn": "role"}, "RoleArn 'role' does not match"),
+        ({"ResourceConfig": {"InstanceType": "ml.m5.3xlarge"}}, "InstanceType 'ml.m5.3xlarge' is not one"),
+        ({"StoppingCondition": {"MaxRuntimeInSeconds": "1"}}, "Invalid type"),
+        ({"HyperParameters": {"plan": "x" * 2501}}, "more than 2500"),
+        ({"Spot": True}, 'Unknown parameter in input: "Spot"'),
+    ],
+)
+def test_the_model_that_requests_are_held_against_notices(spoilt: dict[str, Any], said: str) -> None:
+    assert said in "; ".join(problems(request() | spoilt))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message", "mend"),
+    [
+        ({"max_wait": 93599}, "--max-wait is 93599 s and --max-run 93600 s", "give --max-wait 187200"),
+        ({"max_wait": None}, "--max-wait is None", "give --max-wait 187200"),
+        ({"spot": False}, "--max-wait is for spot capacity", "leave it out"),
+        ({"max_run": 0, "max_wait": 0}, "--max-run is 0 s", "28 days"),
+        ({"max_run": 2419201}, "--max-run is 2419201 s", "28 days"),
+        ({"region": "eu-west-1"}, "The image is in eu-north-1, and the job is to run in eu-west-1", "eu-north-1"),
+        ({"image": "vitalprep-worker"}, "'vitalprep-worker' is not in ECR", "VITALPREP_SAGEMAKER_IMAGE"),
+        ({"role": "vitalprep-sagemaker"}, "is no ARN of a role", "VITALPREP_SAGEMAKER_ROLE"),
+        ({"instance_type": "m5.xlarge"}, "'m5.xlarge' is none of SageMaker's", "ml.m5.xlarge"),
+        ({"instance_count": 0}, "0 instances", "1 or more"),
+    ],
+)
+def test_options_that_do_not_fit_together(changed: dict[str, Any], message: str, mend: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        request(**changed)
+    assert message in refused.value.message
+    assert mend in refused.value.mend
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a_b", "a" * 64, "a\n", "a-"])
+def test_job_names_that_sagemaker_does_not_take(name: str) -> None:
+    with pytest.raises(UsageError):
+        refuse_job_name(name)
+
+
+def test_the_link_is_the_console_s() -> None:
+    link = "https://eu-north-1.console.aws.amazon.com/sagemaker/home?region=eu-north-1#/jobs/vitalprep-x"
+    assert console_link("vitalprep-x", "eu-north-1") == link
+
+
+def ended(status: str, secondary: str = "", reason: str = "") -> EndedJob:
+    return EndedJob("vitalprep-x", status, secondary or status, reason, 6, training_seconds=1000, billable_seconds=380)
+
+
+def test_the_saving_is_what_is_not_billed() -> None:
+    """As AWS reckons it: (1 - BillableTimeInSeconds / TrainingTimeInSeconds) * 100."""
+    assert ended("Completed").saving == pytest.approx(0.62)
+    refuse_unsuccessful(ended("Completed"))
+
+
+@pytest.mark.parametrize(
+    ("job", "kind", "message", "mend"),
+    [
+        (
+            ended("Failed", reason=f"AlgorithmError: {failure_text(65, 'Too few.', 'give more.')}, exit code: 65"),
+            RefusedError, "The job vitalprep-x failed: Too few.", "give more.",
+        ),
+        (
+            ended("Failed", reason=f"AlgorithmError: {failure_text(2, 'No right.', 'grant it.')}, exit code: 2"),
+            RefusedError, "The job vitalprep-x failed: No right.", "grant it.",
+        ),
+        (
+            ended("Failed", reason=f"AlgorithmError: {failure_text(1, 'The disk is full.', 'free space.')}"),
+            RetryableError, "The job vitalprep-x failed: The disk is full.", "free space.",
+        ),
+        (
+            ended("Failed", reason="AlgorithmError: , exit code: 137"),
+            RetryableError, "AlgorithmError:", "see its log, then submit again",
+        ),
+        (
+            ended("Failed", reason="CapacityError: Unable to provision requested ML compute capacity."),
+            RetryableError, "Unable to provision", "another --instance-type, or --on-demand",
+        ),
+        (ended("Failed"), RetryableError, "no reason is given", "see its log"),
+        (ended("Stopped"), RetryableError, "somebody stopped it", "submit again"),
+        (ended("Stopped", "MaxRuntimeExceeded"), RetryableError, "longer than --max-run", "a longer --max-run"),
+        (ended("Stopped", "MaxWaitTimeExceeded"), RetryableError, "longer than --max-wait", "--on-demand"),
+    ],
+)  # fmt: skip
+def test_what_the_end_of_a_job_means(job: EndedJob, kind: type[Exception], message: str, mend: str) -> None:
+    with pytest.raises(kind) as refused:
+        refuse_unsuccessful(job)
+    assert message in str(refused.value)
+    assert mend in str(refused.value)

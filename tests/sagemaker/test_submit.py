@@ -1,0 +1,107 @@
+"""`vitalprep submit` where nothing runs: moto's SageMaker, which takes a job and calls it completed at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.pipeline import BUCKET, COMMAND, Answer, s3_client, vitalprep
+from tests.sagemaker.endpoint import REGION, problems
+
+IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/vitalprep/worker:0.1.0"
+ROLE = "arn:aws:iam::123456789012:role/vitalprep-sagemaker"
+DESCRIBED = ("TrainingJobName", "HyperParameters", "RoleArn", "OutputDataConfig", "ResourceConfig", "StoppingCondition")
+
+
+@pytest.fixture(scope="module")
+def raw(recordings: Path, s3_environment: dict[str, str]) -> str:
+    client = s3_client(s3_environment)
+    for path in recordings.rglob("*"):
+        if path.suffix in (".vital", ".csv"):
+            client.upload_file(str(path), BUCKET, f"submitted/{path.relative_to(recordings)}")
+    return f"s3://{BUCKET}/submitted"
+
+
+def submit(raw: str, environment: dict[str, str], *options: str) -> Answer:
+    where = ("--input", raw, "--output", f"s3://{BUCKET}/moto", "--image", IMAGE, "--role", ROLE, "--region", REGION)
+    return vitalprep("submit", *where, *options, environment=environment)
+
+
+def test_sagemaker_has_the_job_and_a_completed_one_without_a_data_set_is_no_success(
+    raw: str, s3_environment: dict[str, str]
+) -> None:
+    options = ("--cases", "1-9", "--instance-count", "6", "--instance-type", "ml.m5.2xlarge", "--use-spot")
+    times = ("--max-run", "93600", "--max-wait", "187200")
+    submitted = submit(raw, s3_environment, *options, *times)
+    assert submitted.exit_code == 0, submitted.result
+    name = submitted.result["job"]
+    assert name.startswith(f"vitalprep-{submitted.result['dataset_id']}-20")
+    assert submitted.result["console"].endswith(f"#/jobs/{name}")
+    assert (submitted.result["cases"], submitted.result["finished_cases"]) == (9, 0)
+
+    client = boto3.client(
+        "sagemaker", region_name=REGION, endpoint_url=s3_environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id="testing", aws_secret_access_key="testing",
+    )  # fmt: skip
+    described: dict[str, Any] = client.describe_training_job(TrainingJobName=name)
+    dry = submit(raw, s3_environment, *options, *times, "--job-name", name, "--dry-run").result["request"]
+    assert {key: described[key] for key in DESCRIBED} == {key: dry[key] for key in DESCRIBED}
+    assert described["EnableManagedSpotTraining"] is True
+    assert problems(dry) == []
+    plan = described["HyperParameters"]["plan"].removeprefix(f"s3://{BUCKET}/")
+    assert s3_client(s3_environment).head_object(Bucket=BUCKET, Key=plan)["ContentLength"] > 0
+
+    waited = submit(raw, s3_environment, *options, "--wait")
+    assert waited.exit_code == 65
+    assert "has no verdict" in waited.result["message"]
+
+
+def test_max_wait_is_twice_max_run_unless_said(raw: str, s3_environment: dict[str, str]) -> None:
+    dry = submit(raw, s3_environment, "--max-run", "7200", "--dry-run").result["request"]
+    assert dry["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200, "MaxWaitTimeInSeconds": 14400}
+    assert dry["EnableManagedSpotTraining"] is True
+    on_demand = submit(raw, s3_environment, "--on-demand", "--dry-run").result["request"]
+    assert on_demand["StoppingCondition"] == {"MaxRuntimeInSeconds": 86400}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--input", "recordings"), "which SageMaker's machines do not see"),
+        (("--set", "privacy.hash_subjects=true"), "SageMaker shows a job's environment"),
+        (("--cases", "1-9", "--instance-count", "10"), "10 instances for 9 cases"),
+        (("--job-name", "vital_prep"), "'vital_prep' is not one that SageMaker takes"),
+        (("--max-run", "7200", "--max-wait", "3600"), "--max-wait is 3600 s"),
+        (("--region", "eu-west-1"), "The image is in eu-north-1"),
+    ],
+)
+def test_what_would_fail_there_is_refused_here(
+    options: tuple[str, ...], message: str, raw: str, s3_environment: dict[str, str]
+) -> None:
+    refused = submit(raw, s3_environment | {"VITALPREP_SUBJECT_SALT": "grains"}, *options, "--dry-run")
+    assert refused.exit_code == 2
+    assert message in refused.result["message"]
+
+
+def test_without_boto3_it_names_the_extra_before_anything_is_planned() -> None:
+    code = f"import sys; sys.modules['boto3'] = None; {COMMAND[-1]}"
+    where = ("--input", "s3://none/in", "--output", "s3://none/out", "--image", IMAGE, "--role", ROLE)
+    process = subprocess.run(
+        [COMMAND[0], "-c", code, "submit", *where, "--region", REGION],
+        env=os.environ | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, capture_output=True, text=True, check=False,
+        timeout=60,
+    )  # fmt: skip
+    assert process.returncode == 2
+    assert "install the extra `aws`" in process.stderr
+
+
+def test_settings_of_the_environment_that_are_missing_are_named() -> None:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("VITALPREP_")}
+    process = subprocess.run([*COMMAND, "submit"], env=own, capture_output=True, text=True, check=False, timeout=60)
+    assert process.returncode == 2
+    assert "VITALPREP_INPUT" in process.stderr
