@@ -107,9 +107,14 @@ data "aws_iam_policy_document" "run_training" {
     }
   }
   statement {
+    sid       = "FindJobLogs"
+    actions   = ["logs:DescribeLogStreams"] # IAM is asked for the group as GROUP:log-stream:, whatever prefix is named
+    resources = [local.training_logs, "${local.training_logs}:*"]
+  }
+  statement {
     sid       = "ReadJobLogs"
-    actions   = ["logs:DescribeLogStreams", "logs:GetLogEvents"]
-    resources = [local.training_logs, "${local.training_logs}:log-stream:${var.name}-*"]
+    actions   = ["logs:GetLogEvents"]
+    resources = ["${local.training_logs}:log-stream:${var.name}-*"]
   }
 }
 

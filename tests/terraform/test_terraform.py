@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.pipeline import Answer, s3_client, vitalprep
-from tests.terraform.guarded_s3 import OWNER, guarded_s3
+from tests.sagemaker.hosts import Host, lay_out
+from tests.terraform.guarded_s3 import OWNER, granted, guarded_s3
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "terraform"
@@ -240,3 +242,51 @@ def test_roles_can_do_their_stages_and_no_others(applied: dict[str, Any], record
         gone = next(iter(sorted(path.relative_to(recordings) for path in recordings.rglob("*.vital"))))
         owner.delete_object(Bucket=raw, Key=f"raw-data/{gone}")
         assert as_role("worker", *harmonize).exit_code == GONE, "a missing recording is not a missing right"
+
+
+def test_the_submitter_may_call_what_submit_calls(applied: dict[str, Any]) -> None:
+    policies = policies_of_roles(applied)["airflow"]
+    job = f"arn:aws:sagemaker:eu-north-1:{ACCOUNT}:training-job/vitalprep-2c5263cda312-20260304-050607"
+    group = f"arn:aws:logs:eu-north-1:{ACCOUNT}:log-group:/aws/sagemaker/TrainingJobs"
+    wanted = [
+        *((f"sagemaker:{call}", job) for call in ("CreateTrainingJob", "AddTags", "DescribeTrainingJob")),
+        ("logs:DescribeLogStreams", f"{group}:log-stream:"),  # what IAM is asked, to judge by its refusals
+        ("logs:DescribeLogStreams", group),
+        ("logs:GetLogEvents", f"{group}:log-stream:vitalprep-2c5263cda312-20260304-050607/algo-1-1"),
+    ]
+    assert [one for one in wanted if not granted(policies, *one, prefix="")] == []
+    assert not granted(policies, "sagemaker:CreateTrainingJob", job.replace("vitalprep-", "others-"), prefix="")
+    assert not granted(policies, "logs:GetLogEvents", f"{group}:log-stream:others-1/algo-1-1", prefix="")
+
+
+def test_the_sagemaker_role_does_a_whole_plan_that_the_submitter_made(
+    applied: dict[str, Any], recordings: Path, tmp_path: Path
+) -> None:
+    raw, output = (f"vitalprep-{name}-{ACCOUNT}-eu-north-1" for name in ("raw", "output"))
+    with guarded_s3(policies_of_roles(applied)) as endpoint:
+
+        def environment_of(role: str) -> dict[str, str]:
+            keys = {"AWS_ACCESS_KEY_ID": role, "AWS_SECRET_ACCESS_KEY": "testing"}
+            return {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "eu-north-1", **keys}
+
+        owner = s3_client(environment_of(OWNER))
+        for bucket in {raw, output} - {one["Name"] for one in owner.list_buckets()["Buckets"]}:
+            owner.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-north-1"})
+        for path in (*recordings.rglob("*.vital"), *recordings.rglob("*.csv")):
+            owner.upload_file(str(path), raw, f"raw-data/{path.relative_to(recordings)}")
+
+        where = ("--input", f"s3://{raw}/raw-data", "--output", f"s3://{output}", "--set", "windowing.step=45")
+        planning = ("plan", *where, "--shards", "2", "--sharding", "modulo")
+        assert vitalprep(*planning, environment=environment_of("sagemaker")).exit_code == NOT_ALLOWED
+        plan = vitalprep(*planning, environment=environment_of("airflow")).result["plan"]
+        names = ["algo-1", "algo-2"]
+        told = {"command": "run-plan", "plan": plan, "workers": "1"}
+        hosts = [Host.start(lay_out(tmp_path / name, name, names, told), environment_of("sagemaker")) for name in names]
+        assert [host.ended() for host in hosts] == [0, 0], [host.failure for host in hosts]
+        dataset = hosts[0].result["dataset"]
+        assert vitalprep("validate", dataset, "--quick", environment=environment_of("airflow")).exit_code == 0
+
+        job = s3_client(environment_of("sagemaker"))  # what SageMaker stores of a job, in the job's role
+        job.put_object(Bucket=output, Key="sagemaker/vitalprep-x/output/output.tar.gz", Body=b"")
+        with pytest.raises(ClientError):
+            job.put_object(Bucket=output, Key="runs/2c5263cda312/plan-0123456789ab.json", Body=b"")
