@@ -17,6 +17,7 @@ from moto.server import ThreadedMotoServer
 
 from tests.containers.conftest import LOCKED_DOWN, REPOSITORY, REVISION, THIS_MACHINE, Container, docker
 from tests.pipeline import BUCKET, data_digests, s3_client
+from tests.sagemaker.hosts import lay_out
 
 BASE = "python:3.12-slim"
 BASE_MB = 130  # of the official image (amd64); the one here may be a stand-in of another size
@@ -106,7 +107,7 @@ def test_what_the_image_is(image: str) -> None:
     assert added / 1e6 + BASE_MB < LARGEST_MB
 
 
-@pytest.mark.parametrize("module", ["tensorflow", "pandas", "matplotlib", "pytest", "uv"])
+@pytest.mark.parametrize("module", ["tensorflow", "pandas", "matplotlib", "boto3", "pytest", "uv"])
 def test_what_is_not_in_it(image: str, module: str) -> None:
     found = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{module}') is not None)"
     docker("run", "--rm", "--entrypoint", "/opt/vitalprep/bin/python", image, "-c", found)
@@ -142,6 +143,40 @@ def test_a_shard_killed_for_its_memory_fails_and_is_resumed(
     assert starved.exit_code() in (1, 137), starved.log()
     assert starved.state("OOMKilled") == "true" or "exit code -9" in starved.log()
     assert finished(image, s3, uploaded, "starved", started, tmp_path) == data_digests(undisturbed)
+
+
+def test_two_training_containers_make_the_data_set_also_where_they_may_not_write(
+    image: str, s3: dict[str, str], uploaded: str, started: list[Container], undisturbed: Path, tmp_path: Path
+) -> None:
+    """As SageMaker starts them: /opt/ml mounted, the argument `train`, or its entrypoint in place of the image's."""
+    where = ("--input", uploaded, "--output", f"s3://{BUCKET}/trained", "--shards", "2", "--sharding", "modulo")
+    started.append(run(image, s3, "plan", *where, "--json"))
+    assert started[-1].exit_code() == 0, started[-1].log()
+    hosts = ["algo-1", "algo-2"]
+    told = {"command": "run-plan", "plan": str(result(started[-1])["plan"])}
+    folders = {host: lay_out(tmp_path / host, host, hosts, told) for host in hosts}
+    (folders["algo-1"] / "output" / "data").chmod(0o777)
+    (folders["algo-2"] / "output" / "data").chmod(0o755)  # of whoever runs the tests, not of the image's user
+
+    def mounted(host: str) -> tuple[str, ...]:
+        return ("--volume", f"{folders[host]}:/opt/ml", "--env", "AWS_DEFAULT_REGION=eu-north-1")
+
+    first = run(image, s3, "train", options=mounted("algo-1"))
+    started.append(first)
+    second = run(image, s3, "train", options=(*mounted("algo-2"), "--entrypoint", "vitalprep"))
+    started.append(second)
+    assert second.exit_code() == 0, second.log()
+    assert first.exit_code() == 0, first.log()
+    assert "no log file: /opt/ml/output/data/vitalprep-algo-2.jsonl" in second.log()
+    assert (folders["algo-1"] / "output" / "data" / "vitalprep-algo-1.jsonl").read_text()
+    assert (result(first)["harmonized"], result(second)["harmonized"]) == (12, 12)
+
+    dataset = result(first)["dataset"].removeprefix(f"s3://{BUCKET}/")
+    client = s3_client(s3)
+    (tmp_path / "made").mkdir()
+    for item in client.list_objects_v2(Bucket=BUCKET, Prefix=f"{dataset}/")["Contents"]:
+        client.download_file(BUCKET, item["Key"], str(tmp_path / "made" / item["Key"].rpartition("/")[2]))
+    assert data_digests(tmp_path / "made") == data_digests(undisturbed)
 
 
 def test_hadolint_finds_nothing() -> None:
