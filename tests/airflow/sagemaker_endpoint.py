@@ -22,7 +22,7 @@ ARN = "arn:aws:sagemaker:eu-north-1:000000000000:training-job/"
 
 @dataclass
 class Fault:
-    """What befalls a job whose hyperparameters contain `text`; `times` of them, the first ones.
+    """What befalls a job whose arguments contain `text`; `times` of them, the first ones.
 
     `kind` is refuse (CreateTrainingJob answers `code`, `message`), fail (the job fails with the reason `message` before
     it runs), wait (it finds no spot capacity until it must end) or interrupt (once, when its container prints).
@@ -98,8 +98,8 @@ class SageMakerEndpoint(Endpoint):
         return [job.container for job in self.jobs.values() if job.container is not None and job.status == "InProgress"]
 
     def jobs_of(self, text: str) -> list[Job]:
-        """Return the jobs whose hyperparameters contain a text."""
-        return [job for job in self.jobs.values() if text in json.dumps(job.request["HyperParameters"])]
+        """Return the jobs whose arguments contain a text."""
+        return [job for job in self.jobs.values() if text in job.request["HyperParameters"]["arguments"]]
 
     def answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """Do one call. Raises Refusal."""
@@ -118,7 +118,7 @@ class SageMakerEndpoint(Endpoint):
         return self.jobs[request["TrainingJobName"]]
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
-        fault = self._fault_for(json.dumps(request["HyperParameters"]), request["EnableManagedSpotTraining"])
+        fault = self._fault_for(request["HyperParameters"]["arguments"], request["EnableManagedSpotTraining"])
         if fault and fault.kind == "refuse":
             raise Refusal(fault.code, fault.message)
         job = self.jobs[request["TrainingJobName"]] = Job(request)
