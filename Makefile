@@ -69,10 +69,11 @@ test-worker: develop
 	.venv/bin/python -m pytest -n 2 --dist loadfile --doctest-modules $(addprefix --ignore ,$(APART)) tests preprocessing
 
 test-airflow: develop airflow
-	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile tests/airflow
+	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" tests/airflow
 
-test-deployment: develop infra  ## images in real containers, Terraform against the provider's schema; skips what is not at hand
+test-deployment: develop airflow infra  ## images in real containers, Terraform against the provider's schema; skips what is not at hand
 	.venv/bin/python -m pytest -rs tests/containers tests/terraform
+	.venv-airflow/bin/python -m pytest -rs -m deployment tests/airflow
 
 .PHONY: bench
 bench: develop airflow  ## measure everything against its targets (a quarter of an hour; BENCH="build validate" for some)

@@ -40,9 +40,9 @@ def kind(error: Exception) -> str:
     return type(error).__name__
 
 
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for what another thread does."""
-    end = time.monotonic() + 10
+def until(condition: Callable[[], Any], *, seconds: float = 20) -> None:
+    """Wait for what another thread or process does."""
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
