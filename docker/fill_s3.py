@@ -26,10 +26,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         simulate = ["simulate", "--output", folder, "--cases", "24", "--seed", "7", "--hours", "0.5", "--spread", "0.4"]
         subprocess.run([os.environ["VITALPREP_COMMAND"], *simulate, "--log-level", "warning"], check=True)
-        files = [*Path(folder, "raw-data").glob("*.vital"), Path(folder, "clinical_data.csv")]
+        files = [
+            *Path(folder, "raw-data").glob("*.vital"),
+            Path(folder, "clinical_data.csv"),
+            Path(folder, "simulation.json"),
+        ]
         for path in files:
             client.upload_file(str(path), BUCKET, f"{PREFIX}/{path.name}")
-    print(f"s3://{BUCKET}/{PREFIX}: {len(files) - 1} recordings and their clinical table")
+    print(f"s3://{BUCKET}/{PREFIX}: {len(files) - 2} recordings and their clinical table")
 
 
 if __name__ == "__main__":

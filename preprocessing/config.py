@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from preprocessing.documents import Model
+from preprocessing.source import KnownSource, RecordingSource
 
 __all__ = [
     "Config",
@@ -176,7 +177,10 @@ class Privacy(Model):
 
 
 class Config(Model):
-    """The whole configuration of one data set."""
+    """The whole configuration of one data set.
+
+    `source` says where the recordings come from, where the user states it; it decides nothing but what is said of them.
+    """
 
     schema_version: Literal[1]
     units: dict[str, tuple[str, ...]]
@@ -191,6 +195,7 @@ class Config(Model):
     output: Output
     validation: Validation
     privacy: Privacy
+    source: KnownSource | RecordingSource | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

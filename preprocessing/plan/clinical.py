@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from preprocessing.config import Config
 from preprocessing.errors import RefusedError
 
-__all__ = ["DEFAULTED", "OBSERVED", "ClinicalRow", "Statics", "read_clinical_table", "settle_statics"]
+__all__ = ["COLUMNS", "DEFAULTED", "OBSERVED", "ClinicalRow", "Statics", "read_clinical_table", "settle_statics"]
 
 OBSERVED, DEFAULTED = 0, 2  # origin codes of DESIGN 4; a static is never held
 _MEASURES = ("age", "height", "weight", "bmi", "asa")
-_REQUIRED = ("caseid", "subjectid", "sex", *_MEASURES)
+COLUMNS = ("caseid", "subjectid", "sex", *_MEASURES)
 _SEXES = {"f": -1.0, "female": -1.0, "m": 1.0, "male": 1.0}
 _EMPTY = ("", "nan", "na")
 _DIGITS = re.compile(r"\d+", re.ASCII)
@@ -65,11 +65,11 @@ def read_clinical_table(data: bytes, uri: str, wanted: Container[int]) -> dict[i
 
 def _rows(reader: csv.DictReader[str], uri: str, wanted: Container[int]) -> dict[int, ClinicalRow]:
     columns = [name.strip().lower() for name in reader.fieldnames or []]
-    missing = [name for name in _REQUIRED if name not in columns]
+    missing = [name for name in COLUMNS if name not in columns]
     if missing:
         raise RefusedError(
             f"{uri} lacks the column {missing[0]!r}.",
-            mend=f"give VitalDB's clinical table; it needs {', '.join(_REQUIRED)}.",
+            mend=f"give VitalDB's clinical table; it needs {', '.join(COLUMNS)}.",
         )
     reader.fieldnames = columns
     rows: dict[int, ClinicalRow] = {}

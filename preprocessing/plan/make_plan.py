@@ -16,9 +16,11 @@ from preprocessing.plan.clinical import ClinicalRow, read_clinical_table, settle
 from preprocessing.plan.identity import dataset_id, harmonize_digest, identity_of, input_id, subject_salt
 from preprocessing.plan.parent import continuing, refuse_another_config
 from preprocessing.plan.plan import Append, ExcludedCase, Plan, PlannedCase
+from preprocessing.plan.recording_source import settled_source
 from preprocessing.plan.recordings import find_recordings
 from preprocessing.plan.shards import balanced_shards, modulo_shards
 from preprocessing.plan.splits import assign_splits, refuse_empty_splits
+from preprocessing.source import SettledSource
 from preprocessing.storage import ObjectMissing, Storage, StoredObject, normalized_uri, read_uri
 
 __all__ = ["PlanRequest", "make_plan", "plan_recordings"]
@@ -94,9 +96,10 @@ def plan_recordings(request: PlanRequest, recordings: Mapping[int, StoredObject]
 
 @dataclass(frozen=True)
 class _Found:
-    """What is there of the requested cases: `recordings` and `rows` by case number."""
+    """What is there of the requested cases: `recordings` and `rows` by case number, and where they come from."""
 
     input: str
+    source: SettledSource | None
     requested: tuple[int, ...]
     recordings: Mapping[int, StoredObject]
     rows: Mapping[int, ClinicalRow]
@@ -120,7 +123,8 @@ def _found(request: PlanRequest, recordings: Mapping[int, StoredObject]) -> _Fou
     if request.parent is not None:
         requested |= request.parent.requested
     rows = _clinical_rows(request, source, requested)
-    found = _Found(source.uri, tuple(sorted(requested)), recordings, rows)
+    origin = settled_source(request.config, source, normalized_uri(request.clinical) if request.clinical else None)
+    found = _Found(source.uri, origin, tuple(sorted(requested)), recordings, rows)
     _refuse_nothing(found)
     return found
 
@@ -149,6 +153,8 @@ def _planned(request: PlanRequest, found: _Found, append: Append | None) -> Plan
         config=config,
         salt_check=salt_check,
         append=append,
+        source=found.source,
+        schema_version=3 if found.source else 2,
         cases=cases,
         excluded=found.excluded,
         shards=(

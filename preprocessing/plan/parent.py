@@ -71,10 +71,10 @@ def continuing(parent: Plan) -> Append:
 
 
 def refuse_another_config(parent: Plan, config: Config) -> None:
-    """Raise `UsageError` where a configuration differs from the parent's in more than the thresholds of validation."""
+    """Raise `UsageError` where a configuration differs from the parent's in what its records depend on."""
     before, now = parent.config.content(), config.content()
     for section in before:
-        if section == "validation" or before[section] == now[section]:
+        if section in ("validation", "source") or before[section] == now[section]:
             continue
         key = section
         if isinstance(before[section], dict):

@@ -14,6 +14,7 @@ from preprocessing.documents import Document, Model, canonical_json, digest_of_j
 from preprocessing.errors import RefusedError, UsageError
 from preprocessing.layout import SPLITS, Digest, SplitName, harmonized_stem, output_of_plan, plan_path, shard_path
 from preprocessing.plan.case_list import short_case_list
+from preprocessing.source import ASSUMED, SettledSource, known_source
 from preprocessing.storage import ObjectMissing, Storage
 
 __all__ = ["Append", "ExcludedCase", "Plan", "PlannedCase", "load_plan", "load_shard", "store_plan"]
@@ -69,7 +70,7 @@ class Append(Model):
 class Plan(Document):
     """An immutable plan. It holds no output location, so that it can be moved with its output."""
 
-    current_version: ClassVar[int] = 2  # 2: `append`
+    current_version: ClassVar[int] = 3  # 2: `append`, 3: `source`; a plan without source is still written as 2
     schema_version: int = 2
     dataset_id: Digest
     harmonize_digest: Digest
@@ -77,6 +78,7 @@ class Plan(Document):
     config: Config
     salt_check: str | None = None
     append: Append | None = None
+    source: SettledSource | None = Field(default=None, exclude_if=lambda value: value is None)
     cases: tuple[PlannedCase, ...]
     excluded: tuple[ExcludedCase, ...]
     shards: tuple[tuple[int, ...], ...]
@@ -106,6 +108,11 @@ class Plan(Document):
     def parent(self) -> str | None:
         """The data set that this one was appended to."""
         return self.parents[-1] if self.parents else None
+
+    @property
+    def settled_source(self) -> SettledSource:
+        """Where the recordings come from, and how that is known."""
+        return self.source or SettledSource(basis="assumed", source=known_source(ASSUMED))
 
     @cached_property
     def digest(self) -> str:

@@ -6,7 +6,7 @@ from preprocessing.errors import RefusedError
 from preprocessing.plan.case_list import HIGHEST_CASE
 from preprocessing.storage import Storage, StoredObject
 
-__all__ = ["find_recordings"]
+__all__ = ["find_recordings", "recordings_there"]
 
 
 def find_recordings(storage: Storage) -> dict[int, StoredObject]:
@@ -17,6 +17,17 @@ def find_recordings(storage: Storage) -> dict[int, StoredObject]:
     RefusedError
         If there is none, a case is there twice (``1.vital`` and ``0001.vital``), or a number is no case's.
     """
+    found = recordings_there(storage)
+    if not found:
+        raise RefusedError(
+            f"{storage.uri} holds no recording.",
+            mend="give the folder or bucket prefix that holds files such as 0001.vital.",
+        )
+    return found
+
+
+def recordings_there(storage: Storage) -> dict[int, StoredObject]:
+    """List recordings as `find_recordings`; there may be none."""
     found: dict[int, StoredObject] = {}
     for stored in storage.list():
         stem, dot, ending = stored.path.rpartition("/")[2].rpartition(".")
@@ -34,9 +45,4 @@ def find_recordings(storage: Storage) -> dict[int, StoredObject]:
                 mend="remove one of them, or give the folder that holds the right one.",
             )
         found[case_id] = stored
-    if not found:
-        raise RefusedError(
-            f"{storage.uri} holds no recording.",
-            mend="give the folder or bucket prefix that holds files such as 0001.vital.",
-        )
     return dict(sorted(found.items()))
