@@ -1,4 +1,4 @@
-"""Where recordings come from: the simulator."""
+"""Where recordings come from: the simulator, and VitalDB."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from preprocessing.cli.group import vitalprep
-from preprocessing.cli.options import logs, workers_option
+from preprocessing.cli.options import location, logs, workers_option
 from preprocessing.cli.report import report
 
 __all__: list[str] = []
@@ -64,3 +64,36 @@ def simulate(
             stop=stop,
         )
     report("Simulated", result, as_json)
+
+
+@vitalprep.command()
+@click.option("--cases", metavar="LIST", required=True, help="Cases, e.g. 1-100,222. VitalDB has 1-6388, 17 MB each.")
+@click.option(
+    "--output",
+    metavar="URI",
+    callback=location,
+    required=True,
+    help="Folder or s3:// prefix for raw-data/NNNN.vital, clinical_data.csv and source.json.",
+)
+@click.option("--accept-licence", "accepted", is_flag=True, help="You have read licence and data use agreement.")
+@click.option("--base-url", metavar="URL", help="Of the service.  [default: https://api.vitaldb.net]")
+@click.option("--at-once", type=click.IntRange(1, 16), default=4, show_default=True, help="Downloads at a time.")
+@logs
+def fetch(output: str, as_json: bool, **asked: Any) -> None:
+    """Bring VitalDB's open recordings and its clinical table into a folder or bucket.
+
+    Without --accept-licence nothing is fetched, and the terms are shown: CC BY-NC-SA 4.0 and VitalDB's data use
+    agreement. What was accepted, when and of which address is written to source.json beside the recordings.
+
+    A recording gets its name only when the strict reader has read all of it. The same command fetches what is missing.
+    Cases that VitalDB does not have are named at the end (exit code 65); the others are there by then.
+
+    The tests talk to a server that imitates VitalDB's. The live service was never reached from them.
+    """
+    from preprocessing.fetch.stage import FetchRequest
+    from preprocessing.fetch.stage import fetch as fetch_recordings
+    from preprocessing.workers import stop_on_signals
+
+    with stop_on_signals() as stop:
+        result = fetch_recordings(FetchRequest(**asked), output, stop=stop)
+    report("Fetched", result, as_json)

@@ -16,7 +16,7 @@ from preprocessing.errors import UsageError
 from preprocessing.storage.retries import retried
 from preprocessing.storage.s3_errors import translated
 
-__all__ = ["Bucket"]
+__all__ = ["Bucket", "seconds_set"]
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
 REQUEST_TIMEOUT = timedelta(minutes=2)  # of a whole body: what is too slow goes on with a new request
@@ -40,14 +40,14 @@ class Bucket:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
         if endpoint and not urlsplit(endpoint).hostname:
             raise UsageError("AWS_ENDPOINT_URL is no URL.", mend="write https://host or http://host:port, or unset it.")
-        self._retry_seconds = _seconds("VITALPREP_S3_RETRY_SECONDS", RETRY_SECONDS, least=0)
+        self._retry_seconds = seconds_set("VITALPREP_S3_RETRY_SECONDS", RETRY_SECONDS, least=0)
         self.store = S3Store(
             parts.netloc,
             prefix=parts.path.strip("/") or None,
             client_options={
                 "timeout": REQUEST_TIMEOUT,
                 "connect_timeout": CONNECT_TIMEOUT,
-                "read_timeout": timedelta(seconds=_seconds("VITALPREP_S3_STALL_SECONDS", STALL_SECONDS, least=0.1)),
+                "read_timeout": timedelta(seconds=seconds_set("VITALPREP_S3_STALL_SECONDS", STALL_SECONDS, least=0.1)),
                 # Only for an endpoint that the user has named so; AWS itself is always asked by TLS.
                 "allow_http": endpoint.startswith("http://"),
             },
@@ -67,7 +67,8 @@ class Bucket:
         return retried(attempt, key=uri, seconds=self._retry_seconds)
 
 
-def _seconds(name: str, default: float, *, least: float) -> float:
+def seconds_set(name: str, default: float, *, least: float) -> float:
+    """Return the seconds that an environment variable says, else the default."""
     text = os.environ.get(name) or str(default)
     try:
         seconds = float(text)

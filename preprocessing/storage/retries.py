@@ -32,12 +32,15 @@ class Transient(Exception):  # noqa: N818  it says what to do
         What to raise when it does not.
     tries : int
         How often to try in all.
+    wait : float
+        Seconds to wait at least, where the other side asked for it.
     """
 
-    def __init__(self, error: VitalprepError, *, tries: int = TRIES) -> None:
+    def __init__(self, error: VitalprepError, *, tries: int = TRIES, wait: float = 0.0) -> None:
         super().__init__(str(error))
         self.error = error
         self.tries = tries
+        self.wait = wait
 
 
 def retried(action: Callable[[], Outcome], *, key: str, seconds: float) -> Outcome:
@@ -62,7 +65,7 @@ def retried(action: Callable[[], Outcome], *, key: str, seconds: float) -> Outco
         try:
             return action()
         except Transient as fault:
-            wait = random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)))
+            wait = fault.wait + random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)))
             if attempt >= fault.tries or time.monotonic() - began + wait > seconds:
                 raise _given_up(fault.error, attempt) from None
             log(

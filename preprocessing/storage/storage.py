@@ -159,8 +159,8 @@ class Storage:
                 yield StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
             last = metas[-1]["path"]
 
-    def put(self, path: str, data: bytes) -> None:
-        """Write an object whole: readers see the old one or the new one, never a part."""
+    def put(self, path: str, data: bytes | IO[bytes]) -> None:
+        """Write an object whole, of bytes or an open file: readers see the old one or the new one, never a part."""
         self._do("write", path, lambda: self._upload(path, data))
 
     def create(self, path: str, data: bytes) -> bool:

@@ -1,0 +1,69 @@
+"""The clinical table from the service: every case, the columns that planning needs, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Container
+
+from preprocessing.arriving import Arriving
+from preprocessing.errors import CaseRefused, RefusedError, UsageError
+from preprocessing.fetch.website import NotThere, download
+from preprocessing.harmonize.gunzip import gunzip
+from preprocessing.plan.clinical import COLUMNS, read_clinical_table
+
+__all__ = ["fetch_clinical_table"]
+
+MOST_BYTES = 64 * 1024 * 1024  # VitalDB's table of 6,388 cases has 2 MB
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def fetch_clinical_table(base_url: str, path: str, cases: Container[int]) -> bytes:
+    """Return the table's columns for planning, all rows, as planning accepts them for some cases.
+
+    Only these columns: diagnoses, operations and outcomes are not brought where nothing needs them.
+
+    Raises
+    ------
+    UsageError
+        If there is no such table: the address is wrong.
+    RefusedError
+        If what comes is no such table, or a cell of a wanted case cannot be read.
+    RetryableError
+        If a fault outlasts the retries.
+    """
+    url = f"{base_url}/{path}"
+    with io.BytesIO() as file:
+        try:
+            download(base_url, path, file, most=MOST_BYTES)
+        except NotThere as error:
+            raise UsageError(error.message, mend="check --base-url.") from error
+        table = _needed(_plain(file.getvalue(), url), url)
+    read_clinical_table(table, url, cases)
+    return table
+
+
+def _plain(data: bytes, url: str) -> bytes:
+    """Return the text: the service sends it compressed, whether asked to or not."""
+    if not data.startswith(GZIP_MAGIC):
+        return data
+    try:
+        return b"".join(gunzip(Arriving([data], len(data)), max_bytes=MOST_BYTES))
+    except CaseRefused as refusal:
+        raise RefusedError(f"{url} is no clinical table: {refusal.detail}.", mend="check --base-url.") from refusal
+
+
+def _needed(data: bytes, url: str) -> bytes:
+    try:
+        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
+        missing = [name for name in COLUMNS if name not in reader.fieldnames]
+        if missing:
+            raise RefusedError(f"{url} is no clinical table: no column {missing[0]!r}.", mend="check --base-url.")
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RefusedError(f"{url} is no clinical table: {error}.", mend="check --base-url.") from error
+    return text.getvalue().encode()

@@ -1,0 +1,124 @@
+"""One recording from the service to its final name, under which only what the strict reader accepts ever stands."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import IO, Literal
+
+from preprocessing.arriving import Arriving
+from preprocessing.console import log
+from preprocessing.errors import CaseRefused, RefusedError, RetryableError
+from preprocessing.fetch.website import PIECE, NotThere, download
+from preprocessing.harmonize.gunzip import longest_file
+from preprocessing.harmonize.vital_file import read_vital
+from preprocessing.storage import Storage
+
+__all__ = ["FetchTask", "Fetched", "fetch_recording"]
+
+READINGS = 4
+
+
+@dataclass(frozen=True)
+class FetchTask:
+    """All that a worker process needs for one recording: `remote` below `base_url`, `path` below `output`."""
+
+    case_id: int
+    base_url: str
+    remote: str
+    output: str
+    path: str
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of one recording; `detail` says why it did not come."""
+
+    outcome: Literal["fetched", "missing", "refused", "failed"]
+    size: int = 0
+    detail: str = ""
+
+
+def fetch_recording(task: FetchTask) -> Fetched:
+    """Download a recording into a temporary file, read it strictly, and only then write it where it belongs.
+
+    It is refused only when two readings gave the same bytes.
+
+    Raises
+    ------
+    UsageError
+        If the server refuses such requests, or the output cannot be written.
+    RetryableError
+        If the output cannot be written now.
+    """
+    try:
+        with tempfile.TemporaryFile() as file:
+            refusal = _checked_download(task, file)
+            if refusal is not None:
+                return Fetched("refused", detail=str(refusal))
+            size = file.seek(0, 2)
+            file.seek(0)
+            _storage(task.output).put(task.path, file)
+            return Fetched("fetched", size)
+    except NotThere as error:
+        return Fetched("missing", detail=error.message)
+    except RefusedError as error:  # it is too large
+        return Fetched("refused", detail=error.message)
+    except _DownloadFailed as failure:
+        return Fetched("failed", detail=failure.error.message)
+    except OSError as error:
+        raise RetryableError(
+            f"Case {task.case_id} could not be kept in {tempfile.gettempdir()}: {error.strerror}.",
+            mend="free space there or set TMPDIR, then run it again: it resumes.",
+        ) from error
+
+
+class _DownloadFailed(Exception):  # noqa: N818  it ends one recording, not the run
+    def __init__(self, error: RetryableError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def _checked_download(task: FetchTask, file: IO[bytes]) -> CaseRefused | None:
+    """Return None when the file holds a whole recording, or why what comes is none."""
+    seen: set[bytes] = set()
+    for _ in range(READINGS):
+        try:
+            download(task.base_url, task.remote, file, most=longest_file(task.max_bytes))
+        except RetryableError as error:
+            raise _DownloadFailed(error) from error
+        try:
+            read_vital(Arriving(_pieces(file), file.seek(0, 2)), max_bytes=task.max_bytes)
+        except CaseRefused as refusal:
+            digest = _sha256(file)
+            if digest in seen:
+                return refusal
+            seen.add(digest)
+            log(f"case {task.case_id} is fetched again before it is refused, {refusal}", case_id=task.case_id)
+            continue
+        return None
+    raise _DownloadFailed(
+        RetryableError(f"{READINGS} downloads of {task.remote} gave other bytes each.", mend="check the network.")
+    )
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(0)
+    while piece := file.read(PIECE):
+        yield piece
+
+
+def _sha256(file: IO[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for piece in _pieces(file):
+        digest.update(piece)
+    return digest.digest()
+
+
+@cache
+def _storage(uri: str) -> Storage:
+    return Storage(uri)

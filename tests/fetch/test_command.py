@@ -1,0 +1,196 @@
+"""`vitalprep fetch`, from the terms to a data set of what came."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from preprocessing.errors import RefusedError
+from preprocessing.fetch.clinical_table import fetch_clinical_table
+from preprocessing.source import known_source
+from tests.fetch.imitation import Imitation, recording
+from tests.pipeline import BUCKET, COMMAND, Answer, s3_client, vitalprep
+
+
+def fetch(service: Imitation, output: Path | str, *more: str, environment: dict[str, str] | None = None) -> Answer:
+    cases = () if "--cases" in more else ("--cases", "1-14")
+    options = (*cases, "--output", output, "--base-url", service.url, "--accept-licence", "--at-once", "2", *more)
+    return vitalprep("fetch", *options, environment=environment)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*.vital*"))
+
+
+def test_the_default_address_is_the_vitaldb_package_s() -> None:
+    package = find_spec("vitaldb")
+    assert package is not None
+    assert package.origin is not None
+    code = Path(package.origin).with_name("dataset.py").read_text()  # importing it takes seconds
+    theirs = dict(re.findall(r'^(api_url|DATASET_VERSION) = "(.+)"$', code, re.MULTILINE))
+    where = known_source("vitaldb").download
+    assert where is not None
+    assert where.base_url == theirs["api_url"]
+    assert where.recording.format(case=17) == f"{theirs['DATASET_VERSION']}/17.vital"
+    assert f"{{api_url}}/{where.clinical_table}" in code
+
+
+def test_nothing_comes_before_the_terms_are_accepted(service: Imitation, tmp_path: Path) -> None:
+    answer = vitalprep("fetch", "--cases", "1", "--output", tmp_path / "out", "--base-url", service.url)
+    assert answer.exit_code == 2
+    for said in ("CC-BY-NC-SA-4.0", "Data Use Agreement", "Redistribution of the Data is not allowed", "https://"):
+        assert said in answer.result["message"]
+    assert "--accept-licence" in answer.result["mend"]
+    assert not service.seen
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_fetched_becomes_the_data_set_of_its_source(
+    service: Imitation, recordings: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "in"
+    answer = fetch(service, source)
+    assert answer.exit_code == 0
+    assert (answer.result["fetched"], answer.result["there_already"]) == (14, 0)
+    assert any("Redistribution of the Data is not allowed" in line["message"] for line in answer.log), "terms are shown"
+    for path in (recordings / "raw-data").iterdir():
+        assert (source / "raw-data" / path.name).read_bytes() == path.read_bytes()
+    with (source / "clinical_data.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["caseid", "subjectid", "sex", "age", "height", "weight", "bmi", "asa"]
+    assert len(rows) == 14
+    made = vitalprep("run", "--input", source, "--output", tmp_path / "out")
+    assert made.exit_code == 0
+    assert made.result["written"] == 14
+    asked = len(service.seen)
+    again = fetch(service, source)
+    assert (again.exit_code, again.result["fetched"], again.result["there_already"]) == (0, 0, 14)
+    assert len(service.seen) == asked, "what is there is not asked for"
+
+
+def test_the_acceptance_is_recorded_without_the_person(service: Imitation, tmp_path: Path) -> None:
+    fetch(service, tmp_path, "--cases", "1")
+    note = json.loads((tmp_path / "source.json").read_bytes())
+    (accepted,) = note["accepted"]
+    assert accepted["base_url"] == service.url
+    assert "CC-BY-NC-SA-4.0" in accepted["licence"]
+    assert accepted["agreement"].startswith("https://vitaldb.net/")
+    assert abs(time.time() - time.mktime(time.strptime(accepted["at"][:19], "%Y-%m-%dT%H:%M:%S"))) < 14 * 3600
+    assert accepted["at"].endswith("+00:00")
+    text = (tmp_path / "source.json").read_text()
+    assert not {value for name in ("USER", "LOGNAME", "HOSTNAME") if (value := os.environ.get(name)) and value in text}
+    (tmp_path / "clinical_data.csv").write_text("mine")
+    assert fetch(service, tmp_path, "--cases", "2").result["clinical_table"] == "there already"
+    assert (tmp_path / "clinical_data.csv").read_text() == "mine"
+    assert json.loads((tmp_path / "source.json").read_bytes()) == note, "the same terms are accepted once"
+
+
+def test_cases_that_are_not_there_are_named_when_the_others_have_come(service: Imitation, tmp_path: Path) -> None:
+    service.fault(recording(2), "flip", "...")
+    answer = fetch(service, tmp_path, "--cases", "1-4,40-42")
+    assert answer.exit_code == 65
+    assert "does not have 40-42" in answer.result["message"]
+    assert "is no recording: 2 (corrupt" in answer.result["message"]
+    assert "3 of 7" in answer.result["message"]
+    assert names(tmp_path) == ["0001.vital", "0003.vital", "0004.vital"]
+
+
+def test_a_service_that_is_gone_is_not_asked_for_every_case(service: Imitation, tmp_path: Path) -> None:
+    for case in range(3, 15):
+        service.fault(recording(case), "503", "...")
+    environment = {"VITALPREP_FETCH_RETRY_SECONDS": "0.2"}
+    answer = fetch(service, tmp_path, "--at-once", "2", environment=environment)
+    assert answer.exit_code == 1
+    assert "503" in answer.result["message"]
+    assert names(tmp_path) == ["0001.vital", "0002.vital"]
+    assert not service.asked(recording(12))
+    service.faults.clear()
+    assert fetch(service, tmp_path).result["fetched"] == 12
+
+
+def test_no_more_at_once_than_wanted(service: Imitation, tmp_path: Path) -> None:
+    service.pause = 0.15
+    assert fetch(service, tmp_path, "--at-once", "3").exit_code == 0
+    assert service.most_at_once == 3
+
+
+def test_a_stopped_fetch_keeps_what_is_whole_and_goes_on(service: Imitation, recordings: Path, tmp_path: Path) -> None:
+    service.pause = 0.3
+    process = subprocess.Popen(
+        [*COMMAND, "fetch", "--cases", "1-14", "--output", tmp_path, "--base-url", service.url, "--accept-licence"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"VITALPREP_FETCH_STALL_SECONDS": "20"},
+    )
+    deadline = time.monotonic() + 30
+    while len(names(tmp_path)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=30)
+    assert process.returncode == 143, log
+    come = names(tmp_path)
+    assert 3 <= len(come) < 14
+    for name in come:
+        assert (tmp_path / "raw-data" / name).read_bytes() == (recordings / "raw-data" / name).read_bytes()
+    service.pause = 0.0
+    service.seen.clear()
+    answer = fetch(service, tmp_path)
+    assert answer.exit_code == 0
+    assert answer.result["there_already"] == len(come)
+    assert names(tmp_path) == names(recordings)
+    assert not service.asked(recording(int(come[0][:4])))
+
+
+def test_into_a_bucket(service: Imitation, recordings: Path, s3_environment: dict[str, str], tmp_path: Path) -> None:
+    service.fault(recording(5), "reset")
+    output = f"s3://{BUCKET}/{tmp_path.name}"
+    answer = fetch(service, output, "--cases", "4-6", environment=s3_environment)
+    assert answer.exit_code == 0
+    client = s3_client(s3_environment)
+    there = client.list_objects_v2(Bucket=BUCKET, Prefix=tmp_path.name)["Contents"]
+    assert [item["Key"].removeprefix(f"{tmp_path.name}/") for item in there] == [
+        "clinical_data.csv",
+        *(f"raw-data/000{case}.vital" for case in (4, 5, 6)),
+        "source.json",
+    ]
+    body = client.get_object(Bucket=BUCKET, Key=f"{tmp_path.name}/raw-data/0005.vital")["Body"].read()
+    assert body == (recordings / "raw-data" / "0005.vital").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"caseid,subjectid\n1,1\n", "no column 'sex'"),
+        (b"\xff\xfe", "no clinical table"),
+        (b"\x1f\x8b\x08\x00" + bytes(20), "no clinical table"),
+        (b"caseid,subjectid,sex,age,height,weight,bmi,asa\n1,1,X,5,100,30,20,1\n", "neither M nor F"),
+    ],
+)
+def test_what_is_no_clinical_table_is_refused(service: Imitation, body: bytes, says: str) -> None:
+    service.others["/cases"] = body
+    with pytest.raises(RefusedError, match=says):
+        fetch_clinical_table(service.url, "cases", {1})
+
+
+def test_a_wrong_address_is_known_from_the_clinical_table(service: Imitation, tmp_path: Path) -> None:
+    answer = vitalprep(
+        "fetch", "--cases", "1", "--output", tmp_path, "--base-url", f"{service.url}/elsewhere", "--accept-licence"
+    )
+    assert answer.exit_code == 2
+    assert "--base-url" in answer.result["mend"]
+
+
+def test_real_recordings_do_not_go_among_simulated_ones(service: Imitation, recordings: Path) -> None:
+    answer = fetch(service, recordings, "--cases", "20")
+    assert answer.exit_code == 65
+    assert "another source (vitalprep simulate)" in answer.result["message"]
+    assert not (recordings / "source.json").exists()

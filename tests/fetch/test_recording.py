@@ -1,0 +1,156 @@
+"""One recording over a bad line: whole under its name, or not there."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from preprocessing.errors import RefusedError, RetryableError, UsageError
+from preprocessing.fetch.recording import Fetched, FetchTask, fetch_recording
+from preprocessing.fetch.website import NotThere, checked_base_url, download
+from preprocessing.storage import retries
+from tests.fetch.imitation import Imitation, recording
+
+
+def fetched(service: Imitation, folder: Path, case: int = 3) -> Fetched:
+    folder.mkdir(exist_ok=True)
+    return fetch_recording(
+        FetchTask(
+            case_id=case,
+            base_url=service.url,
+            remote=recording(case)[1:],
+            output=str(folder),
+            path=f"raw-data/{case:04d}.vital",
+            max_bytes=1 << 30,
+        )
+    )
+
+
+def original(service: Imitation, case: int = 3) -> bytes:
+    return (service.recordings / "raw-data" / f"{case:04d}.vital").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        ("500", "503", "429"),
+        ("reset",),
+        ("truncated",),
+        ("reset", "truncated", "reset"),
+        ("stall",),
+        ("short",),
+        ("flip",),
+        ("html", "html"),
+        ("page without a type",),
+        ("chunked",),
+    ],
+    ids="-".join,
+)
+def test_what_passes_leaves_the_very_file(service: Imitation, tmp_path: Path, faults: tuple[str, ...]) -> None:
+    service.fault(recording(3), *faults)
+    outcome = fetched(service, tmp_path)
+    assert outcome == Fetched("fetched", len(original(service)))
+    assert (tmp_path / "raw-data" / "0003.vital").read_bytes() == original(service)
+    assert not service.faults[recording(3)], "every fault was done"
+
+
+def test_a_broken_download_goes_on_where_it_stopped(service: Imitation, tmp_path: Path) -> None:
+    service.fault(recording(3), "truncated")
+    fetched(service, tmp_path)
+    first, second = service.asked(recording(3))
+    assert "Range" not in first.headers
+    assert second.headers["Range"] == f"bytes={len(original(service)) // 2}-"
+
+
+def test_a_server_without_ranges_is_asked_from_the_begin(service: Imitation, tmp_path: Path) -> None:
+    service.ranges = False
+    service.fault(recording(3), "truncated", "reset")
+    assert fetched(service, tmp_path).outcome == "fetched"
+    assert (tmp_path / "raw-data" / "0003.vital").read_bytes() == original(service)
+
+
+def test_a_server_that_always_breaks_off_is_given_up(service: Imitation, tmp_path: Path) -> None:
+    service.ranges = False
+    service.fault(recording(3), "truncated", "...")
+    outcome = fetched(service, tmp_path)
+    assert outcome.outcome == "failed"
+    assert len(service.asked(recording(3))) <= 2 * retries.TRIES
+    assert not list(tmp_path.rglob("*.vital"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "says"),
+    [
+        ("404", "missing", "404"),
+        ("403", "missing", "403"),
+        ("500", "failed", "500"),
+        ("html", "failed", "a web page"),
+        ("stall", "failed", "timed out"),
+        ("flip", "refused", "corrupt"),
+        ("short", "refused", "truncated"),
+        ("page without a type", "refused", "not_vital"),
+    ],
+)
+def test_what_does_not_pass_leaves_nothing(
+    service: Imitation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, outcome: str, says: str
+) -> None:
+    monkeypatch.setenv("VITALPREP_FETCH_RETRY_SECONDS", "1.2")
+    service.fault(recording(3), fault, "...")
+    found = fetched(service, tmp_path)
+    assert (found.outcome, says in found.detail) == (outcome, True), found
+    assert not list(tmp_path.rglob("*.vital*"))
+
+
+def test_the_bytes_come_as_they_are_stored(service: Imitation) -> None:
+    """A client that undid the compression would leave a file that is no .vital."""
+    with io.BytesIO() as file:
+        download(service.url, "cases", file, most=1 << 20)
+        assert file.getvalue().startswith(b"\x1f\x8b")
+    assert service.seen[0].headers["Accept-Encoding"] == "identity"
+
+
+def test_more_than_there_may_be_is_not_read_to_its_end(service: Imitation) -> None:
+    service.others["/giant"] = bytes(5_000_000)
+    with io.BytesIO() as file:
+        with pytest.raises(RefusedError, match="more than 1000 bytes"):
+            download(service.url, "giant", file, most=1000)
+        assert len(file.getvalue()) < 1_000_000
+
+
+def test_a_wait_that_the_server_asks_for_is_kept(service: Imitation, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(retries.time, "sleep", waits.append)
+    monkeypatch.setattr("tests.fetch.imitation.RETRY_AFTER", "7")
+    service.fault(recording(3), "503", "500")
+    with io.BytesIO() as file:
+        download(service.url, recording(3)[1:], file, most=1 << 30)
+    assert [7 <= wait < 8 for wait in waits] == [True, True]
+
+
+def test_nobody_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITALPREP_FETCH_RETRY_SECONDS", "0")
+    with io.BytesIO() as file, pytest.raises(RetryableError, match=r"127\.0\.0\.1:9/.* refused"):
+        download("http://127.0.0.1:9", "1.vital", file, most=10)
+
+
+def test_a_request_that_is_refused_is_not_repeated(service: Imitation) -> None:
+    service.fault(recording(3), "400", "...")
+    with io.BytesIO() as file, pytest.raises(UsageError, match="400"):
+        download(service.url, recording(3)[1:], file, most=1 << 30)
+    assert len(service.asked(recording(3))) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://host", "api.vitaldb.net", "https://", "https://me:word@host", "https://host?key=word", "http://a b"]
+)
+def test_no_address_of_a_service(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        checked_base_url(url)
+    assert "word" not in str(caught.value), "a secret is not repeated"
+
+
+def test_a_missing_file_is_one_of_its_own_kind(service: Imitation) -> None:
+    with io.BytesIO() as file, pytest.raises(NotThere, match="999"):
+        download(service.url, recording(999)[1:], file, most=10)
