@@ -43,6 +43,7 @@ _DESCRIPTIONS = (
     "features.json",
     "dataset_info.json",
     "cases.csv",
+    "config.yaml",
     "report.html",
     "README.md",
     "croissant.json",

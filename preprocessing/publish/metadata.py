@@ -8,7 +8,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
+
 import preprocessing
+from preprocessing.config import Config
 from preprocessing.documents import canonical_json
 from preprocessing.layout import SplitName
 from preprocessing.plan.identity import BUILD_VERSION, HARMONIZE_VERSION
@@ -18,7 +21,9 @@ from preprocessing.records.stage import record_shape, recorded_subject
 from preprocessing.records.summary import BuildSummary, CaseOutcome
 from preprocessing.report.warnings import DataWarning
 
-__all__ = ["cases_csv", "metadata_json"]
+__all__ = ["CONFIG_NAME", "cases_csv", "config_yaml", "metadata_json"]
+
+CONFIG_NAME = "config.yaml"
 
 CASE_COLUMNS = (
     "case_id",
@@ -97,10 +102,22 @@ def metadata_json(
         "targets": [item.content() for item in config.targets],
         "splits": {split: _split(plan, summary) for split, summary in summaries.items()},
         "warnings": [warning.content() for warning in warnings],
-        # The thresholds of validation judge a data set and are no part of it.
-        "config": _sorted({key: value for key, value in config.content().items() if key != "validation"}),
+        "source": _sorted(plan.settled_source.content()),
+        "config": _config_content(config),
     }
     return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def config_yaml(plan: Plan) -> bytes:
+    """Return the configuration as ``--config`` reads it: every key, so that later defaults change nothing of it."""
+    text = yaml.safe_dump(_config_content(plan.config), sort_keys=True, allow_unicode=False, width=110)
+    return f"# The configuration of data set {plan.dataset_id}, whole, for --config.\n{text}".encode()
+
+
+def _config_content(config: Config) -> dict[str, Any]:
+    """Return the configuration without the thresholds of validation, which judge a data set and are no part of it."""
+    content: dict[str, Any] = _sorted({key: value for key, value in config.content().items() if key != "validation"})
+    return content
 
 
 def _sorted(content: Any) -> Any:

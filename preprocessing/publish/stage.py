@@ -11,7 +11,10 @@ from preprocessing.layout import SPLITS, SplitName, accounting_path, dataset_pat
 from preprocessing.plan.case_list import short_case_list
 from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Accounting, account, store_accounting
-from preprocessing.publish.metadata import cases_csv, metadata_json
+from preprocessing.publish.card.card import dataset_card
+from preprocessing.publish.card.described import Described
+from preprocessing.publish.croissant import croissant_json
+from preprocessing.publish.metadata import CONFIG_NAME, cases_csv, config_yaml, metadata_json
 from preprocessing.publish.tfds_files import dataset_info_json, features_json
 from preprocessing.records.stage import record_shape, salt_of
 from preprocessing.records.summary import BuildSummary
@@ -21,7 +24,7 @@ from preprocessing.storage import Storage
 
 __all__ = ["publish"]
 
-DESCRIPTION = "Windows of VitalDB surgical recordings at 1 Hz with observed, held and default masks, made by vitalprep."
+DESCRIPTION = "Windows of surgical recordings ({}) at 1 Hz with observed, held and default masks, made by vitalprep."
 
 
 def publish(plan: Plan, output: Storage) -> Accounting:
@@ -49,13 +52,19 @@ def publish(plan: Plan, output: Storage) -> Accounting:
     for warning in warnings:
         if warning.level == "warning":
             log(warning.message, level=logging.WARNING, code=warning.code)
+    described = Described(plan, accounting, summaries)
+    description = DESCRIPTION.format(described.source.name)
     files = {
         "features.json": features_json(record_shape(plan.config)),
-        "dataset_info.json": dataset_info_json(summaries, description=DESCRIPTION, output=plan.config.output),
+        "dataset_info.json": dataset_info_json(summaries, description=description, output=plan.config.output),
         "cases.csv": cases_csv(plan, outcomes, salt_of(plan)),
         "preprocessing_metadata.json": metadata_json(plan, accounting, summaries, warnings),
-        "report.html": report_html(Stored(plan, found, output), warnings),
+        CONFIG_NAME: config_yaml(plan),
+        "README.md": dataset_card(described),
     }
+    files["croissant.json"] = croissant_json(described, description, files)  # lists the others
+    # Not listed there: it tells how long the cases took, which another run of the same data set will not repeat.
+    files["report.html"] = report_html(Stored(plan, found, output), warnings)
     for name, data in files.items():
         output.put(dataset_path(plan.dataset_id, name), data)
     return accounting

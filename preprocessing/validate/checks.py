@@ -19,6 +19,7 @@ from preprocessing.records.stage import receipts_of, recorded_subject, salt_of
 from preprocessing.records.summary import BuildSummary
 from preprocessing.records.windows import window_starts
 from preprocessing.storage import Storage
+from preprocessing.validate.descriptions import description_problems
 from preprocessing.validate.file import FileFindings
 from preprocessing.validate.verdict import Check
 
@@ -73,6 +74,7 @@ class Checks:
         """Return the outcome of each check."""
         total = len(self.every)
         listing = listing_problem(self.output, self.plan.dataset_id, self.summaries)
+        descriptions, described = description_problems(self.output, self.plan.dataset_id, self.summaries.values())
         files = sum(len(summary.files) for summary in self.summaries.values())
         return (
             _check("identity", self._identity(), f"the plan's content gives the id {self.plan.dataset_id}"),
@@ -88,6 +90,7 @@ class Checks:
             _check("counts", self._problems("counts") + self._counts(), f"{total} windows, as each case's length asks"),
             _check("accounting", self._accounting(), f"{self.accounting.requested} cases requested, all accounted for"),
             _check("lineage", self._lineage(), "every case has its receipt, table and input object"),
+            _check("descriptions", descriptions, described),
         )
 
     def _problems(self, name: str) -> list[str]:

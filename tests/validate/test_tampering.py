@@ -176,6 +176,27 @@ def edited_plan(dataset: DataSet) -> None:
     dataset.edit(plan, lambda content: content["config"]["windowing"].update(step=10))
 
 
+def edited_card(dataset: DataSet) -> None:
+    card = dataset.folder / "README.md"
+    card.write_text(card.read_text().replace("simulated", "real"))
+
+
+def missing_list_of_files(dataset: DataSet) -> None:
+    (dataset.folder / "croissant.json").unlink()
+
+
+def missing_description(dataset: DataSet) -> None:
+    (dataset.folder / "cases.csv").unlink()
+
+
+def list_of_other_records(dataset: DataSet) -> None:
+    def change(content: dict[str, Any]) -> None:
+        train = next(item for item in content["distribution"] if item["name"] == dataset.file("train").name)
+        train["sha256"] = "0" * 64
+
+    dataset.edit(dataset.folder / "croissant.json", change)
+
+
 SPOILT = [
     (flipped_byte, "files"),
     (cut_file, "records"),
@@ -198,6 +219,10 @@ SPOILT = [
     (missing_table, "lineage"),
     (forgotten_case, "accounting"),
     (edited_plan, "identity"),
+    (edited_card, "descriptions"),
+    (missing_list_of_files, "descriptions"),
+    (missing_description, "descriptions"),
+    (list_of_other_records, "descriptions"),
 ]
 
 
@@ -222,6 +247,12 @@ def test_a_refused_data_set_is_built_anew_by_the_next_run(
     answer = vitalprep("run", "--input", recordings, "--output", dataset.output)
     assert answer.exit_code == 0
     assert data_digests(dataset.folder) == data_digests(sound.folder)
+
+
+def test_a_data_set_from_before_there_were_cards_still_passes(dataset: DataSet) -> None:
+    for name in ("README.md", "croissant.json", "config.yaml"):
+        (dataset.folder / name).unlink()
+    assert vitalprep("validate", dataset.folder).exit_code == 0
 
 
 def test_a_sound_data_set_passes_again(dataset: DataSet) -> None:
