@@ -33,7 +33,7 @@ SIMULATION_NAME = "simulation.json"  # beside recordings that `vitalprep simulat
 
 KnownSource = Literal["vitaldb", "simulated"]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s<>\"'`]+$", max_length=2000)]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9._~:/?#!$&()*+,;=%\[\]-]+$", max_length=2000)]
 
 
 class Agreement(Model):

@@ -72,8 +72,8 @@ def fetch_recording(task: FetchTask) -> Fetched:
         return Fetched("failed", detail=failure.error.message)
     except OSError as error:
         raise RetryableError(
-            f"Case {task.case_id} could not be kept in {tempfile.gettempdir()}: {error.strerror}.",
-            mend="free space there or set TMPDIR, then run it again: it resumes.",
+            f"Case {task.case_id} could not be kept in the folder for temporary files: {error.strerror}.",
+            mend="free space there or set TMPDIR to another, then run it again: it resumes.",
         ) from error
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 __all__ = ["Imitation", "Seen"]
 
@@ -108,6 +109,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        self.path = urlsplit(self.path).path  # who asks a proxy gives the whole address
         with self.server.site.lock:
             self.server.site.seen.append(Seen(self.path, dict(self.headers)))
             fault = self.server.site.next_fault(self.path)
@@ -126,6 +128,8 @@ class Handler(BaseHTTPRequestHandler):
         if fault.isdigit() or body is None:
             status = int(fault or 404)
             self._send(status, b"<html>no</html>", {"Content-Type": "text/html", "Retry-After": RETRY_AFTER})
+        elif fault == "redirect":
+            self._send(302, b"", {"Location": f"/elsewhere{self.path}"})
         elif fault == "html":
             self._send(200, b"<html>back soon</html>", {"Content-Type": "text/html; charset=utf-8"})
         elif fault == "page without a type":

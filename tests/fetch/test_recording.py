@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from pathlib import Path
 
@@ -154,3 +155,22 @@ def test_no_address_of_a_service(url: str) -> None:
 def test_a_missing_file_is_one_of_its_own_kind(service: Imitation) -> None:
     with io.BytesIO() as file, pytest.raises(NotThere, match="999"):
         download(service.url, recording(999)[1:], file, most=10)
+
+
+def test_a_redirect_is_followed(service: Imitation) -> None:
+    service.fault(recording(3), "redirect")
+    service.others[f"/elsewhere{recording(3)}"] = b"there"
+    with io.BytesIO() as file:
+        download(service.url, recording(3)[1:], file, most=10)
+        assert file.getvalue() == b"there"
+
+
+def test_the_environment_s_proxy_is_used(service: Imitation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", service.url.replace("//", "//me:word@"))
+    with io.BytesIO() as file:
+        download("http://service.invalid", recording(3)[1:], file, most=1 << 30)
+        assert file.getvalue() == original(service)
+    (request,) = service.asked(recording(3))
+    assert request.headers["Host"] == "service.invalid"
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    assert base64.b64decode(headers["proxy-authorization"].removeprefix("Basic ")) == b"me:word"

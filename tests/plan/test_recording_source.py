@@ -75,7 +75,15 @@ def test_a_note_is_read_strictly(unmarked: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["elsewhere", "{name: x}", "{name: '', licence: x}", "{name: x, licence: y, url: 'javascript:alert(1)'}"]
+    "source",
+    [
+        "elsewhere",
+        "{name: x}",
+        "{name: '', licence: x}",
+        "{name: x, licence: y, url: 'javascript:alert(1)'}",
+        "{name: x, licence: y, url: 'https://x/><script>'}",
+        '{name: x, licence: y, url: "https://x/\\u202e"}',
+    ],
 )
 def test_a_source_that_says_too_little_is_refused(source: str) -> None:
     with pytest.raises(UsageError, match="source"):

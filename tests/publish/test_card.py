@@ -175,6 +175,20 @@ def test_its_command_makes_the_same_records(attributed: Answer, recordings: Path
     assert (Path(again.result["dataset"]) / "README.md").read_bytes() == (dataset / "README.md").read_bytes()
 
 
+def test_another_source_needs_no_new_records(recordings: Path, tmp_path: Path) -> None:
+    made = vitalprep("run", "--input", recordings, "--output", tmp_path).result
+    before = data_digests(made["dataset"])
+    own = "source={name: St. Elsewhere, licence: internal use only}"
+    planned = vitalprep("plan", "--input", recordings, "--output", tmp_path, "--set", own).result
+    assert planned["dataset_id"] == made["dataset_id"]
+    published = vitalprep("publish", "--plan", planned["plan"])
+    assert header_of(card_of(published))["license_name"] == "internal use only"
+    assert "St. Elsewhere" in Page(card_of(published)).text
+    assert "VitalDB Data Use Agreement" not in card_of(published)
+    assert vitalprep("validate", made["dataset"]).exit_code == 0
+    assert data_digests(made["dataset"]) == before
+
+
 def test_the_configuration_beside_it_is_whole(attributed: Answer) -> None:
     plan, _ = load_plan(attributed.result["plan"])
     file = Path(attributed.result["dataset"]) / "config.yaml"
@@ -238,9 +252,9 @@ def test_what_others_wrote_is_text(simulated: Answer, text: str) -> None:
     plain = Page(card_of(simulated))
     card = dataset_card(Described(plan.model_copy(update={"config": config, "source": settled}), accounting, summaries))
     page = Page(card)
-    allowed = plain.tags | {"ol"}
-    assert page.tags <= allowed
-    assert page.attributes <= plain.attributes, "no link, no picture, no handler"
+    assert page.tags <= plain.tags | {"ol", "a"}
+    terms = ("href", "https://example.org/terms")
+    assert page.attributes <= plain.attributes | {terms}, "no other link, no picture, no handler"
     assert [[len(row) for row in rows] for rows in page.tables] == [[len(row) for row in rows] for rows in plain.tables]
     assert page.text.count("\n") < 2 * plain.text.count("\n")
     assert header_of(card.decode())["license"] == "other"

@@ -76,11 +76,11 @@ def licence(data: Described) -> str:
     if source.licence is None:
         parts.append("No licence is stated.")
     else:
-        parts.append(
-            f"Licence: {plain(source.licence_line)}. What it demands of derived works holds for this data set."
-        )
+        named = f"{source.licence_name} ({source.licence})" if source.licence_name else source.licence
+        where = f", <{source.licence_url}>" if source.licence_url else ""
+        parts.append(f"Licence: {plain(named)}{where}. What it demands of derived works holds for this data set.")
     if source.agreement:
-        parts.append(f"{plain(source.agreement.name)} ({plain(source.agreement.url)}). It says of the user:")
+        parts.append(f"{plain(source.agreement.name)} (<{source.agreement.url}>). It says of the user:")
         parts.append(
             "\n".join(f"{number}. {plain(text)}" for number, text in enumerate(source.agreement.obligations, 1))
         )
