@@ -20,6 +20,7 @@ __all__ = ["EndedJob", "JobLogs", "follow", "refuse_unsuccessful"]
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 LONGEST_PAUSE = 10.0  # s
 PATIENCE = 600.0  # s that AWS may be out of reach: the job goes on meanwhile
+KILLED = 137  # by SIGKILL
 LAST_LINES = 2.0  # s until CloudWatch shows the last lines
 
 _EXIT_CODE = re.compile(r"exit code:? (\d+)")
@@ -106,12 +107,17 @@ def refuse_unsuccessful(job: EndedJob) -> None:
         _refuse_stopped(job)
     if job.status == "Completed":
         return
-    code = _EXIT_CODE.search(job.reason)
-    message, _, mend = _DECORATION.sub("", _DECORATION.sub("", job.reason)).partition(" To mend: ")
+    found = _EXIT_CODE.search(job.reason)
+    code = int(found[1]) if found else 1
+    message, _, mend = job.reason.partition(" To mend: ")
+    if mend:  # our own words, as `ml_folder` left them
+        message, mend = _DECORATION.sub("", message), _DECORATION.sub("", mend)
     message = f"The job {job.name} failed: {message.rstrip('.') or 'no reason is given'}."
-    if code and int(code[1]) in (UsageError.exit_code, RefusedError.exit_code):
+    if code in (UsageError.exit_code, RefusedError.exit_code):
         raise RefusedError(message, mend=mend or "see its log.")
-    if "CapacityError" in job.reason:
+    if code == KILLED:
+        mend = "if memory was the cause, give a larger --instance-type; submit again: it goes on from the receipts."
+    elif "CapacityError" in job.reason:
         mend = "submit again later, with another --instance-type, or --on-demand: it goes on from the receipts."
     raise RetryableError(message, mend=mend or "see its log, then submit again: it goes on from the receipts.")
 

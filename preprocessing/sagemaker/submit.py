@@ -60,7 +60,7 @@ def submit(
     Raises
     ------
     UsageError
-        If AWS or `refuse_unfit` refuses.
+        If AWS refuses, or what is asked for cannot work there.
     RetryableError
         If AWS cannot be reached.
     """

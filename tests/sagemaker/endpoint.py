@@ -125,7 +125,8 @@ class SageMaker:
     """WSGI application before moto's.
 
     `interruptions` are moments: once the first host's log holds such a text, the job's machines are taken away, and it
-    is started again. `answers` are errors (status, code, message) to give instead of creating jobs.
+    is started again. `answers` are errors (status, code, message) to give instead of creating jobs, `faults` how many
+    times DescribeTrainingJob is to fail; without `logs_granted` nobody reads logs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -134,15 +135,20 @@ class SageMaker:
         self.jobs: dict[str, Job] = {}
         self.interruptions: list[str] = []
         self.answers: list[tuple[int, str, str]] = []
+        self.faults = 0
+        self.logs_granted = True
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.threads: list[threading.Thread] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         service, _, call = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
-        if service != "SageMaker":
+        if service.startswith("Logs") and not self.logs_granted:
+            status, answer = 400, {"__type": "AccessDeniedException", "message": "not authorized to perform logs"}
+        elif service != "SageMaker":
             return self.moto(environ, start_response)
-        request = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
-        status, answer = getattr(self, call)(request)
+        else:
+            request = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+            status, answer = getattr(self, call)(request)
         body = json.dumps(answer).encode()
         start_response(
             f"{status} {'OK' if status == 200 else 'Error'}",
@@ -167,6 +173,9 @@ class SageMaker:
         return 200, {"TrainingJobArn": job.described["TrainingJobArn"]}
 
     def DescribeTrainingJob(self, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if self.faults:
+            self.faults -= 1
+            return 503, {"__type": "ServiceUnavailable", "message": "try again"}
         return 200, self.jobs[request["TrainingJobName"]].described
 
     def StopTrainingJob(self, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:

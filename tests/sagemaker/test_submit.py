@@ -10,6 +10,10 @@ from typing import Any
 import boto3
 import pytest
 
+from preprocessing.cli.options import plan_request
+from preprocessing.errors import UsageError
+from preprocessing.sagemaker.request import JobOptions
+from preprocessing.sagemaker.submit import preview
 from tests.pipeline import BUCKET, COMMAND, Answer, s3_client, vitalprep
 from tests.sagemaker.endpoint import REGION, problems
 
@@ -70,22 +74,34 @@ def test_max_wait_is_twice_max_run_unless_said(raw: str, s3_environment: dict[st
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("changed", "message"),
     [
-        (("--input", "recordings"), "which SageMaker's machines do not see"),
-        (("--set", "privacy.hash_subjects=true"), "SageMaker shows a job's environment"),
-        (("--cases", "1-9", "--instance-count", "10"), "10 instances for 9 cases"),
-        (("--job-name", "vital_prep"), "'vital_prep' is not one that SageMaker takes"),
-        (("--max-run", "7200", "--max-wait", "3600"), "--max-wait is 3600 s"),
-        (("--region", "eu-west-1"), "The image is in eu-north-1"),
+        ({"input_uri": "recordings"}, "which SageMaker's machines do not see"),
+        ({"settings": ("privacy.hash_subjects=true",)}, "SageMaker shows a job's environment"),
+        ({"cases": "1-9"}, "10 instances for 9 cases"),
+        ({"name": "vital_prep"}, "'vital_prep' is not one that SageMaker takes"),
     ],
 )
 def test_what_would_fail_there_is_refused_here(
-    options: tuple[str, ...], message: str, raw: str, s3_environment: dict[str, str]
+    changed: dict[str, Any], message: str, raw: str, s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused = submit(raw, s3_environment | {"VITALPREP_SUBJECT_SALT": "grains"}, *options, "--dry-run")
+    for variable, value in s3_environment.items():
+        monkeypatch.setenv(variable, value)
+    options = JobOptions(
+        image=IMAGE, role=ROLE, region=REGION, instance_type="ml.m5.xlarge", instance_count=10, spot=False,
+        max_run=60, max_wait=None,
+    )  # fmt: skip
+    asked: dict[str, Any] = {"input_uri": raw, "cases": None, "clinical": None, "config_file": None, "settings": ()}
+    asked |= {"append_to": None, "shards": 10, "sharding": "modulo", "name": None} | changed
+    name, output = asked.pop("name"), f"s3://{BUCKET}/refused"
+    with pytest.raises(UsageError, match=message):
+        preview(plan_request(output, **asked), output, options, name=name)
+
+
+def test_times_are_checked_before_anything_is_planned(s3_environment: dict[str, str]) -> None:
+    refused = submit("s3://no-such-bucket/raw", s3_environment, "--max-run", "7200", "--max-wait", "3600")
     assert refused.exit_code == 2
-    assert message in refused.result["message"]
+    assert refused.result["message"].startswith("--max-wait is 3600 s and --max-run 7200 s")
 
 
 def test_without_boto3_it_names_the_extra_before_anything_is_planned() -> None:
