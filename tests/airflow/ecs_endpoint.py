@@ -110,6 +110,7 @@ class EcsEndpoint(Endpoint):
         self.tasks: list[Task] = []
         self.faults: list[Fault] = []
         self.definitions = {WORKER, BUILDER}
+        self.described: set[str] = set()  # the tasks that were asked for
         self._lock = threading.Lock()
 
     def containers(self) -> list[Container]:
@@ -213,6 +214,7 @@ class EcsEndpoint(Endpoint):
         timer.start()
 
     def _describe_tasks(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.described.update(request["tasks"])
         known = {task.arn: task for task in self.tasks}
         missing = [{"arn": arn, "reason": "MISSING"} for arn in request["tasks"] if arn not in known]
         return {"tasks": [known[arn].described() for arn in request["tasks"] if arn in known], "failures": missing}
