@@ -248,7 +248,7 @@ def test_what_others_wrote_is_text(simulated: Answer, text: str) -> None:
         citation=text, limitations=(text, text),
     )  # fmt: skip
     settled = SettledSource(basis="note", source=origin)
-    accounting, _, summaries = account(plan, output)
+    accounting, _, summaries, _ = account(plan, output)
     plain = Page(card_of(simulated))
     card = dataset_card(Described(plan.model_copy(update={"config": config, "source": settled}), accounting, summaries))
     page = Page(card)

@@ -49,7 +49,12 @@ def test_the_reference_implementation_notices_what_is_missing(answer: Answer, tm
 def test_it_lists_the_files_that_lie_there(answer: Answer) -> None:
     folder = Path(answer.result["dataset"])
     listed = {item["name"]: item for item in content(answer)["distribution"] if item["@type"] == "cr:FileObject"}
-    of_later = {"croissant.json", "validation.json", *(f"build-{split}.json" for split in answer.result["windows"])}
+    of_later = {
+        "croissant.json",
+        "report.html",
+        "validation.json",
+        *(f"build-{split}.json" for split in answer.result["windows"]),
+    }
     assert listed.keys() == {path.name for path in folder.iterdir()} - of_later
     for name, item in listed.items():
         data = (folder / name).read_bytes()

@@ -18,7 +18,7 @@ from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
 from tests.pipeline import BUCKET, receipts, vitalprep
 from tests.reliability.faulty_s3 import FaultyS3, Rule
 from tests.reliability.kills import Killer, Undisturbed
-from tests.reliability.places import LocalPlace, Place, S3Place, upload
+from tests.reliability.places import LocalPlace, Place, upload
 from tests.reliability.processes import Command, is_case_begun, on_linux
 from tests.reliability.soak import disturbing_options
 
@@ -55,12 +55,6 @@ def _assert_nothing_lost(killer: Killer, kills: int) -> None:
 def test_kills_at_random_moments_lose_and_redo_nothing(damaged: Path, tmp_path: Path) -> None:
     killer = _killed(LocalPlace(str(damaged), str(tmp_path / "out"), disturbing_options(CASES)), tmp_path / "logs", 12)
     _assert_nothing_lost(killer, 12)
-
-
-def test_kills_over_s3_lose_and_redo_nothing(damaged: Path, tmp_path: Path, s3_environment: dict[str, str]) -> None:
-    source = upload(damaged, s3_environment, "kills/raw")
-    place = S3Place(source, f"s3://{BUCKET}/kills/out", disturbing_options(CASES), s3_environment)
-    _assert_nothing_lost(_killed(place, tmp_path, 2, workers=1, by_stages=False), 2)
 
 
 # What takes half a minute to be seen is begun before the other tests of this file, and looked at after them.
