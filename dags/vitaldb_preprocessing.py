@@ -45,6 +45,11 @@ Airflow's environment may set the form's defaults (`VITALPREP_INPUT`, `_OUTPUT`,
 `sagemaker`), how many shards run at once (`VITALPREP_SHARDS_AT_ONCE`: 2, on AWS 16) and how often and after how many
 seconds a failed task is tried again (`VITALPREP_RETRIES`: 3, `VITALPREP_RETRY_DELAY`: 30, doubling up to 15 minutes).
 
+With `VITALPREP_SCHEDULE` (cron, or `@weekly`) it runs by itself, with the form's defaults: new recordings are added,
+nothing new ends green. With `VITALPREP_NOTIFY_TOPIC` (SNS), or `VITALPREP_NOTIFIER` and `VITALPREP_NOTIFIER_ARGS` (any
+notifier of Airflow, its arguments as JSON with `{{ run_subject }}` and `{{ run_message }}`), a task `notify` tells how
+each run ended.
+
 On AWS a shard runs on spot capacity. Where that is taken back, the try ends red and the next one begins 15 s later
 (then 30 s, up to 5 minutes); finished cases are kept, and interruptions do not count as retries. After
 `VITALPREP_ON_DEMAND_AFTER` (2) of them the shard goes on on demand. The other settings are what Terraform made.
@@ -60,6 +65,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, TriggerRule, task
 from vitalprep_backends import backend_problem, mapped_worker_task, worker_task
+from vitalprep_notify import NotifyOperator, is_wanted
 from vitalprep_tasks import DatasetReadySensor, check, repeat_problem, run_worker, stop_here
 
 SPLITS = ("train", "validation", "test")
@@ -221,11 +227,23 @@ def splits_to_build(plan: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def schedule() -> str | None:
+    """When the DAG runs by itself: a run that finds nothing new ends green within seconds of work."""
+    wanted = os.environ.get("VITALPREP_SCHEDULE") or None
+    missing = [name for name in ("VITALPREP_INPUT", "VITALPREP_OUTPUT") if not os.environ.get(name)]
+    if wanted and missing:
+        raise ValueError(
+            f"VITALPREP_SCHEDULE={wanted!r} needs {' and '.join(missing)}: nobody fills the form of a scheduled run. "
+            "To mend: set them in Airflow's environment."
+        )
+    return wanted
+
+
 with DAG(
     dag_id="vitaldb_preprocessing",
     description="VitalDB recordings into a proven training set of TFRecords",
     doc_md=__doc__,
-    schedule=None,
+    schedule=schedule(),
     catchup=False,
     # Two runs at once are safe, but would harmonize the cases they share twice; the second waits for the first.
     max_active_runs=1,
@@ -258,3 +276,6 @@ with DAG(
     check_config() >> check_raw_data() >> check_enough_cases() >> plan
     harmonize >> build >> publish >> validate >> dataset_ready
     plan >> publish
+    if is_wanted():
+        # A teardown runs also after what failed or was skipped, and the run's state does not depend on it.
+        dataset_ready >> NotifyOperator(task_id="notify").as_teardown()

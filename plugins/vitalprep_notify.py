@@ -1,0 +1,95 @@
+"""Tells people how a run ended: by SNS, or by any notifier of Airflow that the deployment names.
+
+It is a teardown task, so that it runs after whatever has happened and decides nothing: a run that failed stays failed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.configuration import conf
+from airflow.sdk.module_loading import import_string
+
+__all__ = ["NotifyOperator", "is_wanted"]
+
+SNS = "airflow.providers.amazon.aws.notifications.sns.SnsNotifier"
+SUBJECT_LENGTH = 100  # of SNS
+FAILED = ("failed", "upstream_failed")
+
+log = logging.getLogger("airflow.task")
+
+
+def is_wanted() -> bool:
+    """Whether the deployment names somebody to tell."""
+    return bool(os.environ.get("VITALPREP_NOTIFY_TOPIC") or os.environ.get("VITALPREP_NOTIFIER"))
+
+
+class NotifyOperator(BaseOperator):
+    """Composes a subject and a message of the run's numbers and gives them to the notifier.
+
+    ``VITALPREP_NOTIFY_TOPIC`` is an SNS topic. Or ``VITALPREP_NOTIFIER`` names a class and ``VITALPREP_NOTIFIER_ARGS``
+    its arguments as JSON, in which ``{{ run_subject }}`` and ``{{ run_message }}`` stand for what there is to say.
+    """
+
+    def execute(self, context: Context) -> None:
+        """Tell. Raises what the notifier raises; the run's state does not depend on it."""
+        ti, run = context["ti"], context["run_id"]
+        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[run])[run]
+        results = {task: ti.xcom_pull(task_ids=task) for task in ("plan_shards", "publish", "validate")}
+        reasons = [ti.xcom_pull(task_ids=task, key="reason") for task in ("check_config", "check_raw_data")]
+        reasons += [ti.xcom_pull(task_ids=task, key="reason") for task in ("check_enough_cases", "plan_shards")]
+        subject, message = told(states, results, next(filter(None, reasons), None))
+        link = (
+            f"{conf.get('api', 'base_url', fallback='http://localhost:8080').rstrip('/')}/dags/{ti.dag_id}/runs/{run}"
+        )
+        log.info("%s\n%s", subject, message)
+        # Given as values of the context: a text that holds braces is not taken for a template.
+        _notifier()({**context, "run_subject": subject[:SUBJECT_LENGTH], "run_message": f"{message}\n{link}"})
+
+
+def told(states: Mapping[str, str], results: Mapping[str, Any], reason: str | None) -> tuple[str, str]:
+    """Return subject and message.
+
+    Parameters
+    ----------
+    states : mapping
+        Each task instance's state; mapped ones are named ``harmonize_0`` or ``harmonize[0]``.
+    results : mapping
+        What plan_shards, publish and validate came to, None where they did not.
+    reason : str or None
+        Why a short circuit ended the run.
+    """
+    plan, publish, validate = (results.get(name) or {} for name in ("plan_shards", "publish", "validate"))
+    failed = sorted(name for name, state in states.items() if state == "failed")
+    blocked = any(state in FAILED for state in states.values())
+    lines = []
+    if written := publish.get("written"):
+        excluded = ", ".join(f"{name} {count}" for name, count in publish.get("excluded", {}).items()) or "none"
+        lines.append(f"{written} of {publish.get('requested')} cases written, excluded: {excluded}.")
+    if windows := validate.get("windows"):
+        lines.append("Windows: " + ", ".join(f"{split} {count}" for split, count in windows.items()) + ".")
+    dataset = plan.get("dataset") or ""
+    name = dataset.rstrip("/").rsplit("/", 1)[-1]
+    if blocked:
+        lines.insert(0, f"Failed: {', '.join(failed)}. The last line of each log says what to mend.")
+        return f"vitalprep failed: {', '.join(failed) or 'see the run'}", "\n".join([*lines, dataset]).strip()
+    if reason:
+        return "vitalprep made no new data set", reason
+    return f"vitalprep published {name}", "\n".join([*lines, dataset]).strip()
+
+
+def _notifier() -> Any:
+    path = os.environ.get("VITALPREP_NOTIFIER") or SNS
+    arguments = json.loads(os.environ.get("VITALPREP_NOTIFIER_ARGS") or "null") or {
+        "aws_conn_id": os.environ.get("VITALPREP_AWS_CONNECTION") or None,
+        "target_arn": os.environ.get("VITALPREP_NOTIFY_TOPIC", ""),
+        "region_name": os.environ.get("AWS_DEFAULT_REGION") or None,
+        "subject": "{{ run_subject }}",
+        "message": "{{ run_message }}",
+    }
+    return import_string(path)(**arguments)
