@@ -11,7 +11,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import build, dag, harmonize, loading, memory, overlap, planning, scaling, start, validate, whole_run
+from benchmarks import (
+    build,
+    container,
+    dag,
+    harmonize,
+    loading,
+    memory,
+    overlap,
+    planning,
+    scaling,
+    start,
+    validate,
+    whole_run,
+)
 from benchmarks.machine import machine
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
@@ -25,6 +38,7 @@ BENCHMARKS = {
     "overlap": overlap,
     "memory": memory,
     "start": start,
+    "container": container,
     "plan": planning,
     "scaling": scaling,
     "airflow": dag,
