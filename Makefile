@@ -54,9 +54,9 @@ up: worker airflow  ## keep the same Airflow running on a loopback port (PORT=80
 down:  ## stop it
 	.venv-airflow/bin/python -m local_airflow down
 
-# Tests with an environment, an engine, a browser or a tool of their own, and those that measure.
-MEASURING := tests/test_benchmarks.py tests/cost/test_real_run.py
-APART := tests/airflow tests/containers tests/terraform tests/browser $(MEASURING)
+# Tests with an environment, an engine, a browser or a tool of their own, and those that measure, exhaust or draw.
+LONG := tests/test_benchmarks.py tests/cost/test_real_run.py tests/reliability/hostile/test_giants.py tests/simulate/test_preview.py
+APART := tests/airflow tests/containers tests/terraform tests/browser $(LONG)
 
 .PHONY: test lint test-worker test-airflow test-apart test-deployment
 test: lint test-worker test-airflow  ## the tests, on two cores in less than 10 minutes
@@ -72,8 +72,8 @@ test-worker: develop
 test-airflow: develop airflow
 	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" tests/airflow
 
-test-apart: develop  ## pages in a browser (Chromium), a short benchmark, the cost model against a real run
-	.venv/bin/python -m pytest -rs tests/browser $(MEASURING)
+test-apart: develop  ## pages in a browser (Chromium), a short benchmark, the cost model against a real run, giant files, previews
+	.venv/bin/python -m pytest -rs tests/browser $(LONG)
 
 test-deployment: develop airflow infra  ## images in real containers, Terraform against the provider's schema; skips what is not at hand
 	.venv/bin/python -m pytest -rs tests/containers tests/terraform
