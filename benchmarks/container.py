@@ -46,7 +46,7 @@ def _has_image() -> bool:
 
 def _seconds(source: Path, output: Path) -> float:
     shutil.rmtree(output, ignore_errors=True)
-    planned = plan_run(PlanRequest(input=str(source), config=load_config()), str(output))
+    planned = plan_run(PlanRequest(input=str(source), config=load_config()), str(output), force=False)
     for folder in (output, *output.rglob("*")):  # the container's user is another one
         folder.chmod(0o777 if folder.is_dir() else 0o666)
     places = [part for place in (source, output) for part in ("--volume", f"{place}:{place}")]
