@@ -19,9 +19,10 @@ from airflow.providers.amazon.aws.links.logs import CloudWatchEventsLink
 from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
 from airflow.providers.amazon.aws.utils.task_log_fetcher import AwsTaskLogFetcher
 from airflow.sdk import Context
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
-from vitalprep_ecs_ends import ENVIRONMENT, end_of_task, refused_call, refused_start
-from vitalprep_outcomes import WorkerFailed, WorkerRefused
+from botocore.exceptions import BotoCoreError, ClientError
+from vitalprep_aws import connection_arguments, lost_sight, missing, region
+from vitalprep_ecs_ends import end_of_task, refused_call, refused_start
+from vitalprep_outcomes import WorkerFailed
 from vitalprep_process import readable
 from vitalprep_spot import InterruptionsApart, Tally, is_shard
 
@@ -54,7 +55,6 @@ class EcsSettings:
     @classmethod
     def from_environment(cls) -> EcsSettings:
         """Read the settings; what is missing is empty, and `problem` names it."""
-        region = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION") or ""
         return cls(
             cluster=_setting("CLUSTER"),
             worker_task=_setting("WORKER_TASK"),
@@ -65,7 +65,7 @@ class EcsSettings:
             container=_setting("CONTAINER") or "vitalprep",
             log_group=_setting("LOG_GROUP"),
             log_prefix=_setting("LOG_STREAM_PREFIX"),
-            region=region,
+            region=region(),
             shard_cpu=_setting("SHARD_CPU"),
             shard_memory=_setting("SHARD_MEMORY"),
             poll_seconds=float(_setting("POLL_SECONDS") or 6),
@@ -74,18 +74,17 @@ class EcsSettings:
     @property
     def problem(self) -> str | None:
         """What is missing, and how to mend it."""
-        needed = {
-            "AWS_DEFAULT_REGION": self.region,
-            "VITALPREP_ECS_CLUSTER": self.cluster,
-            "VITALPREP_ECS_WORKER_TASK": self.worker_task,
-            "VITALPREP_ECS_BUILDER_TASK": self.builder_task,
-            "VITALPREP_ECS_SUBNETS": self.subnets,
-            "VITALPREP_ECS_SECURITY_GROUPS": self.security_groups,
-        }
-        missing = [name for name, value in needed.items() if not value]
-        if not missing:
-            return None
-        return f"VITALPREP_BACKEND=ecs needs {', '.join(missing)} in Airflow's environment. To mend: {ENVIRONMENT}."
+        return missing(
+            "ecs",
+            {
+                "AWS_DEFAULT_REGION": self.region,
+                "VITALPREP_ECS_CLUSTER": self.cluster,
+                "VITALPREP_ECS_WORKER_TASK": self.worker_task,
+                "VITALPREP_ECS_BUILDER_TASK": self.builder_task,
+                "VITALPREP_ECS_SUBNETS": self.subnets,
+                "VITALPREP_ECS_SECURITY_GROUPS": self.security_groups,
+            },
+        )
 
 
 def _setting(name: str) -> str:
@@ -132,11 +131,6 @@ class EcsWorkerOperator(EcsRunTaskOperator):
             task_definition="",
             cluster=settings.cluster,
             overrides={},
-            aws_conn_id=os.environ.get("VITALPREP_AWS_CONNECTION") or None,
-            region_name=settings.region or None,
-            botocore_config={
-                "retries": {"mode": "standard", "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS") or 8)}
-            },
             network_configuration={
                 "awsvpcConfiguration": {
                     "subnets": list(settings.subnets),
@@ -152,6 +146,7 @@ class EcsWorkerOperator(EcsRunTaskOperator):
             reattach=True,
             # A container must stop when its task is stopped, which only this mode sees to.
             deferrable=False,
+            **connection_arguments(),
             **kwargs,
         )
         self.arguments = arguments
@@ -185,13 +180,8 @@ class EcsWorkerOperator(EcsRunTaskOperator):
         except ClientError as error:
             said = error.response["Error"]
             raise refused_call(said["Code"], said["Message"], call=error.operation_name, spot=self._spot) from error
-        except (NoCredentialsError, PartialCredentialsError, NoRegionError) as error:
-            raise WorkerRefused(
-                f"Airflow cannot call ECS: {error} To mend: give Airflow's environment AWS credentials and "
-                "AWS_DEFAULT_REGION; on EC2 the instance's role is found."
-            ) from error
         except BotoCoreError as error:
-            raise WorkerFailed(f"Airflow lost sight of the container: {error}") from error
+            raise lost_sight("ECS", error) from error
 
     def _prepare(self, context: Context, *, spot: bool) -> None:
         settings, ti = self.settings, context["ti"]

@@ -7,20 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowException
+from vitalprep_aws import CREDENTIALS, ENVIRONMENT, Refusal, refused
 from vitalprep_outcomes import Outcome, WorkerFailed, WorkerRefused, document_in, result_of
 from vitalprep_spot import SpotLost
 
 __all__ = ["end_of_task", "refused_call", "refused_start"]
 
 SPOT_ENDS = ("SpotInterruption", "TerminationNotice")
-ENVIRONMENT = "`make env-from-terraform` writes what Terraform made into .env"
 NO_CAPACITY = r"capacity is unavailable|(?-i:RESOURCE:[A-Z])|insufficient capacity"
 
 
 Kind = type[WorkerFailed] | type[WorkerRefused]
 
-# What ECS answers to RunTask, DescribeTasks and so on: (error code, pattern in its text, what to raise, the mend).
-_CALLS: tuple[tuple[str, str, Kind, str], ...] = (
+# What ECS answers to RunTask, DescribeTasks and so on.
+_CALLS: tuple[Refusal, ...] = (
     (
         "ClusterNotFound",
         "",
@@ -46,12 +46,7 @@ _CALLS: tuple[tuple[str, str, Kind, str], ...] = (
         WorkerRefused,
         "give Airflow the role that `terraform output airflow_role` names, or its policies run-tasks and plan",
     ),
-    (
-        "(UnrecognizedClient|ExpiredToken|InvalidSignature|InvalidClientTokenId|MissingAuthenticationToken)",
-        "",
-        WorkerRefused,
-        "renew Airflow's AWS credentials; on EC2 give none, the instance's role is found",
-    ),
+    CREDENTIALS,
     (
         "",
         r"(limit|quota).*(vcpu|tasks|concurrent)|(vcpu|tasks).*(limit|quota)",
@@ -127,10 +122,7 @@ def refused_call(code: str, message: str, *, call: str, spot: bool) -> AirflowEx
     """Return the error for an answer of ECS to one of our calls."""
     if spot and re.search(NO_CAPACITY, message, re.IGNORECASE):
         return SpotLost(f"There is no spot capacity now ({message.rstrip('.')}).")
-    for code_pattern, pattern, kind, mend in _CALLS:
-        if re.search(code_pattern, code) and re.search(pattern, message, re.IGNORECASE | re.DOTALL):
-            return kind(f"ECS refused {call} ({code}): {message.rstrip('.')}. To mend: {mend}.")
-    return WorkerFailed(f"ECS did not do {call} ({code}): {message.rstrip('.')}. It is tried again.")
+    return refused("ECS", call, code, message, _CALLS)
 
 
 def refused_start(reasons: Sequence[str], *, spot: bool) -> AirflowException:

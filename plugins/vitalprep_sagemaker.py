@@ -19,7 +19,17 @@ from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, B
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
+from vitalprep_aws import (
+    CREDENTIALS,
+    ENVIRONMENT,
+    Refusal,
+    connection_arguments,
+    lost_sight,
+    missing,
+    refused,
+    region,
+)
 from vitalprep_outcomes import Outcome, WorkerFailed, WorkerRefused, result_of
 from vitalprep_process import readable
 from vitalprep_spot import InterruptionsApart, SpotLost, Tally, is_shard
@@ -30,7 +40,6 @@ LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 NAME_LENGTH = 63
 JOB_KEY = "training_job"  # under which Airflow keeps the job's name from one try to the next
 RUNNING = ("InProgress", "Stopping")
-ENVIRONMENT = "`make env-from-terraform` writes what Terraform made into .env"
 
 log = logging.getLogger("airflow.task")
 
@@ -54,7 +63,7 @@ class SageMakerSettings:
         return cls(
             role=_setting("ROLE"),
             image=_setting("IMAGE"),
-            region=os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION") or "",
+            region=region(),
             worker_type=_setting("INSTANCE_TYPE") or "ml.m5.large",
             builder_type=_setting("BUILDER_INSTANCE_TYPE") or "ml.m5.xlarge",
             max_run=int(_setting("MAX_RUN") or 4 * 3600),
@@ -70,10 +79,8 @@ class SageMakerSettings:
             "VITALPREP_SAGEMAKER_ROLE": self.role,
             "VITALPREP_SAGEMAKER_IMAGE": self.image,
         }
-        missing = [name for name, value in needed.items() if not value]
-        if missing:
-            needs = f"VITALPREP_BACKEND=sagemaker needs {', '.join(missing)} in Airflow's environment."
-            return f"{needs} To mend: {ENVIRONMENT}."
+        if problem := missing("sagemaker", needed):
+            return problem
         if self.max_wait < self.max_run:
             return (
                 f"VITALPREP_SAGEMAKER_MAX_WAIT ({self.max_wait} s) is less than VITALPREP_SAGEMAKER_MAX_RUN "
@@ -94,8 +101,8 @@ class TrainingJobLink(BaseAwsLink):
     format_str = BASE_AWS_CONSOLE_LINK + "/sagemaker/home?region={region_name}#/jobs/{job}"
 
 
-# What CreateTrainingJob answers: (code, pattern in the text, what to raise, the mend).
-_CALLS: tuple[tuple[str, str, type[AirflowException], str], ...] = (
+# What CreateTrainingJob answers.
+_CALLS: tuple[Refusal, ...] = (
     (
         "ResourceLimitExceeded",
         "",
@@ -110,12 +117,7 @@ _CALLS: tuple[tuple[str, str, type[AirflowException], str], ...] = (
         "let Airflow's role pass VITALPREP_SAGEMAKER_ROLE to SageMaker (iam:PassRole; terraform/rights_to_services.tf)",
     ),
     ("AccessDenied", "", WorkerRefused, "give Airflow the role that `terraform output airflow_role` names"),
-    (
-        "(UnrecognizedClient|ExpiredToken|InvalidSignature|InvalidClientTokenId)",
-        "",
-        WorkerRefused,
-        "renew Airflow's AWS credentials; on EC2 give none, the instance's role is found",
-    ),
+    CREDENTIALS,
     ("ValidationException", "role|assume", WorkerRefused, "check VITALPREP_SAGEMAKER_ROLE; " + ENVIRONMENT),
     (
         "ValidationException",
@@ -156,16 +158,12 @@ class SageMakerWorkerOperator(SageMakerTrainingOperator):
     ui_color = "#e6dcf4"
 
     def __init__(self, *, arguments: Sequence[str], step: str = "", **kwargs: Any) -> None:
-        self.settings = settings = SageMakerSettings.from_environment()
+        self.settings = SageMakerSettings.from_environment()
         kwargs.setdefault("retry_policy", InterruptionsApart())
         super().__init__(
             config={},
-            aws_conn_id=os.environ.get("VITALPREP_AWS_CONNECTION") or None,
-            region_name=settings.region or None,
-            botocore_config={
-                "retries": {"mode": "standard", "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS") or 8)}
-            },
             deferrable=False,  # a job must end when its task is stopped
+            **connection_arguments(),
             **kwargs,
         )
         self.arguments = arguments
@@ -208,14 +206,10 @@ class SageMakerWorkerOperator(SageMakerTrainingOperator):
             )
             return self._judge(self._followed())
         except ClientError as error:
-            raise _refused_call(error) from error
-        except (NoCredentialsError, PartialCredentialsError, NoRegionError) as error:
-            raise WorkerRefused(
-                f"Airflow cannot call SageMaker: {error} To mend: give Airflow's environment AWS credentials and "
-                "AWS_DEFAULT_REGION; on EC2 the instance's role is found."
-            ) from error
+            said = error.response["Error"]
+            raise refused("SageMaker", error.operation_name, said["Code"], said["Message"], _CALLS) from error
         except BotoCoreError as error:
-            raise WorkerFailed(f"Airflow lost sight of the job {self._job}: {error}") from error
+            raise lost_sight("SageMaker", error) from error
 
     def _running_job(self, context: Context) -> str:
         """Return the job that an earlier try has left running, if any."""
@@ -324,11 +318,3 @@ def training_job(
         "Environment": {"AWS_DEFAULT_REGION": settings.region},
         "Tags": [{"Key": key, "Value": re.sub(r"[^\w .:/=+@-]", "_", value)[:256]} for key, value in tags.items()],
     }
-
-
-def _refused_call(error: ClientError) -> AirflowException:
-    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"].rstrip(".")
-    for code_pattern, pattern, kind, mend in _CALLS:
-        if re.search(code_pattern, code) and re.search(pattern, message, re.IGNORECASE):
-            return kind(f"SageMaker refused {error.operation_name} ({code}): {message}. To mend: {mend}.")
-    return WorkerFailed(f"SageMaker did not do {error.operation_name} ({code}): {message}. It is tried again.")
