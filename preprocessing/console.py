@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from preprocessing.errors import UsageError, VitalprepError
+from preprocessing.ticks import called_every
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -126,10 +127,17 @@ def report_failure(error: VitalprepError) -> None:
 
 
 @contextmanager
-def progress(what: str, total: int, *, every: float = 10.0) -> Iterator[Callable[[], None]]:
+def progress(
+    what: str, total: int, *, every: float = 10.0, line: Callable[[int], tuple[str, dict[str, Any]]] | None = None
+) -> Iterator[Callable[[], None]]:
     """Show progress over `total` items; the block calls the yielded function once an item.
 
-    On a terminal a bar with rate and time left; otherwise a log line at most every `every` seconds.
+    On a terminal a bar with rate and time left; otherwise a log line every `every` seconds, also while no item ends.
+
+    Parameters
+    ----------
+    line : callable, optional
+        Gives the log line's text and keys for so many items done. Default: how many there are, and the time left.
     """
     if sys.stderr.isatty():
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -146,20 +154,25 @@ def progress(what: str, total: int, *, every: float = 10.0) -> Iterator[Callable
 
             yield step
         return
-    began = shown = time.monotonic()
+    began = time.monotonic()
     done = 0
 
     def advance() -> None:
-        nonlocal done, shown
+        nonlocal done
         done += 1
-        now = time.monotonic()
-        if now - shown >= every:
-            shown = now
-            left = (now - began) / done * (total - done)
-            rate = round(60 * done / (now - began), 1)
-            log(f"{what}: {done} of {total}", done=done, total=total, per_minute=rate, seconds_left=round(left))
 
-    yield advance
+    def say() -> None:
+        message, keys = line(done) if line else _counted(what, done, total, time.monotonic() - began)
+        log(message, **keys)
+
+    with called_every(every, say):
+        yield advance
+
+
+def _counted(what: str, done: int, total: int, seconds: float) -> tuple[str, dict[str, Any]]:
+    left = {"seconds_left": round(seconds / done * (total - done))} if done else {}
+    keys = {"done": done, "total": total, "per_minute": round(60 * done / seconds, 1)} | left
+    return f"{what}: {done} of {total}", keys
 
 
 def print_table(title: str, rows: Mapping[str, Any]) -> None:

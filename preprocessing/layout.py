@@ -28,6 +28,7 @@ __all__ = [
     "output_of_dataset",
     "output_of_plan",
     "plan_path",
+    "progress_path",
     "shard_path",
     "tfrecord_name",
 ]
@@ -52,7 +53,7 @@ _DESCRIPTIONS = (
 )
 _MADE = re.compile(
     rf"{HARMONIZED}/{_DIGEST}/\d{{4,}}-{_DIGEST}\.(parquet|json)"
-    rf"|{RUNS}/{_DIGEST}/(plan-{_DIGEST}(/shard-\d{{5}})?|accounting)\.json"
+    rf"|{RUNS}/{_DIGEST}/(plan-{_DIGEST}(/(shard|progress)-\d{{5}})?|accounting)\.json"
     rf"|{DATASETS}/{_DIGEST}/(vitaldb-{_SPLIT}\.tfrecord-\d{{5}}-of-\d{{5}}|{_SPLIT}\.tfrecord|build-{_SPLIT}\.json"
     rf"|{'|'.join(map(re.escape, _DESCRIPTIONS))})",
     re.ASCII,
@@ -92,6 +93,11 @@ def is_plan(path: str) -> bool:
 def shard_path(plan: str, index: int) -> str:
     """Path of what one shard needs of a plan, from the plan's path."""
     return f"{plan.removesuffix('.json')}/shard-{index:05d}.json"
+
+
+def progress_path(plan: str, index: int) -> str:
+    """Path of how far one shard of a plan is, from the plan's path."""
+    return f"{plan.removesuffix('.json')}/progress-{index:05d}.json"
 
 
 def accounting_path(dataset_id: str) -> str:

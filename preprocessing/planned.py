@@ -17,6 +17,7 @@ from preprocessing.layout import (
     build_summary_path,
     dataset_path,
     made_by_vitalprep,
+    progress_path,
 )
 from preprocessing.plan.case_list import short_case_list
 from preprocessing.plan.make_plan import PlanRequest, make_plan
@@ -98,6 +99,7 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool) -> Planned:
         names = [dataset_path(plan.dataset_id, "validation.json")]
         names += [build_summary_path(plan.dataset_id, split) for split in SPLITS]
         names += [f"{plan.stem(case.case_id)}.json" for case in plan.cases]
+        names += [progress_path(plan.path, index) for index in range(len(plan.shards))]
         output.delete(names)
         log("force: receipts, build summaries and verdict removed", dataset_id=plan.dataset_id)
     return Planned(

@@ -69,7 +69,8 @@ def run(request: PlanRequest, output_uri: str, *, workers: int, force: bool, sto
         return RunResult(planned, account(plan, output)[0], None, seconds)
     with WorkerPool(workers, stop) as pool:
         with accounted_for(plan, output):
-            _timed("harmonize", seconds, lambda: harmonize_shards(plan, output, range(len(plan.shards)), pool=pool))
+            shards = range(len(plan.shards))
+            _timed("harmonize", seconds, lambda: harmonize_shards(plan, output, shards, pool=pool, plan_path=plan.path))
         finished = finish(plan, output, pool=pool)
     return RunResult(planned, finished.accounting, finished.verdict, seconds | finished.stage_seconds)
 

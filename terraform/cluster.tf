@@ -19,6 +19,7 @@ locals {
       size    = var.worker_size
       stages  = "harmonize on spot"
       secrets = []
+      metrics = "emf" # how many cases and bytes have ended, as metrics that CloudWatch reads from the log
     }
     builder = {
       size   = var.builder_size
@@ -26,6 +27,7 @@ locals {
       secrets = [
         for arn in compact([var.subject_salt_secret_arn]) : { name = "VITALPREP_SUBJECT_SALT", valueFrom = arn }
       ]
+      metrics = null
     }
   }
 }
@@ -87,8 +89,11 @@ resource "aws_ecs_task_definition" "tasks" {
     privileged             = false
     linuxParameters        = { capabilities = { add = [], drop = ["ALL"] }, initProcessEnabled = false }
     mountPoints            = [{ sourceVolume = "tmp", containerPath = "/tmp", readOnly = false }]
-    environment            = [{ name = "AWS_REGION", value = var.region }]
-    secrets                = each.value.secrets
+    environment = concat(
+      [{ name = "AWS_REGION", value = var.region }],
+      [for format in compact([each.value.metrics]) : { name = "VITALPREP_METRICS", value = format }],
+    )
+    secrets = each.value.secrets
     logConfiguration = {
       logDriver = "awslogs"
       options = {

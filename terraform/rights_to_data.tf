@@ -7,8 +7,8 @@ locals {
   data_keys = compact([var.kms_key_arn, var.raw_kms_key_arn])
 }
 
-# vitalprep check, plan (also with --force) and validate --quick, which Airflow runs where it lives. It reads the
-# clinical table and a configuration beside it, but no recording.
+# vitalprep check, plan (also with --force), validate --quick, status and report --stored, which Airflow runs where it
+# lives. It reads the clinical table and a configuration beside it, but no recording.
 data "aws_iam_policy_document" "plan" {
   statement {
     sid       = "ListRaw"
@@ -36,9 +36,13 @@ data "aws_iam_policy_document" "plan" {
     }
   }
   statement {
-    sid       = "ReadPlansAndVerdicts"
-    actions   = ["s3:GetObject"]
-    resources = ["${local.output.arn}/runs/*.json", "${local.output.arn}/datasets/*.json"]
+    sid     = "ReadPlansVerdictsAndReports"
+    actions = ["s3:GetObject"]
+    resources = [
+      "${local.output.arn}/runs/*.json",
+      "${local.output.arn}/datasets/*.json",
+      "${local.output.arn}/datasets/*/report.html",
+    ]
   }
   statement {
     sid       = "WritePlans"
@@ -50,6 +54,7 @@ data "aws_iam_policy_document" "plan" {
     actions = ["s3:DeleteObject"]
     resources = [
       "${local.output.arn}/runs/.write-check",
+      "${local.output.arn}/runs/*/plan-*/progress-*",
       "${local.output.arn}/harmonized/*.json",
       "${local.output.arn}/datasets/*/validation.json",
       "${local.output.arn}/datasets/*/build-*.json",
@@ -93,6 +98,11 @@ data "aws_iam_policy_document" "harmonize" {
     sid       = "WriteTablesAndReceipts"
     actions   = ["s3:PutObject", "s3:AbortMultipartUpload"]
     resources = ["${local.output.arn}/harmonized/*"]
+  }
+  statement {
+    sid       = "WriteProgress" # beside the plan, which it may not write
+    actions   = ["s3:PutObject"]
+    resources = ["${local.output.arn}/runs/*/plan-*/progress-*"]
   }
 }
 

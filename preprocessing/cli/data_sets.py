@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from preprocessing.cli.group import vitalprep
@@ -23,11 +25,18 @@ __all__: list[str] = []
     metavar="FILE",
     help="HTML file to write.  [default: report-<data set>.html or case-0044-<data set>.html]",
 )
+@click.option("--stored", is_flag=True, help="Draw nothing: print the report that was published, byte for byte.")
 @logs
-def report(dataset_uri: str, case_id: int | None, file: str | None, as_json: bool) -> None:
+def report(dataset_uri: str, case_id: int | None, file: str | None, stored: bool, as_json: bool) -> None:
     """Draw the report of a data set, or one case of it, into a file that any browser opens without network."""
-    from preprocessing.report.command import draw_report
+    from preprocessing.report.command import draw_report, stored_report
     from preprocessing.workers import stop_on_signals
+
+    if stored:
+        if case_id is not None or file is not None or as_json:
+            raise click.UsageError("--stored prints the whole stored page: it goes with no --case, --output or --json.")
+        sys.stdout.buffer.write(stored_report(dataset_uri))
+        return
 
     with stop_on_signals():
         result = draw_report(dataset_uri, case_id=case_id, file=file)

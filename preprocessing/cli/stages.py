@@ -105,6 +105,7 @@ def harmonize(plan_uri: str, shard: int | None, this_host: bool, workers: int | 
 
     from preprocessing.harmonize.stage import harmonize_shards
     from preprocessing.hosts import host_share, load_host_shard
+    from preprocessing.layout import output_of_plan
     from preprocessing.plan.plan import load_plan, load_shard
 
     with worker_pool(workers) as pool:
@@ -114,7 +115,8 @@ def harmonize(plan_uri: str, shard: int | None, this_host: bool, workers: int | 
         else:
             loaded, storage = load_plan(plan_uri) if shard is None else load_shard(plan_uri, shard)
         shards = range(len(loaded.shards)) if shard is None else [shard]
-        summary = harmonize_shards(loaded, storage, shards, pool=pool)
+        _, path = output_of_plan(plan_uri)
+        summary = harmonize_shards(loaded, storage, shards, pool=pool, plan_path=path)
     report("Harmonized", {"shard": shard} | summary.content(), as_json)
 
 

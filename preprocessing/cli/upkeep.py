@@ -1,4 +1,4 @@
-"""What an operator with a budget asks for: what a run will cost, and what may go."""
+"""What an operator asks for: what a run will cost, how far the runs are, and what may go."""
 
 from __future__ import annotations
 
@@ -65,3 +65,21 @@ def clean(output: str, names: tuple[str, ...], as_json: bool, **how: Any) -> Non
 
     result = clean_output(output, names, as_json=as_json, **how)
     report("Removed", result, as_json, show=("removed", "bytes_removed"))
+
+
+@vitalprep.command()
+@click.argument("output", metavar="OUTPUT", callback=location)
+@click.option(
+    "--dataset", "dataset_id", metavar="ID", help="Only this data set, with its shards. Default: the 20 newest."
+)
+@logs
+def status(output: str, dataset_id: str | None, as_json: bool) -> None:
+    """Tell how far the data sets below OUTPUT (a folder or s3:// prefix) are, and what their shards do."""
+    from preprocessing.status.command import print_status
+    from preprocessing.status.stage import status as output_status
+
+    result = output_status(output, dataset_id=dataset_id)
+    if as_json:
+        print_result({"ok": True} | result)
+    else:
+        print_status(result, shards=dataset_id is not None)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 
 from preprocessing.console import log
-from preprocessing.errors import RefusedError
-from preprocessing.layout import SPLITS, SplitName, accounting_path, dataset_path
-from preprocessing.plan.case_list import short_case_list
+from preprocessing.layout import dataset_path
 from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Accounting, account, store_accounting
 from preprocessing.publish.card.card import dataset_card
 from preprocessing.publish.card.described import Described
 from preprocessing.publish.croissant import croissant_json
+from preprocessing.publish.judgement import judge
 from preprocessing.publish.metadata import CONFIG_NAME, cases_csv, config_yaml, metadata_json
 from preprocessing.publish.tfds_files import dataset_info_json, features_json
 from preprocessing.records.stage import record_shape, salt_of
-from preprocessing.records.summary import BuildSummary
 from preprocessing.report.stage import Stored, report_html
 from preprocessing.report.warnings import warnings_of
 from preprocessing.storage import Storage
@@ -47,7 +44,7 @@ def publish(plan: Plan, output: Storage) -> Accounting:
         excluded=accounting.excluded,
         success_rate=accounting.success_rate,
     )
-    _judge(plan, accounting, summaries, output)
+    judge(plan, accounting, output)
     warnings = warnings_of(plan, found)
     for warning in warnings:
         if warning.level == "warning":
@@ -68,49 +65,3 @@ def publish(plan: Plan, output: Storage) -> Accounting:
     for name, data in files.items():
         output.put(dataset_path(plan.dataset_id, name), data)
     return accounting
-
-
-def _judge(plan: Plan, accounting: Accounting, summaries: Mapping[SplitName, BuildSummary], output: Storage) -> None:
-    where = output.uri_of(accounting_path(plan.dataset_id))
-    limits = plan.config.validation
-    if accounting.success_rate < limits.min_success_rate:
-        raise RefusedError(
-            f"Only {accounting.success_rate:.1%} of {accounting.present} cases could be used, less than the "
-            f"{limits.min_success_rate:.0%} demanded; excluded: {_counts(accounting)}. Nothing is published; "
-            f"see {where}.",
-            mend="look at the receipts of the excluded cases, or lower validation.min_success_rate.",
-        )
-    if accounting.unbuilt:
-        raise RefusedError(
-            f"The {' and '.join(accounting.unbuilt)} split is not built. {_lost(plan, accounting)}See {where}.",
-            mend="retry the failed harmonize shard or build with what follows it (in Airflow: clear with downstream).",
-        )
-    if not accounting.adds_up:
-        raise RefusedError(
-            f"The accounting does not add up: {accounting.requested} cases requested, {accounting.written} written, "
-            f"excluded: {_counts(accounting)}. See {where}.",
-            mend="plan and run again with --force; if it stays, report it.",
-        )
-    empty = [split for split in SPLITS if not summaries[split].windows]
-    if empty and not plan.config.split.allow_empty:
-        raise RefusedError(
-            f"The {' and '.join(empty)} split has no window; excluded: {_counts(accounting)}. See {where}.",
-            mend="give more or longer cases, or --set split.allow_empty=true.",
-        )
-    windows = sum(accounting.windows.values())
-    if windows < limits.min_windows or not windows:
-        raise RefusedError(
-            f"The data set has {windows} windows, less than the {max(limits.min_windows, 1)} demanded. See {where}.",
-            mend="give more cases, or lower validation.min_windows.",
-        )
-
-
-def _lost(plan: Plan, accounting: Accounting) -> str:
-    if not accounting.unfinished:
-        return ""
-    shards = ", ".join(map(str, plan.shards_of(accounting.unfinished)))
-    return f"Cases {short_case_list(accounting.unfinished)} are not harmonized (shards {shards}). "
-
-
-def _counts(accounting: Accounting) -> str:
-    return ", ".join(f"{reason} {count}" for reason, count in accounting.excluded.items()) or "none"

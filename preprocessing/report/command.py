@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from preprocessing.errors import RetryableError
+from preprocessing.errors import RefusedError, RetryableError
+from preprocessing.layout import dataset_path, output_of_dataset
 from preprocessing.report.stage import case_html, report_html, stored_dataset
 from preprocessing.report.warnings import warnings_of
+from preprocessing.storage import ObjectMissing, Storage
 
-__all__ = ["draw_report", "write_page"]
+__all__ = ["draw_report", "stored_report", "write_page"]
 
 
 def draw_report(dataset_uri: str, *, case_id: int | None, file: str | None) -> dict[str, Any]:
@@ -31,6 +33,25 @@ def draw_report(dataset_uri: str, *, case_id: int | None, file: str | None) -> d
         "warnings": levels.count("warning"),
         "notes": levels.count("note"),
     }
+
+
+def stored_report(dataset_uri: str) -> bytes:
+    """Return the page that publish has stored, which needs neither tables nor records.
+
+    Raises
+    ------
+    RefusedError
+        If there is none.
+    """
+    output_uri, dataset_id = output_of_dataset(dataset_uri)
+    output = Storage(output_uri)
+    path = dataset_path(dataset_id, "report.html")
+    try:
+        return output.get(path)
+    except ObjectMissing as error:
+        raise RefusedError(
+            f"{output.uri_of(path)} is not there.", mend="publish the data set, which writes its report."
+        ) from error
 
 
 def write_page(file: str, page: bytes) -> Path:

@@ -11,6 +11,7 @@ from preprocessing.console import log
 from preprocessing.errors import RetryableError
 from preprocessing.harmonize.stage import finished_cases, harmonize_shards
 from preprocessing.hosts import HostShare, load_host_shard
+from preprocessing.layout import output_of_plan
 from preprocessing.plan.case_list import short_case_list
 from preprocessing.plan.plan import Plan, load_plan
 from preprocessing.run import accounted_for, finish
@@ -54,11 +55,12 @@ def run_plan(plan_uri: str, share: HostShare, *, wait_seconds: float, pool: Work
         hosts=share.count,
         told_by=share.source,
     )
+    _, path = output_of_plan(plan_uri)
     if share.index:
-        return done | harmonize_shards(part, output, [share.index], pool=pool).content()
+        return done | harmonize_shards(part, output, [share.index], pool=pool, plan_path=path).content()
     plan, _ = load_plan(plan_uri)
     with accounted_for(plan, output):
-        summary = harmonize_shards(plan, output, [share.index], pool=pool)
+        summary = harmonize_shards(plan, output, [share.index], pool=pool, plan_path=path)
         wait_for_receipts(plan, output, share.hosts, seconds=wait_seconds, stop=pool.stop)
     finished = finish(plan, output, pool=pool)
     accounting = finished.accounting

@@ -35,12 +35,13 @@ class Bucket:
     ``VITALPREP_S3_STALL_SECONDS`` (how long a silent connection is waited for).
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, *, retry_seconds: float | None = None) -> None:
         parts = urlsplit(uri)
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
         if endpoint and not urlsplit(endpoint).hostname:
             raise UsageError("AWS_ENDPOINT_URL is no URL.", mend="write https://host or http://host:port, or unset it.")
-        self._retry_seconds = seconds_set("VITALPREP_S3_RETRY_SECONDS", RETRY_SECONDS, least=0)
+        set_seconds = seconds_set("VITALPREP_S3_RETRY_SECONDS", RETRY_SECONDS, least=0)
+        self._retry_seconds = set_seconds if retry_seconds is None else retry_seconds
         self.store = S3Store(
             parts.netloc,
             prefix=parts.path.strip("/") or None,

@@ -70,11 +70,16 @@ class Storage:
         Root of the paths that the methods take.
     create : bool
         Make a local folder that is not there. Without it, a missing folder is a `UsageError`.
+    retry_seconds : float, optional
+        How long a fault of S3 is retried; 0: not at all. Default: as the environment says, see `Bucket`.
     """
 
-    def __init__(self, uri: str, *, create: bool = False) -> None:
+    def __init__(self, uri: str, *, create: bool = False, retry_seconds: float | None = None) -> None:
         self.uri = normalized_uri(uri)
-        self._place = Bucket(self.uri) if self.uri.startswith("s3://") else Folder(self.uri, create=create)
+        if self.uri.startswith("s3://"):
+            self._place: Bucket | Folder = Bucket(self.uri, retry_seconds=retry_seconds)
+        else:
+            self._place = Folder(self.uri, create=create)
         self._store = self._place.store
 
     def uri_of(self, path: str) -> str:

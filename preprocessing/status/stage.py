@@ -1,0 +1,158 @@
+"""How far the data sets of an output are, from its listings and few small objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from preprocessing.errors import RefusedError, UsageError
+from preprocessing.harmonize.progress import ShardProgress
+from preprocessing.harmonize.stage import ListedReceipt, listed_receipts
+from preprocessing.layout import LATEST, SPLITS, accounting_path, build_summary_path, dataset_path, is_digest
+from preprocessing.plan.plan import Plan
+from preprocessing.publish.accounting import Accounting
+from preprocessing.publish.judgement import judge
+from preprocessing.status.listing import ListedDataset, listed_datasets
+from preprocessing.status.shards import READERS, read_heartbeats, shard_statuses
+from preprocessing.storage import ObjectMissing, Storage
+from preprocessing.validate.verdict import Latest, Verdict
+
+__all__ = ["status"]
+
+NEWEST = 20
+
+State = Literal["planned", "harmonizing", "building", "refused", "published"]
+
+
+def status(output_uri: str, *, dataset_id: str | None = None) -> dict[str, Any]:
+    """Return what ``vitalprep status --json`` prints.
+
+    Parameters
+    ----------
+    dataset_id : str, optional
+        Only this data set, with its shards also if it is published. Default: the 20 newest.
+
+    Raises
+    ------
+    UsageError
+        If it is not there.
+    RefusedError
+        If a document cannot be read.
+    """
+    output = Storage(output_uri)
+    if dataset_id is not None and not is_digest(dataset_id):
+        raise UsageError(f"{dataset_id!r} is not the id of a data set.", mend="give its 12 hex digits.")
+    found = listed_datasets(output, dataset_id)[:NEWEST]
+    if dataset_id is not None and not found:
+        raise UsageError(f"{output.uri} has no data set {dataset_id}.", mend="list them with `vitalprep status`.")
+    latest = _read(output, LATEST)
+    with ThreadPoolExecutor(READERS) as pool:
+        described = list(pool.map(lambda one: _described(output, one, whole=dataset_id is not None), found))
+    return {
+        "output": output.uri,
+        "latest": None if latest is None else Latest.from_bytes(latest, uri=output.uri_of(LATEST)).dataset_id,
+        "datasets": described,
+    }
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is done of a data set's plan."""
+
+    plan: Plan
+    receipts: dict[int, ListedReceipt]
+    heartbeats: dict[int, ShardProgress]
+
+    def begun_since(self, planned: datetime | None) -> bool:
+        """Whether any case ended after a moment, or a shard was begun: an appended set has its parent's receipts."""
+        times = [receipt.modified for receipt in self.receipts.values() if receipt.modified]
+        return bool(self.heartbeats) or (planned is not None and any(time > planned for time in times))
+
+
+def _described(output: Storage, listed: ListedDataset, *, whole: bool) -> dict[str, Any]:
+    name = listed.dataset_id
+    verdict_path, report = (dataset_path(name, file) for file in ("validation.json", "report.html"))
+    verdict_json = _read(output, verdict_path, listed.times)
+    verdict = Verdict.from_bytes(verdict_json, uri=output.uri_of(verdict_path)) if verdict_json else None
+    accounting_json = _read(output, accounting_path(name), listed.times)
+    accounting = (
+        Accounting.from_bytes(accounting_json, uri=output.uri_of(accounting_path(name))) if accounting_json else None
+    )
+    published = verdict is not None and verdict.passed
+    work = _work(output, listed) if whole or not published else None
+    return {
+        "dataset_id": name,
+        "dataset": output.uri_of(dataset_path(name, "").rstrip("/")),
+        "state": _state(output, listed, verdict, accounting, work),
+        "planned": _stamp(listed.planned),
+        "validated": _stamp(listed.times.get(verdict_path)) if verdict else None,
+        "requested": accounting.requested if accounting else None,
+        "written": accounting.written if accounting else None,
+        "excluded": accounting.excluded if accounting else None,
+        "windows": verdict.windows if verdict else None,
+        "warnings": _warnings(output, listed),
+        "report": report in listed.times,
+        "plan": output.uri_of(listed.plan) if listed.plan else None,
+        "shards": shard_statuses(work.plan, work.receipts, work.heartbeats) if work else [],
+    }
+
+
+def _work(output: Storage, listed: ListedDataset) -> _Work | None:
+    path = listed.plan
+    data = _read(output, path) if path else None
+    if path is None or data is None:
+        return None
+    plan = Plan.from_bytes(data, uri=output.uri_of(path))
+    heartbeats = read_heartbeats(output, listed.heartbeats(path, len(plan.shards)))
+    return _Work(plan, listed_receipts(plan, output), heartbeats)
+
+
+def _state(
+    output: Storage, listed: ListedDataset, verdict: Verdict | None, accounting: Accounting | None, work: _Work | None
+) -> State:
+    if verdict is not None:
+        return "published" if verdict.passed else "refused"
+    built = [build_summary_path(listed.dataset_id, split) in listed.times for split in SPLITS]
+    if work is None:
+        return "building" if any(built) else "planned"
+    if all(built) and accounting is not None and _is_refused(work.plan, accounting, output):
+        return "refused"
+    if any(built) or work.plan.by_id.keys() <= work.receipts.keys():
+        return "building"
+    return "harmonizing" if work.begun_since(listed.planned) else "planned"
+
+
+def _is_refused(plan: Plan, accounting: Accounting, output: Storage) -> bool:
+    """Whether publish has refused it; what a failed run accounts for before all splits are built is no verdict."""
+    if accounting.unbuilt:
+        return False
+    try:
+        judge(plan, accounting, output)
+    except RefusedError:
+        return True
+    return False
+
+
+def _warnings(output: Storage, listed: ListedDataset) -> int | None:
+    data = _read(output, dataset_path(listed.dataset_id, "preprocessing_metadata.json"), listed.times)
+    if data is None:
+        return None
+    return [warning["level"] for warning in json.loads(data).get("warnings", ())].count("warning")
+
+
+def _read(output: Storage, path: str, among: Collection[str] | None = None) -> bytes | None:
+    """Return an object's bytes, or None where there is none; what a listing does not hold is not asked for."""
+    if among is not None and path not in among:
+        return None
+    try:
+        return output.get(path)
+    except ObjectMissing:
+        return None
+
+
+def _stamp(time: datetime | None) -> str | None:
+    return None if time is None else f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
