@@ -17,8 +17,9 @@ def print_status(result: Mapping[str, Any], *, shards: bool) -> None:
     if not datasets:
         click.echo(f"{result['output']} has no data sets.")
         return
-    names = ("data set", "state", "planned (UTC)", "written", "windows", "warnings", "shards")
-    _print_table(names, [_row(one, one["dataset_id"] == result["latest"]) for one in datasets])
+    names = ("data set", "state", "planned", "written", "windows", "shards")
+    _print_table(names, [_row(one) for one in datasets])
+    click.echo(f"latest: {result['latest'] or 'none'}")
     if shards:
         for one in datasets:
             _print_table(
@@ -26,21 +27,20 @@ def print_status(result: Mapping[str, Any], *, shards: bool) -> None:
             )
 
 
-def _row(one: Mapping[str, Any], is_latest: bool) -> list[str]:
+def _row(one: Mapping[str, Any]) -> list[str]:
     states = Counter(shard["state"] for shard in one["shards"])
     return [
         one["dataset_id"],
-        one["state"] + (", latest" if is_latest else ""),
+        one["state"],
         _minute(one["planned"]),
         "" if one["requested"] is None else f"{one['written']} of {one['requested']}",
         str(sum(one["windows"].values())) if one["windows"] else "",
-        "" if one["warnings"] is None else str(one["warnings"]),
         ", ".join(f"{count} {state}" for state, count in states.items()),
     ]
 
 
 def _minute(stamp: str | None) -> str:
-    return stamp[:16].replace("T", " ") if stamp else ""
+    return stamp[5:16].replace("T", " ") if stamp else ""
 
 
 def _shard(shard: Mapping[str, Any]) -> list[str]:
@@ -64,7 +64,7 @@ def _print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(box=box.SIMPLE)
     for name in names:
-        table.add_column(name, overflow="fold", no_wrap=name not in ("shard", "shards", "state"))
+        table.add_column(name, overflow="fold", no_wrap=name not in ("shard", "shards"))
     for row in rows:
         table.add_row(*map(escape, row))
     Console().print(table)
