@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.pipeline import Answer, s3_client, vitalprep
+from tests.pipeline import COMMAND, Answer, s3_client, vitalprep
 from tests.sagemaker.hosts import Host, lay_out
 from tests.terraform.guarded_s3 import OWNER, granted, guarded_s3
 
@@ -226,7 +226,19 @@ def test_roles_can_do_their_stages_and_no_others(applied: dict[str, Any], record
 
         harmonize = ("harmonize", "--plan", plan, "--shard", "0")
         assert as_role("airflow", *harmonize).exit_code == NOT_ALLOWED
-        assert as_role("worker", *harmonize).exit_code == 0
+        harmonized = as_role("worker", *harmonize)
+        assert harmonized.exit_code == 0
+        assert [line["message"] for line in harmonized.log if line["level"] == "WARNING"] == [], "no lost heartbeat"
+        [followed] = as_role("airflow", "status", f"s3://{output}").result["datasets"]
+        assert [shard["state"] for shard in followed["shards"]] == ["done"]
+        assert followed["shards"][0]["updated"] is not None, "read from what the worker wrote"
+        beside = plan.removeprefix(f"s3://{output}/").removesuffix(".json")
+        for role in ("worker", "sagemaker"):
+            s3_client(environment_of(role)).put_object(Bucket=output, Key=f"{beside}/progress-00001.json", Body=b"")
+        owner.delete_object(Bucket=output, Key=f"{beside}/progress-00001.json")
+        for key in (f"{beside}.json", f"{beside}/shard-00000.json"):
+            with pytest.raises(ClientError):
+                s3_client(environment_of("worker")).put_object(Bucket=output, Key=key, Body=b"")
 
         assert as_role("worker", "build", "--plan", plan, "--split", "test").exit_code == NOT_ALLOWED
         for split in ("train", "validation", "test"):
@@ -234,6 +246,23 @@ def test_roles_can_do_their_stages_and_no_others(applied: dict[str, Any], record
         assert as_role("builder", "publish", "--plan", plan).exit_code == 0
         assert as_role("builder", "validate", dataset).exit_code == 0
         assert as_role("airflow", "validate", dataset, "--quick").exit_code == 0
+        [followed] = as_role("airflow", "status", f"s3://{output}").result["datasets"]
+        assert (followed["state"], followed["report"]) == ("published", True)
+        stored = subprocess.run(
+            [*COMMAND, "report", "--dataset", dataset, "--stored"],
+            capture_output=True,
+            env=os.environ | environment_of("airflow"),
+            check=True,
+        )
+        below = dataset.removeprefix(f"s3://{output}/")
+        assert stored.stdout == owner.get_object(Bucket=output, Key=f"{below}/report.html")["Body"].read()
+        held = [item["Key"] for item in owner.list_objects_v2(Bucket=output)["Contents"]]
+        closed = [key for key in held if key.endswith(".parquet") or ".tfrecord" in key]
+        assert any(key.endswith(".parquet") for key in closed)
+        assert any(".tfrecord" in key for key in closed)
+        for key in closed:
+            with pytest.raises(ClientError):
+                s3_client(environment_of("airflow")).get_object(Bucket=output, Key=key)
 
         again = as_role("airflow", *planning, "--force")
         assert again.exit_code == 0
@@ -242,6 +271,15 @@ def test_roles_can_do_their_stages_and_no_others(applied: dict[str, Any], record
         gone = next(iter(sorted(path.relative_to(recordings) for path in recordings.rglob("*.vital"))))
         owner.delete_object(Bucket=raw, Key=f"raw-data/{gone}")
         assert as_role("worker", *harmonize).exit_code == GONE, "a missing recording is not a missing right"
+
+
+def test_the_worker_alone_prints_metrics_of_its_progress(applied: dict[str, Any]) -> None:
+    tasks = of_type(applied, "aws_ecs_task_definition").values()
+    containers = {one["family"].rpartition("-")[2]: json.loads(one["container_definitions"])[0] for one in tasks}
+    asked = {name: {one["name"]: one["value"] for one in each["environment"]} for name, each in containers.items()}
+    assert asked["worker"]["VITALPREP_METRICS"] == "emf"
+    assert "VITALPREP_METRICS" not in asked["builder"]
+    assert asked["worker"]["AWS_REGION"] == asked["builder"]["AWS_REGION"]
 
 
 def test_the_submitter_may_call_what_submit_calls(applied: dict[str, Any]) -> None:
