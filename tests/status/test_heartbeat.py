@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from preprocessing.harmonize.progress import Tally
+from preprocessing.harmonize.stage import read_receipt
+from preprocessing.plan.plan import load_plan
 from preprocessing.simulate.damage import DamageShares
 from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
 from tests.pipeline import BUCKET, COMMAND, Answer, receipts, s3_client, vitalprep
@@ -74,6 +78,17 @@ def test_it_says_in_the_end_what_the_receipts_say(damaged: Path, tmp_path: Path)
     assert socket.gethostname() not in path.read_text()
 
 
+def test_its_line_tells_rate_and_time_left_once_a_case_has_ended(recordings: Path, tmp_path: Path) -> None:
+    planned = _plan(recordings, tmp_path)
+    plan, output = load_plan(planned["plan"])
+    tally = Tally(plan, 0, before={})
+    assert tally.line(0)[0] == "shard 0: 0 of 14 cases"
+    assert vitalprep(*_shard(planned)).exit_code == 0
+    tally.add(read_receipt(plan, output, plan.shards[0][0]))
+    time.sleep(0.1)
+    assert re.fullmatch(r"shard 0: 1 of 14 cases, \d+\.\d MB/s, \d+ s left", tally.line(1)[0])
+
+
 def _until(condition: Callable[[], bool], command: Command) -> None:
     deadline = time.monotonic() + 60
     while not condition():
@@ -87,10 +102,14 @@ def test_it_moves_while_one_case_takes_long_and_stands_still_once_it_is_killed(
     recordings: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
-    planned = _plan(recordings, output)
+    some = vitalprep("plan", "--input", recordings, "--output", output, "--cases", "1-7").result
+    assert vitalprep(*_shard(some)).exit_code == 0
+    shutil.rmtree(output / "runs")
+    planned = _plan(recordings, output)  # seven of its cases are done
     with Command(*_shard(planned), folder=tmp_path / "logs", environment=OFTEN) as command:
-        _until(lambda: len(list(output.glob("harmonized/*/*.json"))) >= 2, command)
+        _until(lambda: bool(command.workers()), command)
         os.kill(command.workers()[0], signal.SIGSTOP)  # a case that does not end
+        _until(lambda: bool(list(output.glob("runs/*/plan-*/progress-*.json"))), command)
         time.sleep(0.5)  # what the worker had sent before is counted
         frozen, lines = _heartbeat(output), len(_progress_lines(command))
         _until(lambda: _heartbeat(output)["updated"] > frozen["updated"], command)
@@ -104,10 +123,10 @@ def test_it_moves_while_one_case_takes_long_and_stands_still_once_it_is_killed(
     [dataset] = vitalprep("status", output).result["datasets"]
     [shard] = dataset["shards"]
     assert (shard["state"], shard["updated"]) == ("running", killed["updated"])
-    assert 2 <= shard["done"] < 14
+    assert 7 <= shard["done"] < 14
     assert dataset["state"] == "harmonizing"
     said = _progress_lines(command)[-1]
-    assert re.fullmatch(r"shard 0: \d+ of 14 cases, \d+\.\d MB/s, \d+ s left", said["message"])
+    assert re.fullmatch(r"shard 0: \d+ of 14 cases(, \d+\.\d MB/s, \d+ s left)?", said["message"])
     assert said["done"] == shard["done"]
 
 
