@@ -104,6 +104,12 @@ class EcsTaskLink(BaseAwsLink):
 
 
 class _Log(AwsTaskLogFetcher):
+    def _get_log_events(self, skip_token: Any = None) -> Any:
+        """Leave out the metrics, which are for CloudWatch and say what the lines say."""
+        for event in super()._get_log_events(skip_token):
+            if not event["message"].startswith('{"_aws"'):
+                yield event
+
     @staticmethod
     def event_to_str(event: dict[str, Any]) -> str:
         """Show a line as the local backend does."""

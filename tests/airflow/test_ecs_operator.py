@@ -65,9 +65,12 @@ def test_the_result_is_the_last_line_of_the_log(ecs: EcsEndpoint, context: dict[
 def test_log_lines_read_as_those_of_the_local_backend(
     ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], task_log: Callable[[], list[str]]
 ) -> None:
-    script["body"] = """echo '{"level": "WARNING", "message": "case 4 excluded", "case_id": 4}'; echo '{"ok": true}'"""
+    metrics = """echo '{"_aws": {"Timestamp": 1}, "Cases": 3}'"""
+    line = """echo '{"level": "WARNING", "message": "case 4 excluded", "case_id": 4}'"""
+    script["body"] = f"""{metrics}; {line}; echo '{{"ok": true}}'"""
     operator().execute(context)
     assert "case 4 excluded case_id=4" in task_log()
+    assert not any("_aws" in shown for shown in task_log())
 
 
 def test_a_result_is_not_needed_where_no_log_is_kept(
