@@ -21,9 +21,12 @@ data "aws_iam_policy_document" "plan" {
     }
   }
   statement {
-    sid       = "ReadTables"
-    actions   = ["s3:GetObject"]
-    resources = ["${local.raw}/*.csv", "${local.raw}/*.yaml", "${local.raw}/*.yml"]
+    sid     = "ReadTables"
+    actions = ["s3:GetObject"]
+    resources = [
+      "${local.raw}/*.csv", "${local.raw}/*.yaml", "${local.raw}/*.yml",
+      "${local.raw}/source.json", "${local.raw}/simulation.json", # where the recordings come from
+    ]
   }
   statement {
     sid       = "ListOutput"
