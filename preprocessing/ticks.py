@@ -11,7 +11,11 @@ __all__ = ["called_every"]
 
 @contextmanager
 def called_every(
-    seconds: float, action: Callable[[], None], *, at_both_ends: bool = False, patience: float | None = None
+    seconds: float,
+    action: Callable[[], None],
+    *,
+    at_both_ends: bool = False,
+    patience: Callable[[], float] | None = None,
 ) -> Iterator[None]:
     """Call `action` every so many seconds while the block runs, in a thread, which Python never gives a signal.
 
@@ -19,8 +23,8 @@ def called_every(
     ----------
     at_both_ends : bool
         Also when the block begins, and once more when it has ended.
-    patience : float, optional
-        Seconds to wait at the end for a call that hangs; it is left behind then. Default: as long as it takes.
+    patience : callable, optional
+        Gives the seconds to wait at the end for a call that hangs; it is left behind then. Default: without end.
     """
     over = Event()
 
@@ -38,4 +42,4 @@ def called_every(
         yield
     finally:
         over.set()
-        thread.join(patience)
+        thread.join(patience() if patience else None)

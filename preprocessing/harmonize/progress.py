@@ -28,11 +28,13 @@ from preprocessing.plan.plan import Plan
 from preprocessing.storage import Storage
 from preprocessing.storage.bucket import seconds_set
 from preprocessing.ticks import called_every
+from preprocessing.workers import StopRequest
 
 __all__ = ["ShardProgress", "Tally", "heartbeat", "heartbeat_seconds"]
 
 HEARTBEAT_SECONDS = 10.0
 SECONDS_FOR_THE_LAST = 5.0  # a stop has 20 s to commit and 27 s to leave
+SECONDS_FOR_THE_LAST_AT_ONCE = 0.1  # after a second signal there is 1 s to end the worker processes
 METRICS = "VITALPREP_METRICS"
 NAMESPACE = "vitalprep"
 
@@ -127,13 +129,15 @@ def heartbeat_seconds() -> float:
 
 
 @contextmanager
-def heartbeat(tally: Tally, output: Storage, plan_path: str) -> Iterator[None]:
+def heartbeat(tally: Tally, output: Storage, plan_path: str, *, stop: StopRequest) -> Iterator[None]:
     """Write how far a shard is beside its plan while the block runs, and whether it ended or was stopped.
 
     Parameters
     ----------
     plan_path : str
         Path of the whole plan below the output.
+    stop : StopRequest
+        Whoever is to leave at once does not wait for the last word.
 
     Raises
     ------
@@ -141,7 +145,11 @@ def heartbeat(tally: Tally, output: Storage, plan_path: str) -> Iterator[None]:
         If the environment asks for what there is not. Trouble with the storage is only logged.
     """
     beats = _Heartbeat(tally, output.uri, progress_path(plan_path, tally.index), metrics=_metrics_asked_for())
-    with called_every(heartbeat_seconds(), beats.write, at_both_ends=True, patience=SECONDS_FOR_THE_LAST):
+
+    def patience() -> float:
+        return SECONDS_FOR_THE_LAST_AT_ONCE if stop.at_once else SECONDS_FOR_THE_LAST
+
+    with called_every(heartbeat_seconds(), beats.write, at_both_ends=True, patience=patience):
         try:
             yield
         except BaseException:

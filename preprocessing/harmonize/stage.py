@@ -93,7 +93,7 @@ def harmonize_shards(
     tally = None
     if plan_path is not None and len(indices) == 1:
         tally = Tally(plan, indices[0], before={case: receipt.excluded for case, receipt in receipts.items()})
-    with heartbeat(tally, output, plan_path) if tally and plan_path else nullcontext():
+    with heartbeat(tally, output, plan_path, stop=pool.stop) if tally and plan_path else nullcontext():
         outcomes = _outcomes(plan, tasks, set(cases), tally, pool=pool)
     harmonized = outcomes.pop("ok", 0)
     return HarmonizeSummary(
