@@ -23,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from vitalprep_aws import connection_arguments, lost_sight, missing, region
 from vitalprep_ecs_ends import end_of_task, refused_call, refused_start
 from vitalprep_outcomes import WorkerFailed
+from vitalprep_page_links import PageLink
 from vitalprep_process import readable
 from vitalprep_spot import InterruptionsApart, Tally, is_shard
 
@@ -127,7 +128,7 @@ class EcsWorkerOperator(EcsRunTaskOperator):
     """
 
     template_fields: Sequence[str] = ("arguments", "step")
-    operator_extra_links = (EcsTaskLink(), CloudWatchEventsLink())
+    operator_extra_links = (EcsTaskLink(), CloudWatchEventsLink(), PageLink())
     ui_color = "#fbe3c8"
 
     def __init__(self, *, arguments: Sequence[str], step: str = "", **kwargs: Any) -> None:

@@ -54,17 +54,19 @@ class WorkerProcess:
         self._process: subprocess.Popen[str] | None = None
         self._stopping = False
 
-    def run(self) -> Outcome:
-        """Start, forward log lines until the end, and say how it ended. Raises OSError if there is no such command."""
+    def run(self, output: IO[bytes] | None = None) -> Outcome:
+        """Start, forward log lines until the end, and say how it ended. Raises OSError if there is no such command.
+
+        With `output`, what the command prints goes there byte for byte, and the outcome has no document.
+        """
         stdout: deque[str] = deque(maxlen=1)
         stderr: deque[str] = deque(maxlen=3)
         with self._stopped_by_sigterm():
             self._log(logging.INFO, "$ vitalprep " + shlex.join(self.arguments))
-            process = self._start()
-            readers = [
-                threading.Thread(target=_keep, args=(process.stdout, stdout), daemon=True),
-                threading.Thread(target=self._forward, args=(process.stderr, stderr), daemon=True),
-            ]
+            process = self._start(output)
+            readers = [threading.Thread(target=self._forward, args=(process.stderr, stderr), daemon=True)]
+            if process.stdout is not None:
+                readers.append(threading.Thread(target=_keep, args=(process.stdout, stdout), daemon=True))
             for reader in readers:
                 reader.start()
             try:
@@ -94,11 +96,11 @@ class WorkerProcess:
         # Not waited for: it ends by itself, at the latest when the grace is over.
         subprocess.Popen(reaper, stdin=subprocess.DEVNULL, process_group=0)
 
-    def _start(self) -> subprocess.Popen[str]:
+    def _start(self, output: IO[bytes] | None) -> subprocess.Popen[str]:
         self._process = process = subprocess.Popen(
             [*worker_command(), *self.arguments],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if output is None else output,
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",

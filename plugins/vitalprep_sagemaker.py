@@ -31,6 +31,7 @@ from vitalprep_aws import (
     region,
 )
 from vitalprep_outcomes import Outcome, WorkerFailed, WorkerRefused, result_of
+from vitalprep_page_links import PageLink
 from vitalprep_process import readable
 from vitalprep_spot import InterruptionsApart, SpotLost, Tally, is_shard
 
@@ -154,7 +155,7 @@ class SageMakerWorkerOperator(SageMakerTrainingOperator):
     """
 
     template_fields: Sequence[str] = ("arguments", "step")
-    operator_extra_links = (TrainingJobLink(),)
+    operator_extra_links = (TrainingJobLink(), PageLink())
     ui_color = "#e6dcf4"
 
     def __init__(self, *, arguments: Sequence[str], step: str = "", **kwargs: Any) -> None:

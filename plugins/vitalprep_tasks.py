@@ -9,6 +9,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout
 from vitalprep_outcomes import DONE, NEVER_RETRY, REFUSED, Outcome, WorkerRefused, result_of
+from vitalprep_page_links import PageLink, ReportLink
 from vitalprep_process import WorkerProcess, worker_command
 
 __all__ = ["DatasetReadySensor", "WorkerOperator", "check", "repeat_problem", "run_worker", "stop_here"]
@@ -79,6 +80,7 @@ class WorkerOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("arguments", "step")
     ui_color = "#dbe9f4"
+    operator_extra_links = (PageLink(),)
 
     def __init__(self, *, arguments: Sequence[str], step: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -107,6 +109,7 @@ class DatasetReadySensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("dataset",)
+    operator_extra_links = (ReportLink(),)
 
     def __init__(self, *, dataset: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,0 +1,68 @@
+// Shards of a run: what Airflow says of each task, joined with what its worker last reported.
+
+import { duration, megabytes, number, secondsBetween, state } from "./words.js";
+import { element, rows, stated, text } from "./tables.js";
+
+const SILENT_SECONDS = 60; // a worker reports at least every 10 s
+const NAME = /^shard (\d+): (.*)$/s;
+
+/** The shards in the order of their numbers; those without a task were done before the run began. */
+export function join(tasks, reported) {
+  const found = new Map((reported ?? []).map((shard) => [shard.index, { ...shard, task: null }]));
+  for (const task of tasks) {
+    const [, index, label] = NAME.exec(task.rendered_map_index ?? "") ?? [null, null, task.rendered_map_index];
+    const number = index === null ? `task ${task.map_index}` : Number(index);
+    found.set(number, { label: label ?? `task ${task.map_index}`, ...found.get(number), index: number, task });
+  }
+  return [...found.values()].sort((a, b) => String(a.index).localeCompare(String(b.index), "en", { numeric: true }));
+}
+
+/** Airflow decides whether a task runs or failed; the worker's report tells how far it got. */
+function stateOf(shard) {
+  if (!shard.task) return shard.state === "done" ? "done" : shard.state;
+  return shard.task.state ?? "waiting";
+}
+
+function cases(shard, name) {
+  const all = name === "success" || name === "done";
+  const done = all && Number.isFinite(shard.cases) ? shard.cases : shard.done;
+  if (!Number.isFinite(shard.cases) || !Number.isFinite(done)) return text(all ? "all" : "–");
+  const excluded = shard.excluded ? `${number(shard.excluded)} excluded` : "";
+  return [[done, shard.cases, excluded], () => [
+    element("span", {},
+      element("progress", { value: done, max: Math.max(1, shard.cases), ariaLabel: "Cases done" }),
+      ` ${number(done)} of ${number(shard.cases)}`),
+    ...(excluded ? [element("span", { className: "sub" }, excluded)] : []),
+  ]];
+}
+
+function tries(shard) {
+  if (!shard.task) return text("–", "done before this run");
+  const lost = shard.interruptions ? `${number(shard.interruptions)} interrupted` : "";
+  return text(number(shard.task.try_number), lost);
+}
+
+/** Fill the table. `link(task)` gives the log's address, `clear` is called with the shard of a pressed button. */
+export function show(table, shards, { now, mayClear, link, clear }) {
+  rows(table, shards, (shard) => shard.index, (shard) => {
+    const name = stateOf(shard);
+    const live = name === "running" && shard.state === "running";
+    const silent = live ? secondsBetween(shard.updated, now) : 0;
+    const failed = name === "failed";
+    const title = Number.isInteger(shard.index) ? `Shard ${shard.index}` : shard.index;
+    return [
+      text(title, shard.label),
+      stated(state(name), silent > SILENT_SECONDS ? `silent for ${duration(silent)}` : ""),
+      cases(shard, name),
+      text(live ? megabytes(shard.bytes_per_second) : "–"),
+      tries(shard),
+      text(live ? duration(shard.seconds_left ?? NaN) : "–"),
+      [[shard.task && link(shard.task), failed && mayClear, shard.task?.dag_run_id], () => [
+        ...(shard.task && shard.task.try_number > 0
+          ? [element("a", { href: link(shard.task), ariaLabel: `Log of ${title}` }, "Log")] : []),
+        ...(failed && mayClear
+          ? [element("button", { type: "button", ariaLabel: `Run ${title} again`, onclick: () => clear(shard) }, "Run again")] : []),
+      ]],
+    ];
+  });
+}

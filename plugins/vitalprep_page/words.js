@@ -1,0 +1,36 @@
+// Numbers and states in words. Every state has a sign besides its colour.
+
+const STATES = {
+  success: ["✓", "done", "good"], done: ["✓", "done", "good"], published: ["✓", "published", "good"],
+  failed: ["✗", "failed", "bad"], refused: ["✗", "refused", "bad"], upstream_failed: ["✗", "not run: one before it failed", "bad"],
+  running: ["▶", "running", ""], harmonizing: ["▶", "harmonizing", ""], building: ["▶", "building", ""],
+  up_for_retry: ["↻", "is tried again soon", ""], up_for_reschedule: ["…", "waits for its next look", ""],
+  stopped: ["■", "stopped", ""], skipped: ["–", "skipped: nothing to do", ""], removed: ["–", "removed", ""],
+  queued: ["…", "queued", ""], scheduled: ["…", "queued", ""], deferred: ["…", "waits", ""], restarting: ["↻", "restarting", ""],
+  planned: ["…", "planned", ""], waiting: ["…", "waiting", ""],
+};
+
+/** Sign, word and kind ("good", "bad" or "") of a state; an unknown one as it is. */
+export const state = (name) => STATES[name] ?? ["…", name ? String(name) : "waiting", ""];
+
+export const number = (value) => (Number.isFinite(value) ? value.toLocaleString("en") : "–");
+
+export const megabytes = (bytes) => (Number.isFinite(bytes) && bytes > 0 ? (bytes / 1e6).toFixed(1) : "–");
+
+/** Seconds as a person says them: 45 s, 3 min, 1 h 20 min. */
+export function duration(seconds) {
+  if (!Number.isFinite(seconds)) return "–";
+  if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+export function time(text) {
+  const moment = new Date(text ?? NaN);
+  return Number.isNaN(moment.getTime()) ? "–" : moment.toLocaleString("sv").slice(0, 16);
+}
+
+export const secondsBetween = (from, to) => (new Date(to) - new Date(from)) / 1000;
+
+/** {"truncated": 2} as "2 truncated". */
+export const counts = (found) => Object.entries(found ?? {}).map(([name, count]) => `${number(count)} ${name}`).join(", ");

@@ -1,0 +1,283 @@
+"""The page in Airflow's navigation: Airflow's login and permissions, its policy, and what a visitor reads of trouble.
+
+The worker is a stand-in that prints what `vitalprep status` and `vitalprep report --stored` print.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+import threading
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import HOME, REPOSITORY
+
+KNOWN, OTHER = "2c5263cda312", "0123456789ab"
+HOSTILE = "<img src=x onerror=alert(1)>"
+PLACE = "/nowhere/datasets"
+
+
+def dataset(dataset_id: str = KNOWN, **changes: Any) -> dict[str, Any]:
+    return {
+        "dataset_id": dataset_id,
+        "dataset": f"{PLACE}/{dataset_id}",
+        "state": "published",
+        "report": True,
+    } | changes
+
+
+def answer(*datasets: dict[str, Any]) -> str:
+    return json.dumps({"ok": True, "output": "/nowhere", "latest": KNOWN, "datasets": list(datasets)})
+
+
+@pytest.fixture
+def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """``says(status="echo ...", report="cat ...")``: a stand-in for the worker; returns the list of its calls."""
+
+    def make(**commands: str) -> Path:
+        script, calls = tmp_path / "worker", tmp_path / "calls"
+        cases = "\n".join(f"{name}) {body};;" for name, body in commands.items())
+        script.write_text(f'#!/bin/sh\necho "$@" >> {calls}\ncase $1 in\n{cases}\n*) exit 2;;\nesac\n')
+        script.chmod(0o755)
+        calls.touch()
+        monkeypatch.setenv("VITALPREP_COMMAND", str(script))
+        monkeypatch.setenv("VITALPREP_OUTPUT", "/nowhere")
+        return calls
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def server(database_template: Path) -> Generator[Any]:
+    """Airflow's API server with its plugins, on a database in which nothing has happened."""
+    from airflow import settings
+    from airflow.api_fastapi.app import create_app, purge_cached_app
+    from fastapi.testclient import TestClient
+
+    settings.dispose_orm()
+    shutil.copy(database_template, HOME / "airflow.db")
+    settings.configure_orm()
+    purge_cached_app()
+    yield TestClient(create_app(apps="core"), follow_redirects=False)
+    purge_cached_app()
+    settings.dispose_orm()
+
+
+@pytest.fixture
+def airflow(server: Any) -> Callable[..., Any]:
+    """``airflow(path, role="viewer")``: a call to the API server as a user of that role, or as nobody."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    forget()
+
+    def call(path: str, role: str | None = "viewer", method: str = "GET", **options: Any) -> Any:
+        server.cookies.clear()
+        if role:
+            user = SimpleAuthManagerUser(username=role, role=role)
+            server.cookies.set("_token", get_auth_manager().generate_jwt(user))
+        return server.request(method, path, **options)
+
+    return call
+
+
+def forget() -> None:
+    """What the page keeps for some seconds is not for the next test."""
+    page = importlib.import_module("vitalprep_page_app")
+    page.statuses._kept.clear()
+    page.reports._kept.clear()
+
+
+def test_a_login_is_demanded(airflow: Any, says: Any) -> None:
+    calls = says(status=f"echo '{answer()}'")
+    for path in ("status", "report?dataset=x", "page.js", "page.css", "icon.svg"):
+        assert airflow(f"/vitalprep/{path}", role=None).status_code == 401, path
+    sent = airflow("/vitalprep/?dataset=x", role=None)
+    assert sent.status_code == 307
+    assert sent.headers["location"] == "../api/v2/auth/login?next=%2Fvitalprep%2F%3Fdataset%3Dx"
+    assert calls.read_text() == ""
+    assert airflow("/vitalprep/status", headers={"Authorization": "Bearer nonsense"}).status_code == 403
+
+
+def test_who_may_not_read_the_dag_sees_nothing(airflow: Any, says: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.api_fastapi.app import get_auth_manager
+
+    says(status=f"echo '{answer()}'")
+    monkeypatch.setattr(type(get_auth_manager()), "is_authorized_dag", lambda *_, **__: False)
+    assert airflow("/vitalprep/").status_code == 403
+    assert airflow("/vitalprep/status").status_code == 403
+
+
+def test_a_reader_may_not_clear(airflow: Any, says: Any) -> None:
+    """The page hides the button; it is Airflow's API that refuses."""
+    says(status=f"echo '{answer()}'")
+    assert airflow("/vitalprep/status", role="viewer").json()["may_clear"] is False
+    assert airflow("/vitalprep/status", role="user").json()["may_clear"] is True
+    path, body = "/api/v2/dags/vitaldb_preprocessing/clearTaskInstances", {"dry_run": True}
+    assert airflow(path, role="viewer", method="POST", json=body).status_code == 403
+    assert airflow(path, role="user", method="POST", json=body).status_code == 404  # no such DAG here, but allowed
+
+
+def test_the_app_changes_nothing(airflow: Any, says: Any) -> None:
+    says(status=f"echo '{answer()}'")
+    for path in ("", "status", "report", "page.js"):
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            assert airflow(f"/vitalprep/{path}", role="admin", method=method).status_code == 405
+
+
+def test_the_entry_in_the_navigation(airflow: Any) -> None:
+    found = airflow("/api/v2/plugins").json()["plugins"]
+    views = [view for plugin in found if plugin["name"] == "vitalprep" for view in plugin["external_views"]]
+    assert [(view["name"], view["href"], view["destination"]) for view in views] == [
+        ("vitalprep", "/vitalprep/", "nav")
+    ]
+    assert airflow("/api/v2/plugins/importErrors").json()["total_entries"] == 0
+
+
+def test_the_policy_allows_nothing_from_elsewhere(airflow: Any, says: Any) -> None:
+    says(status=f"echo '{answer()}'")
+    for path in ("", "page.js", "status"):
+        headers = airflow(f"/vitalprep/{path}").headers
+        policy = headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'")
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'self'" in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+    page = airflow("/vitalprep/").text
+    assert "http" not in page
+    assert "style=" not in page
+    assert "onclick" not in page
+
+
+def test_the_script_makes_no_markup_of_texts() -> None:
+    for file in (REPOSITORY / "plugins" / "vitalprep_page").glob("*.js"):
+        text = file.read_text()
+        assert not [
+            word for word in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(") if word in text
+        ]
+
+
+def test_only_the_page_s_own_files_are_served(airflow: Any) -> None:
+    for name in ("vitalprep_process.py", "..%2Fvitalprep_process.py", "..%2f..%2fpyproject.toml", "page.html"):
+        found = airflow(f"/vitalprep/{name}")
+        assert found.status_code == 404, name
+        assert "import" not in found.text
+
+
+def test_hostile_texts_stay_data(airflow: Any, says: Any, tmp_path: Path) -> None:
+    (tmp_path / "said").write_text(answer(dataset(excluded={HOSTILE: 1}, shards=[{"index": 0, "label": HOSTILE}])))
+    says(status=f"cat {tmp_path}/said")
+    found = airflow("/vitalprep/status")
+    assert found.headers["content-type"] == "application/json"
+    assert found.json()["status"]["datasets"][0]["excluded"] == {HOSTILE: 1}
+
+
+def test_the_stored_report_byte_for_byte(airflow: Any, says: Any, tmp_path: Path) -> None:
+    stored = b"<!DOCTYPE html>\r\n\r\n<p>\xc3\xa9 no newline at the end"
+    (tmp_path / "report.html").write_bytes(stored)
+    calls = says(status=f"echo '{answer(dataset())}'", report=f"cat {tmp_path}/report.html")
+    found = airflow(f"/vitalprep/report?dataset={KNOWN}")
+    assert found.status_code == 200
+    assert found.content == stored
+    assert "sandbox allow-scripts;" in found.headers["content-security-policy"]
+    assert "allow-same-origin" not in found.headers["content-security-policy"]
+    assert calls.read_text().splitlines()[-1] == f"report --dataset {PLACE}/{KNOWN} --stored"
+
+
+@pytest.mark.parametrize(
+    "asked", [OTHER, "", "..", "--json", "s3://elsewhere/datasets/2c5263cda312", f"{KNOWN}/..", HOSTILE]
+)
+def test_an_unknown_data_set_is_refused(airflow: Any, says: Any, asked: str) -> None:
+    calls = says(status=f"echo '{answer(dataset())}'", report="echo secret")
+    found = airflow("/vitalprep/report", params={"dataset": asked})
+    assert found.status_code == 404
+    assert "secret" not in found.text
+    assert HOSTILE not in found.text
+    started = calls.read_text().splitlines()
+    assert not [line for line in started if line.startswith("report")]
+    assert set(started) <= {"status /nowhere --json", f"status /nowhere --dataset {OTHER} --json"}
+
+
+def test_an_older_data_set_is_asked_for_by_its_id(airflow: Any, says: Any) -> None:
+    old, newest = answer(dataset(OTHER)), answer(dataset())
+    says(status=f"case \"$*\" in *{OTHER}*) echo '{old}';; *) echo '{newest}';; esac", report="echo old")
+    assert airflow(f"/vitalprep/report?dataset={OTHER}").text == "old\n"
+
+
+def test_no_report_yet(airflow: Any, says: Any) -> None:
+    says(status=f"echo '{answer(dataset(report=False, state='building'))}'", report="echo never")
+    found = airflow(f"/vitalprep/report?dataset={KNOWN}")
+    assert found.status_code == 404
+    assert "no report yet" in found.text
+
+
+REFUSED = json.dumps({"ok": False, "exit_code": 65, "message": f"Plan {HOSTILE} is broken.", "mend": "Plan again."})
+DOWN = json.dumps({"ok": False, "exit_code": 1, "message": "The bucket cannot be reached.", "mend": "See the network."})
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "message", "mend"),
+    [
+        (f"echo '{REFUSED}'; exit 65", "refused", f"(exit 65): Plan {HOSTILE} is broken.", "Plan again."),
+        (f"echo '{DOWN}'; exit 1", "failed", "(exit 1): The bucket cannot be reached.", "See the network."),
+        ("echo \"No such command 'status'.\" >&2; exit 2", "refused", "No such command 'status'.", "VITALPREP_COMMAND"),
+        ("echo '{\"ok\": true}'", "no-worker", "without a status", "VITALPREP_COMMAND"),
+        ("kill -KILL $$", "failed", "exit -9", "VITALPREP_COMMAND"),
+    ],
+)
+def test_the_worker_s_trouble_is_told(airflow: Any, says: Any, status: str, kind: str, message: str, mend: str) -> None:
+    says(status=status)
+    found = airflow("/vitalprep/status").json()
+    assert found["status"] is None
+    assert found["problem"]["kind"] == kind
+    assert message in found["problem"]["message"]
+    assert mend in found["problem"]["mend"]
+    told = airflow(f"/vitalprep/report?dataset={KNOWN}")
+    assert told.status_code in (404, 502)
+    assert "To mend" in told.text
+    assert HOSTILE not in told.text
+
+
+def test_no_worker_and_no_output(airflow: Any, says: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    says()
+    monkeypatch.setenv("VITALPREP_COMMAND", "/nowhere/vitalprep")
+    problem = airflow("/vitalprep/status").json()["problem"]
+    assert problem["kind"] == "no-worker"
+    assert "'/nowhere/vitalprep' cannot be started (No such file or directory)" in problem["message"]
+    forget()
+    monkeypatch.delenv("VITALPREP_OUTPUT")
+    problem = airflow("/vitalprep/status").json()["problem"]
+    assert problem["kind"] == "no-output"
+    assert "VITALPREP_OUTPUT" in problem["mend"]
+
+
+def test_a_worker_that_hangs_is_stopped(airflow: Any, says: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vitalprep_page_worker.STATUS_SECONDS", 0.3)
+    says(status="exec sleep 60")
+    assert airflow("/vitalprep/status").json()["problem"]["kind"] == "too-slow"
+
+
+def test_many_visitors_start_one_process(airflow: Any, says: Any) -> None:
+    calls = says(status=f"sleep 0.5; echo '{answer()}'")
+    visitors = [threading.Thread(target=airflow, args=("/vitalprep/status",)) for _ in range(6)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join()
+    assert airflow("/vitalprep/status").json()["problem"] is None
+    assert calls.read_text().split() == ["status", "/nowhere", "--json"]
+
+
+def test_links_from_tasks(dag: Any) -> None:
+    from vitalprep_page_links import ReportLink
+
+    assert [link.name for link in dag.get_task("dataset_ready").operator_extra_links] == ["Report"]
+    assert "Progress" in [link.name for link in dag.get_task("harmonize").operator_extra_links]
+    sensor = dag.get_task("dataset_ready")
+    sensor.dataset = f"s3://bucket/out/datasets/{KNOWN}/"
+    assert ReportLink().get_link(sensor, ti_key=None) == f"/plugin/vitalprep/vitalprep/?dataset={KNOWN}"
