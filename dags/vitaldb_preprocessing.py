@@ -45,10 +45,13 @@ Airflow's environment may set the form's defaults (`VITALPREP_INPUT`, `_OUTPUT`,
 `sagemaker`), how many shards run at once (`VITALPREP_SHARDS_AT_ONCE`: 2, on AWS 16) and how often and after how many
 seconds a failed task is tried again (`VITALPREP_RETRIES`: 3, `VITALPREP_RETRY_DELAY`: 30, doubling up to 15 minutes).
 
-With `VITALPREP_SCHEDULE` (cron, or `@weekly`) it runs by itself, with the form's defaults: new recordings are added,
-nothing new ends green. With `VITALPREP_NOTIFY_TOPIC` (SNS), or `VITALPREP_NOTIFIER` and `VITALPREP_NOTIFIER_ARGS` (any
-notifier of Airflow, its arguments as JSON with `{{ run_subject }}` and `{{ run_message }}`), a task `notify` tells how
-each run ended.
+With `VITALPREP_SCHEDULE` it runs by itself, with the form's defaults: by the clock (cron, or `@weekly`), where nothing
+new ends green, or with `@arrival` when there is something new: recordings, rows of the clinical table, settings. For
+that the triggerer looks every `VITALPREP_ARRIVAL_SECONDS` (300); a run begins when two looks have found the same, so
+that an upload can end first.
+
+With `VITALPREP_NOTIFY_TOPIC` (SNS), or `VITALPREP_NOTIFIER` and `VITALPREP_NOTIFIER_ARGS` (any notifier of Airflow, its
+arguments as JSON with `{{ run_subject }}` and `{{ run_message }}`), a task `notify` tells how each run ended.
 
 On AWS a shard runs on spot capacity. Where that is taken back, the try ends red and the next one begins 15 s later
 (then 30 s, up to 5 minutes); finished cases are kept, and interruptions do not count as retries. After
@@ -63,13 +66,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Asset, Param, TriggerRule, task
+from airflow.sdk import DAG, Asset, AssetWatcher, Param, TriggerRule, task
 from vitalprep_backends import backend_problem, mapped_worker_task, worker_task
 from vitalprep_notify import NotifyOperator, is_wanted
 from vitalprep_tasks import DatasetReadySensor, check, repeat_problem, run_worker, stop_here
 
 SPLITS = ("train", "validation", "test")
 URI = r"^(s3://[^/]+|file:///|/)"  # a relative path would mean another folder on every machine
+ON_ARRIVAL = "@arrival"  # a schedule of ours, beside Airflow's presets
 NAME_LENGTH = 200  # Airflow's column for the name of a mapped task holds 250
 PLAN = "{{ ti.xcom_pull(task_ids='plan_shards')['plan'] }}"
 DATASET = "{{ ti.xcom_pull(task_ids='plan_shards')['dataset'] }}"
@@ -227,7 +231,7 @@ def splits_to_build(plan: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def schedule() -> str | None:
+def schedule() -> str | list[Asset] | None:
     """When the DAG runs by itself: a run that finds nothing new ends green within seconds of work."""
     wanted = os.environ.get("VITALPREP_SCHEDULE") or None
     missing = [name for name in ("VITALPREP_INPUT", "VITALPREP_OUTPUT") if not os.environ.get(name)]
@@ -236,7 +240,16 @@ def schedule() -> str | None:
             f"VITALPREP_SCHEDULE={wanted!r} needs {' and '.join(missing)}: nobody fills the form of a scheduled run. "
             "To mend: set them in Airflow's environment."
         )
-    return wanted
+    return [arriving_recordings()] if wanted == ON_ARRIVAL else wanted
+
+
+def arriving_recordings() -> Asset:
+    """What a run with the form's defaults would make, watched by the triggerer."""
+    from vitalprep_arrivals import NewRecordings, seconds_between_looks
+
+    options = worker_options({name: param.value for name, param in PARAMS.items()})
+    trigger = NewRecordings(arguments=options, seconds=seconds_between_looks())
+    return Asset("vitaldb_recordings", watchers=[AssetWatcher(name="new_recordings", trigger=trigger)])
 
 
 with DAG(

@@ -42,6 +42,7 @@ def up(port: int, console: Console) -> int:
         console.print(f"Airflow runs already: {running.url} (stop it with: make down)")
         return 0
     simulated.simulate(HOME / "input")
+    (HOME / "output").mkdir(exist_ok=True)  # the page in Airflow looks at it before the first run does
     environment = {
         "VITALPREP_COMMAND": shlex.join(simulated.worker_command()),
         "VITALPREP_INPUT": str(HOME / "input"),

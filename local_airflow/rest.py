@@ -16,13 +16,15 @@ FINISHED = ("success", "failed")
 
 
 class Airflow:
-    """A client of one local Airflow whose every visitor is an admin.
+    """A client of one local Airflow.
 
     :param url: such as ``http://127.0.0.1:8080``.
+    :param login: name and password; None where every visitor is an admin.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, login: tuple[str, str] | None = None) -> None:
         self.url = url
+        self._login = login
         self._http = httpx.Client(base_url=url, timeout=30)
 
     def __enter__(self) -> Self:
@@ -38,8 +40,7 @@ class Airflow:
             if health["scheduler"]["status"] != "healthy":
                 return False
             if "Authorization" not in self._http.headers:
-                token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
-                self._http.headers["Authorization"] = f"Bearer {token}"
+                self._http.headers["Authorization"] = f"Bearer {self._token()}"
             return self._http.get(f"/api/v2/dags/{DAG_ID}").is_success
         except (httpx.HTTPError, ValueError, KeyError):
             return False
@@ -68,6 +69,12 @@ class Airflow:
     def details(self, run: str) -> dict[str, Any]:
         """A run's state, dates and the rest that the API tells of it."""
         found: dict[str, Any] = self._call("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{run}")
+        return found
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The DAG's latest runs, as the API tells of them, the newest first."""
+        path = f"/api/v2/dags/{DAG_ID}/dagRuns"
+        found: list[dict[str, Any]] = self._call("GET", path, params={"order_by": "-run_after"})["dag_runs"]
         return found
 
     def tasks(self, run: str) -> list[dict[str, Any]]:
@@ -105,6 +112,14 @@ class Airflow:
         path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}"
         path += f"/{map_index}" if map_index >= 0 else ""
         self._call("PATCH", path, json={"new_state": "failed"})
+
+    def _token(self) -> str:
+        if self._login is None:
+            answer = self._http.get("/auth/token")
+        else:
+            name, password = self._login
+            answer = self._http.post("/auth/token", json={"username": name, "password": password})
+        return str(answer.raise_for_status().json()["access_token"])
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
         answer = self._http.request(method, path, **arguments)

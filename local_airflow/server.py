@@ -62,13 +62,19 @@ class Server:
 
 
 @contextmanager
-def running(home: Path, *, port: int | None = None, environment: dict[str, str] | None = None) -> Generator[Airflow]:
+def running(
+    home: Path,
+    *,
+    port: int | None = None,
+    environment: dict[str, str] | None = None,
+    login: tuple[str, str] | None = None,
+) -> Generator[Airflow]:
     """A ready Airflow for the length of a ``with``; no process of it is left behind, also on Ctrl-C or SIGTERM."""
     with ExitStack() as undo:
         undo.enter_context(_signals_as_exit())
         server = start(home, port=port or free_port(), environment=environment or {})
         undo.callback(stop, home)
-        yield undo.enter_context(wait_until_ready(server))
+        yield undo.enter_context(wait_until_ready(server, login))
 
 
 def start_in_background(home: Path, *, port: int, environment: dict[str, str]) -> str:
@@ -110,9 +116,9 @@ def start(home: Path, *, port: int, environment: dict[str, str]) -> Server:
     return server
 
 
-def wait_until_ready(server: Server) -> Airflow:
+def wait_until_ready(server: Server, login: tuple[str, str] | None = None) -> Airflow:
     """The REST client of a server that answers and whose scheduler runs. Stops it and raises ServerError if not."""
-    airflow = Airflow(server.url)
+    airflow = Airflow(server.url, login)
     end = time.monotonic() + START_SECONDS
     while not airflow.is_healthy():
         if not server.is_alive() or time.monotonic() > end:

@@ -30,7 +30,7 @@ __all__ = ["Planned", "plan_run"]
 
 @dataclass(frozen=True)
 class Planned:
-    """A stored plan, the output it lies in, and what is done of it already."""
+    """A plan, the output it lies in (or would), and what is done of it already."""
 
     plan: Plan
     output: Storage
@@ -77,12 +77,14 @@ class Planned:
         }
 
 
-def plan_run(request: PlanRequest, output_uri: str, *, force: bool) -> Planned:
+def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_run: bool = False) -> Planned:
     """Plan, store the plan, and look at what is done; with `force`, first undo what is.
 
     Force removes the verdict and the build summaries before the receipts, so that an interruption never leaves a data
-    set that looks published.
+    set that looks published. With `dry_run` nothing is stored and nothing removed.
     """
+    if force and dry_run:
+        raise UsageError("--force removes things, and --dry-run shall not.", mend="leave out one of them.")
     plan = make_plan(request)
     if request.parent is not None:
         if force and plan.dataset_id == request.parent.dataset_id:
@@ -92,9 +94,22 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool) -> Planned:
             )
         _log_growth(request.parent, plan)
     output = Storage(output_uri, create=True)
+    if not dry_run:
+        _store(plan, output, force=force)
+    return Planned(
+        plan=plan,
+        output=output,
+        uri=output.uri_of(plan.path),
+        dataset_uri=output.uri_of(f"datasets/{plan.dataset_id}"),
+        finished=finished_cases(plan, output),
+        up_to_date=is_up_to_date(output, plan.dataset_id, plan.config.validation),
+    )
+
+
+def _store(plan: Plan, output: Storage, *, force: bool) -> None:
     for folder in (HARMONIZED, RUNS, DATASETS):  # what killed processes left of unfinished writes
         output.sweep(folder, of=made_by_vitalprep)
-    uri = store_plan(plan, output)
+    store_plan(plan, output)
     if force:
         names = [dataset_path(plan.dataset_id, "validation.json")]
         names += [build_summary_path(plan.dataset_id, split) for split in SPLITS]
@@ -102,14 +117,6 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool) -> Planned:
         names += [progress_path(plan.path, index) for index in range(len(plan.shards))]
         output.delete(names)
         log("force: receipts, build summaries and verdict removed", dataset_id=plan.dataset_id)
-    return Planned(
-        plan=plan,
-        output=output,
-        uri=uri,
-        dataset_uri=output.uri_of(f"datasets/{plan.dataset_id}"),
-        finished=finished_cases(plan, output),
-        up_to_date=is_up_to_date(output, plan.dataset_id, plan.config.validation),
-    )
 
 
 def _log_growth(parent: Plan, plan: Plan) -> None:

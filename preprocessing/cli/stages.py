@@ -81,14 +81,16 @@ def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> 
     help="Balance shards by bytes, or deal cases out in turn.",
 )
 @force_option
+@click.option("--dry-run", is_flag=True, help="Store nothing: only say what would be planned, and what is done of it.")
 @logs
-def plan(output: str, shards: int, sharding: str, force: bool, as_json: bool, **request: Any) -> None:
+def plan(output: str, shards: int, sharding: str, force: bool, dry_run: bool, as_json: bool, **request: Any) -> None:
     """Settle which cases, splits and shards a run has, and store that."""
     from preprocessing.planned import plan_run
     from preprocessing.workers import stop_on_signals
 
     with stop_on_signals():
-        planned = plan_run(plan_request(output, **request, shards=shards, sharding=sharding), output, force=force)
+        asked = plan_request(output, **request, shards=shards, sharding=sharding)
+        planned = plan_run(asked, output, force=force, dry_run=dry_run)
     described = planned.described()
     report("Plan", described, as_json, show=("plan", "dataset", "up_to_date", "cases", "splits"))
 

@@ -1,11 +1,15 @@
-"""On a real scheduler: one shard fails, is cleared alone with what follows it, and the run completes."""
+"""On a real scheduler and triggerer: one shard fails, is cleared alone with what follows it, and the run completes.
+
+Recordings that arrive begin a run by themselves.
+"""
 
 from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from local_airflow.server import noted, running
 
 SHARDS = 3
 RUN_SECONDS = 120
+LOOK_SECONDS = 4
 
 # The real worker, whose shard 1 is refused while the file "refuse" is there, and waits while "wait" is there.
 WORKER = """#!/bin/sh
@@ -49,7 +54,10 @@ def airflow(folder: Path, recordings: Path, worker: list[str]) -> Generator[Airf
     script.chmod(0o755)
     environment = {
         "VITALPREP_COMMAND": str(script),
-        "VITALPREP_INPUT": str(recordings),
+        "VITALPREP_SCHEDULE": "@arrival",
+        "VITALPREP_ARRIVAL_SECONDS": str(LOOK_SECONDS),
+        "VITALPREP_INPUT": str(folder / "arriving"),
+        "VITALPREP_OUTPUT": str(folder / "arrived"),
         "VITALPREP_SHARDS": str(SHARDS),
         "VITALPREP_RETRIES": "0",
     }
@@ -57,6 +65,7 @@ def airflow(folder: Path, recordings: Path, worker: list[str]) -> Generator[Airf
     with suppress(KeyboardInterrupt), running(home, environment=environment) as client:
         server = noted(home)
         assert server is not None
+        client.unpause()
         yield client
         raise KeyboardInterrupt
     assert [pid for pid in psutil.pids() if session_of(pid) == server.session] == []
@@ -82,17 +91,26 @@ def tries(airflow: Airflow, run: str, task: str) -> list[int]:
     return [one["try_number"] for one in sorted(found, key=lambda one: one["map_index"])]
 
 
-def wait_for(path: Path) -> str:
+def wait_until(ready: Callable[[], Any], what: str) -> None:
     end = time.monotonic() + 60
-    while not (path.exists() and path.read_text().strip()):
-        assert time.monotonic() < end, f"{path.name} was not written"
+    while not ready():
+        assert time.monotonic() < end, what
         time.sleep(0.1)
+
+
+def wait_for(path: Path) -> str:
+    wait_until(lambda: path.exists() and path.read_text().strip(), f"{path.name} was not written")
     return path.read_text()
 
 
-def test_one_shard_is_cleared_alone_and_the_run_completes(airflow: Airflow, folder: Path) -> None:
+def begun_by_arrival(airflow: Airflow) -> list[str]:
+    """The runs that nobody triggered, the oldest first."""
+    return [run["dag_run_id"] for run in reversed(airflow.runs()) if run["run_type"] == "asset_triggered"]
+
+
+def test_one_shard_is_cleared_alone_and_the_run_completes(airflow: Airflow, folder: Path, recordings: Path) -> None:
     (folder / "refuse").touch()
-    run = airflow.trigger(output=str(folder / "output"))
+    run = airflow.trigger(input=str(recordings), output=str(folder / "output"))
     assert airflow.wait(run, seconds=RUN_SECONDS) == "failed"
     found = states(airflow, run)
     assert [found[f"harmonize[{index}]"] for index in range(SHARDS)] == ["success", "failed", "success"]
@@ -114,17 +132,17 @@ def test_one_shard_is_cleared_alone_and_the_run_completes(airflow: Airflow, fold
     assert any("$ vitalprep harmonize" in line for line in lines)
 
 
-def test_a_check_says_last_why_it_ended_the_run(airflow: Airflow, folder: Path) -> None:
-    run = airflow.trigger(output=str(folder / "output"), cases="900")
+def test_a_check_says_last_why_it_ended_the_run(airflow: Airflow, folder: Path, recordings: Path) -> None:
+    run = airflow.trigger(input=str(recordings), output=str(folder / "output"), cases="900")
     assert airflow.wait(run, seconds=RUN_SECONDS) == "success"
     reason = airflow.result(run, "check_enough_cases", key="reason")
     assert "raw_object_missing" in reason
     assert airflow.log_lines(run, "check_enough_cases", 1)[-1] == f"ERROR {reason}"
 
 
-def test_marking_a_task_failed_stops_its_worker(airflow: Airflow, folder: Path) -> None:
+def test_marking_a_task_failed_stops_its_worker(airflow: Airflow, folder: Path, recordings: Path) -> None:
     (folder / "wait").touch()
-    run = airflow.trigger(output=str(folder / "other"))
+    run = airflow.trigger(input=str(recordings), output=str(folder / "other"))
     worker = psutil.Process(int(wait_for(folder / "waiting")))
     airflow.set_failed(run, "harmonize", 1)
     wait_for(folder / "stopped")
@@ -132,3 +150,27 @@ def test_marking_a_task_failed_stops_its_worker(airflow: Airflow, folder: Path) 
     assert not worker.is_running()
     (folder / "wait").unlink()
     assert airflow.wait(run, seconds=RUN_SECONDS) == "failed"
+
+
+def test_recordings_that_arrive_begin_a_run(airflow: Airflow, folder: Path, recordings: Path) -> None:
+    """One for what keeps an input from being planned, so that people are told; then one for each thing that is new."""
+    wait_until(lambda: begun_by_arrival(airflow), "the missing input began no run")
+    (first,) = begun_by_arrival(airflow)
+    assert airflow.wait(first, seconds=RUN_SECONDS) == "success"
+    assert "arriving" in airflow.result(first, "check_raw_data", key="reason")
+
+    arriving = folder / "arriving"
+    shutil.copytree(recordings, arriving)
+    wait_until(lambda: len(begun_by_arrival(airflow)) == 2, "the recordings began no run")
+    second = begun_by_arrival(airflow)[1]
+    assert airflow.wait(second, seconds=RUN_SECONDS) == "success"
+    assert airflow.result(second, "plan_shards")["cases"]["present"] == len(list(arriving.rglob("*.vital")))
+    assert airflow.result(second, "dataset_ready") is not None
+
+    time.sleep(4 * LOOK_SECONDS)
+    assert len(begun_by_arrival(airflow)) == 2, "nothing is new"
+    next(arriving.rglob("*.vital")).touch()
+    wait_until(lambda: len(begun_by_arrival(airflow)) == 3, "a replaced recording began no run")
+    third = begun_by_arrival(airflow)[2]
+    assert airflow.wait(third, seconds=RUN_SECONDS) == "success"
+    assert sum(shard["unfinished"] for shard in airflow.result(third, "plan_shards")["shards"]) == 1
