@@ -72,9 +72,11 @@ from vitalprep_notify import NotifyOperator, is_wanted
 from vitalprep_tasks import DatasetReadySensor, check, repeat_problem, run_worker, stop_here
 
 SPLITS = ("train", "validation", "test")
-URI = r"^(s3://[^/]+|file:///|/)"  # a relative path would mean another folder on every machine
+# A relative path would mean another folder on every machine. Braces would be a template's.
+URI = r"^(s3://[^/{}]+|file:///|/)[^{}]*$"
 ON_ARRIVAL = "@arrival"  # a schedule of ours, beside Airflow's presets
 NAME_LENGTH = 200  # Airflow's column for the name of a mapped task holds 250
+# Airflow renders the arguments of mapped tasks: what a trigger or the worker said must not stand in them, only this.
 PLAN = "{{ ti.xcom_pull(task_ids='plan_shards')['plan'] }}"
 DATASET = "{{ ti.xcom_pull(task_ids='plan_shards')['dataset'] }}"
 
@@ -104,6 +106,7 @@ PARAMS = {
     "clinical": Param(
         os.environ.get("VITALPREP_CLINICAL") or None,
         type=["null", "string"],
+        pattern=URI,
         title="Clinical table",
         description="CSV with one row per case. Empty: clinical_data.csv in the input.",
     ),
@@ -126,6 +129,7 @@ PARAMS = {
     "config": Param(
         os.environ.get("VITALPREP_CONFIG") or None,
         type=["null", "string"],
+        pattern=URI,
         title="Configuration file",
         description="YAML laid over the Master POC specification that the worker carries. Empty: that one as it is.",
     ),
@@ -214,7 +218,7 @@ def unfinished_shards(plan: dict[str, Any], ti: Any) -> list[dict[str, Any]]:
         stop_here(reason, ti)
     return [
         {
-            "arguments": ["harmonize", "--plan", plan["plan"], "--shard", str(shard["index"])],
+            "arguments": ["harmonize", "--plan", PLAN, "--shard", str(shard["index"])],
             "step": f"shard {shard['index']}: {shard['label']}"[:NAME_LENGTH],
         }
         for shard in left
@@ -225,7 +229,7 @@ def unfinished_shards(plan: dict[str, Any], ti: Any) -> list[dict[str, Any]]:
 def splits_to_build(plan: dict[str, Any]) -> list[dict[str, Any]]:
     """The steps of build. Mapped over a task, because a short circuit does not skip what is mapped over constants."""
     return [
-        {"arguments": ["build", "--plan", plan["plan"], "--split", split], "step": split}
+        {"arguments": ["build", "--plan", PLAN, "--split", split], "step": split}
         for split in SPLITS
         if split in plan["splits"]
     ]

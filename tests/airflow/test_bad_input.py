@@ -63,3 +63,18 @@ def test_the_run_ends_early_and_says_why(
     later = [name for name in run.states if name not in CHECKS[: CHECKS.index(task) + 1]]
     assert {run.states[name] for name in later} == {"skipped"}
     assert all(run.tries[name] == 0 for name in later)
+
+
+def test_the_form_takes_no_braces_in_a_location(trigger: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="pattern"):
+        trigger(input=str(tmp_path), output=str(tmp_path / "{{ 7 * 6 }}"))
+
+
+def test_what_a_plan_says_is_no_template(dag: Any) -> None:
+    """Airflow renders the arguments of mapped tasks, with the deployment's connections at hand."""
+    shard = {"index": 0, "cases": 1, "bytes": 1, "unfinished": 1, "label": "case 1 (1 case, 1 MB)"}
+    plan = {"plan": "/{{ conn.warehouse.get_uri() }}/plan.json", "shards": [shard], "splits": {"train": {}}}
+    steps = dag.get_task("unfinished_shards").python_callable(plan=plan, ti=None)
+    steps += dag.get_task("splits_to_build").python_callable(plan=plan)
+    given = [argument for step in steps for argument in [*step["arguments"], step["step"]] if "{" in argument]
+    assert given == ["{{ ti.xcom_pull(task_ids='plan_shards')['plan'] }}"] * 2
