@@ -10,33 +10,46 @@ from preprocessing.cli.group import vitalprep
 from preprocessing.cli.options import configured, location, logs, output_option
 from preprocessing.cli.report import report
 from preprocessing.console import print_result
+from preprocessing.errors import UsageError
 
 __all__: list[str] = []
 
 
 @vitalprep.command()
 @click.option(
-    "--input",
-    "input_uri",
-    metavar="URI",
-    callback=location,
-    required=True,
-    help="Folder or s3:// prefix of NNNN.vital files.",
+    "--input", "input_uri", metavar="URI", callback=location, help="Folder or s3:// prefix of NNNN.vital files."
 )
 @click.option("--cases", metavar="LIST", help="Cases, e.g. 1-10,17,0022. Default: all that are there.")
 @click.option("--numeric-only", is_flag=True, help="The recordings hold no waves: a minute of them weighs far less.")
 @click.option("--shards", type=click.IntRange(min=1), help="Task shards. Default: none works longer than 10 minutes.")
 @click.option("--prices", metavar="FILE", help="YAML laid over prices, task sizes and machine (--json prints them).")
+@click.option("--hour-of", metavar="MACHINE", help="Only say what an hour costs: of fargate, of ml.m5.large ...")
+@click.option("--vcpus", type=click.FloatRange(min=0.25), help="With --hour-of fargate: size of the task.")
+@click.option("--memory-gb", type=click.FloatRange(min=0.5), help="With --hour-of fargate: size of the task.")
 @configured
 @logs
 def cost(
-    input_uri: str, prices: str | None, config_file: str | None, settings: tuple[str, ...], as_json: bool, **asked: Any
+    input_uri: str | None,
+    prices: str | None,
+    hour_of: str | None,
+    vcpus: float | None,
+    memory_gb: float | None,
+    config_file: str | None,
+    settings: tuple[str, ...],
+    as_json: bool,
+    **asked: Any,
 ) -> None:
     """Estimate windows, GB, hours and dollars of a run from the input's listing; no recording is opened."""
     from preprocessing.config_file import load_config
     from preprocessing.cost import command, tables
     from preprocessing.cost.figures import load_figures
+    from preprocessing.cost.hourly import hourly_price
 
+    if hour_of and not input_uri:
+        report("An hour", hourly_price(load_figures(prices), hour_of, vcpus=vcpus, memory_gb=memory_gb), as_json)
+        return
+    if hour_of or not input_uri:
+        raise UsageError("One of --input and --hour-of is needed.", mend="give the recordings, or a kind of machine.")
     result = command.cost(input_uri, load_config(config_file, settings), load_figures(prices), **asked)
     if as_json:
         print_result({"ok": True} | result)

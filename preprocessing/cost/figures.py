@@ -73,9 +73,13 @@ class Storing(Model):
 
 
 class Backend(Model):
-    """Where tasks run: their size, what an hour of one costs, and what starting one takes."""
+    """Where tasks run: their size, what an hour of one costs, and what starting one takes.
+
+    `machine` is the type that `machine_hour` is the price of, where machines are what is billed.
+    """
 
     label: str
+    machine: str = ""
     vcpus: PositiveFigure
     memory_gb: PositiveFigure
     speed: PositiveFigure

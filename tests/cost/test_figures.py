@@ -78,7 +78,9 @@ def test_a_number_alone_keeps_the_unit_and_takes_the_file_as_its_source(tmp_path
 
 def test_a_backend_of_ones_own_stands_beside_the_others(tmp_path: Path) -> None:
     figure = "{value: 1, unit: x, source: mine}"
-    lines = "".join(f"    {name}: {figure}\n" for name in Backend.model_fields if name not in {"label", "discount"})
+    lines = "".join(
+        f"    {name}: {figure}\n" for name in Backend.model_fields if name not in {"label", "machine", "discount"}
+    )
     file = _file(
         tmp_path, f"backends:\n  own:\n    label: Own\n    discount: {{value: 0, unit: x, source: mine}}\n{lines}"
     )

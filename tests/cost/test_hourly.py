@@ -1,0 +1,57 @@
+"""What an hour of a task costs: as the price pages add it up, scaled within a family, and refused where unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from preprocessing.cost.figures import load_figures
+from preprocessing.cost.hourly import hourly_price
+from preprocessing.errors import UsageError
+from tests.pipeline import vitalprep
+
+FIGURES = load_figures()
+
+
+def test_fargate_by_vcpu_and_memory() -> None:
+    price = hourly_price(FIGURES, "fargate", vcpus=4, memory_gb=8)
+    assert price["spot"] == pytest.approx(4 * 0.01224056 + 8 * 0.0013441 + 0.005)
+    assert price["on_demand"] == pytest.approx(4 * 0.04048 + 8 * 0.004445 + 0.005)
+    assert price["label"] == "ECS Fargate with 4 vCPU and 8 GB"
+    assert price["priced"] == "2026-09-11", "the older one of the two prices"
+
+
+def test_the_default_size_is_what_an_estimate_reckons_with() -> None:
+    price, backends = hourly_price(FIGURES, "fargate"), FIGURES.backends
+    assert (price["spot"], price["on_demand"]) == (backends["fargate_spot"].hour, backends["fargate"].hour)
+
+
+@pytest.mark.parametrize(("machine", "times"), [("ml.m5.large", 0.5), ("ml.m5.xlarge", 1), ("ml.m5.12xlarge", 12)])
+def test_sagemaker_within_the_family(machine: str, times: float) -> None:
+    price = hourly_price(FIGURES, machine)
+    assert price["on_demand"] == pytest.approx(0.257 * times + 0.0063)
+    assert price["spot"] == pytest.approx(0.257 * 0.4 * times + 0.0063)
+
+
+@pytest.mark.parametrize("machine", ["ml.c5.large", "m5.large", "ml.m5.metal", "fargate_spot", ""])
+def test_what_has_no_price_is_refused(machine: str) -> None:
+    with pytest.raises(UsageError, match="not known") as error:
+        hourly_price(FIGURES, machine)
+    assert "machine_hour" in error.value.mend
+
+
+def test_prices_of_one_s_own(tmp_path: Path) -> None:
+    file = tmp_path / "prices.yaml"
+    file.write_text("backends: {sagemaker_spot: {machine: ml.c5.large, machine_hour: 0.1, discount: 0.5}}")
+    answer = vitalprep("cost", "--hour-of", "ml.c5.xlarge", "--prices", file)
+    assert answer.result["on_demand"] == pytest.approx(0.2 + 0.0063)
+    assert answer.result["spot"] == pytest.approx(0.1 + 0.0063)
+    assert answer.result["priced"] == "by you"
+
+
+@pytest.mark.parametrize("options", [(), ("--hour-of", "fargate", "--input", "/nowhere")])
+def test_either_recordings_or_a_machine(options: tuple[str, ...]) -> None:
+    answer = vitalprep("cost", *options)
+    assert answer.exit_code == 2
+    assert "One of --input and --hour-of" in answer.result["message"]
