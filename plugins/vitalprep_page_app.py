@@ -21,7 +21,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request, status
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException as AnyHTTPException
-from vitalprep_page_worker import Answers, PageError, report_of, status_of
+from vitalprep_page_worker import Answers, PageError, price_of_shards, report_of, status_of
 
 __all__ = ["app"]
 
@@ -36,17 +36,20 @@ MEDIA = {
     "icon.svg": "image/svg+xml",
 }
 KEPT_SECONDS = 4  # the page asks every 5 s
+PRICE_KEPT_SECONDS = 300
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-# A report brings its own policy, which allows its own script by digest. It comes from the storage, so it is also kept
-# from Airflow's origin, wherever it is opened: no cookie, no API.
+# A report comes from the storage: it is kept from Airflow's origin, no cookie, no API. Its script (by its own policy,
+# one digest) runs only in the page's frame, which cannot be turned to another site. Alone, at Airflow's address, it
+# could imitate a login and send away what is typed; the report is whole without it.
 REPORT_POLICY = (
-    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'; sandbox"
 )
+FRAMED_REPORT_POLICY = f"{REPORT_POLICY} allow-scripts; script-src 'unsafe-inline'"
 HTTP_STATUS = {"unknown": status.HTTP_404_NOT_FOUND, "no-report": status.HTTP_404_NOT_FOUND}
 
 app = FastAPI(
@@ -57,6 +60,7 @@ app = FastAPI(
     dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE, DAG_ID))],
 )
 statuses: Answers[dict[str, Any]] = Answers(seconds=KEPT_SECONDS, size=32)
+prices: Answers[dict[str, Any] | None] = Answers(seconds=PRICE_KEPT_SECONDS, size=1)
 reports: Answers[bytes] = Answers(seconds=KEPT_SECONDS, size=1)
 
 
@@ -101,22 +105,28 @@ async def status_now(clears: Annotated[bool, Depends(may_clear)], dataset: str =
     """What the worker says of the output, or why it cannot; the page explains either."""
     answer: dict[str, Any] = {"now": datetime.now(UTC).isoformat(), "may_clear": clears, "status": None}
     try:
+        answer["price"] = await _answer(prices, "", price_of_shards)
+    except PageError as problem:
+        answer["price"] = {"problem": problem.message}
+    try:
         return answer | {"status": await _status(dataset), "problem": None}
     except PageError as problem:
         return answer | {"problem": problem.document()}
 
 
 @app.get("/report")
-async def report(dataset: str) -> Response:
+async def report(request: Request, dataset: str) -> Response:
     """The stored report of a data set that the status knows; no other location is ever read."""
+    framed = request.headers.get("Sec-Fetch-Dest") == "iframe"
+    policy = {"Content-Security-Policy": FRAMED_REPORT_POLICY if framed else REPORT_POLICY}
     try:
         content = await _report(dataset)
     except PageError as problem:
         text = f"<p>{html.escape(problem.message)}</p><p><b>To mend:</b> {html.escape(problem.mend)}</p>"
         head = '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>No report</title>'
         code = HTTP_STATUS.get(problem.kind, status.HTTP_502_BAD_GATEWAY)
-        return HTMLResponse(head + text, status_code=code, headers={"Content-Security-Policy": REPORT_POLICY})
-    return HTMLResponse(content, headers={"Content-Security-Policy": REPORT_POLICY})
+        return HTMLResponse(head + text, status_code=code, headers=policy)
+    return HTMLResponse(content, headers=policy)
 
 
 @app.get("/{name}")

@@ -1,4 +1,4 @@
-"""What the page asks the worker: the state of the output, and a stored report. Each is a child process."""
+"""What the page asks the worker: the state of the output, a stored report, prices. Each is a child process."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from typing import IO, Any, Generic, TypeVar
 
 from vitalprep_outcomes import DONE, NEVER_RETRY, Outcome
 from vitalprep_process import WorkerProcess, worker_command
+from vitalprep_spot import SAGEMAKER_TYPE, on_demand_shards
 
-__all__ = ["Answers", "PageError", "report_of", "status_of"]
+__all__ = ["Answers", "PageError", "price_of_shards", "report_of", "status_of"]
 
 STATUS_SECONDS = 30
+PRICE_SECONDS = 30
 REPORT_SECONDS = 60
 GRACE_SECONDS = 5  # both commands only read
 REPORT_BYTES = 64 * 10**6  # six times what a report of 3,000 cases may have
@@ -108,6 +110,31 @@ def report_of(dataset: str) -> bytes:
             )
         page.seek(0)
         return page.read()
+
+
+def price_of_shards() -> dict[str, Any] | None:
+    """Return what an hour of a shard's machine costs, on spot and on demand; None on machines of one's own.
+
+    Raises PageError.
+    """
+    match os.environ.get("VITALPREP_BACKEND", "").strip().lower():
+        case "ecs":
+            size = {"--vcpus": _number("VITALPREP_ECS_SHARD_CPU"), "--memory-gb": _number("VITALPREP_ECS_SHARD_MEMORY")}
+            machine = ["fargate", *(part for name, of in size.items() if of for part in (name, f"{of / 1024:g}"))]
+        case "sagemaker":
+            machine = [os.environ.get("VITALPREP_SAGEMAKER_INSTANCE_TYPE", "").strip() or SAGEMAKER_TYPE]
+        case _:
+            return None
+    prices = os.environ.get("VITALPREP_PRICES", "").strip()
+    arguments = ["cost", "--hour-of", *machine, *(["--prices", prices] if prices else []), "--json"]
+    document = _ask(arguments, seconds=PRICE_SECONDS).document
+    return document | {"on_demand_shards": on_demand_shards()}
+
+
+def _number(name: str) -> float:
+    """Return a setting in 1/1024, as ECS counts vCPUs and GB; 0 where it is not there, or no number."""
+    text = os.environ.get(name, "").strip()
+    return float(text) if text.isdigit() else 0.0
 
 
 def _ask(arguments: list[str], *, seconds: float, output: IO[bytes] | None = None) -> Outcome:

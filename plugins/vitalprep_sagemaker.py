@@ -33,7 +33,7 @@ from vitalprep_aws import (
 from vitalprep_outcomes import Outcome, WorkerFailed, WorkerRefused, result_of
 from vitalprep_page_links import PageLink
 from vitalprep_process import readable
-from vitalprep_spot import InterruptionsApart, SpotLost, Tally, is_shard
+from vitalprep_spot import SAGEMAKER_TYPE, InterruptionsApart, SpotLost, Tally, is_shard
 
 __all__ = ["SageMakerSettings", "SageMakerWorkerOperator"]
 
@@ -65,7 +65,7 @@ class SageMakerSettings:
             role=_setting("ROLE"),
             image=_setting("IMAGE"),
             region=region(),
-            worker_type=_setting("INSTANCE_TYPE") or "ml.m5.large",
+            worker_type=_setting("INSTANCE_TYPE") or SAGEMAKER_TYPE,
             builder_type=_setting("BUILDER_INSTANCE_TYPE") or "ml.m5.xlarge",
             max_run=int(_setting("MAX_RUN") or 4 * 3600),
             max_wait=int(_setting("MAX_WAIT") or 8 * 3600),

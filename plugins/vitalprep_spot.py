@@ -11,8 +11,17 @@ from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowException
 from vitalprep_outcomes import WorkerFailed, WorkerRefused
 
-__all__ = ["InterruptionsApart", "SpotLost", "Tally", "is_shard", "on_demand_after"]
+__all__ = [
+    "SAGEMAKER_TYPE",
+    "InterruptionsApart",
+    "SpotLost",
+    "Tally",
+    "is_shard",
+    "on_demand_after",
+    "on_demand_shards",
+]
 
+SAGEMAKER_TYPE = "ml.m5.large"  # of a shard, unless the deployment says otherwise
 LONGEST_PAUSE = timedelta(minutes=5)
 
 
@@ -23,6 +32,11 @@ class SpotLost(WorkerFailed):
 def on_demand_after() -> int:
     """Return after how many interruptions a shard goes on on demand."""
     return int(os.environ.get("VITALPREP_ON_DEMAND_AFTER") or 2)
+
+
+def on_demand_shards() -> int:
+    """Return how many shards, the first ones, run on demand from the start."""
+    return int(os.environ.get("VITALPREP_ON_DEMAND_SHARDS") or 0)
 
 
 def is_shard(command: str) -> bool:
@@ -46,9 +60,14 @@ class Tally:
         return cls(kept["interruptions"], kept["failures"])
 
     def takes_spot(self, context: Context, command: str) -> bool:
-        """Whether this try runs on spot capacity. The deployment may have the first shards run on demand."""
-        first = int(os.environ.get("VITALPREP_ON_DEMAND_SHARDS") or 0)
-        return is_shard(command) and self.interruptions < on_demand_after() and context["ti"].map_index >= first
+        """Whether this try runs on spot capacity, which is kept for whoever reckons what it costs.
+
+        The deployment may have the first shards run on demand.
+        """
+        ti, store = context["ti"], context["task_state_store"]
+        spot = is_shard(command) and self.interruptions < on_demand_after() and ti.map_index >= on_demand_shards()
+        store.set("spot", {**(store.get("spot") or {}), str(ti.try_number): spot})
+        return spot
 
     def after(self, error: WorkerFailed, context: Context, *, command: str, retries: int) -> AirflowException:
         """Count and keep a failed try, and return what to raise: the error and what comes next.

@@ -7,6 +7,8 @@ output "environment" {
     VITALPREP_OUTPUT                = "s3://${local.output.bucket}"
     VITALPREP_ECS_CLUSTER           = aws_ecs_cluster.tasks.name
     VITALPREP_ECS_WORKER_TASK       = aws_ecs_task_definition.tasks["worker"].family
+    VITALPREP_ECS_SHARD_CPU         = tostring(var.worker_size.cpu) # as the task definition has it; the page in Airflow reckons with them
+    VITALPREP_ECS_SHARD_MEMORY      = tostring(var.worker_size.memory)
     VITALPREP_ECS_BUILDER_TASK      = aws_ecs_task_definition.tasks["builder"].family
     VITALPREP_ECS_CONTAINER         = local.container
     VITALPREP_ECS_SUBNETS           = join(",", [for subnet in aws_subnet.tasks : subnet.id])

@@ -1,7 +1,7 @@
 // The page: asks the storage (by way of our status) and Airflow (its REST API) every five seconds, and shows both.
 // It keeps nothing; what is chosen stands in the address.
 
-import { counts, duration, number, secondsBetween, state, time } from "./words.js";
+import { counts, dollars, duration, money, number, secondsBetween, state, time } from "./words.js";
 import { element, put, rows, say, stated, text } from "./tables.js";
 import { join, show } from "./shards.js";
 
@@ -49,14 +49,26 @@ async function once(key, ask, other) {
 const result = (run, task) => once(`${run.dag_run_id} ${task.task_id} ${task.try_number}`, async () =>
   (await api(`${runPath(run.dag_run_id)}/taskInstances/${task.task_id}/xcomEntries/return_value?deserialize=true`)).value, null);
 
-/** How many tries of a shard spot capacity took; the operators of AWS keep count in Airflow's store. */
-async function interruptions(run, task) {
-  if (task.try_number < 2) return 0;
-  return once(`${run.dag_run_id} ${task.map_index} ${task.try_number}`, async () => {
-    const path = `${runPath(run.dag_run_id)}/taskInstances/harmonize/state-store?map_index=${task.map_index}`;
-    const { task_state_store: kept } = await api(path);
-    return kept.find((one) => one.key === "tally")?.value?.interruptions ?? 0;
-  }, 0);
+/** What the operators of AWS keep of a shard's tries in Airflow's store: {tally, spot}. */
+const kept = (run, task) => once(`${run.dag_run_id} ${task.map_index} ${task.try_number}`, async () => {
+  const path = `${runPath(run.dag_run_id)}/taskInstances/harmonize/state-store?map_index=${task.map_index}`;
+  const { task_state_store: found } = await api(path);
+  return Object.fromEntries(found.map((one) => [one.key, one.value]));
+}, {});
+
+/** The tries of a shard before the present one. */
+const earlier = (run, task) => once(`tries ${run.dag_run_id} ${task.map_index} ${task.try_number}`, async () => {
+  const { task_instances: tries } = await api(`${runPath(run.dag_run_id)}/taskInstances/harmonize/${task.map_index}/tries`);
+  return tries.filter((one) => one.try_number < task.try_number);
+}, []);
+
+/** Interruptions, and what the tries took and where they ran; only a shard that was tried again has more to ask for. */
+async function history(run, task, price) {
+  const first = task.map_index >= (price?.on_demand_shards ?? 0);
+  if (task.try_number < 2) return { interruptions: 0, tries: [{ ...task, spot: first }] };
+  const [{ tally, spot }, before] = await Promise.all([kept(run, task), price ? earlier(run, task) : []]);
+  const tries = [...before, task].map((one) => ({ ...one, spot: spot?.[one.try_number] ?? first }));
+  return { interruptions: tally?.interruptions ?? 0, tries };
 }
 
 function taskAddress(task) {
@@ -100,11 +112,17 @@ async function showRun(runs, answer) {
   const entry = plan && (await datasetOf(plan, answer.status));
   const mapped = tasks.filter((task) => task.task_id === "harmonize" && task.map_index >= 0);
   const reported = entry && entry.plan === plan.plan ? entry.shards : null;
-  const shards = join(mapped, reported);
+  // A task has a name only once it runs; what it is for stands in the list that it is mapped over.
+  const listed = tasks.find((task) => task.task_id === "unfinished_shards" && task.state === "success");
+  const steps = (listed && (await result(run, listed))) || [];
+  const shards = join(mapped.map((task) => ({ ...task, step: steps[task.map_index]?.step ?? "" })), reported);
   await Promise.all(shards.filter((shard) => shard.task).map(async (shard) => {
-    shard.interruptions = await interruptions(run, shard.task);
+    const { interruptions, tries } = await history(run, shard.task, answer.price);
+    shard.interruptions = interruptions;
+    shard.dollars = dollars(tries, answer.price, answer.now);
   }));
   note(plan, entry, answer);
+  showCost(shards, answer.price);
   show(byId("shards"), shards, { now: answer.now, mayClear: answer.may_clear, link: taskAddress, clear });
 }
 
@@ -123,6 +141,18 @@ function note(plan, entry, answer) {
   target.hidden = !(foreign || other);
   if (foreign) say(target, `This run writes ${plan.dataset}, which is not in the output that this page reads; how far its workers are is in their logs.`);
   if (other) say(target, "The data set has been planned anew since; how far this run's workers got is in their logs.");
+}
+
+/** What the shards have cost so far: the time of their tries at the price of an hour, so waiting for capacity counts too. */
+function showCost(shards, price) {
+  byId("shards").classList.toggle("unpriced", !price || "problem" in price);
+  const target = byId("run-cost");
+  const asked = shards.filter((shard) => shard.task);
+  target.hidden = !price || !asked.length;
+  if (!price) return;
+  say(target, price.problem ? `What the shards cost is not known: ${price.problem}`
+    : `The shards have cost about ${money(asked.reduce((sum, shard) => sum + shard.dollars, 0))} dollars so far: ${price.label}, `
+      + `${money(price.spot)} an hour on spot, ${money(price.on_demand)} on demand, list prices of ${price.region}, ${price.priced}.`);
 }
 
 function showDatasets(status) {

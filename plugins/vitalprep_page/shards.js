@@ -1,6 +1,6 @@
 // Shards of a run: what Airflow says of each task, joined with what its worker last reported.
 
-import { duration, megabytes, number, secondsBetween, state } from "./words.js";
+import { duration, megabytes, money, number, secondsBetween, state } from "./words.js";
 import { element, rows, stated, text } from "./tables.js";
 
 const SILENT_SECONDS = 60; // a worker reports at least every 10 s
@@ -10,9 +10,9 @@ const NAME = /^shard (\d+): (.*)$/s;
 export function join(tasks, reported) {
   const found = new Map((reported ?? []).map((shard) => [shard.index, { ...shard, task: null }]));
   for (const task of tasks) {
-    const [, index, label] = NAME.exec(task.rendered_map_index ?? "") ?? [null, null, task.rendered_map_index];
-    const number = index === null ? `task ${task.map_index}` : Number(index);
-    found.set(number, { label: label ?? `task ${task.map_index}`, ...found.get(number), index: number, task });
+    const [, index, label] = NAME.exec(task.step) ?? [null, `task ${task.map_index}`, ""];
+    const key = /^\d+$/.test(index) ? Number(index) : index;
+    found.set(key, { label, ...found.get(key), index: key, task });
   }
   return [...found.values()].sort((a, b) => String(a.index).localeCompare(String(b.index), "en", { numeric: true }));
 }
@@ -37,7 +37,7 @@ function cases(shard, name) {
 }
 
 function tries(shard) {
-  if (!shard.task) return text("–", "done before this run");
+  if (!shard.task) return text("–", shard.state === "done" ? "done before this run" : "");
   const lost = shard.interruptions ? `${number(shard.interruptions)} interrupted` : "";
   return text(number(shard.task.try_number), lost);
 }
@@ -56,6 +56,7 @@ export function show(table, shards, { now, mayClear, link, clear }) {
       cases(shard, name),
       text(live ? megabytes(shard.bytes_per_second) : "–"),
       tries(shard),
+      text(Number.isFinite(shard.dollars) ? money(shard.dollars) : "–"),
       text(live ? duration(shard.seconds_left ?? NaN) : "–"),
       [[shard.task && link(shard.task), failed && mayClear, shard.task?.dag_run_id], () => [
         ...(shard.task && shard.task.try_number > 0

@@ -32,5 +32,16 @@ export function time(text) {
 
 export const secondsBetween = (from, to) => (new Date(to) - new Date(from)) / 1000;
 
+/** Dollars to two digits that say something: 12.30, 0.42, 0.0031. */
+export const money = (value) => (value >= 0.1 || value === 0 ? value.toFixed(2) : value.toPrecision(2));
+
+/** What tries cost: `price` has the dollars of an hour on spot and on demand; NaN without it. */
+export function dollars(tries, price, now) {
+  if (!price || "problem" in price) return NaN;
+  const begun = tries.filter((one) => one.start_date);
+  return begun.reduce((sum, one) => sum
+    + Math.max(0, secondsBetween(one.start_date, one.end_date ?? now)) / 3600 * (one.spot ? price.spot : price.on_demand), 0);
+}
+
 /** {"truncated": 2} as "2 truncated". */
 export const counts = (found) => Object.entries(found ?? {}).map(([name, count]) => `${number(count)} ${name}`).join(", ");

@@ -89,6 +89,7 @@ def forget() -> None:
     """What the page keeps for some seconds is not for the next test."""
     page = importlib.import_module("vitalprep_page_app")
     page.statuses._kept.clear()
+    page.prices._kept.clear()
     page.reports._kept.clear()
 
 
@@ -184,9 +185,20 @@ def test_the_stored_report_byte_for_byte(airflow: Any, says: Any, tmp_path: Path
     found = airflow(f"/vitalprep/report?dataset={KNOWN}")
     assert found.status_code == 200
     assert found.content == stored
-    assert "sandbox allow-scripts;" in found.headers["content-security-policy"]
-    assert "allow-same-origin" not in found.headers["content-security-policy"]
     assert calls.read_text().splitlines()[-1] == f"report --dataset {PLACE}/{KNOWN} --stored"
+
+
+def test_a_report_runs_its_script_in_the_page_s_frame_alone(airflow: Any, says: Any) -> None:
+    says(status=f"echo '{answer(dataset())}'", report="echo page")
+    path = f"/vitalprep/report?dataset={KNOWN}"
+    policies = {
+        dest: airflow(path, headers={"Sec-Fetch-Dest": dest}).headers["content-security-policy"].split("; ")
+        for dest in ("iframe", "document", "object", "")
+    }
+    assert {"sandbox allow-scripts", "default-src 'none'", "frame-ancestors 'self'"} <= set(policies["iframe"])
+    for dest in ("document", "object", ""):
+        assert {"sandbox", "default-src 'none'", "form-action 'none'"} <= set(policies[dest])
+        assert not [part for part in policies[dest] if "script" in part]
 
 
 @pytest.mark.parametrize(
@@ -271,6 +283,55 @@ def test_many_visitors_start_one_process(airflow: Any, says: Any) -> None:
         visitor.join()
     assert airflow("/vitalprep/status").json()["problem"] is None
     assert calls.read_text().split() == ["status", "/nowhere", "--json"]
+
+
+PRICE = {"ok": True, "spot": 0.03, "on_demand": 0.1, "label": "ECS", "region": "eu-west-1", "priced": "2026-09-11"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "command"),
+    [
+        ({"VITALPREP_BACKEND": "ecs"}, "cost --hour-of fargate --json"),
+        (
+            {
+                "VITALPREP_BACKEND": "ecs",
+                "VITALPREP_ECS_SHARD_CPU": "512",
+                "VITALPREP_ECS_SHARD_MEMORY": "4096",
+                "VITALPREP_PRICES": "s3://own/prices.yaml",
+                "VITALPREP_ON_DEMAND_SHARDS": "2",
+            },
+            "cost --hour-of fargate --vcpus 0.5 --memory-gb 4 --prices s3://own/prices.yaml --json",
+        ),
+        ({"VITALPREP_BACKEND": "sagemaker"}, "cost --hour-of ml.m5.large --json"),
+        (
+            {"VITALPREP_BACKEND": "sagemaker", "VITALPREP_SAGEMAKER_INSTANCE_TYPE": "ml.c5.xlarge"},
+            "cost --hour-of ml.c5.xlarge --json",
+        ),
+    ],
+)
+def test_what_a_shard_costs(
+    airflow: Any, says: Any, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], command: str
+) -> None:
+    calls = says(status=f"echo '{answer()}'", cost=f"echo '{json.dumps(PRICE)}'")
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    first = int(settings.get("VITALPREP_ON_DEMAND_SHARDS", 0))
+    assert airflow("/vitalprep/status").json()["price"] == PRICE | {"on_demand_shards": first}
+    assert command in calls.read_text().splitlines()
+
+
+def test_a_machine_of_one_s_own_has_no_price(airflow: Any, says: Any) -> None:
+    calls = says(status=f"echo '{answer()}'")
+    assert airflow("/vitalprep/status").json()["price"] is None
+    assert "cost" not in calls.read_text()
+
+
+def test_an_unknown_price_hides_nothing_else(airflow: Any, says: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    says(status=f"echo '{answer()}'", cost='echo \'{"ok": false, "message": "No price of ml.c5.large."}\'; exit 2')
+    monkeypatch.setenv("VITALPREP_BACKEND", "sagemaker")
+    found = airflow("/vitalprep/status").json()
+    assert "No price of ml.c5.large." in found["price"]["problem"]
+    assert found["status"]["latest"] == KNOWN
 
 
 def test_links_from_tasks(dag: Any) -> None:
