@@ -10,14 +10,17 @@ import logging
 import os
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.configuration import conf
 from airflow.sdk.module_loading import import_string
+from vitalprep_page_links import report_path
 
 __all__ = ["NotifyOperator", "is_wanted"]
 
 SNS = "airflow.providers.amazon.aws.notifications.sns.SnsNotifier"
+LOCAL = "http://localhost:8080"
 SUBJECT_LENGTH = 100  # of SNS
 FAILED = ("failed", "upstream_failed")
 
@@ -44,12 +47,10 @@ class NotifyOperator(BaseOperator):
         reasons = [ti.xcom_pull(task_ids=task, key="reason") for task in ("check_config", "check_raw_data")]
         reasons += [ti.xcom_pull(task_ids=task, key="reason") for task in ("check_enough_cases", "plan_shards")]
         subject, message = told(states, results, next(filter(None, reasons), None))
-        link = (
-            f"{conf.get('api', 'base_url', fallback='http://localhost:8080').rstrip('/')}/dags/{ti.dag_id}/runs/{run}"
-        )
+        message = "\n".join([message, *links(conf.get("api", "base_url", fallback=LOCAL), ti.dag_id, run, results)])
         log.info("%s\n%s", subject, message)
         # Given as values of the context: a text that holds braces is not taken for a template.
-        _notifier()({**context, "run_subject": subject[:SUBJECT_LENGTH], "run_message": f"{message}\n{link}"})
+        _notifier()({**context, "run_subject": subject[:SUBJECT_LENGTH], "run_message": message})
 
 
 def told(states: Mapping[str, str], results: Mapping[str, Any], reason: str | None) -> tuple[str, str]:
@@ -81,6 +82,14 @@ def told(states: Mapping[str, str], results: Mapping[str, Any], reason: str | No
     if reason:
         return "vitalprep made no new data set", reason
     return f"vitalprep published {name}", "\n".join([*lines, dataset]).strip()
+
+
+def links(airflow: str, dag_id: str, run: str, results: Mapping[str, Any]) -> list[str]:
+    """Return where to look: the report, if a data set was published, and the run."""
+    origin = urlsplit(airflow)._replace(path="", query="", fragment="").geturl()
+    dataset = (results.get("plan_shards") or {}).get("dataset")
+    report = [f"Report: {origin}{report_path(dataset)}"] if dataset and results.get("validate") else []
+    return [*report, f"Run: {airflow.rstrip('/')}/dags/{dag_id}/runs/{quote(run, safe='')}"]
 
 
 def _notifier() -> Any:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from airflow.configuration import conf
 from airflow.sdk import BaseOperatorLink
 
-__all__ = ["PAGE_PATH", "PageLink", "ReportLink", "base_path"]
+__all__ = ["PAGE_PATH", "PageLink", "ReportLink", "base_path", "report_path"]
 
 PAGE_PATH = "/vitalprep"
 
@@ -21,6 +21,12 @@ def base_path() -> str:
 def _in_navigation(query: str = "") -> str:
     """Return the page inside Airflow's own: its interface opens what follows the entry's name in that entry."""
     return f"{base_path()}/plugin/vitalprep{base_path()}{PAGE_PATH}/{query}"
+
+
+def report_path(dataset: str) -> str:
+    """Return the path of the page that shows a data set's report."""
+    dataset_id = dataset.rstrip("/").rsplit("/", 1)[-1]
+    return _in_navigation(f"?dataset={quote(dataset_id, safe='')}")
 
 
 class PageLink(BaseOperatorLink):
@@ -40,5 +46,4 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the path of the page that shows the report."""
-        dataset_id = str(operator.dataset).rstrip("/").rsplit("/", 1)[-1]
-        return _in_navigation(f"?dataset={quote(dataset_id, safe='')}")
+        return report_path(str(operator.dataset))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,8 +53,9 @@ def test_a_data_set_that_was_published(run: Any, told: Any, worker: Any, recordi
     assert f"train {windows['train']}" in message
     assert "10 of 10 cases written, excluded: none." in message
     assert dataset in message
-    assert message.splitlines()[-1].startswith("http")
-    assert "/dags/vitaldb_preprocessing/runs/manual__" in message.splitlines()[-1]
+    report, run_link = message.splitlines()[-2:]
+    assert re.fullmatch(rf"Report: http\S+/plugin/vitalprep/vitalprep/\?dataset={Path(dataset).name}", report)
+    assert re.fullmatch(r"Run: http\S+/dags/vitaldb_preprocessing/runs/manual__\S+%2B00%3A00\S*", run_link)
 
 
 def test_a_run_that_failed_stays_failed_and_is_told(run: Any, told: Any, fake_worker: Any) -> None:
@@ -63,6 +65,7 @@ def test_a_run_that_failed_stays_failed_and_is_told(run: Any, told: Any, fake_wo
     assert result.state == "failed"
     assert result.states["notify"] == "success"
     assert told().startswith("vitalprep failed: ")
+    assert "Report:" not in told()
     assert "harmonize" in told()
 
 
@@ -138,5 +141,6 @@ def parse(**environment: str) -> subprocess.CompletedProcess[str]:
 def test_a_schedule() -> None:
     places = {"VITALPREP_INPUT": "s3://raw/vitaldb", "VITALPREP_OUTPUT": "s3://out"}
     assert parse(VITALPREP_SCHEDULE="@weekly", **places).stdout.strip() == "@weekly"
+    assert "vitaldb_recordings" in parse(VITALPREP_SCHEDULE="@arrival", **places).stdout
     refused = parse(VITALPREP_SCHEDULE="@weekly", VITALPREP_INPUT="s3://raw/vitaldb")
     assert "VITALPREP_SCHEDULE='@weekly' needs VITALPREP_OUTPUT" in refused.stderr
