@@ -11,6 +11,7 @@ __all__ = ["Curve", "HistogramChart", "histogram_chart", "nice_ticks"]
 LEFT, RIGHT, TOP, BASE = 28.0, 292.0, 8.0, 104.0
 SIDE_BAR = 6.0  # width of a bar for what lies outside of the range
 MOST_TICKS = 6
+LABEL = 26.0  # width of a label of the axis
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class HistogramChart:
 
 
 def histogram_chart(
-    counts: Mapping[str, tuple[int, Sequence[int], int]], bounds: tuple[float, float]
+    counts: Mapping[str, tuple[int, Sequence[int], int]], bounds: tuple[float, float], *, ends: bool = True
 ) -> HistogramChart | None:
     """Return the chart of the splits' histograms, each as shares of its own total; None where all are empty.
 
@@ -43,6 +44,8 @@ def histogram_chart(
         By split: below the range, in equal parts of it, above it.
     bounds : (float, float)
         The range, in the unit of the axis.
+    ends : bool
+        Whether the ends of the range are labelled; not so where they lie between whole classes.
     """
     shares = {}
     for split, (below, inside, above) in counts.items():
@@ -57,7 +60,7 @@ def histogram_chart(
         curves=tuple(_curve(split, order.index(split), values, top) for split, values in shares.items()),
         ticks=tuple(
             (_rounded(LEFT + (RIGHT - LEFT) * (tick - bounds[0]) / (bounds[1] - bounds[0])), f"{tick:g}")
-            for tick in nice_ticks(bounds)
+            for tick in (_ticks_and_ends(bounds) if ends else nice_ticks(bounds))
         ),
         top=top,
     )
@@ -71,6 +74,13 @@ def nice_ticks(bounds: tuple[float, float]) -> list[float]:
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
     first = math.ceil(low / step - 1e-9)
     return [round(place * step, 10) for place in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _ticks_and_ends(bounds: tuple[float, float]) -> list[float]:
+    """Return the ends of a range, and between them the nice places that leave room for the ends' labels."""
+    low, high = bounds
+    room = LABEL * (high - low) / (RIGHT - LEFT)
+    return [low, *(tick for tick in nice_ticks(bounds) if low + room <= tick <= high - room), high]
 
 
 def _curve(split: str, place: int, shares: tuple[float, list[float], float], top: float) -> Curve:

@@ -188,9 +188,11 @@ def _signals(stored: Stored) -> list[Signal]:
 
 def _demographic_chart(item: Demographic) -> HistogramChart | None:
     low, high = item.static.range
-    if item.static.name == "asa":
+    classes = item.static.name == "asa"
+    if classes:
         low, high = low - 0.5, high + 0.5
-    return histogram_chart({split: (0, item.splits[split].counts, 0) for split in SPLITS}, (low, high))
+    counts = {split: (0, item.splits[split].counts, 0) for split in SPLITS}
+    return histogram_chart(counts, (low, high), ends=not classes)
 
 
 def _subjects(stored: Stored) -> dict[str, int]:

@@ -52,6 +52,21 @@ def test_ticks_are_round(bounds: tuple[float, float], ticks: list[float]) -> Non
     assert nice_ticks(bounds) == ticks
 
 
+def test_the_ends_of_the_range_are_labelled() -> None:
+    chart = histogram_chart({"train": (0, [1, 1], 0)}, (20, 200))
+    assert chart is not None
+    assert [text for _, text in chart.ticks] == ["20", "50", "100", "150", "200"]
+    places = [place for place, _ in chart.ticks]
+    assert (places[0], places[-1]) == (28, 292)
+    assert min(np.diff(places)) >= 26
+    tight = histogram_chart({"train": (0, [1, 1], 0)}, (60, 250))
+    classes = histogram_chart({"train": (0, [1, 1], 0)}, (0.5, 6.5), ends=False)
+    assert tight is not None
+    assert classes is not None
+    assert [text for _, text in tight.ticks] == ["60", "100", "150", "200", "250"]
+    assert [text for _, text in classes.ticks] == ["1", "2", "3", "4", "5", "6"]
+
+
 def _points(path: str) -> dict[int, set[int]]:
     """Return the heights that a line has in each column."""
     found: dict[int, set[int]] = {}
