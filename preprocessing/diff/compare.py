@@ -1,87 +1,17 @@
-"""Two data sets compared: configuration, cases, counts, distributions, bytes. Pure functions of their descriptions."""
+"""Two data sets compared: source, configuration, cases, counts, warnings, bytes. Pure functions of descriptions."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from preprocessing.diff.comparison import Bytes, CaseChange, Cases, Change, Comparison, WarningChanges
 from preprocessing.diff.described import Described
-from preprocessing.documents import Model
+from preprocessing.diff.distributions import distributions, target_origins
 from preprocessing.layout import SPLITS
-from preprocessing.records.statistics import FeatureStatistics
-from preprocessing.report.signals import distance
 
-__all__ = ["Comparison", "compare"]
-
-
-class Change(Model):
-    """One thing that differs; None where one side has none."""
-
-    key: str
-    a: str | int | float | bool | None
-    b: str | int | float | bool | None
-
-
-class CaseChange(Model):
-    """One case that both have and that differs."""
-
-    case_id: int
-    a: str
-    b: str
-
-
-class Cases(Model):
-    """The requested cases of both.
-
-    `outcome` are those written in one and excluded in the other, or for another reason. `input` are those whose
-    recording or patient's build changed, None where a plan is no longer there to tell.
-    """
-
-    both: int
-    only_a: tuple[int, ...]
-    only_b: tuple[int, ...]
-    split: tuple[CaseChange, ...]
-    outcome: tuple[CaseChange, ...]
-    windows: tuple[CaseChange, ...]
-    input: tuple[int, ...] | None
-
-
-class Distribution(Model):
-    """One input of one split in both: shares of observed seconds, means, and the distance of their distributions."""
-
-    item: str
-    split: str
-    observed_a: float | None
-    observed_b: float | None
-    mean_a: float | None
-    mean_b: float | None
-    distance: float | None
-    same: bool
-
-
-class Bytes(Model):
-    """The TFRecord files of both by SHA-256."""
-
-    same: tuple[str, ...]
-    different: tuple[str, ...]
-    only_a: tuple[str, ...]
-    only_b: tuple[str, ...]
-    bytes_a: int
-    bytes_b: int
-
-
-class Comparison(Model):
-    """What is different between data sets A and B. `same` says that their files have the same bytes."""
-
-    a: str
-    b: str
-    same: bool
-    versions: tuple[Change, ...]
-    config: tuple[Change, ...]
-    cases: Cases
-    counts: tuple[Change, ...]
-    distributions: tuple[Distribution, ...]
-    bytes: Bytes
+__all__ = ["compare"]
 
 
 def compare(a: Described, b: Described) -> Comparison:
@@ -90,14 +20,24 @@ def compare(a: Described, b: Described) -> Comparison:
     return Comparison(
         a=a.uri,
         b=b.uri,
+        source_a=_source(a).get("source.name"),
+        source_b=_source(b).get("source.name"),
         same=not (files.different or files.only_a or files.only_b),
         versions=tuple(_changes(a.metadata["versions"], b.metadata["versions"])),
+        source=tuple(_changes(_source(a), _source(b))),
         config=tuple(_changes(a.metadata["config"], b.metadata["config"])),
         cases=_cases(a, b),
         counts=tuple(_counts(a, b)),
-        distributions=tuple(_distributions(a, b)),
+        warnings=_warnings(a, b),
+        targets=tuple(target_origins(a, b)),
+        distributions=tuple(distributions(a, b)),
         bytes=files,
     )
+
+
+def _source(side: Described) -> dict[str, Any]:
+    """Return what a data set says of its source by key; nothing where it says nothing."""
+    return dict(_flat(side.metadata.get("source") or {}))
 
 
 def _flat(content: Any, key: str = "") -> Iterator[tuple[str, str | int | float | bool | None]]:
@@ -141,7 +81,7 @@ def _cases(a: Described, b: Described) -> Cases:
         ),
         windows=tuple(
             CaseChange(case_id=case, a=str(x.windows), b=str(y.windows))
-            for case, x, y in pairs
+            for case, x, y in sorted(pairs, key=lambda pair: -abs(pair[1].windows - pair[2].windows))
             if x.reason == y.reason and x.windows != y.windows
         ),
         input=tuple(case for case, x, y in pairs if x.input_id and y.input_id and x.input_id != y.input_id)
@@ -155,50 +95,39 @@ def _counts(a: Described, b: Described) -> Iterator[Change]:
         first, second = _counted(a, split), _counted(b, split)
         for name in first:
             yield Change(key=f"{split} {name}", a=first[name], b=second[name])
+    yield Change(key="cases requested", a=len(a.cases), b=len(b.cases))
+    excluded = [Counter(row.reason for row in side.cases.values() if row.reason) for side in (a, b)]
+    for reason in sorted(excluded[0] | excluded[1]):
+        yield Change(key=f"excluded, {reason}", a=excluded[0][reason], b=excluded[1][reason])
 
 
 def _counted(item: Described, split: str) -> dict[str, int]:
     summary = item.summaries[split]
+    written = [case for case in summary.cases if case.windows]
     return {
-        "cases": sum(case.windows > 0 for case in summary.cases),
+        "cases": len(written),
+        "subjects": len({item.cases[case.case_id].subject for case in written if case.case_id in item.cases}),
         "windows": summary.windows,
+        "windows dropped": sum(case.dropped for case in summary.cases),
         "files": len(summary.files),
         "bytes": sum(file.bytes for file in summary.files),
     }
 
 
-def _distributions(a: Described, b: Described) -> Iterator[Distribution]:
-    names = dict.fromkeys(name for side in (a, b) for config in (side.metadata["config"],) for name in _names(config))
-    for name in names:
-        for split in SPLITS:
-            first, second = (side.summaries[split].statistics.get(name, FeatureStatistics()) for side in (a, b))
-            yield Distribution(
-                item=name,
-                split=split,
-                observed_a=_observed(first),
-                observed_b=_observed(second),
-                mean_a=_mean(first),
-                mean_b=_mean(second),
-                distance=distance(first, second) if _range(a, name) == _range(b, name) else None,
-                same=first == second,
-            )
+def _warnings(a: Described, b: Described) -> WarningChanges | None:
+    if not all("warnings" in side.metadata for side in (a, b)):
+        return None
+    first, second = ({_kind(warning): warning for warning in side.metadata["warnings"]} for side in (a, b))
+    return WarningChanges(
+        both=len(first.keys() & second.keys()),
+        only_a=tuple((item["level"], item["message"]) for key, item in first.items() if key not in second),
+        only_b=tuple((item["level"], item["message"]) for key, item in second.items() if key not in first),
+    )
 
 
-def _names(config: Mapping[str, Any]) -> list[str]:
-    return [item["name"] for item in config["inputs"]]
-
-
-def _range(side: Described, name: str) -> list[float] | None:
-    return next((item["range"] for item in side.metadata["config"]["inputs"] if item["name"] == name), None)
-
-
-def _observed(statistics: FeatureStatistics) -> float | None:
-    total = statistics.observed + statistics.held + statistics.default
-    return statistics.observed / total if total else None
-
-
-def _mean(statistics: FeatureStatistics) -> float | None:
-    return statistics.total / statistics.observed if statistics.observed else None
+def _kind(warning: Mapping[str, Any]) -> tuple[Any, ...]:
+    splits = tuple(sorted(warning.get("values", ())))
+    return warning["code"], warning["level"], warning.get("item"), tuple(warning.get("cases", ())), splits
 
 
 def _bytes(a: Described, b: Described) -> Bytes:

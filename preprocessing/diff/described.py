@@ -27,12 +27,16 @@ class CaseRow:
     split: str
     reason: str
     windows: int
+    subject: str
     input_id: str | None
 
 
 @dataclass(frozen=True)
 class Described:
-    """What a data set's folder says of it. `metadata` is its ``preprocessing_metadata.json``."""
+    """What a data set's folder says of it.
+
+    `metadata` is of its ``preprocessing_metadata.json``: config and versions, source and warnings where it has them.
+    """
 
     uri: str
     dataset_id: str
@@ -65,19 +69,22 @@ def described(dataset_uri: str) -> Described:
         content = json.loads(metadata)
         rows = {
             int(row["case_id"]): CaseRow(
-                row["split"], row["reason"], int(row["windows"]), inputs.get(int(row["case_id"]))
+                split=row["split"],
+                reason=row["reason"],
+                windows=int(row["windows"]),
+                subject=row["subject_id"],
+                input_id=inputs.get(int(row["case_id"])),
             )
             for row in csv.DictReader(io.StringIO(table.decode(), newline=""))
         }
-        config, versions = content["config"], content["versions"]
+        known = {"config": content["config"], "versions": content["versions"]}
+        known |= {name: content[name] for name in ("source", "warnings") if name in content}
     except (ValueError, KeyError, TypeError) as error:
         raise RefusedError(
             f"{output.uri_of(dataset_path(dataset_id, METADATA))} or cases.csv is not what publish writes ({error}).",
             mend="run `vitalprep publish` again.",
         ) from error
-    return Described(
-        output.uri_of(f"datasets/{dataset_id}"), dataset_id, {"config": config, "versions": versions}, summaries, rows
-    )
+    return Described(output.uri_of(f"datasets/{dataset_id}"), dataset_id, known, summaries, rows)
 
 
 def _file(output: Storage, dataset_id: str, name: str) -> bytes:

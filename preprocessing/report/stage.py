@@ -191,8 +191,9 @@ def _demographic_chart(item: Demographic) -> HistogramChart | None:
     classes = item.static.name == "asa"
     if classes:
         low, high = low - 0.5, high + 0.5
-    counts = {split: (0, item.splits[split].counts, 0) for split in SPLITS}
-    return histogram_chart(counts, (low, high), ends=not classes)
+    return histogram_chart(
+        {split: (0, item.splits[split].counts, 0) for split in SPLITS}, (low, high), ends=not classes
+    )
 
 
 def _subjects(stored: Stored) -> dict[str, int]:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
+import math
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
+import preprocessing
 from tests.pipeline import COMMAND, Answer, vitalprep
+from tests.reference import design4
 from tests.report.html_page import parsed
+
+REGISTRY = yaml.safe_load((Path(__file__).parents[2] / "preprocessing" / "master_poc.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +53,9 @@ def test_a_data_set_is_the_same_as_itself_wherever_it_lies(first: Path, recordin
     assert [result["cases"][name] for name in ("only_a", "only_b", "split", "outcome", "windows")] == [[]] * 5
     assert all(change["a"] == change["b"] for change in result["counts"])
     assert all(item["same"] and not item["distance"] for item in result["distributions"])
+    assert all(item["a"] == item["b"] for item in result["targets"])
+    assert result["source"] == result["warnings"]["only_a"] == result["warnings"]["only_b"] == []
+    assert result["source_a"] == result["source_b"] == "vitalprep simulate"
     assert sorted(result["bytes"]["same"]) == sorted(path.name for path in first.glob("*.tfrecord*"))
 
 
@@ -71,24 +82,131 @@ def test_every_difference_is_named_with_both_values(first: Path, second: Path) -
     assert result["bytes"]["different"] == sorted(name for name in both if digests[0][name] != digests[1][name])
 
 
-def test_distributions_are_compared_by_what_the_tables_hold(first: Path, second: Path) -> None:
-    result = _diff(first, second)
-    found = {(item["item"], item["split"]): item for item in result["distributions"]}
+def _split_cases(dataset: Path, split: str) -> list[int]:
+    with (dataset / "cases.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [int(row["case_id"]) for row in rows if row["split"] == split and row["outcome"] == "written"]
 
-    def measured(dataset: Path, split: str) -> np.ndarray:
-        summary = json.loads((dataset / f"build-{split}.json").read_bytes())
-        cases = [case["case_id"] for case in summary["cases"] if case["windows"]]
-        tables = [next(dataset.parents[1].glob(f"harmonized/*/{case:04d}-*.parquet")) for case in cases]
-        values = np.concatenate([pq.read_table(path, columns=["HR"]).column("HR").to_numpy() for path in tables])
-        return np.asarray(values[~np.isnan(values)], dtype=np.float64)
 
+def _table(dataset: Path, case: int, name: str) -> list[float]:
+    (path,) = dataset.parents[1].glob(f"harmonized/*/{case:04d}-*.parquet")
+    return [float(value) for value in pq.read_table(path, columns=[name]).column(name).to_numpy()]
+
+
+@pytest.mark.parametrize("name", [item["name"] for item in REGISTRY["inputs"]])
+def test_distributions_are_compared_by_what_the_tables_hold(first: Path, second: Path, name: str) -> None:
+    """Each number from the tables by literal loops; gaps are filled by the transcription of the specification."""
+    item = next(item for item in REGISTRY["inputs"] if item["name"] == name)
+    low, high = item["range"]
+    found = {(item["item"], item["split"]): item for item in _diff(first, second)["distributions"]}
     for split in ("train", "validation", "test"):
-        a, b = measured(first, split), measured(second, split)
-        item = found["HR", split]
-        assert [item["mean_a"], item["mean_b"]] == pytest.approx([a.mean(), b.mean()])
-        edges = np.arange(24, 200, 4)  # below each edge of the bins of four beats
-        gaps = [abs((a < edge).mean() - (b < edge).mean()) for edge in edges]
-        assert item["distance"] == pytest.approx(max(gaps))
+        measured = []
+        for side, dataset in zip("ab", (first, second), strict=True):
+            hold = 60 if name == "ETCO2" and side == "b" else item["hold"]
+            series = [_table(dataset, case, name) for case in _split_cases(dataset, split)]
+            filled = [design4.impute(values, item["default"], hold) for values in series]
+            codes = Counter(code for _, origin in filled for code in origin)
+            outside = sum(c != 2 and not low <= v <= high for f in filled for v, c in zip(*f, strict=True))
+            shown = found[name, split][side]
+            shares = [codes[code] / codes.total() for code in (0, 1, 2)]
+            assert [shown[key] for key in ("observed", "held", "default")] == pytest.approx(shares)
+            known = codes[0] + codes[1]
+            assert shown["clipped"] == (pytest.approx(outside / known) if known else None)
+            values = np.array([value for own in series for value in own if not math.isnan(value)])
+            assert found[name, split][f"mean_{side}"] == (pytest.approx(values.mean()) if len(values) else None)
+            assert found[name, split][f"cases_{side}"] == sum(not all(map(math.isnan, own)) for own in series)
+            measured.append(values)
+        _check_distance(found[name, split], *measured, edges=_edges(low, high))
+
+
+def _edges(low: float, high: float) -> np.ndarray:
+    """A part is a whole number wide where that gives 24 to 50 of them, else a twentieth of the range."""
+    whole = [bins for bins in range(50, 23, -1) if high - low == int(high - low) and (high - low) % bins == 0]
+    bins = whole[0] if whole else 20
+    return low + (high - low) * np.arange(bins + 1) / bins
+
+
+def _check_distance(shown: dict[str, Any], a: np.ndarray, b: np.ndarray, *, edges: np.ndarray) -> None:
+    if not len(a) or not len(b):
+        assert shown["distance"] is None
+        assert shown["no_distance"].startswith("not measured in ")
+        return
+    assert shown["no_distance"] is None
+    gaps = [abs((a < edge).mean() - (b < edge).mean()) for edge in edges[:-1]]  # the last part is closed
+    gaps.append(abs((a > edges[-1]).mean() - (b > edges[-1]).mean()))
+    # Values are float32: one on an edge that is no whole number may be counted on either side of it.
+    near = max(np.isclose(side[:, None], edges, rtol=1e-6).mean(axis=0).max() for side in (a, b))
+    exact = not near or bool(np.all(edges == np.round(edges)))
+    assert shown["distance"] == pytest.approx(max(gaps), abs=1e-12 if exact else near)
+
+
+def test_targets_are_compared_by_what_the_records_hold(first: Path, second: Path) -> None:
+    found = {(item["item"], item["split"]): item for item in _diff(first, second)["targets"]}
+    assert len(found) == 3 * len(REGISTRY["targets"])
+    for side, dataset in zip("ab", (first, second), strict=True):
+        for split in ("train", "validation", "test"):
+            windows = preprocessing.read(str(dataset), split, origin=True)
+            origins = np.stack([window.origins.target for window in windows])
+            for column, target in enumerate(REGISTRY["targets"]):
+                shares = [float((origins[:, column] == code).mean()) for code in (0, 1, 2)]
+                shown = found[target["name"], split][side]
+                assert [shown[key] for key in ("observed", "held", "default")] == pytest.approx(shares)
+
+
+def test_counts_are_those_of_the_table_of_cases(first: Path, second: Path) -> None:
+    counts = {change["key"]: (change["a"], change["b"]) for change in _diff(first, second)["counts"]}
+    tables = []
+    for dataset in (first, second):
+        with (dataset / "cases.csv").open() as file:
+            tables.append(list(csv.DictReader(file)))
+    for split in ("train", "validation", "test"):
+        own = [[row for row in rows if row["split"] == split and row["outcome"] == "written"] for rows in tables]
+        assert counts[f"{split} cases"] == tuple(map(len, own))
+        assert counts[f"{split} subjects"] == tuple(len({row["subject_id"] for row in rows}) for rows in own)
+        for key, column in (("windows", "windows"), ("windows dropped", "windows_dropped")):
+            sums = [sum(int(row[column]) for row in rows if row["split"] == split) for rows in tables]
+            assert counts[f"{split} {key}"] == tuple(sums)
+    reasons = [Counter(row["reason"] for row in rows if row["reason"]) for rows in tables]
+    assert counts["cases requested"] == tuple(map(len, tables))
+    for reason in reasons[0] | reasons[1]:
+        assert counts[f"excluded, {reason}"] == (reasons[0][reason], reasons[1][reason])
+    assert reasons[1]
+    assert sum("excluded, " in key for key in counts) == len(reasons[0] | reasons[1])
+
+
+def test_warnings_that_came_or_went_are_named(first: Path, second: Path) -> None:
+    found = _diff(first, second)["warnings"]
+    sides = [json.loads((path / "preprocessing_metadata.json").read_bytes())["warnings"] for path in (first, second)]
+    kinds = [[[w[k] for k in ("code", "level", "item", "cases")] + [sorted(w["values"])] for w in ws] for ws in sides]
+    for key, own, other in (("only_a", 0, 1), ("only_b", 1, 0)):
+        gone = [w for w, kind in zip(sides[own], kinds[own], strict=True) if kind not in kinds[other]]
+        assert found[key] == [[warning["level"], warning["message"]] for warning in gone]
+    assert found["both"] == sum(kind in kinds[1] for kind in kinds[0])
+    assert found["only_a"] + found["only_b"]
+
+
+def test_what_cannot_be_compared_is_said(recordings: Path, first: Path, tmp_path: Path) -> None:
+    """Another source under the same configuration, another range, and a data set that lists no warnings."""
+    copy = tmp_path / "datasets" / first.name
+    shutil.copytree(first, copy)
+    metadata = json.loads((copy / "preprocessing_metadata.json").read_bytes())
+    metadata["source"]["source"]["name"] = "Elsewhere"
+    metadata["config"]["inputs"][0]["range"] = [30, 180]
+    del metadata["warnings"]
+    (copy / "preprocessing_metadata.json").write_text(json.dumps(metadata))
+    file = tmp_path / "diff.html"
+    result = _diff(first, copy, "--html", file)
+    assert [(c["key"], c["b"]) for c in result["source"]] == [("source.name", "Elsewhere")]
+    assert result["warnings"] is None
+    beginning = [(item["item"], item["distance"], item["no_distance"]) for item in result["distributions"][:3]]
+    assert beginning == [("HR", None, "ranges differ")] * 3
+    distances = [item["distance"] for item in result["distributions"] if item["distance"] is not None]
+    assert distances == sorted(distances, reverse=True)
+    page = parsed(file)
+    assert "The recordings come from different sources." in page.text
+    row = next(page.one("table", id="distribution-table").one("tbody").all("tr"))
+    assert "ranges differ" in row.text
+    assert not list(row.all("svg")), "no bar of a distance that there is not"
 
 
 def test_the_page_says_the_same_and_escapes(first: Path, second: Path, tmp_path: Path) -> None:
@@ -111,8 +229,23 @@ def test_the_page_says_the_same_and_escapes(first: Path, second: Path, tmp_path:
         key: [c.values()[0] for c in cells] for key, cells in page.one("table", id="count-table").rows().items()
     } == counts
     shown = [row.values() for row in page.one("table", id="distribution-table").one("tbody").all("tr")]
-    names = ("observed_a", "observed_b", "mean_a", "mean_b", "distance")
-    assert shown == [[item[name] for name in names] for item in result["distributions"]]
+    assert shown == [
+        [item["distance"]]
+        + [item[side][name] for name in ("observed", "held", "default", "clipped") for side in "ab"]
+        + [item[name] for name in ("mean_a", "mean_b", "cases_a", "cases_b")]
+        for item in result["distributions"]
+    ]
+    said = {item["no_distance"] for item in result["distributions"]} - {None}
+    assert all(reason in page.one("table", id="distribution-table").text for reason in said)
+    shown = [row.values() for row in page.one("table", id="target-table").one("tbody").all("tr")]
+    assert shown == [
+        [item[side][name] for name in ("observed", "held", "default") for side in "ab"] for item in result["targets"]
+    ]
+    for side in "AB":
+        lists = list(page.all("ul", data_only=side))
+        messages = [line.text for found in lists for line in found.all("li")]
+        expected = result["warnings"][f"only_{side.lower()}"]
+        assert [text.split(maxsplit=1) for text in messages] == [[level, message] for level, message in expected]
 
 
 def test_a_changed_recording_is_found(recordings: Path, first: Path, tmp_path: Path) -> None:
@@ -135,7 +268,8 @@ def test_the_text_is_short_and_says_what_is_the_same(first: Path, second: Path) 
 
     same = text(first, first)
     assert [line.split()[0] for line in same] == [
-        "A", "B", "versions", "configuration", "cases", "counts", "distributions", "bytes",
+        "A", "B", "versions", "source", "configuration", "cases", "counts", "warnings", "targets", "distributions",
+        "bytes",
     ]  # fmt: skip
     assert all("the same" in line for line in same[2:])
     other = text(first, second)
