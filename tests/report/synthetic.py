@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from preprocessing.config import Config
+from preprocessing.config import Config, Input
 from preprocessing.config_file import load_config
-from preprocessing.harmonize.receipt import InputObject, Receipt
+from preprocessing.errors import ReasonCode
+from preprocessing.harmonize.receipt import InputObject, Receipt, UnitConflict
 from preprocessing.harmonize.series import FeatureQuality
 from preprocessing.harmonize.table import to_parquet
 from preprocessing.layout import SPLITS
@@ -17,6 +21,8 @@ from preprocessing.plan.plan import ExcludedCase, Plan, PlannedCase
 from preprocessing.publish.accounting import Account, Accounting
 from preprocessing.records.statistics import FeatureStatistics, OriginCounts, bins_of
 from preprocessing.records.summary import BuildSummary, CaseOutcome, FileSummary
+from preprocessing.records.windows import window_starts
+from preprocessing.report.examples import chosen_examples
 from preprocessing.report.stage import Stored
 from preprocessing.storage import Storage
 
@@ -87,11 +93,13 @@ def statistics(config: Config, cases: int) -> dict[str, FeatureStatistics]:
     random = np.random.default_rng(cases)
     found = {}
     for item in config.inputs:
-        counts = random.integers(0, 100_000, bins_of(item.range) + 2)
+        places = (np.arange(bins_of(item.range)) + 0.5) / bins_of(item.range)
+        shape = places**4 * (1 - places) ** 5
+        counts = random.poisson(9000 * cases * np.array([0.002, *shape / shape.sum(), 0.002]))
         observed = int(counts.sum())
         found[item.name] = FeatureStatistics(
-            observed=observed, held=9000, default=4000, clipped=int(counts[0] + counts[-1]),
-            total=observed * sum(item.range) / 2, total_of_squares=observed * sum(item.range) ** 2,
+            observed=observed, held=observed // 50, default=observed // 9, clipped=int(counts[0] + counts[-1]),
+            total=observed * sum(item.range) / 2, total_of_squares=observed * sum(item.range) ** 2 / 3.5,
             minimum=item.range[0], maximum=item.range[1], histogram=tuple(counts.tolist()), cases=cases,
         )  # fmt: skip
     return found
@@ -101,13 +109,7 @@ def stored(
     folder: Path, cases: list[PlannedCase], receipts: dict[int, Receipt], *, config: Config = CONFIG, gone: int = 0
 ) -> Stored:
     """Put a data set together; every case with an ok receipt has windows and a table."""
-    windows = 320
-    outcomes = {
-        case.case_id: CaseOutcome(case_id=case.case_id, seconds=SECONDS, windows=windows)
-        if receipts[case.case_id].status == "ok"
-        else CaseOutcome(case_id=case.case_id, reason=receipts[case.case_id].reason)
-        for case in cases
-    }
+    outcomes = {case.case_id: _outcome(receipts[case.case_id], config) for case in cases}
     plan = Plan(
         dataset_id=DIGEST,
         harmonize_digest=DIGEST,
@@ -121,24 +123,26 @@ def stored(
     for split in SPLITS:
         own = [case for case in cases if case.split == split]
         written = sum(outcomes[case.case_id].windows > 0 for case in own)
+        windows = sum(outcomes[case.case_id].windows for case in own)
         summaries[split] = BuildSummary(
             dataset_id=DIGEST,
             split=split,
-            files=(
-                FileSummary(name=f"{split}.tfrecord", windows=written * windows, bytes=1, window_bytes=1, sha256=""),
-            ),
+            files=(FileSummary(name=f"{split}.tfrecord", windows=windows, bytes=1, window_bytes=1, sha256=""),),
             cases=tuple(outcomes[case.case_id] for case in own),
             statistics=statistics(config, written),
-            targets={target.name: _origins(written) for target in config.targets},
+            targets={target.name: _origins(windows) for target in config.targets},
         )
-    bad = sum(item.status != "ok" for item in receipts.values())
+    excluded = Counter(item.reason for item in receipts.values() if item.reason)
+    bad = excluded.total()
+    if gone:
+        excluded["raw_object_missing"] += gone
     accounting = Accounting(
         dataset_id=DIGEST,
         plan=plan.path,
         requested=len(cases) + gone,
         present=len(cases),
         written=len(cases) - bad,
-        excluded={reason: count for reason, count in (("corrupt", bad), ("raw_object_missing", gone)) if count},
+        excluded=dict(excluded),
         unfinished=(),
         unbuilt=(),
         windows={split: summary.windows for split, summary in summaries.items()},
@@ -148,8 +152,113 @@ def stored(
     return Stored(plan, Account(accounting, outcomes, summaries, receipts), Storage(str(folder), create=True))
 
 
-def _origins(cases: int) -> OriginCounts:
-    return OriginCounts(observed=50 * cases, held=cases, default=49 * cases)
+def _outcome(receipt: Receipt, config: Config) -> CaseOutcome:
+    if receipt.reason:
+        return CaseOutcome(case_id=receipt.case_id, reason=receipt.reason)
+    windows = len(window_starts(receipt.seconds or 0, config.windowing))
+    return CaseOutcome(case_id=receipt.case_id, seconds=receipt.seconds, windows=windows)
+
+
+def _origins(windows: int) -> OriginCounts:
+    held, default = windows // 100, windows * 49 // 100
+    return OriginCounts(observed=windows - held - default, held=held, default=default)
+
+
+FAILURES: tuple[tuple[ReasonCode, str], ...] = (
+    ("truncated", "the gzip stream does not end; the file stops at byte {}"),
+    ("corrupt", "packet {} of Solar8000/HR is shorter than its header says"),
+    ("not_vital", "it begins with byte {} and not with a gzip header"),
+    (
+        "unit_mismatch",
+        "Propofol_INF: Orchestra/PPF20_RATE is in 'mL/min', which the registry does not accept; record {}",
+    ),
+    ("no_signal", "none of the inputs' tracks is among the {} tracks of the file"),
+    ("too_short", "{} s are shorter than a window and its target"),
+)
+RECORDED = {"Noradrenalin_INF": 0.02, "etSEV": 0.6, "inSev": 0.6, "Propofol_INF": 0.5, "BIS": 0.9}
+
+
+def surgical_data_set(folder: Path, cases: int) -> Stored:
+    """A data set with the spread of VitalDB's: no two cases alike in length, inputs, sources, gaps and patient.
+
+    One case of thirty is excluded, each for its own reason; every tenth operation is a repeat of the subject before.
+    The cases that the report draws have a table of their own.
+    """
+    subjects = {number: number - (number % 10 == 1 and number > 1) for number in range(1, cases + 1)}
+    planned = [
+        planned_case(number, _drawn_split(subject), subject_id=100_000 + subject)
+        for number, subject in subjects.items()
+    ]
+    receipts = {case.case_id: _surgical_receipt(case) for case in planned}
+    data = stored(folder, planned, receipts, gone=cases // 150)
+    for example in chosen_examples(data.plan, data.account):
+        case_id = example.case_id
+        table = surgical_table(receipts[case_id])
+        receipts[case_id] = receipts[case_id].model_copy(update={"parquet_sha256": hashlib.sha256(table).hexdigest()})
+        data.output.put(f"{data.plan.stem(case_id)}.parquet", table)
+    return replace(data, account=data.account._replace(receipts=receipts))
+
+
+def _drawn_split(subject: int) -> str:
+    return str(np.random.default_rng([subject, 6]).choice(SPLITS, p=[0.7, 0.15, 0.15]))
+
+
+def _surgical_receipt(case: PlannedCase) -> Receipt:
+    random = np.random.default_rng([case.case_id, 7])
+    timings = dict(
+        zip(("read", "parse", "harmonize", "write"), random.gamma(2, 0.02, 4).round(4).tolist(), strict=True)
+    )
+    if case.case_id % 30 == 0:
+        reason, detail = FAILURES[case.case_id // 30 % len(FAILURES)]
+        failed = {
+            "status": "excluded",
+            "reason": reason,
+            "detail": detail.format(case.case_id * 7919),
+            "timings": timings,
+        }
+        return receipt(case, **failed, seconds=None, features={}, parquet_sha256=None)
+    seconds = int(np.clip(random.lognormal(np.log(SECONDS), 0.6), 1200, 50_000))
+    features = {item.name: _surgical_quality(item, seconds, random) for item in CONFIG.inputs}
+    conflicts = (UnitConflict(track="Solar8000/ETCO2", unit="cmHg"),) if case.case_id % 90 == 1 else ()
+    return receipt(case, seconds=seconds, features=features, timings=timings, unit_conflicts=conflicts)
+
+
+def _surgical_quality(item: Input, seconds: int, random: np.random.Generator) -> FeatureQuality:
+    if random.random() > RECORDED.get(item.name, 0.98):
+        return FeatureQuality(
+            live_seconds={}, implausible=0, before_start=0, longest_gap=seconds, minimum=None, mean=None, maximum=None
+        )
+    shares = random.dirichlet([8, *[1] * (len(item.sources) - 1)]) * random.beta(20, 1.5)
+    low, high = item.range
+    mean = float(low + (high - low) * random.beta(5, 6))
+    return FeatureQuality(
+        live_seconds={
+            source.track: int(seconds * share) for source, share in zip(item.sources, shares.tolist(), strict=True)
+        },
+        implausible=int(random.poisson(4)),
+        before_start=0,
+        longest_gap=int(min(seconds, random.lognormal(4, 1.2))),
+        minimum=float(low + (mean - low) * random.random()),
+        mean=mean,
+        maximum=float(mean + (high - mean) * random.random()),
+    )
+
+
+def surgical_table(receipt: Receipt) -> bytes:
+    """The table that a receipt tells of: values that wander around the mean, with a late start and gaps."""
+    random = np.random.default_rng([receipt.case_id, 8])
+    seconds = receipt.seconds or 0
+    values = np.full((seconds, len(CONFIG.inputs)), np.nan, dtype=np.float32)
+    for column, item in enumerate(CONFIG.inputs):
+        mean = receipt.features[item.name].mean
+        if mean is None:
+            continue
+        wander = np.cumsum(random.normal(0, 1, seconds)) / np.sqrt(seconds)
+        values[:, column] = np.clip(mean + (item.range[1] - item.range[0]) / 8 * wander, *item.range)
+        values[: random.integers(0, 300), column] = np.nan
+        for start in random.integers(0, seconds, 5):
+            values[start : start + random.integers(5, 300), column] = np.nan
+    return to_parquet(values, [item.name for item in CONFIG.inputs])
 
 
 def noisy_table(config: Config, seconds: int = SECONDS) -> bytes:

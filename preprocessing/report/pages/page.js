@@ -75,10 +75,11 @@ if (form) {
     said.textContent = `${count(Math.min(found, most))} of ${count(found)} matching cases shown, ` +
       `${count(lines.length)} in all` + (rest && `;${rest}`);
     const left = found - most;
+    if (left <= 0 && more.parentElement.contains(document.activeElement)) table.parentElement.focus();
     more.textContent = `Show ${count(Math.min(page, left))} more`;
     all.textContent = `Show all ${count(found)}`;
+    if (left <= page && document.activeElement === all) more.focus();
     all.hidden = left <= page;
-    if (left <= 0 && more.parentElement.contains(document.activeElement)) table.parentElement.focus();
     more.parentElement.hidden = left <= 0;
   };
   form.addEventListener("submit", (event) => event.preventDefault());
