@@ -74,6 +74,59 @@ def test_nothing_runs_over_the_side(page: Page, pages: dict[str, Path], name: st
         assert page.evaluate("document.documentElement.scrollWidth") <= seen
 
 
+@pytest.mark.parametrize("name", ["report", "case", "excluded", "diff"])
+@pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (390, "dark"), (1280, "dark")])
+def test_a_narrow_or_a_dark_screen_is_as_good(
+    browser: Browser, pages: dict[str, Path], name: str, width: int, scheme: Any
+) -> None:
+    """320 px are a desk's page at 400 % (WCAG 1.4.10)."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    _open(page, pages[name])
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found: dict[str, Any] = axe.Axe().run(page).response
+    assert [(v["id"], [node["target"] for node in v["nodes"]][:3]) for v in found["violations"]] == []
+    assert page.evaluate("[...document.querySelectorAll('table')].filter(table => !table.caption).length") == 0
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")
+    context.close()
+
+
+def test_first_columns_stay_where_a_phone_scrolls_a_table(browser: Browser, pages: dict[str, Path]) -> None:
+    context = browser.new_context(viewport=PHONE)
+    page = context.new_page()
+    _open(page, pages["report"])
+    region = page.get_by_role("region", name="All cases")
+    region.evaluate("region => { region.scrollLeft = 250; }")
+    assert region.evaluate("region => region.scrollLeft") > 100
+    left = (
+        "region => region.querySelector('tbody th').getBoundingClientRect().left - region.getBoundingClientRect().left"
+    )
+    assert 0 <= region.evaluate(left) < 5
+    heights = page.locator("#case-table tbody tr:visible").evaluate_all("rows => rows.map(row => row.offsetHeight)")
+    assert max(heights) < 40, "rows are one line high"
+    context.close()
+
+
+def test_windows_have_marks_only_where_there_is_room(browser: Browser, pages: dict[str, Path]) -> None:
+    """At least 3 px apart: the same page has them on a desk and not in a narrow window."""
+    context = browser.new_context(viewport=DESK)
+    page = context.new_page()
+    _open(page, pages["case"])
+    marks = page.locator(".windows path.starts")
+    shown = "mark => parseFloat(getComputedStyle(mark).strokeWidth) > 0"
+    apart = "mark => mark.closest('.plot').clientWidth * parseFloat(mark.style.getPropertyValue('--apart'))"
+    seen = []
+    for width in (1280, 700, 420, 320, 200, 120):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert marks.evaluate(shown) == (marks.evaluate(apart) > 3), width
+        seen.append(marks.evaluate(shown))
+    assert seen[0]
+    assert not seen[-1]
+    context.close()
+
+
 def test_the_charts_are_drawn(page: Page, pages: dict[str, Path]) -> None:
     _open(page, pages["report"])
     charts = page.locator("svg.histogram")
@@ -129,7 +182,10 @@ def test_the_gallery_is_browsed_by_keyboard(page: Page, pages: dict[str, Path]) 
     choices = which.locator("option").evaluate_all("options => options.map(option => option.value)")
     assert len(choices) >= 3
     assert shown.evaluate_all("items => items.map(item => item.id)") == [choices[0]]
+    said = page.locator("#place")
+    assert (said.get_attribute("role"), said.inner_text()) == ("status", ""), "the page opens without a word"
     page.get_by_role("button", name="Next").press("Enter")
+    assert said.inner_text() == f"case {which.locator('option').nth(1).inner_text()}, 2 of {len(choices)}"
     assert shown.evaluate_all("items => items.map(item => item.id)") == [choices[1]]
     page.get_by_role("button", name="Previous").press("Space")
     page.get_by_role("button", name="Previous").press("Space")
