@@ -25,7 +25,8 @@ OTHER_PARTS = 20
 class StaticSummary:
     """One static over the written cases of a split; what is a default is counted and otherwise left out.
 
-    `counts` are cases in equal parts of the static's range (for sex and ASA: by value), in the registry's unit.
+    `counts` are cases in equal parts of the static's range (for sex and ASA: by value), in the registry's unit; `below`
+    and `above` are those beside it.
     """
 
     known: int
@@ -34,6 +35,8 @@ class StaticSummary:
     deviation: float | None
     quartiles: tuple[float, float, float] | None
     counts: tuple[int, ...]
+    below: int
+    above: int
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,8 @@ def _summary(values: NDArray[np.float64], static: Static, *, default: int) -> St
         deviation=float(values.std(ddof=1)) if known > 1 else None,
         quartiles=tuple(quartiles) if quartiles else None,
         counts=tuple(_counts(values, static)),
+        below=int(np.count_nonzero(values < static.range[0])),
+        above=int(np.count_nonzero(values > static.range[1])),
     )
 
 
@@ -118,5 +123,5 @@ def _counts(values: NDArray[np.float64], static: Static) -> list[int]:
         low, high, parts = low - 0.5, high + 0.5, round(high - low) + 1
     else:
         parts = PARTS.get(static.name, OTHER_PARTS)
-    counts, _ = np.histogram(np.clip(values, low, high), bins=parts, range=(low, high))
+    counts, _ = np.histogram(values, bins=parts, range=(low, high))
     return [int(count) for count in counts]

@@ -191,8 +191,9 @@ def _demographic_chart(item: Demographic) -> HistogramChart | None:
     classes = item.static.name == "asa"
     if classes:
         low, high = low - 0.5, high + 0.5
+    found = item.splits.items()
     return histogram_chart(
-        {split: (0, item.splits[split].counts, 0) for split in SPLITS}, (low, high), ends=not classes
+        {split: (own.below, own.counts, own.above) for split, own in found}, (low, high), ends=not classes
     )
 
 

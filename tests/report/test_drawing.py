@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from preprocessing.config_file import load_config
+from preprocessing.plan.plan import Plan
 from preprocessing.records.samples import samples_of
+from preprocessing.records.summary import CaseOutcome
 from preprocessing.report.charts import histogram_chart, nice_ticks
+from preprocessing.report.demographics import demographics_of
 from preprocessing.report.examples import COLUMNS, drawing_of
 from preprocessing.report.words import clinical, duration, percent
 from tests.report.synthetic import planned_case
@@ -65,6 +68,31 @@ def test_the_ends_of_the_range_are_labelled() -> None:
     assert classes is not None
     assert [text for _, text in tight.ticks] == ["60", "100", "150", "200", "250"]
     assert [text for _, text in classes.ticks] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_patients_outside_of_a_range_are_drawn_beside_it() -> None:
+    """Not in its last part, where they would be taken for patients within it."""
+    heights = (90.0, 150.0, 199.0, 230.0, 240.0)
+    cases = [planned_case(n, "train", static=(50, 1, h, 70, 25, 2)) for n, h in enumerate(heights, start=1)]
+    plan = Plan(
+        dataset_id="0" * 12,
+        harmonize_digest="0" * 12,
+        input="",
+        config=CONFIG,
+        cases=tuple(cases),
+        excluded=(),
+        shards=((1,),),
+    )
+    outcomes = {case.case_id: CaseOutcome(case_id=case.case_id, windows=1) for case in cases}
+    height = next(item for item in demographics_of(plan, outcomes) if item.static.name == "height")
+    low, high = height.static.range
+    summary = height.splits["train"]
+    assert (summary.below, sum(summary.counts), summary.above) == (
+        sum(value < low for value in heights),
+        sum(low <= value <= high for value in heights),
+        sum(value > high for value in heights),
+    )
+    assert summary.above
 
 
 def _points(path: str) -> dict[int, set[int]]:
