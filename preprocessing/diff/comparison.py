@@ -109,7 +109,7 @@ class Comparison(Model):
     """What is different between data sets A and B. `same` says that their files have the same bytes.
 
     `source_a` and `source_b` name where the recordings come from, None where a data set does not say. `warnings` is
-    None where one does not list its own. `distributions` begin with what has other ranges, then the greatest distance.
+    None where one does not list its own. `distributions` begin with what cannot be compared.
     """
 
     a: str

@@ -17,10 +17,19 @@ OTHER_RANGES = "ranges differ"
 
 
 def distributions(a: Described, b: Described) -> list[Distribution]:
-    """Return all inputs of all splits: those with other ranges first, then by distance, then what has none."""
-    found = list(_distributions(a, b))
-    found.sort(key=lambda item: (item.no_distance != OTHER_RANGES, item.distance is None, -(item.distance or 0)))
-    return found
+    """Return all inputs of all splits, the greatest change first.
+
+    What is measured on one side alone, or has another range, comes before distances; what neither measured is last.
+    """
+    return sorted(_distributions(a, b), key=_rank)
+
+
+def _rank(item: Distribution) -> tuple[int, float]:
+    if item.distance is not None:
+        return 1, -item.distance
+    if not item.cases_a and not item.cases_b and not item.a.observed and not item.b.observed:
+        return 2, 0.0
+    return 0, 0.0 if item.no_distance == OTHER_RANGES else 1 - abs((item.a.observed or 0) - (item.b.observed or 0))
 
 
 def _distributions(a: Described, b: Described) -> Iterator[Distribution]:
