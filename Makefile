@@ -72,7 +72,7 @@ test-worker: develop
 test-airflow: develop airflow
 	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" tests/airflow
 
-test-apart: develop  ## pages in a browser (Chromium), a short benchmark, the cost model against a real run, giant files, previews
+test-apart: develop airflow  ## reports and Airflow's page in a browser (Chromium), a short benchmark, the cost model against a real run, giant files, previews
 	.venv/bin/python -m pytest -rs tests/browser $(LONG)
 
 test-deployment: develop airflow infra  ## images in real containers, Terraform against the provider's schema; skips what is not at hand
