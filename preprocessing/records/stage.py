@@ -19,7 +19,7 @@ from preprocessing.plan.identity import subject_salt
 from preprocessing.plan.plan import Plan, PlannedCase
 from preprocessing.records.example import RecordShape, encoded_size
 from preprocessing.records.output_files import output_files
-from preprocessing.records.statistics import FeatureStatistics, OriginCounts, added
+from preprocessing.records.statistics import CaseCoverage, FeatureStatistics, OriginCounts, added
 from preprocessing.records.summary import BuildSummary, CaseOutcome, read_build_summary
 from preprocessing.records.tfrecord import FRAME_BYTES
 from preprocessing.records.windows import window_starts
@@ -93,10 +93,14 @@ def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool, ag
             advance()
     statistics: dict[str, FeatureStatistics] = {}
     targets = {target.name: OriginCounts() for target in plan.config.targets}
+    coverage: dict[str, dict[int, CaseCoverage]] = {item.name: {} for item in plan.config.inputs}
     for file in files:  # in the files' order: floating-point sums depend on it
         if written[file.name].statistics:
             statistics = added(statistics, written[file.name].statistics)
         targets = {name: counts + written[file.name].targets[name] for name, counts in targets.items()}
+        for case, own in written[file.name].coverage.items():
+            for name, found in own.items():
+                coverage[name][case] = found
     summary = BuildSummary(
         dataset_id=plan.dataset_id,
         split=split,
@@ -104,6 +108,7 @@ def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool, ag
         cases=tuple(item.outcome for item in surveyed),
         statistics=statistics,
         targets=targets,
+        coverage=coverage,
     )
     output.put(build_summary_path(plan.dataset_id, split), summary.to_bytes())
     log(f"{split} built", split=split, windows=summary.windows, files=len(files), seconds=time.monotonic() - began)

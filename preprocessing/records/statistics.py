@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,10 @@ from preprocessing.documents import Model
 from preprocessing.records.impute import DEFAULT, HELD, OBSERVED
 from preprocessing.records.samples import Samples
 
-__all__ = ["FeatureStatistics", "OriginCounts", "added", "bins_of", "statistics_of", "target_origins_of"]
+__all__ = [
+    "CaseCoverage", "FeatureStatistics", "OriginCounts",
+    "added", "bins_of", "coverage_of", "statistics_of", "target_origins_of",
+]  # fmt: skip
 
 FEWEST_BINS, MOST_BINS = 24, 50
 OTHER_BINS = 20
@@ -30,6 +34,19 @@ class OriginCounts(Model):
         return OriginCounts(
             observed=self.observed + other.observed, held=self.held + other.held, default=self.default + other.default
         )
+
+
+class CaseCoverage(NamedTuple):
+    """When one input of one case was observed, in seconds.
+
+    `observed` seconds in all; `before` the first of them (the whole case where there is none), the longest gap
+    `inside`, between two of them, and `after` the last one.
+    """
+
+    observed: int
+    before: int
+    inside: int
+    after: int
 
 
 class FeatureStatistics(Model):
@@ -101,6 +118,20 @@ def statistics_of(samples: Samples, config: Config) -> dict[str, FeatureStatisti
             histogram=_histogram(measured, item.range),
             cases=int(len(measured) > 0),
         )
+    return result
+
+
+def coverage_of(samples: Samples, config: Config) -> dict[str, CaseCoverage]:
+    """Return when each input of a case was observed."""
+    seconds, result = len(samples.origin), {}
+    for column, item in enumerate(config.inputs):
+        observed = np.flatnonzero(samples.origin[:, column] == OBSERVED)
+        if not len(observed):
+            result[item.name] = CaseCoverage(0, seconds, 0, 0)
+            continue
+        inside = int(np.diff(observed).max()) - 1 if len(observed) > 1 else 0
+        after = seconds - 1 - int(observed[-1])
+        result[item.name] = CaseCoverage(len(observed), int(observed[0]), inside, after)
     return result
 
 

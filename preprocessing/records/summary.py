@@ -9,7 +9,7 @@ from pydantic import Field
 from preprocessing.documents import Document, Model
 from preprocessing.errors import ReasonCode
 from preprocessing.layout import build_summary_path
-from preprocessing.records.statistics import FeatureStatistics, OriginCounts
+from preprocessing.records.statistics import CaseCoverage, FeatureStatistics, OriginCounts
 from preprocessing.storage import ObjectMissing, Storage
 
 __all__ = ["BuildSummary", "CaseOutcome", "FileSummary", "read_build_summary"]
@@ -36,16 +36,20 @@ class CaseOutcome(Model):
 
 
 class BuildSummary(Document):
-    """The build of one split. `targets` counts the windows by the origin of each target."""
+    """The build of one split.
 
-    current_version: ClassVar[int] = 2  # 2: `targets`; histograms and cases in `statistics`
-    schema_version: int = 2
+    `targets` counts the windows by the origin of each target. `coverage` is of each written case, by input.
+    """
+
+    current_version: ClassVar[int] = 3  # 2: `targets`; histograms and cases in `statistics`. 3: `coverage`
+    schema_version: int = 3
     dataset_id: str
     split: str
     files: tuple[FileSummary, ...]
     cases: tuple[CaseOutcome, ...]
     statistics: dict[str, FeatureStatistics]
     targets: dict[str, OriginCounts] = Field(default_factory=dict)
+    coverage: dict[str, dict[int, CaseCoverage]] = Field(default_factory=dict)
 
     @property
     def windows(self) -> int:

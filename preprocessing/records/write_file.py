@@ -15,7 +15,15 @@ from preprocessing.harmonize.table import from_parquet
 from preprocessing.records.frames import CaseFrames
 from preprocessing.records.output_files import OutputFile, windows_in_order
 from preprocessing.records.samples import Samples, samples_of
-from preprocessing.records.statistics import FeatureStatistics, OriginCounts, added, statistics_of, target_origins_of
+from preprocessing.records.statistics import (
+    CaseCoverage,
+    FeatureStatistics,
+    OriginCounts,
+    added,
+    coverage_of,
+    statistics_of,
+    target_origins_of,
+)
 from preprocessing.records.summary import FileSummary
 from preprocessing.storage import ObjectMissing, Storage, Writer
 
@@ -50,11 +58,12 @@ class FileTask:
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A file's summary, and of its cases the statistics and the origins of their targets."""
+    """A file's summary, and of its cases the statistics, the origins of their targets, and each one's coverage."""
 
     summary: FileSummary
     statistics: dict[str, FeatureStatistics]
     targets: dict[str, OriginCounts]
+    coverage: dict[int, dict[str, CaseCoverage]]
 
 
 def write_file(task: FileTask) -> WrittenFile:
@@ -62,11 +71,13 @@ def write_file(task: FileTask) -> WrittenFile:
     output = Storage(task.output)
     statistics: dict[str, FeatureStatistics] = {}
     targets = {target.name: OriginCounts() for target in task.config.targets}
+    coverage: dict[int, dict[str, CaseCoverage]] = {}
     with output.writer(task.path) as writer:
         target = _Target(writer, compress=task.config.output.compression == "gzip")
         for part in task.file.parts:
             samples = {case: load_samples(output, task.cases[case], task.config) for case in part}
             for case in part:
+                coverage[case] = coverage_of(samples[case], task.config)
                 statistics = added(statistics, statistics_of(samples[case], task.config))
                 for name, counts in target_origins_of(samples[case], task.config).items():
                     targets[name] += counts
@@ -82,7 +93,7 @@ def write_file(task: FileTask) -> WrittenFile:
             for case, start in order:
                 frames[case].put(start, target.room(frames[case].size(start)))
             target.end_part()
-    return WrittenFile(target.summary(task.file.name), statistics, targets)
+    return WrittenFile(target.summary(task.file.name), statistics, targets, coverage)
 
 
 def load_samples(output: Storage, case: BuildCase, config: Config) -> Samples:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from preprocessing.config_file import load_config
 from preprocessing.records.samples import samples_of
-from preprocessing.records.statistics import added, bins_of, statistics_of, target_origins_of
+from preprocessing.records.statistics import added, bins_of, coverage_of, statistics_of, target_origins_of
 
 CONFIG = load_config()
 STATIC = (50.0, 1.0, 170.0, 70.0, 24.2, 2.0)
@@ -82,3 +82,13 @@ def test_targets_are_counted_where_the_windows_have_them() -> None:
     assert found["Propofol"].content() == {"observed": 2, "held": 1, "default": 0}
     assert found["RR"].content() == {"observed": 1, "held": 0, "default": 2}
     assert found["TV"].content() == {"observed": 0, "held": 0, "default": 3}
+
+
+def test_coverage_tells_gaps_before_between_and_after() -> None:
+    table = np.full((400, len(CONFIG.inputs)), np.nan, dtype=np.float32)
+    table[10:200, 0] = table[260:300, 0] = table[305, 0] = 80
+    table[399, 1] = 120
+    found = coverage_of(samples_of(table, STATIC, (0,) * 6, CONFIG), CONFIG)
+    assert found["HR"] == (190 + 40 + 1, 10, 60, 94)
+    assert found["BP_SYS"] == (1, 399, 0, 0)
+    assert found["BIS"] == (0, 400, 0, 0)
