@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from preprocessing.records.statistics import FeatureStatistics
 
 __all__ = [
     "Conflict", "Gaps", "SourceUse", "Step",
-    "chance_distance", "conflicts_of", "distance", "gaps_of", "implausible_of", "sources_of", "timings_of",
+    "conflicts_of", "distance", "gaps_of", "implausible_of", "sources_of", "timings_of",
 ]  # fmt: skip
 
 
@@ -77,15 +76,6 @@ def distance(first: FeatureStatistics | None, second: FeatureStatistics | None) 
         return None
     a, b = (np.cumsum(item.histogram) / sum(item.histogram) for item in (first, second))
     return float(np.abs(a - b).max())
-
-
-def chance_distance(first_cases: int, second_cases: int) -> float:
-    """Return the distance that two samples of one distribution stay below in 95 of 100 draws, cases being the units.
-
-    ``1.36 sqrt((n1 + n2) / (n1 n2))`` (Smirnov 1948). Seconds of one case are no independent draws; with cases as the
-    units, the bound holds even if every case had but one value (Kish, Survey Sampling, 1965: the design effect).
-    """
-    return 1.36 * math.sqrt((first_cases + second_cases) / (first_cases * second_cases))
 
 
 def gaps_of(name: str, receipts: Mapping[int, Receipt]) -> Gaps:

@@ -22,7 +22,8 @@ from preprocessing.report.demographics import Demographic, demographics_of
 from preprocessing.report.examples import CaseDrawing, Example, chosen_examples, drawing_of
 from preprocessing.report.page import rendered
 from preprocessing.report.signals import conflicts_of, distance, gaps_of, implausible_of, sources_of, timings_of
-from preprocessing.report.warnings import DataWarning, Thresholds
+from preprocessing.report.thresholds import Thresholds
+from preprocessing.report.warnings import DataWarning
 from preprocessing.storage import Storage
 
 __all__ = ["Stored", "case_html", "report_html", "stored_dataset"]

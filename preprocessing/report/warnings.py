@@ -5,8 +5,8 @@ Pure functions of counts and receipts. Each threshold stands with its source in 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -18,60 +18,38 @@ from preprocessing.plan.case_list import short_case_list
 from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Account
 from preprocessing.records.statistics import FeatureStatistics, OriginCounts
+from preprocessing.report.chance import holm
 from preprocessing.report.demographics import Demographic, demographics_of
+from preprocessing.report.differences import Difference, differences_of
 from preprocessing.report.duplicates import near_duplicates
-from preprocessing.report.signals import chance_distance, distance
+from preprocessing.report.thresholds import Thresholds
 
 __all__ = ["DataWarning", "Thresholds", "warnings_of"]
 
 Code = Literal[
+    "few_subjects",
+    "cases_dominate",
+    "near_duplicate",
+    "static_all_default",
+    "input_mostly_default",
     "rarely_observed",
     "mostly_default",
     "often_clipped",
     "splits_differ",
     "distributions_differ",
-    "near_duplicate",
-    "static_all_default",
+    "coverage_differs",
+    "sources_differ",
+    "origin_tells_future",
 ]
 MOST_GROUPS = 100
 Level = Literal["warning", "note"]
 
 
-@dataclass(frozen=True)
-class Thresholds:
-    """From where on something is pointed out.
-
-    Attributes
-    ----------
-    observed_share : float
-        Least share of measured seconds. Our choice: under it, a feature is its default with rare exceptions.
-    default_share : float
-        Greatest share of windows whose target is the default. Our choice: "most".
-    clipped_share : float
-        Greatest share of observed or held seconds outside of the normalization range. Our choice: a range of 5th to
-        95th percentile would lose more, so the range does not fit the data.
-    difference : float
-        Greatest standardized mean difference: 0.1 (Austin, Stat Med 2009; 28:3083-3107, section 3.1).
-    errors : float
-        Standard errors that a difference has to exceed to be no play of chance: the normal distribution's 95 %.
-    distance : float
-        Greatest distance of Kolmogorov and Smirnov. Our choice, that of the demographics: two normal distributions of
-        equal spread are 0.1 apart if their means differ by a quarter of it.
-    """
-
-    observed_share: float = 0.01
-    default_share: float = 0.5
-    clipped_share: float = 0.05
-    difference: float = 0.1
-    errors: float = 1.96
-    distance: float = 0.1
-
-
 class DataWarning(Model):
     """One thing to point out.
 
-    `level` is ``note`` where groups of this size differ as much by chance. `item` is the input, target or static,
-    `values` what was found by split, `cases` the cases concerned.
+    `level` is ``note`` where chance cannot be excluded, or where it holds for every data set of its kind. `item` is the
+    input, target, static or source, `values` what was found by split, `cases` the cases concerned.
     """
 
     code: Code
@@ -96,27 +74,102 @@ def warnings_of(plan: Plan, account: Account, thresholds: Thresholds | None = No
     targets: Targets = {split: summary.targets for split, summary in account.summaries.items()}
     demographics = demographics_of(plan, account.outcomes)
     found = [
+        *few_subjects(plan, account, limits),
+        *cases_dominate(plan, account, limits),
         *near_duplicate_cases(plan, account),
         *static_all_default(demographics),
+        *input_mostly_default(plan.config, statistics, limits),
         *rarely_observed(plan.config, statistics, limits),
         *mostly_default(plan.config, targets, limits),
         *often_clipped(plan.config, statistics, limits),
-        *splits_differ(demographics, limits),
-        *distributions_differ(plan.config, statistics, limits),
+        *apart(differences_of(plan, account, fewest=limits.fewest_subjects), limits),
+        *origin_tells_future(plan.config),
     ]
     return sorted(found, key=lambda warning: warning.level != "warning")
 
 
-def rarely_observed(config: Config, statistics: Statistics, limits: Thresholds) -> Iterator[DataWarning]:
-    """Yield inputs that are almost never measured in a split."""
+def few_subjects(plan: Plan, account: Account, limits: Thresholds) -> Iterator[DataWarning]:
+    """Yield the splits that have too few subjects to learn from or to judge by."""
+    counts = {
+        split: len({plan.by_id[case.case_id].subject_id for case in summary.cases if case.windows})
+        for split, summary in account.summaries.items()
+    }
+    few: dict[str, float] = {split: float(count) for split, count in counts.items() if 0 < count < limits.few_subjects}
+    if few:
+        none = {split: count for split, count in few.items() if count < limits.no_conclusion}
+        numbers = ", ".join(f"{split} {few[split]:g}" for split in SPLITS if split in few)
+        yield DataWarning(
+            code="few_subjects",
+            level="warning",
+            threshold=limits.few_subjects,
+            values=few,
+            message=f"Fewer than {limits.few_subjects} subjects in {_listed(few)} ({numbers}), however many windows "
+            f"they give{f': no conclusion is possible from {_listed(none)}' if none else ''}.",
+        )
+
+
+def cases_dominate(plan: Plan, account: Account, limits: Thresholds) -> Iterator[DataWarning]:
+    """Yield the cases that give much of a split's windows; of splits with more than a few subjects."""
+    for split, summary in account.summaries.items():
+        windows = {case.case_id: case.windows for case in summary.cases if case.windows}
+        if len({plan.by_id[case].subject_id for case in windows}) < limits.no_conclusion:
+            continue
+        most = {case: n / summary.windows for case, n in windows.items() if n / summary.windows > limits.case_share}
+        if most:
+            together = sum(most.values())
+            yield DataWarning(
+                code="cases_dominate",
+                level="warning",
+                threshold=limits.case_share,
+                values={split: together},
+                cases=tuple(sorted(most)),
+                message=f"{'Cases' if len(most) > 1 else 'Case'} {short_case_list(sorted(most))} of {len(windows)} "
+                f"{'give' if len(most) > 1 else 'gives'} {100 * together:.0f} % of the windows of {split}.",
+            )
+
+
+def input_mostly_default(config: Config, statistics: Statistics, limits: Thresholds) -> Iterator[DataWarning]:
+    """Yield inputs that are the default in most seconds of a split."""
     for item in config.inputs:
-        shares = {}
+        high = {}
         for split, features in statistics.items():
-            counts = features.get(item.name)
-            total = counts.observed + counts.held + counts.default if counts else 0
-            if counts and total:
-                shares[split] = counts.observed / total
-        low = {split: share for split, share in shares.items() if share < limits.observed_share}
+            counts = features.get(item.name, FeatureStatistics())
+            total = counts.observed + counts.held + counts.default
+            if total and counts.default / total > limits.default_share:
+                high[split] = counts.default / total
+        if high:
+            yield DataWarning(
+                code="input_mostly_default",
+                level="warning",
+                item=item.name,
+                threshold=limits.default_share,
+                values=high,
+                message=f"{item.name} is the default {item.default:g} in most seconds of {_listed(high)}: nothing was "
+                "recorded there. Only timeseries_origin tells it from a value.",
+            )
+
+
+def origin_tells_future(config: Config) -> Iterator[DataWarning]:
+    """Yield that held values are known for such only from what comes later, where they are."""
+    if not config.imputation.causal:
+        yield DataWarning(
+            code="origin_tells_future",
+            level="note",
+            message="Between two values a gap is held without limit, after the last one for a time: so a held value "
+            "past that time tells that another value will come. For models that run online: imputation.causal=true.",
+        )
+
+
+def rarely_observed(config: Config, statistics: Statistics, limits: Thresholds) -> Iterator[DataWarning]:
+    """Yield inputs that are almost never observed in a split, and nonetheless not the default there: they are held."""
+    for item in config.inputs:
+        low = {}
+        for split, features in statistics.items():
+            counts = features.get(item.name, FeatureStatistics())
+            total = counts.observed + counts.held + counts.default
+            if total and counts.default / total <= limits.default_share:
+                low[split] = counts.observed / total
+        low = {split: share for split, share in low.items() if share < limits.observed_share}
         if low:
             yield DataWarning(
                 code="rarely_observed",
@@ -124,8 +177,8 @@ def rarely_observed(config: Config, statistics: Statistics, limits: Thresholds) 
                 item=item.name,
                 threshold=limits.observed_share,
                 values=low,
-                message=f"{item.name} is measured in less than {_percent(limits.observed_share)} of the seconds of "
-                f"{_listed(low)}: what a model sees there is almost only the default {item.default:g}.",
+                message=f"{item.name} is observed in less than {_percent(limits.observed_share)} of the seconds of "
+                f"{_listed(low)}: what a model sees there is mostly an old value that is held.",
             )
 
 
@@ -174,61 +227,38 @@ def often_clipped(config: Config, statistics: Statistics, limits: Thresholds) ->
             )
 
 
-def splits_differ(demographics: list[Demographic], limits: Thresholds) -> Iterator[DataWarning]:
-    """Yield statics whose mean differs between train and another split."""
-    for item in demographics:
-        apart = {
-            split: (difference, limits.errors * (item.errors[split] or 0))
-            for split, difference in item.differences.items()
-            if difference is not None and abs(difference) > limits.difference
-        }
-        for level, high in _by_level(apart):
-            yield DataWarning(
-                code="splits_differ",
-                level=level,
-                item=item.static.name,
-                threshold=limits.difference,
-                values=high,
-                message=f"The mean of {item.static.name} in {_listed(high)} is more than {limits.difference:g} "
-                f"standard deviations from that in train{_more_than_chance(level)}.",
-            )
+def apart(differences: Sequence[Difference], limits: Thresholds) -> Iterator[DataWarning]:
+    """Yield the differences from train that chance does not explain as warnings, and large others as notes."""
+    tested = [item for item in differences if item.p is not None]
+    rejected = holm([item.p or 0.0 for item in tested], limits.level)
+    proved = {id(item) for item, sure in zip(tested, rejected, strict=True) if sure}
+    threshold = {"splits_differ": limits.difference, "distributions_differ": limits.distance}
+    groups: dict[tuple[Code, str, Level], list[Difference]] = defaultdict(list)
+    for item in differences:
+        least, level = threshold.get(item.kind, limits.share_difference), "warning"
+        if id(item) not in proved:
+            least, level = limits.large, "note"
+        if abs(item.effect) > least:
+            groups[item.kind, item.item, "warning" if level == "warning" else "note"].append(item)
+    for (kind, name, severity), found in groups.items():
+        values: dict[str, float] = {split: value for item in found for split, value in item.values.items()}
+        yield DataWarning(
+            code=kind,
+            level=severity,
+            item=name,
+            threshold=limits.large if severity == "note" else threshold.get(kind, limits.share_difference),
+            values={split: values[split] for split in SPLITS if split in values},
+            message=f"{SAID[kind].format(name=name, splits=_listed({item.split for item in found}))}"
+            f"{'' if severity == 'warning' else ', which cannot be told from chance'}.",
+        )
 
 
-def distributions_differ(config: Config, statistics: Statistics, limits: Thresholds) -> Iterator[DataWarning]:
-    """Yield inputs whose distribution of measured seconds differs between train and another split."""
-    train = statistics.get("train", {})
-    for item in config.inputs:
-        apart: dict[str, tuple[float, float]] = {}
-        for split in SPLITS[1:]:
-            first, second = train.get(item.name), statistics.get(split, {}).get(item.name)
-            found = distance(first, second)
-            if found is not None and found > limits.distance and first and second:
-                apart[split] = found, chance_distance(first.cases, second.cases)
-        for level, high in _by_level(apart):
-            yield DataWarning(
-                code="distributions_differ",
-                level=level,
-                item=item.name,
-                threshold=limits.distance,
-                values=high,
-                message=f"{item.name} is distributed otherwise in {_listed(high)} than in train, with a distance over "
-                f"{limits.distance:g}{_more_than_chance(level)}.",
-            )
-
-
-def _by_level(apart: Mapping[str, tuple[float, float]]) -> Iterator[tuple[Level, dict[str, float]]]:
-    """Yield what exceeds its play of chance as warnings, and the rest as notes."""
-    levels: tuple[Level, Level] = ("warning", "note")
-    for level in levels:
-        high = {
-            split: value for split, (value, chance) in apart.items() if (abs(value) > chance) == (level == "warning")
-        }
-        if high:
-            yield level, high
-
-
-def _more_than_chance(level: Level) -> str:
-    return ", more than chance gives for so many cases" if level == "warning" else ""
+SAID: Mapping[Code, str] = {
+    "splits_differ": "The patients of {splits} differ from those of train in {name}",
+    "distributions_differ": "{name} is distributed otherwise in {splits} than in train",
+    "coverage_differs": "Another share of the seconds of {name} is observed in {splits} than in train",
+    "sources_differ": "{name} gives another share of its input's values in {splits} than in train",
+}
 
 
 def near_duplicate_cases(plan: Plan, account: Account) -> Iterator[DataWarning]:

@@ -13,14 +13,16 @@ from preprocessing.layout import SPLITS
 from preprocessing.records.statistics import FeatureStatistics, OriginCounts
 from preprocessing.report.demographics import standardized_difference
 from preprocessing.report.duplicates import near_duplicates
-from preprocessing.report.signals import chance_distance, distance
+from preprocessing.report.signals import distance
 from preprocessing.report.stage import Stored
+from preprocessing.report.thresholds import Thresholds
 from preprocessing.report.warnings import (
     DataWarning,
-    Thresholds,
-    distributions_differ,
+    cases_dominate,
+    input_mostly_default,
     mostly_default,
     often_clipped,
+    origin_tells_future,
     rarely_observed,
     warnings_of,
 )
@@ -39,13 +41,26 @@ def _codes(found: list[DataWarning]) -> set[tuple[str, str | None]]:
     return {(warning.code, warning.item) for warning in found}
 
 
-def test_a_feature_below_one_percent_is_named_with_its_splits() -> None:
-    rare, common = FeatureStatistics(observed=99, default=9901), FeatureStatistics(observed=100, default=9900)
+def test_an_input_below_one_percent_is_named_where_it_is_held() -> None:
+    rare, common = FeatureStatistics(observed=99, held=9901), FeatureStatistics(observed=100, held=9900)
     found = list(rarely_observed(CONFIG, {"train": {"BIS": rare}, "test": {"BIS": common}}, LIMITS))
     assert _only(found, "rarely_observed").values == {"train": 0.0099}
     assert "BIS" in found[0].message
     assert "train" in found[0].message
     assert not list(rarely_observed(CONFIG, {"train": {"BIS": FeatureStatistics()}}, LIMITS)), "no seconds, no share"
+    missing = FeatureStatistics(observed=99, default=9901)
+    assert not list(rarely_observed(CONFIG, {"train": {"BIS": missing}}, LIMITS)), "the default is another matter"
+
+
+def test_an_input_that_is_mostly_the_default_is_named_in_every_such_split() -> None:
+    statistics = {
+        "train": {"HR": FeatureStatistics(observed=12, held=1, default=87)},
+        "validation": {"HR": FeatureStatistics(observed=30, held=20, default=50)},
+        "test": {"HR": FeatureStatistics(default=100)},
+    }
+    found = list(input_mostly_default(CONFIG, statistics, LIMITS))
+    assert _only(found, "input_mostly_default", "HR").values == {"train": 0.87, "test": 1.0}
+    assert len(found) == 1
 
 
 def test_a_target_that_is_the_default_in_most_windows_is_named() -> None:
@@ -79,18 +94,6 @@ def test_the_distance_is_the_greatest_gap_of_the_cumulative_shares() -> None:
     assert distance(a, b) == pytest.approx(0.75)  # after the second bin 1.0 against 0.25
     assert distance(a, a) == 0
     assert distance(a, FeatureStatistics(observed=4)) is None, "a build of before had no histograms"
-    assert chance_distance(100, 100) == pytest.approx(0.1923, abs=1e-4)  # Smirnov's table, 5 %
-
-
-def test_chance_decides_between_warning_and_note() -> None:
-    def statistics(counts: tuple[int, ...], cases: int) -> dict[str, FeatureStatistics]:
-        return {"HR": FeatureStatistics(observed=sum(counts), histogram=counts, cases=cases)}
-
-    train, other = (0, 60, 40, 0), (0, 40, 60, 0)
-    few = list(distributions_differ(CONFIG, {"train": statistics(train, 9), "test": statistics(other, 5)}, LIMITS))
-    many = list(distributions_differ(CONFIG, {"train": statistics(train, 900), "test": statistics(other, 500)}, LIMITS))
-    assert [few[0].level, many[0].level] == ["note", "warning"]
-    assert few[0].values == many[0].values == {"test": pytest.approx(0.2)}
 
 
 def _split(number: int) -> str:
@@ -179,15 +182,33 @@ def test_a_static_that_no_case_has_is_named(tmp_path: Path) -> None:
     assert (warning.item, set(warning.values)) == ("asa", {"validation", "test"})
 
 
-def test_splits_that_differ_are_told_apart_from_chance(tmp_path: Path) -> None:
-    cases = [planned_case(number, _split(number)) for number in range(1, 301)]
-    older = [
-        case.model_copy(update={"static": (case.static[0] + (8 if case.split == "test" else 0), *case.static[1:])})
-        for case in cases
+def test_splits_of_few_subjects_are_named_with_their_number(tmp_path: Path) -> None:
+    """34 subjects of train say something, 12 of validation little, and 4 of test, whatever their cases, nothing."""
+    cases = [
+        planned_case(n, "train" if n <= 34 else "validation" if n <= 46 else "test", subject_id=n if n <= 46 else n % 4)
+        for n in range(1, 71)
     ]
-    data = stored(tmp_path, older, {case.case_id: receipt(case) for case in older})
-    found = [w for w in warnings_of(data.plan, data.account) if w.code == "splits_differ" and w.item == "age"]
-    assert [w.level for w in found if "test" in w.values] == ["warning"]
-    ages = {split: np.array([case.static[0] for case in older if case.split == split]) for split in SPLITS}
-    spread = np.sqrt((ages["train"].var(ddof=1) + ages["test"].var(ddof=1)) / 2)
-    assert found[0].values["test"] == pytest.approx((ages["test"].mean() - ages["train"].mean()) / spread)
+    data = stored(tmp_path, cases, {case.case_id: receipt(case) for case in cases})
+    warning = _only(warnings_of(data.plan, data.account), "few_subjects")
+    assert warning.values == {"validation": 12, "test": 4}
+    assert warning.message.endswith("no conclusion is possible from test.")
+
+
+def test_a_case_that_gives_much_of_a_split_is_named(tmp_path: Path) -> None:
+    cases = [planned_case(number, _split(number)) for number in range(1, 61)]
+    data = stored(tmp_path, cases, {case.case_id: receipt(case) for case in cases})
+    assert not list(cases_dominate(data.plan, data.account, LIMITS))
+    train = data.account.summaries["train"]
+    files = (train.files[0].model_copy(update={"windows": 1000}),)
+    windows = {3: 210, 6: 390, 9: 200, 12: 100, 15: 100}
+    outcomes = tuple(case.model_copy(update={"windows": windows.get(case.case_id, 0)}) for case in train.cases)
+    changed = train.model_copy(update={"files": files, "cases": outcomes})
+    account = data.account._replace(summaries={**data.account.summaries, "train": changed})
+    (warning,) = cases_dominate(data.plan, account, LIMITS)
+    assert (warning.cases, warning.values) == ((3, 6), {"train": pytest.approx(0.6)})
+
+
+def test_that_origins_tell_the_future_is_noted_unless_gaps_are_causal() -> None:
+    assert [warning.level for warning in origin_tells_future(CONFIG)] == ["note"]
+    imputation = CONFIG.imputation.model_copy(update={"causal": True})
+    assert not list(origin_tells_future(CONFIG.model_copy(update={"imputation": imputation})))
