@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from preprocessing.harmonize.receipt import Receipt
 from preprocessing.plan.plan import Plan
-from preprocessing.publish.accounting import Account
+from preprocessing.publish.accounting import UNREADABLE, Account
 from preprocessing.records.summary import CaseOutcome
 
 __all__ = ["CaseLine", "FunnelStep", "case_lines", "funnel", "observed_share", "reasons_of"]
 
 STEPS = (
-    ("Recording and clinical row found", ("raw_object_missing", "no_clinical_row")),
-    ("Recording can be read", ("not_vital", "truncated", "corrupt", "too_large")),
-    ("Known units and a signal", ("unit_mismatch", "no_signal")),
+    ("Recording found", ("raw_object_missing",)),
+    ("No fault found in the recording", UNREADABLE),  # what the success rate counts
+    ("Clinical row and a signal found", ("no_clinical_row", "no_signal")),
     ("Windows written", ("too_short", "no_window")),
 )
 
@@ -37,6 +37,8 @@ class CaseLine:
     ----------
     seconds : int or None
         Length of its harmonized table.
+    dropped : int
+        Windows left out because too little of them was observed.
     observed : float or None
         Share of the seconds of its vitals with a measurement.
     detail : str
@@ -50,6 +52,7 @@ class CaseLine:
     reason: str
     seconds: int | None
     windows: int
+    dropped: int
     observed: float | None
     conflicts: int
     object: str
@@ -84,7 +87,7 @@ def observed_share(receipt: Receipt, vitals: list[str]) -> float | None:
 def case_lines(plan: Plan, account: Account, examples: set[int], *, most: int) -> tuple[list[CaseLine], int]:
     """Return at most so many lines by case number, excluded cases before written ones, and how many are left out."""
     vitals = [item.name for item in plan.config.inputs if item.vital and item.combine == "first"]
-    lines = [CaseLine(case.case_id, "", case.reason, None, 0, None, 0, "", "", False) for case in plan.excluded]
+    lines = [CaseLine(case.case_id, "", case.reason, None, 0, 0, None, 0, "", "", False) for case in plan.excluded]
     for case in plan.cases:
         outcome = account.outcomes.get(case.case_id, CaseOutcome(case_id=case.case_id))
         receipt = account.receipts.get(case.case_id)
@@ -95,6 +98,7 @@ def case_lines(plan: Plan, account: Account, examples: set[int], *, most: int) -
                 reason=outcome.reason or "",
                 seconds=receipt.seconds if receipt else None,
                 windows=outcome.windows,
+                dropped=outcome.dropped,
                 observed=observed_share(receipt, vitals) if receipt else None,
                 conflicts=len(receipt.unit_conflicts) if receipt else 0,
                 object=case.object,

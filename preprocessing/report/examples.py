@@ -15,13 +15,15 @@ from preprocessing.plan.plan import Plan, PlannedCase
 from preprocessing.publish.accounting import Account
 from preprocessing.records.impute import DEFAULT, HELD, OBSERVED
 from preprocessing.records.samples import Samples
+from preprocessing.records.statistics import OriginCounts, target_origins_of
 from preprocessing.report.account_of_cases import observed_share
 
 __all__ = ["CaseDrawing", "Example", "Strip", "chosen_examples", "drawing_of"]
 
 COLUMNS = 480  # places along the time axis; more would not be seen
 HEIGHT = 100
-MOST_TICKS = 10
+MOST_MARKS = 110  # of windows' starts; on a phone more stand less than 3 pixels apart, and make one bar
+MOST_TICKS, MOST_LABELS = 10, 5  # on a desk, on a phone
 TICKS = (60, 300, 600, 900, 1800, 3600, 7200, 14400, 28800)  # s
 
 
@@ -37,14 +39,17 @@ class Example:
 class Strip:
     """One signal over time, in a box of `columns` by 100 with the normalization range from bottom to top.
 
-    `observed_path` and `held_path` are paths of an SVG; `shades` are (x, width, origin) of what is not observed.
-    Shares are of the case's seconds; `low`, `mean` and `high` are of what was observed, in the input's unit.
+    The paths are of an SVG: what is observed, held and default, and marks where a value lies outside of the range.
+    `shades` are (x, width, origin) of what is not observed. Shares are of the case's seconds; `low`, `mean` and `high`
+    are of what was observed, in the input's unit.
     """
 
     item: Input
     columns: int
     observed_path: str
     held_path: str
+    default_path: str
+    clipped_path: str
     shades: tuple[tuple[int, int, int], ...]
     observed: float
     held: float
@@ -61,15 +66,18 @@ class CaseDrawing:
 
     Places along the time axis are shares of its length, in percent: `first` where the first window begins, `window` how
     long it is, `target` where its target lies, `covered` from the first window to the end of the last. `starts` is a
-    path with a mark for each window's start, 1000 wide.
+    path with a mark for each window's start, 1000 wide, empty where they would not be told apart. `ticks` are places,
+    texts, and whether they are among the few that a phone shows. `targets` are the windows by the targets' origins.
     """
 
     case: PlannedCase
     why: str
     seconds: int
     windows: int
+    dropped: int
     strips: tuple[Strip, ...]
-    ticks: tuple[tuple[float, str], ...]
+    targets: Mapping[str, OriginCounts]
+    ticks: tuple[tuple[float, str, bool], ...]
     starts: str
     first: float | None
     window: float
@@ -78,9 +86,9 @@ class CaseDrawing:
 
 
 def chosen_examples(plan: Plan, account: Account) -> list[Example]:
-    """Choose a typical, the least measured and the longest case of each split, from what is written.
+    """Choose a typical, the least observed and the longest case of each split, from what is written.
 
-    Typical is the one whose share of measured vitals is the split's median. A case is shown once.
+    Typical is the one whose share of observed vitals is the split's median. A case is shown once.
     """
     vitals = [item.name for item in plan.config.inputs if item.vital and item.combine == "first"]
     shown: dict[int, str] = {}
@@ -100,7 +108,7 @@ def _of_split(receipts: Mapping[int, Receipt], vitals: list[str]) -> list[tuple[
         return []
     by_share = sorted(receipts, key=lambda case: (observed_share(receipts[case], vitals) or 0.0, case))
     longest = min(receipts, key=lambda case: (-(receipts[case].seconds or 0), case))
-    return [(by_share[len(by_share) // 2], "typical"), (by_share[0], "least measured"), (longest, "longest")]
+    return [(by_share[len(by_share) // 2], "typical"), (by_share[0], "least observed"), (longest, "longest")]
 
 
 def drawing_of(case: PlannedCase, samples: Samples, config: Config, *, why: str) -> CaseDrawing:
@@ -112,9 +120,13 @@ def drawing_of(case: PlannedCase, samples: Samples, config: Config, *, why: str)
         why=why,
         seconds=seconds,
         windows=len(starts),
+        dropped=samples.dropped,
+        targets=target_origins_of(samples, config),
         strips=tuple(_strip(samples, column, item) for column, item in enumerate(config.inputs)),
         ticks=_ticks(seconds),
-        starts="".join(f"M{x} 0v1" for x in np.unique(starts * 1000 // seconds).tolist()),
+        starts="".join(f"M{x} 0v1" for x in (starts * 1000 // seconds).tolist())
+        if config.windowing.step * MOST_MARKS >= seconds
+        else "",
         first=round(100 * int(starts[0]) / seconds, 2) if len(starts) else None,
         window=round(100 * config.windowing.window / seconds, 2),
         target=round(100 * (int(starts[0]) + reach) / seconds, 2) if len(starts) else None,
@@ -132,6 +144,8 @@ def _strip(samples: Samples, column: int, item: Input) -> Strip:
         columns=len(edges) - 1,
         observed_path=_path(height, origin == OBSERVED, edges),
         held_path=_path(height, origin == HELD, edges),
+        default_path=_path(height, origin == DEFAULT, edges),
+        clipped_path=_clipped_path(samples.measured[:, column], origin, item.range, edges),
         shades=_shades(origin, edges),
         observed=len(measured) / len(origin),
         held=float(np.count_nonzero(origin == HELD)) / len(origin),
@@ -161,6 +175,19 @@ def _path(height: NDArray[np.int64], drawn: NDArray[np.bool_], edges: NDArray[np
     return "".join(path)
 
 
+def _clipped_path(
+    measured: NDArray[np.float32], origin: NDArray[np.uint8], bounds: tuple[float, float], edges: NDArray[np.int64]
+) -> str:
+    """Return a mark at the top of each column that holds a value above the range, and at the bottom for one below."""
+    last = np.maximum.accumulate(np.where(np.isnan(measured), -1, np.arange(len(measured))))
+    values = np.where((origin == DEFAULT) | (last < 0), np.nan, measured[last].astype(np.float64))
+    marks = []
+    for outside, y in ((values > bounds[1], 0), (values < bounds[0], HEIGHT)):
+        columns = np.flatnonzero(np.logical_or.reduceat(outside, edges[:-1]))
+        marks += [f"M{x} {y}h1" for x in columns.tolist()]
+    return "".join(marks)
+
+
 def _shades(origin: NDArray[np.uint8], edges: NDArray[np.int64]) -> tuple[tuple[int, int, int], ...]:
     """Return the runs of columns in which most seconds are held, or default."""
     counts = np.stack([np.add.reduceat((origin == code).astype(np.int64), edges[:-1]) for code in range(3)])
@@ -170,10 +197,14 @@ def _shades(origin: NDArray[np.uint8], edges: NDArray[np.int64]) -> tuple[tuple[
     return tuple((start, stop - start, int(most[start])) for start, stop in runs if most[start] != OBSERVED)
 
 
-def _ticks(seconds: int) -> tuple[tuple[float, str], ...]:
+def _ticks(seconds: int) -> tuple[tuple[float, str, bool], ...]:
     step = next((step for step in TICKS if seconds / step <= MOST_TICKS), TICKS[-1])
-    hours = step >= 3600
+    every = -(-len(range(0, seconds, step)) // MOST_LABELS)
     return tuple(
-        (round(100 * at / seconds, 2), f"{at // 3600} h" if hours else f"{at // 60} min")
-        for at in range(0, seconds, step)
+        (
+            round(100 * at / seconds, 2),
+            f"{at / 3600:g} h" if seconds > 7200 or step >= 3600 else f"{at // 60} min",
+            place % every == 0,
+        )
+        for place, at in enumerate(range(0, seconds, step))
     )

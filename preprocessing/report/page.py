@@ -44,13 +44,20 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "clinical": words.clinical,
+        "clock": words.clock,
         "count": words.count,
-        "duration": words.duration,
-        "percent": words.percent,
+        "duration": lambda seconds: _unbroken(words.duration(seconds)),
+        "percent": lambda share: _unbroken(words.percent(share)),
         "printable": printable,
         "signed": words.signed,
+        "unit": words.unit,
     }
     return environment
+
+
+def _unbroken(text: str) -> str:
+    """Return a number and its unit so that no line ends between them."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def printable(text: str) -> str:

@@ -5,39 +5,56 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from preprocessing.config import Input
 from preprocessing.harmonize.receipt import Receipt
-from preprocessing.records.statistics import FeatureStatistics
+from preprocessing.records.statistics import CaseCoverage, FeatureStatistics
 
 __all__ = [
-    "Conflict", "Gaps", "SourceUse", "Step",
-    "conflicts_of", "distance", "gaps_of", "implausible_of", "sources_of", "timings_of",
+    "Conflict", "Gaps", "Quantile", "SourceUse", "Step",
+    "conflicts_of", "distance", "gaps_of", "implausible_of", "mismatches_of",
+    "quantile", "sources_of", "timings_of",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Gaps:
-    """The longest gap of one input in each case that recorded it, in seconds.
+    """When one input was not observed in the cases that recorded it, in seconds.
 
-    `case_id` is the case with the longest of all; `recorded` and `unrecorded` are cases.
+    `before` the first value and `after` the last one in the middle case; `inside`, between two values, the longest gap
+    of each case: the middle, the 95th percentile and the greatest, which is that of `case_id`. `recorded` and
+    `unrecorded` are cases.
     """
 
     recorded: int
     unrecorded: int
-    median: float | None
+    before: float | None
+    inside: float | None
     high: float | None
     longest: int | None
     case_id: int | None
+    after: float | None
+
+
+class Quantile(NamedTuple):
+    """A quantile of a histogram. `mark` is ``<`` or ``>`` where it lies outside of the range: it is bounded."""
+
+    mark: str
+    value: float
 
 
 @dataclass(frozen=True)
 class SourceUse:
-    """Seconds in which a source's value was used, in how many cases, and the share of the input's used seconds."""
+    """Seconds in which a source's value was used, in how many cases, and the share of the input's used seconds.
+
+    `stands` is for how long a value of it counts as observed, in seconds.
+    """
 
     track: str
+    stands: int
     seconds: int
     cases: int
     share: float
@@ -78,20 +95,40 @@ def distance(first: FeatureStatistics | None, second: FeatureStatistics | None) 
     return float(np.abs(a - b).max())
 
 
-def gaps_of(name: str, receipts: Mapping[int, Receipt]) -> Gaps:
-    """Return the longest gaps of one input over the harmonized cases."""
-    gaps = {
-        case: receipt.features[name].longest_gap
-        for case, receipt in receipts.items()
-        if name in receipt.features and receipt.features[name].mean is not None
-    }
-    unrecorded = sum(name in receipt.features for receipt in receipts.values()) - len(gaps)
-    if not gaps:
-        return Gaps(0, unrecorded, None, None, None, None)
-    values = list(gaps.values())
-    case_id = min(gaps, key=lambda case: (-gaps[case], case))
-    median, high = (float(value) for value in np.percentile(values, [50, 95]))
-    return Gaps(len(gaps), unrecorded, median, high, gaps[case_id], case_id)
+def gaps_of(coverage: Mapping[int, CaseCoverage]) -> Gaps:
+    """Return the gaps of one input over the written cases."""
+    recorded = {case: found for case, found in sorted(coverage.items()) if found.observed}
+    unrecorded = len(coverage) - len(recorded)
+    if not recorded:
+        return Gaps(0, unrecorded, None, None, None, None, None, None)
+    case_id = max(recorded, key=lambda case: (recorded[case].inside, -case))
+    inside, high = (float(value) for value in np.percentile([found.inside for found in recorded.values()], [50, 95]))
+    return Gaps(
+        recorded=len(recorded),
+        unrecorded=unrecorded,
+        before=float(np.median([found.before for found in recorded.values()])),
+        inside=inside,
+        high=high,
+        longest=recorded[case_id].inside,
+        case_id=case_id,
+        after=float(np.median([found.after for found in recorded.values()])),
+    )
+
+
+def quantile(statistics: FeatureStatistics, bounds: tuple[float, float], share: float) -> Quantile | None:
+    """Return the value under which a share of the observed seconds lies, from the histogram: within a bin, linearly."""
+    if not statistics.histogram or not statistics.observed:
+        return None
+    below, *inside, _ = statistics.histogram
+    left = share * statistics.observed - below
+    if left <= 0 < below:
+        return Quantile("<", bounds[0])
+    width = (bounds[1] - bounds[0]) / len(inside)
+    for place, count in enumerate(inside):
+        if count and left <= count:
+            return Quantile("", bounds[0] + width * (place + max(left, 0) / count))
+        left -= count
+    return Quantile(">", bounds[1])
 
 
 def sources_of(item: Input, receipts: Iterable[Receipt]) -> list[SourceUse]:
@@ -107,7 +144,11 @@ def sources_of(item: Input, receipts: Iterable[Receipt]) -> list[SourceUse]:
     total = sum(seconds.values())
     return [
         SourceUse(
-            source.track, seconds[source.track], cases[source.track], seconds[source.track] / total if total else 0.0
+            track=source.track,
+            stands=source.stale_after,
+            seconds=seconds[source.track],
+            cases=cases[source.track],
+            share=seconds[source.track] / total if total else 0.0,
         )
         for source in item.sources
     ]
@@ -126,6 +167,15 @@ def conflicts_of(receipts: Mapping[int, Receipt]) -> list[Conflict]:
             found[conflict.track, conflict.unit].append(case)
     ordered = sorted(found.items(), key=lambda entry: (-len(entry[1]), entry[0]))
     return [Conflict(track, unit, tuple(cases)) for (track, unit), cases in ordered]
+
+
+def mismatches_of(receipts: Mapping[int, Receipt]) -> dict[str, tuple[int, ...]]:
+    """Return the cases that were excluded for the unit of an input's only source, by what their receipts say."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for case, receipt in sorted(receipts.items()):
+        if receipt.reason == "unit_mismatch":
+            found[receipt.detail or ""].append(case)
+    return {detail: tuple(cases) for detail, cases in sorted(found.items(), key=lambda entry: -len(entry[1]))}
 
 
 def timings_of(receipts: Mapping[int, Receipt]) -> list[Step]:

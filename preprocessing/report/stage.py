@@ -14,20 +14,35 @@ from preprocessing.plan.identity import BUILD_VERSION, HARMONIZE_VERSION
 from preprocessing.plan.parent import plan_of_dataset
 from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Account, account
-from preprocessing.records.statistics import FeatureStatistics, OriginCounts
+from preprocessing.publish.judgement import objection_to
+from preprocessing.records.statistics import CaseCoverage, FeatureStatistics
 from preprocessing.records.write_file import BuildCase, load_samples
 from preprocessing.report.account_of_cases import case_lines, funnel, reasons_of
 from preprocessing.report.charts import HistogramChart, histogram_chart
 from preprocessing.report.demographics import Demographic, demographics_of
 from preprocessing.report.examples import CaseDrawing, Example, chosen_examples, drawing_of
 from preprocessing.report.page import rendered
-from preprocessing.report.signals import conflicts_of, distance, gaps_of, implausible_of, sources_of, timings_of
+from preprocessing.report.person import person_of
+from preprocessing.report.signals import (
+    Quantile,
+    SourceUse,
+    conflicts_of,
+    distance,
+    gaps_of,
+    implausible_of,
+    mismatches_of,
+    quantile,
+    sources_of,
+    timings_of,
+)
 from preprocessing.report.thresholds import Thresholds
 from preprocessing.report.warnings import DataWarning
 from preprocessing.storage import Storage
 
 __all__ = ["Stored", "case_html", "report_html", "stored_dataset"]
 
+QUANTILES = (0.05, 0.5, 0.95)
+SLOW = 60  # s; a source whose values stand for longer is named where it is used
 MOST_LINES = 5000  # of cases.csv, excluded cases first: a page of a million lines opens nowhere
 
 
@@ -42,13 +57,27 @@ class Stored:
 
 @dataclass(frozen=True)
 class Signal:
-    """One input in all splits: counts, chart and distances of validation and test from train."""
+    """One input in all splits: counts, chart and distances of validation and test from train.
+
+    `cases` are the written ones with an observed second. `slow` are the seconds whose value is of a source that stands
+    for minutes, by its track. `quantiles` are those of `QUANTILES`.
+    """
 
     item: Input
     splits: Mapping[str, FeatureStatistics]
     chart: HistogramChart | None
     distances: Mapping[str, float | None]
-    targets: Mapping[str, OriginCounts]
+    slow: Mapping[str, Mapping[str, int]]
+    quantiles: Mapping[str, Sequence[Quantile | None]]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The sources of one input over the written cases, and the share of each by split, if there is any."""
+
+    item: Input
+    uses: Sequence[SourceUse]
+    shares: Sequence[Mapping[str, float | None]]
 
 
 def stored_dataset(dataset_uri: str) -> Stored:
@@ -85,7 +114,7 @@ def report_html(stored: Stored, warnings: Sequence[DataWarning]) -> bytes:
     plan, found = stored.plan, stored.account
     examples = chosen_examples(plan, found)
     lines, unlisted = case_lines(plan, found, {example.case_id for example in examples}, most=MOST_LINES)
-    receipts = {case: receipt for case, receipt in found.receipts.items() if receipt.status == "ok"}
+    written = {case: found.receipts[case] for split in SPLITS for case in _written(stored, split)}
     demographics = demographics_of(plan, found.outcomes)
     return rendered(
         "report.html.j2",
@@ -95,6 +124,9 @@ def report_html(stored: Stored, warnings: Sequence[DataWarning]) -> bytes:
         accounting=found.accounting,
         summaries=found.summaries,
         subjects=_subjects(stored),
+        shared=_shared_subjects(plan),
+        objection=objection_to(plan, found.accounting),
+        settled=plan.settled_source,
         seconds={split: _seconds(stored, split) for split in SPLITS},
         funnel=funnel(found.accounting.requested, found.accounting.excluded),
         warnings=warnings,
@@ -102,12 +134,13 @@ def report_html(stored: Stored, warnings: Sequence[DataWarning]) -> bytes:
         demographics=[(item, _demographic_chart(item)) for item in demographics],
         signals=_signals(stored),
         gaps=[
-            (item, gaps_of(item.name, receipts), implausible_of(item.name, receipts.values()))
+            (item, gaps_of(_coverage(stored, item)), implausible_of(item.name, written.values()))
             for item in plan.config.inputs
         ],
-        sources=[(item, sources_of(item, receipts.values())) for item in plan.config.inputs],
-        harmonized=len(receipts),
-        conflicts=conflicts_of(receipts),
+        sources=[_sources(stored, item) for item in plan.config.inputs],
+        conflicts=conflicts_of(found.receipts),
+        mismatches=mismatches_of(found.receipts),
+        person_of=person_of,
         drawings=[_drawing(stored, example) for example in examples],
         lines=lines,
         unlisted=unlisted,
@@ -141,6 +174,9 @@ def case_html(stored: Stored, case_id: int) -> bytes:
         line=line,
         case=plan.by_id.get(case_id),
         receipt=receipt,
+        person_of=person_of,
+        settled=plan.settled_source,
+        objection=objection_to(plan, found.accounting),
         drawing=_drawing(stored, Example(case_id, f"case of {line.split}")) if drawn else None,
     )
 
@@ -159,9 +195,32 @@ def _drawing(stored: Stored, example: Example) -> CaseDrawing:
     return drawing_of(case, load_samples(stored.output, built, plan.config), plan.config, why=example.why)
 
 
+def _written(stored: Stored, split: str) -> list[int]:
+    summary = next((summary for name, summary in stored.account.summaries.items() if name == split), None)
+    return [case.case_id for case in summary.cases if case.windows] if summary else []
+
+
+def _coverage(stored: Stored, item: Input) -> dict[int, CaseCoverage]:
+    parts = (summary.coverage.get(item.name, {}) for summary in stored.account.summaries.values())
+    return {case: found for part in parts for case, found in part.items()}
+
+
+def _sources(stored: Stored, item: Input) -> Sources:
+    receipts = stored.account.receipts
+    of_split = {split: sources_of(item, (receipts[case] for case in _written(stored, split))) for split in SPLITS}
+    known = {split: any(use.seconds for use in uses) for split, uses in of_split.items()}
+    return Sources(
+        item=item,
+        uses=sources_of(item, (receipts[case] for split in SPLITS for case in _written(stored, split))),
+        shares=[
+            {split: uses[place].share if known[split] else None for split, uses in of_split.items()}
+            for place in range(len(item.sources))
+        ],
+    )
+
+
 def _signals(stored: Stored) -> list[Signal]:
-    summaries = stored.account.summaries
-    target_of = {target.input: target.name for target in stored.plan.config.targets}
+    summaries, receipts = stored.account.summaries, stored.account.receipts
     result = []
     for item in stored.plan.config.inputs:
         splits: dict[str, FeatureStatistics] = {
@@ -172,15 +231,21 @@ def _signals(stored: Stored) -> list[Signal]:
             for split, statistics in splits.items()
             if statistics.histogram
         }
-        target = target_of.get(item.name, "")
+        uses = {split: sources_of(item, (receipts[case] for case in _written(stored, split))) for split in SPLITS}
         result.append(
             Signal(
                 item=item,
                 splits=splits,
                 chart=histogram_chart(counts, item.range),
                 distances={split: distance(splits["train"], splits[split]) for split in SPLITS[1:]},
-                targets={
-                    split: summaries[split].targets[target] for split in SPLITS if target in summaries[split].targets
+                slow={
+                    source.track: {split: uses[split][place].seconds for split in SPLITS}
+                    for place, source in enumerate(item.sources)
+                    if source.stale_after > SLOW and len(item.sources) > 1
+                },
+                quantiles={
+                    split: [quantile(statistics, item.range, share) for share in QUANTILES]
+                    for split, statistics in splits.items()
                 },
             )
         )
@@ -205,7 +270,19 @@ def _subjects(stored: Stored) -> dict[str, int]:
     }
 
 
+def _shared_subjects(plan: Plan) -> int:
+    """Return how many subjects have cases in more than one split."""
+    splits: dict[int, set[str]] = {}
+    for case in plan.cases:
+        splits.setdefault(case.subject_id, set()).add(case.split)
+    return sum(len(own) > 1 for own in splits.values())
+
+
 def _seconds(stored: Stored, split: str) -> dict[str, Any]:
-    written = [case for name, item in stored.account.summaries.items() if name == split for case in item.cases]
-    written = [case for case in written if case.windows]
-    return {"cases": len(written), "seconds": sum(case.seconds or 0 for case in written)}
+    cases = [case for name, item in stored.account.summaries.items() if name == split for case in item.cases]
+    written = [case for case in cases if case.windows]
+    return {
+        "cases": len(written),
+        "seconds": sum(case.seconds or 0 for case in written),
+        "dropped": sum(case.dropped for case in cases),
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["clinical", "count", "duration", "percent", "signed"]
+__all__ = ["clinical", "clock", "count", "duration", "percent", "signed", "unit"]
 
 NOTHING = "–"  # noqa: RUF001  an en dash, as tables have it
 
@@ -37,14 +37,31 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min" if whole < 360_000 else f"{whole / 3600:,.0f} h"
 
 
-def clinical(value: float | None) -> str:
-    """Return a value of a signal with three digits, as charts are read."""
+def clock(seconds: float | None) -> str:
+    """Return seconds as h:mm:ss, for columns of times that are compared."""
+    if seconds is None:
+        return NOTHING
+    whole = round(seconds)
+    return f"{whole // 3600:,}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+
+
+def clinical(value: float | None, bounds: tuple[float, float] | None = None) -> str:
+    """Return a value with the decimals that fit its range: one from a width of 20 on, three under 2; whole ones none.
+
+    Without a range it is written with three digits, as charts are read.
+    """
     if value is None:
         return NOTHING
-    if value == 0:
-        return "0"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:.{min(digits, 4)}f}"
+    if bounds is None:
+        digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+        return f"{value:.{min(digits, 4)}f}"
+    width = bounds[1] - bounds[0]
+    return f"{value:.0f}" if value == int(value) else f"{value:.{1 if width >= 20 else 2 if width >= 2 else 3}f}"
+
+
+def unit(text: str) -> str:
+    """Return a unit of the registry as it is printed; 1 is none."""
+    return "" if text == "1" else text.replace("ug/", "µg/").replace("m2", "m²")
 
 
 def signed(value: float | None) -> str:

@@ -52,8 +52,8 @@ def test_one_case_is_drawn_with_its_quality(reported: Reported, tmp_path: Path) 
     assert len(table) == len(found) == 16
     for name, cells in table.items():
         quality = found[name.split()[0]]
-        assert cells[4].values() == [quality["longest_gap"]]
-        assert [cells[place].values()[0] for place in (5, 6, 7)] == [
+        assert cells[5].values() == [quality["longest_gap"]]
+        assert [cells[place].values()[0] for place in (6, 7, 8)] == [
             quality["minimum"],
             pytest.approx(quality["mean"]) if quality["mean"] is not None else None,
             quality["maximum"],
@@ -68,6 +68,8 @@ def test_an_excluded_case_tells_its_reason(reported: Reported, tmp_path: Path) -
     outcome = parsed(file).one("section", id="outcome").text
     assert "truncated" in outcome
     assert receipts(reported.output)[int(row["case_id"])]["detail"] in outcome
+    assert "the file ends too early" in outcome
+    assert "Fetch the recording again" in outcome
     missing = _row(reported, reason="raw_object_missing")["case_id"]
     assert vitalprep("report", "--dataset", reported.dataset, "--case", missing, "--output", file).exit_code == 0
     assert "raw_object_missing" in parsed(file).one("section", id="outcome").text
