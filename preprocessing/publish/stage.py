@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 
 from preprocessing.console import log
+from preprocessing.errors import RefusedError, VitalprepError
 from preprocessing.layout import dataset_path
 from preprocessing.plan.plan import Plan
-from preprocessing.publish.accounting import Accounting, account, store_accounting
+from preprocessing.publish.accounting import Account, Accounting, account, store_accounting
 from preprocessing.publish.card.card import dataset_card
 from preprocessing.publish.card.described import Described
 from preprocessing.publish.croissant import croissant_json
@@ -18,6 +19,7 @@ from preprocessing.records.stage import record_shape, salt_of
 from preprocessing.report.stage import Stored, report_html
 from preprocessing.report.warnings import warnings_of
 from preprocessing.storage import Storage
+from preprocessing.validate.verdict import read_verdict
 
 __all__ = ["publish"]
 
@@ -44,7 +46,11 @@ def publish(plan: Plan, output: Storage) -> Accounting:
         excluded=accounting.excluded,
         success_rate=accounting.success_rate,
     )
-    judge(plan, accounting, output)
+    try:
+        judge(plan, accounting, output)
+    except RefusedError:
+        _show_refused(plan, found, output)
+        raise
     warnings = warnings_of(plan, found)
     for warning in warnings:
         if warning.level == "warning":
@@ -65,3 +71,18 @@ def publish(plan: Plan, output: Storage) -> Accounting:
     for name, data in files.items():
         output.put(dataset_path(plan.dataset_id, name), data)
     return accounting
+
+
+def _show_refused(plan: Plan, found: Account, output: Storage) -> None:
+    """Write the report of a data set that is not to be published, which shows what became of its cases.
+
+    Not in the place of a published one's: that the thresholds were raised since changes nothing of it.
+    """
+    verdict = read_verdict(output, plan.dataset_id)
+    if found.accounting.unbuilt or not found.accounting.adds_up or (verdict and verdict.passed):
+        return
+    try:
+        page = report_html(Stored(plan, found, output), warnings_of(plan, found))
+        output.put(dataset_path(plan.dataset_id, "report.html"), page)
+    except VitalprepError as error:  # the refusal itself is what the user has to see
+        log(f"the report could not be written: {error}", level=logging.WARNING)
