@@ -40,7 +40,7 @@ class CaseLine:
     dropped : int
         Windows left out because too little of them was observed.
     observed : float or None
-        Share of the seconds of its vitals with a measurement.
+        Share of the seconds of its vitals with a value.
     detail : str
         Why it was excluded, as its receipt says.
     example : bool
@@ -77,7 +77,7 @@ def funnel(requested: int, excluded: dict[str, int]) -> list[FunnelStep]:
 
 
 def observed_share(receipt: Receipt, vitals: list[str]) -> float | None:
-    """Return the share of a case's seconds in which its vitals were measured, over all of them."""
+    """Return the share of a case's seconds in which its vitals were observed, over all of them."""
     if not receipt.seconds or not receipt.features:
         return None
     live = sum(sum(receipt.features[name].live_seconds.values()) for name in vitals if name in receipt.features)

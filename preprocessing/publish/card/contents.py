@@ -37,7 +37,7 @@ def what(data: Described) -> str:
             f"float32 ({len(data.config.targets)},)",
             f"values {windowing.target_horizon} s after the window's last second, in [-1, 1]",
         ),
-        ("..._origin", "uint8, as bytes, of the same shape", "0 measured, 1 held, 2 default"),
+        ("..._origin", "uint8, as bytes, of the same shape", "0 observed, 1 held, 2 default"),
         ("case_id, subject_id, start_second", "int64", "where the window comes from"),
     ]
     return (
@@ -133,10 +133,10 @@ def origins(data: Described) -> str:
         rows.append([code(name), *map(_percent, shares)])
     header = ["input", "observed", "held", "default", "clipped", *(f"observed in {split}" for split in SPLITS)]
     return (
-        "Each value has an origin of its own: **0 observed** (measured in that second), **1 held** (the last "
-        "measurement carried forward), **2 default** (nothing was measured). A default can equal a measured low: "
-        "only the origin tells them apart. Share of all seconds of the cases in here, in %:\n\n"
-        + table(header, rows, numbers_from=1)
+        "Each value has an origin of its own: **0 observed** (the value of a source, at most as old as it stands: "
+        f"{_stands(data)}), **1 held** (the last value carried forward), **2 default** (there was no value to carry). "
+        "A default can equal an observed low: only the origin tells them apart. Share of all seconds of the cases in "
+        "here, in %:\n\n" + table(header, rows, numbers_from=1)
     )
 
 
@@ -150,6 +150,14 @@ def exclusions(data: Described) -> str:
 
 def _range(bounds: tuple[float, float]) -> str:
     return f"{bounds[0]:g} to {bounds[1]:g}"
+
+
+def _stands(data: Described) -> str:
+    """Return for how long the values of sources count as observed, the longest-lived named."""
+    times = {source.track: source.stale_after for item in data.config.inputs for source in item.sources}
+    longest = max(times.values())
+    of_longest = ", ".join(code(track) for track, time in times.items() if time == longest)
+    return f"{min(times.values())} s to {longest} s, which is for {of_longest}"
 
 
 def _sources(item: Input) -> str:
