@@ -141,14 +141,22 @@ def test_patients_are_drawn_as_often_as_they_are(reported: Reported, name: str, 
     clinical = clinical_table(reported)
     card = reported.page.one("article", data_static=name)
     drawn = {s: steps_of(card.one("path", class_=f"curve {s}").attributes["d"] or "") for s in SPLITS}
+    (parts,) = {len(heights) for heights in drawn.values()}
+    high = low + parts * width
     shares = {}
-    for split, heights in drawn.items():
+    for split in SPLITS:
         known = [v for case in cases_of(reported.dataset, split) if (v := clinical[case][name]) is not None]
-        places = Counter(min(max(int((value - low) // width), 0), len(heights) - 1) for value in known)
-        shares[split] = [places[place] / len(known) for place in range(len(heights))]
+        inside = Counter(min(int((value - low) // width), parts - 1) for value in known if low <= value <= high)
+        outside = [sum(value < low for value in known), sum(value > high for value in known)]
+        shares[split] = [count / len(known) for count in [*map(inside.__getitem__, range(parts)), *outside]]
     top = max(map(max, shares.values()))
     for split, heights in drawn.items():
-        assert heights == pytest.approx([share / top for share in shares[split]], abs=0.0006)
+        assert heights == pytest.approx([share / top for share in shares[split][:-2]], abs=0.0006)
+        bars = {float(bar.attributes["x"] or 0) > 160: bar for bar in card.all("rect", class_=f"side {split}")}
+        for above, share in zip((False, True), shares[split][-2:], strict=True):
+            assert (above in bars) == (share > 0)
+            if above in bars:
+                assert float(bars[above].attributes["height"] or 0) == pytest.approx(max(96 * share / top, 1), abs=0.06)
 
 
 def test_the_bars_of_women_are_their_shares(reported: Reported) -> None:
