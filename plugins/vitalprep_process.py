@@ -144,10 +144,15 @@ def worker_command() -> list[str]:
 
 
 def readable(line: str) -> tuple[int, str]:
-    """Level and text of one line of the worker's stderr; JSON becomes ``message key=value ...``."""
+    """Level and printable text of one line of the worker's stderr; JSON becomes ``message key=value ...``."""
+    level, text = _told(line)
+    return level, "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def _told(line: str) -> tuple[int, str]:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return logging.INFO, line.rstrip()
     if not isinstance(record, dict):
         return logging.INFO, line.rstrip()

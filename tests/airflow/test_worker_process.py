@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -70,6 +71,18 @@ def test_any_line_can_be_read(line: str) -> None:
     level, text = readable(line)
     assert level == logging.INFO
     assert isinstance(text, str)
+
+
+@pytest.mark.parametrize("says", [str, lambda text: json.dumps({"message": text, "case": text, text: "a b"})])
+def test_a_line_reaches_the_log_as_one_printable_line(says: Callable[[str], str]) -> None:
+    level, text = readable(says("\x1b[2J\x9b2J a\x85b\u2028c\u202ed\rErr: forged"))
+    assert text.isprintable()
+    assert r"\x1b[2J" in text or r"\u001b[2J" in text
+    assert level == logging.INFO
+
+
+def test_a_line_may_nest_deeply() -> None:
+    assert readable("[" * 100_000) == (logging.INFO, "[" * 100_000)
 
 
 def test_a_command_that_died_is_told_by_its_last_words(script: Any) -> None:
