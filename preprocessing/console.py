@@ -13,13 +13,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from preprocessing.errors import UsageError, VitalprepError
+from preprocessing.printable import printable, printable_lines
 from preprocessing.ticks import called_every
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 __all__ = [
-    "log", "log_again", "log_through", "log_to", "log_to_file",
+    "cell", "log", "log_again", "log_through", "log_to", "log_to_file",
     "print_failure", "print_result", "print_table", "progress", "report_failure",
 ]  # fmt: skip
 
@@ -94,9 +96,15 @@ def log_again(record: logging.LogRecord) -> None:
         _LOGGER.handle(record)
 
 
-def log(message: str, *, level: int = logging.INFO, shown_by_bar: bool = False, **keys: Any) -> None:
-    """Log one line with stable keys. On a terminal, what the progress bar shows already is left out."""
-    _LOGGER.log(level, message, extra={**keys, "shown_by_bar": shown_by_bar})
+def log(
+    message: str, *, level: int = logging.INFO, shown_by_bar: bool = False, lines: bool = False, **keys: Any
+) -> None:
+    """Log one printable line with stable keys. On a terminal, what the progress bar shows already is left out.
+
+    With `lines`, line breaks in the message are meant.
+    """
+    text = printable_lines(message) if lines else printable(message)
+    _LOGGER.log(level, text, extra={**keys, "shown_by_bar": shown_by_bar})
 
 
 @cache
@@ -122,7 +130,7 @@ def print_failure(**failure: Any) -> None:
 def report_failure(error: VitalprepError) -> None:
     """Log an error for people, and print it where JSON is asked for."""
     code, kind = error.exit_code, type(error).__name__
-    log(str(error), level=logging.ERROR, error=kind, exit_code=code)
+    log(str(error), level=logging.ERROR, lines=True, error=kind, exit_code=code)
     print_failure(exit_code=code, error=kind, message=error.message, mend=error.mend)
 
 
@@ -180,9 +188,16 @@ def print_table(title: str, rows: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", show_header=False)
+    table = Table(title=cell(title), title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in rows.items():
-        table.add_row(name, str(value))
+        table.add_row(cell(name), cell(value))
     Console().print(table)
+
+
+def cell(value: object) -> Text:
+    """Return a value as a table shows it: as it stands, whatever brackets and control characters it holds."""
+    from rich.text import Text
+
+    return Text(printable(str(value)))

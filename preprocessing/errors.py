@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
+from preprocessing.printable import printable, printable_lines
+
 __all__ = ["CaseRefused", "ReasonCode", "RefusedError", "RetryableError", "Stopped", "UsageError", "VitalprepError"]
 
 ReasonCode = Literal[
@@ -25,7 +27,7 @@ ReasonCode = Literal[
 
 
 class VitalprepError(Exception):
-    """Base of the errors a user sees.
+    """Base of the errors a user sees, whatever the names that it repeats hold: they become printable here.
 
     Parameters
     ----------
@@ -33,14 +35,16 @@ class VitalprepError(Exception):
         What is wrong and where (case, track, byte, config key, object).
     mend : str
         What the reader can do about it.
+    lines : bool
+        Whether line breaks in the message are meant; otherwise they are escaped, too.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, mend: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.mend = mend
+    def __init__(self, message: str, *, mend: str, lines: bool = False) -> None:
+        self.message = printable_lines(message) if lines else printable(message)
+        self.mend = printable(mend)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} To mend: {self.mend}"
@@ -50,7 +54,7 @@ class VitalprepError(Exception):
 
 
 def _rebuilt(kind: type[VitalprepError], message: str, mend: str) -> VitalprepError:
-    return kind(message, mend=mend)
+    return kind(message, mend=mend, lines=True)  # what was not meant is escaped already
 
 
 class RetryableError(VitalprepError):

@@ -11,6 +11,7 @@ import click
 
 from preprocessing.clean.inventory import Inventory, Item
 from preprocessing.clean.stage import clean as clean_output
+from preprocessing.console import cell
 from preprocessing.errors import UsageError
 
 __all__ = ["clean"]
@@ -58,9 +59,8 @@ def _print_inventory(inventory: Inventory, chosen: list[Item]) -> None:
     for item in inventory.items:
         fate = f"stays: {item.kept}" if item.kept else "to be removed" if item in chosen else "stays: not named"
         what = item.state or item.kind
-        table.add_row(
-            item.name, what, str(len(item.paths)), f"{item.size / 1e9:.3g}", f"{item.modified:%Y-%m-%d}", fate
-        )
+        cells = (item.name, what, len(item.paths), f"{item.size / 1e9:.3g}", f"{item.modified:%Y-%m-%d}", fate)
+        table.add_row(*map(cell, cells))
     Console().print(table)
     if inventory.foreign:
         click.echo(f"{inventory.foreign} objects are none that vitalprep makes; they are left alone.")

@@ -12,6 +12,7 @@ from preprocessing.cli import aws, data_sets, recordings, stages, upkeep  # noqa
 from preprocessing.cli.group import vitalprep
 from preprocessing.console import log, print_failure, report_failure
 from preprocessing.errors import VitalprepError
+from preprocessing.printable import printable, printable_lines
 
 __all__ = ["main"]
 
@@ -27,13 +28,14 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.UsageError as error:
         error.show()
-        print_failure(exit_code=2, error="UsageError", message=error.format_message(), mend="see --help.")
+        print_failure(exit_code=2, error="UsageError", message=printable(error.format_message()), mend="see --help.")
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except Exception as error:
-        log("unforeseen error", level=logging.ERROR, traceback=traceback.format_exc())
-        print_failure(exit_code=1, error=type(error).__name__, message=str(error), mend="report this with the log.")
+        trace, message = traceback.format_exc(), printable(str(error))
+        log("unforeseen error", level=logging.ERROR, traceback=trace)
+        print_failure(exit_code=1, error=type(error).__name__, message=message, mend="report this with the log.")
         if "--json" not in sys.argv:
-            raise
+            sys.stderr.write(printable_lines(trace))
         sys.exit(1)

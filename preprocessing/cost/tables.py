@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from preprocessing.console import print_table
+from preprocessing.console import cell, print_table
 
 __all__ = ["print_cost"]
 
@@ -39,10 +39,10 @@ def _print_backends(backends: Mapping[str, Mapping[str, Any]], region: str) -> N
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"Where ({region})", title_justify="left")
+    table = Table(title=cell(f"Where ({region})"), title_justify="left")
     table.add_column(style="bold")
     for item in backends.values():
-        table.add_column(item["label"], justify="right")
+        table.add_column(cell(item["label"]), justify="right")
     rows = {
         "shards": [str(item["shards"]) for item in backends.values()],
         "tasks": [str(item["tasks"]) for item in backends.values()],
@@ -54,7 +54,7 @@ def _print_backends(backends: Mapping[str, Mapping[str, Any]], region: str) -> N
         "prices of": [item["priced"] for item in backends.values()],
     }
     for name, cells in rows.items():
-        table.add_row(name, *cells)
+        table.add_row(name, *map(cell, cells))
     Console().print(table)
 
 

@@ -98,11 +98,17 @@ def fetch(request: FetchRequest, output_uri: str, *, stop: StopRequest) -> dict[
 
 def _refuse_unaccepted(source: RecordingSource, accepted: bool) -> None:
     if accepted:
-        log(source.terms(), licence=source.licence, agreement=source.agreement.url if source.agreement else None)
+        log(
+            source.terms(),
+            lines=True,
+            licence=source.licence,
+            agreement=source.agreement.url if source.agreement else None,
+        )
         return
     raise UsageError(
         f"{source.name}'s recordings come under terms that are yours to accept.\n{source.terms()}\n",
         mend="read both; if you accept them, add --accept-licence.",
+        lines=True,
     )
 
 

@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 
 from preprocessing.errors import CaseRefused
+from preprocessing.printable import printable
 
 __all__ = ["NUMERIC", "WAVE", "HeaderMemory", "TrackHeader", "memory_of", "read_device", "read_track", "shown"]
 
@@ -88,7 +89,7 @@ def memory_of(*texts: str) -> int:
 def shown(text: str) -> str:
     """Return a name or unit of a file as logs and receipts may hold it: printable, of about 64 characters at most."""
     begin = text[: LONGEST_SHOWN + 1]
-    escaped = begin if begin.isprintable() else repr(begin)[1:-1]
+    escaped = printable(begin)
     return escaped if len(escaped) <= LONGEST_SHOWN else f"{escaped[:LONGEST_SHOWN]}..."
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from preprocessing.console import cell
+from preprocessing.printable import printable
+
 __all__ = ["print_status"]
 
 
@@ -15,11 +18,11 @@ def print_status(result: Mapping[str, Any], *, shards: bool) -> None:
     """Print what `status` returned as tables; `shards`: with one of the shards."""
     datasets = result["datasets"]
     if not datasets:
-        click.echo(f"{result['output']} has no data sets.")
+        click.echo(printable(f"{result['output']} has no data sets."))
         return
     names = ("data set", "state", "planned", "written", "windows", "shards")
     _print_table(names, [_row(one) for one in datasets])
-    click.echo(f"latest: {result['latest'] or 'none'}")
+    click.echo(printable(f"latest: {result['latest'] or 'none'}"))
     if shards:
         for one in datasets:
             _print_table(
@@ -59,12 +62,11 @@ def _shard(shard: Mapping[str, Any]) -> list[str]:
 def _print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich import box
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE)
     for name in names:
         table.add_column(name, overflow="fold", no_wrap=name not in ("shard", "shards"))
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(cell, row))
     Console().print(table)
