@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from preprocessing.config import Config
 from preprocessing.errors import RefusedError, UsageError
 from preprocessing.storage import read_uri
+from preprocessing.strict_yaml import yaml_content
 
 __all__ = ["load_config"]
 
@@ -48,22 +48,6 @@ def load_config(file: str | None = None, settings: Sequence[str] = ()) -> Config
         ) from error
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML that refuses a key standing twice, where PyYAML would keep the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            line = key_node.start_mark.line + 1
-            if not isinstance(key, Hashable):
-                raise UsageError(f"A configuration key is a list or a mapping (line {line}).", mend="name it by text.")
-            if key in seen:
-                raise UsageError(f"Configuration key {key!r} stands twice (line {line}).", mend="remove one of them.")
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
 def _read(file: str) -> bytes:
     try:
         return read_uri(file)
@@ -72,10 +56,7 @@ def _read(file: str) -> bytes:
 
 
 def _parse(data: bytes, name: str) -> dict[str, Any]:
-    try:
-        content = yaml.load(data, Loader=_StrictLoader)  # noqa: S506  a SafeLoader subclass
-    except yaml.YAMLError as error:
-        raise UsageError(f"{name} is not YAML: {error}.", mend="correct the file at the place named.") from error
+    content = yaml_content(data, name)
     if not isinstance(content, dict):
         raise UsageError(f"{name} is not a mapping of configuration keys.", mend=_MEND)
     return content
@@ -112,10 +93,7 @@ def _set(content: dict[str, Any], setting: str) -> dict[str, Any]:
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():
         raise UsageError(f"--set {setting!r} is not KEY=VALUE.", mend="write for example --set windowing.step=60.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"--set {setting!r}: the value is not YAML.", mend="quote it, or write [a, b].") from error
+    value = yaml_content(text, f"--set {key.strip()}: the value")
     result = _replaced(content, key.strip(), value, whole=key.strip())
     assert isinstance(result, dict)
     return result

@@ -73,7 +73,7 @@ class Document(Model):
         """
         try:
             content = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RefusedError(
                 f"{uri} is not JSON ({error}).", mend="remove this object and run the stage that writes it again."
             ) from error

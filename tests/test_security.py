@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from preprocessing.cli.main import vitalprep as command
-from preprocessing.config_file import _StrictLoader, load_config
+from preprocessing.config_file import load_config
+from preprocessing.cost.figures import load_figures
 from preprocessing.errors import RefusedError, UsageError
 from preprocessing.layout import made_by_vitalprep, output_of_dataset, output_of_plan
 from preprocessing.plan.case_list import parse_case_list
@@ -25,6 +26,7 @@ from preprocessing.plan.make_plan import PlanRequest, make_plan
 from preprocessing.plan.plan import Plan
 from preprocessing.plan.recordings import find_recordings
 from preprocessing.storage import Storage
+from preprocessing.strict_yaml import _StrictLoader, yaml_content
 from tests.pipeline import BUCKET, COMMAND, s3_client
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,7 +93,9 @@ def test_a_tag_of_yaml_is_refused_and_runs_nothing(tmp_path: Path, tag: str) -> 
     made = tmp_path / "made"
     value = tag.format(made)
     (tmp_path / "config.yaml").write_text(f"windowing:\n  step: {value}\n")
-    with pytest.raises(UsageError, match=r"config\.yaml is not YAML.*python/"):
+    with pytest.raises(
+        UsageError, match=r"config\.yaml is not YAML: could not determine a constructor for the tag \(line 2"
+    ):
         load_config(str(tmp_path / "config.yaml"))
     with pytest.raises(UsageError, match="the value is not YAML"):
         load_config(None, [f"windowing.step={value}"])
@@ -296,3 +300,51 @@ def test_no_secret_of_the_environment_is_written_anywhere(
         assert process.returncode == 2
     for name, secret in secrets.items():
         assert not any(secret in text for text in texts), name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a: b: {SECRET}",
+        f"*{SECRET}",
+        f"!{SECRET} x",
+        f"!{SECRET}!x y",
+        f"- {SECRET}\nb: [",
+        f"'{SECRET}",
+        f"%{SECRET} 1\n---\n",
+        f'a: "\\{SECRET}"',
+        f"{SECRET}\x07",
+        f"&{SECRET} [*{SECRET}]",
+        f"!!int {SECRET}",
+        f"!!bool {SECRET}",
+        f"!!timestamp {SECRET}",
+        f"? &{SECRET} a\n&{SECRET}",
+        "2024-13-45",
+        "9" * 5000,
+        ":".join(["1"] * 500) + ".5",
+    ],
+)
+def test_what_is_no_yaml_is_not_repeated(tmp_path: Path, text: str) -> None:
+    """`--config` may name any file by mistake, or by somebody else's will."""
+    (tmp_path / "any").write_text(text)
+    for load in (load_config, load_figures):
+        with pytest.raises(UsageError, match=r"is not (YAML: .|a mapping)") as caught:
+            load(str(tmp_path / "any"))
+        assert SECRET[:5] not in str(caught.value)
+
+
+BLOWN_UP = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 12))
+LAUGHS = f"a0: &a0 [x]\n{BLOWN_UP}"
+MERGES = "{<<: [" + ", ".join(["{a: 1}"] * 3) + "]}"
+
+
+@pytest.mark.parametrize("text", [LAUGHS, MERGES, "&a [*a]", "[" * 5000, "{a: " * 5000])
+def test_a_small_text_of_yaml_takes_little_memory(text: str) -> None:
+    with pytest.raises(UsageError, match="is not YAML"):
+        yaml_content(text, "it")
+    with pytest.raises(UsageError, match="the value is not YAML"):
+        load_config(None, [f"source={text}"])
+
+
+def test_an_alias_that_repeats_little_is_read() -> None:
+    assert yaml_content("[&a [1, 2], *a]", "it") == [[1, 2], [1, 2]]

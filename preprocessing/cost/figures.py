@@ -9,12 +9,12 @@ from datetime import date
 from importlib.resources import files
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from preprocessing.documents import Model
 from preprocessing.errors import RefusedError, UsageError
 from preprocessing.storage import read_uri
+from preprocessing.strict_yaml import yaml_content
 
 __all__ = ["Backend", "Figure", "Figures", "Machine", "Rates", "Stage", "Storing", "load_figures"]
 
@@ -177,10 +177,7 @@ def _read(file: str) -> bytes:
 
 
 def _parsed(data: bytes, name: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(data)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{name} is not YAML: {error}.", mend="correct the file at the place named.") from error
+    content = yaml_content(data, name)
     if not isinstance(content, dict):
         raise UsageError(f"{name} is not a mapping of figures.", mend=_MEND)
     return content
