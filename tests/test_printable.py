@@ -121,9 +121,17 @@ def _a_result(text: str) -> None:
 def _a_status(text: str) -> None:
     shard: dict[str, Any] = {"index": 0, "label": text, "state": text, "done": 0, "cases": 1, "excluded": 0}
     shard |= {"bytes_per_second": 0.0, "seconds_left": None, "updated": None}
-    one = {"dataset_id": text, "state": text, "planned": None, "requested": None, "windows": {}, "shards": [shard]}
-    print_status({"output": text, "latest": text, "datasets": [one]}, shards=True)
-    print_status({"output": text, "latest": None, "datasets": []}, shards=False)
+    one = {
+        "dataset_id": text,
+        "state": text,
+        "planned": None,
+        "requested": None,
+        "windows": {},
+        "shards": [shard],
+        "problem": text,
+    }
+    print_status({"output": text, "latest": text, "datasets": [one], "problem": text}, shards=True)
+    print_status({"output": text, "latest": None, "datasets": [], "problem": None}, shards=False)
 
 
 def _an_inventory(text: str) -> None:

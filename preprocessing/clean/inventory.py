@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,12 +12,11 @@ from typing import Any, Literal
 from preprocessing.errors import RefusedError
 from preprocessing.layout import DATASETS, HARMONIZED, LATEST, RUNS, dataset_path, is_plan, made_by_vitalprep
 from preprocessing.plan.plan import Plan
+from preprocessing.publish.stored_metadata import METADATA_NAME, StoredMetadata
 from preprocessing.storage import ObjectMissing, Storage, StoredObject
 from preprocessing.validate.verdict import Latest, read_verdict
 
 __all__ = ["Inventory", "Item", "take_inventory"]
-
-METADATA = "preprocessing_metadata.json"
 
 
 @dataclass(frozen=True)
@@ -161,14 +159,14 @@ def _data_set(output: Storage, name: str, stored: Iterable[StoredObject]) -> _Da
     if plans:
         plan = Plan.from_bytes(output.get(plans[0]), uri=output.uri_of(plans[0]))
         return _DataSet(replace(item, state=state), plan.harmonize_digest, plan.parents)
-    metadata = dataset_path(name, METADATA)
+    metadata = dataset_path(name, METADATA_NAME)
     if metadata in item.paths:
-        content = json.loads(output.get(metadata))
-        return _DataSet(replace(item, state=state), content["harmonize_digest"], tuple(content.get("parents", ())))
+        content = StoredMetadata.from_bytes(output.get(metadata), uri=output.uri_of(metadata))
+        return _DataSet(replace(item, state=state), content.harmonize_digest, content.parents)
     if state == "published":
         raise RefusedError(
-            f"{output.uri_of(DATASETS)}/{name} is published, but neither its plan nor {METADATA} is there: what it "
-            "needs cannot be told, so nothing is removed.",
+            f"{output.uri_of(DATASETS)}/{name} is published, but neither its plan nor {METADATA_NAME} is there: what "
+            "it needs cannot be told, so nothing is removed.",
             mend="put them back, or remove its validation.json to give it up.",
         )
     return _DataSet(replace(item, state=state), None, ())

@@ -9,8 +9,9 @@ from preprocessing.diff.compare import compare
 from preprocessing.diff.comparison import Change, Comparison, Distribution, Shares
 from preprocessing.diff.described import described
 from preprocessing.plan.case_list import short_case_list
+from preprocessing.printable import printable
 from preprocessing.report.command import write_page
-from preprocessing.report.page import printable, rendered
+from preprocessing.report.page import rendered
 from preprocessing.report.words import NOTHING, clinical, count, percent
 
 __all__ = ["diff_data_sets", "shown", "text_of"]
@@ -52,7 +53,7 @@ def text_of(diff: Comparison) -> str:
         + [f"{name}: only in B" for name in found.only_b],
         same=f"the same: {len(found.same)} files, {shown('bytes', found.bytes_a)}",
     )
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def shown(key: str, value: object) -> str:

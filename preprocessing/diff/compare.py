@@ -10,6 +10,7 @@ from preprocessing.diff.comparison import Bytes, CaseChange, Cases, Change, Comp
 from preprocessing.diff.described import Described
 from preprocessing.diff.distributions import distributions, target_origins
 from preprocessing.layout import SPLITS
+from preprocessing.publish.stored_metadata import StoredWarning
 
 __all__ = ["compare"]
 
@@ -23,9 +24,9 @@ def compare(a: Described, b: Described) -> Comparison:
         source_a=_source(a).get("source.name"),
         source_b=_source(b).get("source.name"),
         same=not (files.different or files.only_a or files.only_b),
-        versions=tuple(_changes(a.metadata["versions"], b.metadata["versions"])),
+        versions=tuple(_changes(a.metadata.versions, b.metadata.versions)),
         source=tuple(_changes(_source(a), _source(b))),
-        config=tuple(_changes(a.metadata["config"], b.metadata["config"])),
+        config=tuple(_changes(a.metadata.config, b.metadata.config)),
         cases=_cases(a, b),
         counts=tuple(_counts(a, b)),
         warnings=_warnings(a, b),
@@ -37,7 +38,7 @@ def compare(a: Described, b: Described) -> Comparison:
 
 def _source(side: Described) -> dict[str, Any]:
     """Return what a data set says of its source by key; nothing where it says nothing."""
-    return dict(_flat(side.metadata.get("source") or {}))
+    return dict(_flat(side.metadata.source or {}))
 
 
 def _flat(content: Any, key: str = "") -> Iterator[tuple[str, str | int | float | bool | None]]:
@@ -115,19 +116,18 @@ def _counted(item: Described, split: str) -> dict[str, int]:
 
 
 def _warnings(a: Described, b: Described) -> WarningChanges | None:
-    if not all("warnings" in side.metadata for side in (a, b)):
+    if a.metadata.warnings is None or b.metadata.warnings is None:
         return None
-    first, second = ({_kind(warning): warning for warning in side.metadata["warnings"]} for side in (a, b))
+    first, second = ({_kind(item): item for item in known} for known in (a.metadata.warnings, b.metadata.warnings))
     return WarningChanges(
         both=len(first.keys() & second.keys()),
-        only_a=tuple((item["level"], item["message"]) for key, item in first.items() if key not in second),
-        only_b=tuple((item["level"], item["message"]) for key, item in second.items() if key not in first),
+        only_a=tuple((item.level, item.message) for key, item in first.items() if key not in second),
+        only_b=tuple((item.level, item.message) for key, item in second.items() if key not in first),
     )
 
 
-def _kind(warning: Mapping[str, Any]) -> tuple[Any, ...]:
-    splits = tuple(sorted(warning.get("values", ())))
-    return warning["code"], warning["level"], warning.get("item"), tuple(warning.get("cases", ())), splits
+def _kind(warning: StoredWarning) -> tuple[Any, ...]:
+    return warning.code, warning.level, warning.item, warning.cases, tuple(sorted(warning.values))
 
 
 def _bytes(a: Described, b: Described) -> Bytes:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from preprocessing.errors import RefusedError
 from preprocessing.layout import SPLITS, dataset_path, output_of_dataset
 from preprocessing.plan.parent import plan_of_dataset
+from preprocessing.publish.stored_metadata import METADATA_NAME, StoredMetadata
 from preprocessing.records.summary import BuildSummary, read_build_summary
 from preprocessing.storage import ObjectMissing, Storage
 
 __all__ = ["CaseRow", "Described", "described"]
-
-METADATA = "preprocessing_metadata.json"
 
 
 @dataclass(frozen=True)
@@ -33,14 +30,11 @@ class CaseRow:
 
 @dataclass(frozen=True)
 class Described:
-    """What a data set's folder says of it.
-
-    `metadata` is of its ``preprocessing_metadata.json``: config and versions, source and warnings where it has them.
-    """
+    """What a data set's folder says of it."""
 
     uri: str
     dataset_id: str
-    metadata: Mapping[str, Any]
+    metadata: StoredMetadata
     summaries: Mapping[str, BuildSummary]
     cases: Mapping[int, CaseRow]
 
@@ -55,7 +49,8 @@ def described(dataset_uri: str) -> Described:
     """
     output_uri, dataset_id = output_of_dataset(dataset_uri)
     output = Storage(output_uri)
-    metadata = _file(output, dataset_id, METADATA)
+    metadata = _file(output, dataset_id, METADATA_NAME)
+    content = StoredMetadata.from_bytes(metadata, uri=output.uri_of(dataset_path(dataset_id, METADATA_NAME)))
     table = _file(output, dataset_id, "cases.csv")
     summaries: dict[str, BuildSummary] = {}
     for split in SPLITS:
@@ -66,7 +61,6 @@ def described(dataset_uri: str) -> Described:
     plan = plan_of_dataset(output, dataset_id)
     inputs = {case.case_id: case.input_id for case in plan.cases} if plan else {}
     try:
-        content = json.loads(metadata)
         rows = {
             int(row["case_id"]): CaseRow(
                 split=row["split"],
@@ -77,14 +71,12 @@ def described(dataset_uri: str) -> Described:
             )
             for row in csv.DictReader(io.StringIO(table.decode(), newline=""))
         }
-        known = {"config": content["config"], "versions": content["versions"]}
-        known |= {name: content[name] for name in ("source", "warnings") if name in content}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise RefusedError(
-            f"{output.uri_of(dataset_path(dataset_id, METADATA))} or cases.csv is not what publish writes ({error}).",
+            f"{output.uri_of(dataset_path(dataset_id, 'cases.csv'))} is not what publish writes ({error}).",
             mend="run `vitalprep publish` again.",
         ) from error
-    return Described(output.uri_of(f"datasets/{dataset_id}"), dataset_id, known, summaries, rows)
+    return Described(output.uri_of(f"datasets/{dataset_id}"), dataset_id, content, summaries, rows)
 
 
 def _file(output: Storage, dataset_id: str, name: str) -> bytes:

@@ -33,7 +33,7 @@ def _rank(item: Distribution) -> tuple[int, float]:
 
 
 def _distributions(a: Described, b: Described) -> Iterator[Distribution]:
-    ranges = [{item["name"]: item["range"] for item in side.metadata["config"]["inputs"]} for side in (a, b)]
+    ranges = [{item["name"]: item["range"] for item in side.metadata.config["inputs"]} for side in (a, b)]
     for name in dict.fromkeys([*ranges[0], *ranges[1]]):
         for split in SPLITS:
             first, second = (side.summaries[split].statistics.get(name, FeatureStatistics()) for side in (a, b))
@@ -71,7 +71,7 @@ def _no_distance(
 
 def target_origins(a: Described, b: Described) -> list[TargetOrigins]:
     """Return the origins of all targets of all splits, in the order of the configuration."""
-    names = [target["name"] for side in (a, b) for target in _targets(side.metadata["config"])]
+    names = [target["name"] for side in (a, b) for target in _targets(side.metadata.config)]
     return [
         TargetOrigins(item=name, split=split, a=_target(a, split, name), b=_target(b, split, name))
         for name in dict.fromkeys(names)

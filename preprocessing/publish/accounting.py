@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, get_args
+
+from pydantic import Field
 
 from preprocessing.documents import Document
+from preprocessing.errors import ReasonCode
 from preprocessing.harmonize.receipt import Receipt
 from preprocessing.harmonize.stage import finished_cases
-from preprocessing.layout import SPLITS, SplitName, accounting_path
+from preprocessing.layout import SPLITS, Digest, SplitName, accounting_path
 from preprocessing.plan.plan import Plan
 from preprocessing.records.stage import receipts_of
 from preprocessing.records.summary import BuildSummary, CaseOutcome, read_build_summary
@@ -17,21 +20,23 @@ from preprocessing.storage import Storage
 
 __all__ = ["UNREADABLE", "Account", "Accounting", "account", "store_accounting"]
 
+_Reason = Annotated[str, Field(pattern=f"^({'|'.join(get_args(ReasonCode))})$")]
+
 UNREADABLE = ("not_vital", "truncated", "corrupt", "too_large", "unit_mismatch")
 
 
 class Accounting(Document):
     """The numbers of a run. `unfinished` cases have no receipt yet; `unbuilt` splits have no files."""
 
-    dataset_id: str
+    dataset_id: Digest
     plan: str
     requested: int
     present: int
     written: int
-    excluded: dict[str, int]
+    excluded: dict[_Reason, int]
     unfinished: tuple[int, ...]
-    unbuilt: tuple[str, ...]
-    windows: dict[str, int]
+    unbuilt: tuple[SplitName, ...]
+    windows: dict[SplitName, int]
     success_rate: float
     stage_seconds: dict[str, float]
 

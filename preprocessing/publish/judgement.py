@@ -55,7 +55,7 @@ def objection_to(plan: Plan, accounting: Accounting) -> Objection | None:
             f"excluded: {_counts(accounting)}.",
             "plan and run again with --force; if it stays, report it.",
         )
-    empty = [split for split in SPLITS if not accounting.windows[split]]
+    empty = [split for split in SPLITS if not accounting.windows.get(split)]
     if empty and not plan.config.split.allow_empty:
         return Objection(
             f"The {' and '.join(empty)} split has no window; excluded: {_counts(accounting)}.",

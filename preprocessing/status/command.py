@@ -23,6 +23,12 @@ def print_status(result: Mapping[str, Any], *, shards: bool) -> None:
     names = ("data set", "state", "planned", "written", "windows", "shards")
     _print_table(names, [_row(one) for one in datasets])
     click.echo(printable(f"latest: {result['latest'] or 'none'}"))
+    for name, problem in [
+        ("latest.json", result["problem"]),
+        *((one["dataset_id"], one["problem"]) for one in datasets),
+    ]:
+        if problem:
+            click.echo(printable(f"{name}: {problem}"))
     if shards:
         for one in datasets:
             _print_table(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from preprocessing.documents import Document
 from preprocessing.errors import RefusedError, UsageError
 from preprocessing.harmonize.progress import ShardProgress
 from preprocessing.harmonize.stage import ListedReceipt, listed_receipts
@@ -16,6 +15,7 @@ from preprocessing.layout import LATEST, SPLITS, accounting_path, build_summary_
 from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Accounting
 from preprocessing.publish.judgement import judge
+from preprocessing.publish.stored_metadata import METADATA_NAME, StoredMetadata
 from preprocessing.status.listing import ListedDataset, listed_datasets
 from preprocessing.status.shards import READERS, read_heartbeats, shard_statuses
 from preprocessing.storage import ObjectMissing, Storage
@@ -25,11 +25,12 @@ __all__ = ["status"]
 
 NEWEST = 20
 
+Stored = TypeVar("Stored", bound=Document)
 State = Literal["planned", "harmonizing", "building", "refused", "published"]
 
 
 def status(output_uri: str, *, dataset_id: str | None = None) -> dict[str, Any]:
-    """Return what ``vitalprep status --json`` prints.
+    """Return what ``vitalprep status --json`` prints. A document that cannot be read is a `problem` of its data set.
 
     Parameters
     ----------
@@ -40,8 +41,6 @@ def status(output_uri: str, *, dataset_id: str | None = None) -> dict[str, Any]:
     ------
     UsageError
         If it is not there.
-    RefusedError
-        If a document cannot be read.
     """
     output = Storage(output_uri)
     if dataset_id is not None and not is_digest(dataset_id):
@@ -49,13 +48,15 @@ def status(output_uri: str, *, dataset_id: str | None = None) -> dict[str, Any]:
     found = listed_datasets(output, dataset_id)[:NEWEST]
     if dataset_id is not None and not found:
         raise UsageError(f"{output.uri} has no data set {dataset_id}.", mend="list them with `vitalprep status`.")
-    latest = _read(output, LATEST)
+    top = _Documents(output)
+    latest = top.read(LATEST, Latest)
     with ThreadPoolExecutor(READERS) as pool:
         described = list(pool.map(lambda one: _described(output, one, whole=dataset_id is not None), found))
     return {
         "output": output.uri,
-        "latest": None if latest is None else Latest.from_bytes(latest, uri=output.uri_of(LATEST)).dataset_id,
+        "latest": latest.dataset_id if latest else None,
         "datasets": described,
+        "problem": top.problem,
     }
 
 
@@ -73,17 +74,39 @@ class _Work:
         return bool(self.heartbeats) or (planned is not None and any(time > planned for time in times))
 
 
+@dataclass
+class _Documents:
+    """Documents of an output as far as they are there and can be read; `problem` is why the first one cannot."""
+
+    output: Storage
+    problem: str | None = field(default=None, init=False)
+
+    def read(self, path: str, kind: type[Stored]) -> Stored | None:
+        try:
+            return kind.from_bytes(self.output.get(path), uri=self.output.uri_of(path))
+        except ObjectMissing:
+            return None
+        except RefusedError as error:
+            self.refuse(error)
+            return None
+
+    def refuse(self, error: RefusedError) -> None:
+        self.problem = self.problem or str(error)
+
+
 def _described(output: Storage, listed: ListedDataset, *, whole: bool) -> dict[str, Any]:
     name = listed.dataset_id
-    verdict_path, report = (dataset_path(name, file) for file in ("validation.json", "report.html"))
-    verdict_json = _read(output, verdict_path, listed.times)
-    verdict = Verdict.from_bytes(verdict_json, uri=output.uri_of(verdict_path)) if verdict_json else None
-    accounting_json = _read(output, accounting_path(name), listed.times)
-    accounting = (
-        Accounting.from_bytes(accounting_json, uri=output.uri_of(accounting_path(name))) if accounting_json else None
-    )
+    documents = _Documents(output)
+
+    def read(path: str, kind: type[Stored]) -> Stored | None:
+        return documents.read(path, kind) if path in listed.times else None
+
+    verdict_path = dataset_path(name, "validation.json")
+    verdict = read(verdict_path, Verdict)
+    accounting = read(accounting_path(name), Accounting)
+    metadata = read(dataset_path(name, METADATA_NAME), StoredMetadata)
     published = verdict is not None and verdict.passed
-    work = _work(output, listed) if whole or not published else None
+    work = _work(documents, listed) if whole or not published else None
     return {
         "dataset_id": name,
         "dataset": output.uri_of(dataset_path(name, "").rstrip("/")),
@@ -94,20 +117,23 @@ def _described(output: Storage, listed: ListedDataset, *, whole: bool) -> dict[s
         "written": accounting.written if accounting else None,
         "excluded": accounting.excluded if accounting else None,
         "windows": verdict.windows if verdict else None,
-        "warnings": _warnings(output, listed),
-        "report": report in listed.times,
+        "warnings": _warnings(metadata),
+        "report": dataset_path(name, "report.html") in listed.times,
         "plan": output.uri_of(listed.plan) if listed.plan else None,
         "shards": shard_statuses(work.plan, work.receipts, work.heartbeats) if work else [],
+        "problem": documents.problem,
     }
 
 
-def _work(output: Storage, listed: ListedDataset) -> _Work | None:
-    path = listed.plan
-    data = _read(output, path) if path else None
-    if path is None or data is None:
+def _work(documents: _Documents, listed: ListedDataset) -> _Work | None:
+    plan = documents.read(listed.plan, Plan) if listed.plan else None
+    if plan is None or listed.plan is None:
         return None
-    plan = Plan.from_bytes(data, uri=output.uri_of(path))
-    heartbeats = read_heartbeats(output, listed.heartbeats(path, len(plan.shards)))
+    output, heartbeats = documents.output, {}
+    try:
+        heartbeats = read_heartbeats(output, listed.heartbeats(listed.plan, len(plan.shards)))
+    except RefusedError as error:
+        documents.refuse(error)
     return _Work(plan, listed_receipts(plan, output), heartbeats)
 
 
@@ -137,22 +163,11 @@ def _is_refused(plan: Plan, accounting: Accounting, output: Storage) -> bool:
     return False
 
 
-def _warnings(output: Storage, listed: ListedDataset) -> int | None:
-    data = _read(output, dataset_path(listed.dataset_id, "preprocessing_metadata.json"), listed.times)
-    if data is None:
-        return None
-    return [warning["level"] for warning in json.loads(data).get("warnings", ())].count("warning")
-
-
-def _read(output: Storage, path: str, among: Collection[str] | None = None) -> bytes | None:
-    """Return an object's bytes, or None where there is none; what a listing does not hold is not asked for."""
-    if among is not None and path not in among:
-        return None
-    try:
-        return output.get(path)
-    except ObjectMissing:
-        return None
-
-
 def _stamp(time: datetime | None) -> str | None:
     return None if time is None else f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _warnings(metadata: StoredMetadata | None) -> int | None:
+    if metadata is None or metadata.warnings is None:
+        return None
+    return [warning.level for warning in metadata.warnings].count("warning")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from preprocessing.config import Validation
 from preprocessing.documents import Document, Model
-from preprocessing.layout import LATEST, dataset_path
+from preprocessing.layout import LATEST, Digest, SplitName, dataset_path
 from preprocessing.storage import ObjectMissing, Storage
 
 __all__ = ["Check", "Latest", "Verdict", "is_published", "is_refused", "read_verdict"]
@@ -21,10 +21,10 @@ class Check(Model):
 class Verdict(Document):
     """What validating came to; `success_rate` and `windows` are what the thresholds are held against."""
 
-    dataset_id: str
+    dataset_id: Digest
     passed: bool
     checks: tuple[Check, ...]
-    windows: dict[str, int]
+    windows: dict[SplitName, int]
     files: dict[str, int]
     success_rate: float
 
@@ -37,7 +37,7 @@ class Verdict(Document):
 class Latest(Document):
     """``datasets/latest.json``: the data set that passed last."""
 
-    dataset_id: str
+    dataset_id: Digest
     path: str
 
 

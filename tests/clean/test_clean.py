@@ -222,7 +222,8 @@ def test_receipts_go_before_tables_and_the_verdict_before_all(output: Path, monk
     unproved = _unproved(output)
     (output / "datasets" / unproved).mkdir(exist_ok=True)
     verdict = output / "datasets" / unproved / "validation.json"
-    verdict.write_text('{"dataset_id":"x","passed":false,"checks":[],"windows":{},"files":{},"success_rate":1}')
+    refusal = {"passed": False, "checks": [], "windows": {}, "files": {}, "success_rate": 1}
+    verdict.write_text(json.dumps({"dataset_id": unproved} | refusal))
     _age(verdict, days=30)
     clean(str(output), [], older_than=WEEK, agree=_yes)
     kinds = [path.rpartition(".")[2] for path in gone if path.startswith("harmonized")]
@@ -275,3 +276,15 @@ def test_over_s3(output: Path, s3_environment: dict[str, str]) -> None:
     unproved = _unproved(output)
     left = _keys(vitalprep(*command, "--older-than", "0", environment=s3_environment), s3_environment)
     assert left == _files(output) - _of(_files(output), old, unproved)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"harmonize_digest": "../../etc"}', "[" * 100_000, "\x00"])
+def test_nothing_goes_where_it_cannot_be_read_what_a_data_set_needs(output: Path, text: str) -> None:
+    for plan in output.glob("runs/*/plan-*.json"):
+        plan.unlink()
+    metadata = output / "datasets" / _latest(output) / "preprocessing_metadata.json"
+    metadata.write_text(text)
+    before = _files(output)
+    with pytest.raises(RefusedError, match=r"preprocessing_metadata\.json is not"):
+        clean(str(output), [], older_than=WEEK, agree=_yes)
+    assert _files(output) == before

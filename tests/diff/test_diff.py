@@ -18,6 +18,10 @@ import pytest
 import yaml
 
 import preprocessing
+from preprocessing.diff.command import text_of
+from preprocessing.diff.compare import compare
+from preprocessing.diff.described import described
+from preprocessing.errors import RefusedError
 from tests.pipeline import COMMAND, Answer, vitalprep
 from tests.reference import design4
 from tests.report.html_page import parsed
@@ -290,3 +294,50 @@ def test_what_is_no_data_set_is_refused(first: Path, tmp_path: Path) -> None:
     shutil.copytree(first, empty, dirs_exist_ok=True)
     (empty / "preprocessing_metadata.json").write_text("{")
     assert refused(empty).exit_code == 65
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (None, []),
+        ("config", None),
+        ("config", {}),
+        ("config", {"inputs": [{"name": "HR"}]}),
+        ("config", {"inputs": [], "statics": [{}, 1]}),
+        ("versions", [1]),
+        ("parents", ["../x"]),
+    ],
+)
+def test_a_broken_description_is_refused_by_its_name(first: Path, tmp_path: Path, key: str | None, value: Any) -> None:
+    copy = Path(shutil.copytree(first.parent.parent, tmp_path / "out"), "datasets", first.name)
+    metadata = json.loads((copy / "preprocessing_metadata.json").read_bytes())
+    (copy / "preprocessing_metadata.json").write_text(json.dumps(metadata | {key: value} if key else value))
+    with pytest.raises(RefusedError, match=r"preprocessing_metadata\.json is not a valid StoredMetadata") as caught:
+        described(str(copy))
+    assert caught.value.mend
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("preprocessing_metadata.json", "\x00"),
+        ("preprocessing_metadata.json", "[" * 100_000),
+        ("cases.csv", '"' + "x" * 200_000),
+        ("cases.csv", "case_id,split\n1,train\n"),
+    ],
+)
+def test_a_file_that_nobody_can_read_is_refused(first: Path, tmp_path: Path, name: str, text: str) -> None:
+    copy = Path(shutil.copytree(first.parent.parent, tmp_path / "out"), "datasets", first.name)
+    (copy / name).write_text(text)
+    with pytest.raises(RefusedError, match=f"{name} is not"):
+        described(str(copy))
+
+
+def test_each_line_of_the_text_is_printable(first: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(first.parent.parent, tmp_path / "out"), "datasets", first.name)
+    metadata = json.loads((copy / "preprocessing_metadata.json").read_bytes())
+    metadata["versions"]["\x1b[2J\u202e\n"] = "\x1b[2J"
+    (copy / "preprocessing_metadata.json").write_text(json.dumps(metadata))
+    text = text_of(compare(described(str(first)), described(str(copy))))
+    assert r"\x1b[2J\u202e\n: none -> \x1b[2J" in text
+    assert text.replace("\n", "").isprintable()

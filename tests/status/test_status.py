@@ -16,7 +16,7 @@ from tests.pipeline import COMMAND, vitalprep
 # The page in Airflow is written against these.
 DATASET = {
     "dataset_id", "dataset", "state", "planned", "validated", "requested", "written", "excluded", "windows",
-    "warnings", "report", "plan", "shards",
+    "warnings", "report", "plan", "shards", "problem",
 }  # fmt: skip
 SHARD = {
     "index", "label", "cases", "bytes", "state", "done", "excluded", "bytes_done", "bytes_per_second", "seconds_left",
@@ -152,3 +152,40 @@ def test_the_stored_report_is_printed_byte_for_byte(published: dict[str, Any]) -
     missing = subprocess.run(absent, capture_output=True, text=True, check=False)
     assert missing.returncode == 65
     assert "publish the data set" in missing.stderr
+
+
+BROKEN = {
+    "preprocessing_metadata.json": ["[]", '{"warnings":null}', '{"warnings":[{}]}', "[" * 100_000, "\x00"],
+    "validation.json": ["[]", "{}", '{"windows": {"\\u001b[2J": 1}}', "9" * 5000],
+    "../../runs/{}/accounting.json": ["{}", "[" * 100_000],
+    "../../runs/{}/plan-{}.json": ["{}", "[]"],
+}
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in BROKEN.items() for text in texts])
+def test_what_is_broken_is_said_of_it_and_keeps_no_other_from_being_shown(
+    published: dict[str, Any], recordings: Path, tmp_path: Path, name: str, text: str
+) -> None:
+    output = Path(shutil.copytree(_output(published), tmp_path / "out"))
+    other = _plan(recordings, output, "--cases", "1-9")
+    dataset_id, plan = published["dataset_id"], Path(published["plan"]).stem.removeprefix("plan-")
+    Path(output, "datasets", dataset_id, name.format(dataset_id, plan)).write_text(text)
+    found = {one["dataset_id"]: one for one in _status(output)} | {
+        one["dataset_id"]: one for one in _status(output, dataset_id)
+    }
+    assert found[other["dataset_id"]]["problem"] is None
+    broken = found[dataset_id]
+    assert Path(name.format(dataset_id, plan)).name in broken["problem"]
+    assert "To mend" in broken["problem"]
+    assert broken["state"] in ("published", "building")
+    done = subprocess.run([*COMMAND, "status", str(output), "--dataset", dataset_id], capture_output=True, text=True)
+    assert (done.returncode, f"{dataset_id}: " in done.stdout) == (0, True)
+    assert done.stdout.replace("\n", "").isprintable()
+
+
+def test_a_latest_that_names_no_data_set_is_a_problem(published: dict[str, Any], tmp_path: Path) -> None:
+    output = Path(shutil.copytree(_output(published), tmp_path / "out"))
+    (output / "datasets" / "latest.json").write_text('{"dataset_id": "\\u001b[2J", "path": "x"}')
+    found = status(str(output))
+    assert (found["latest"], len(found["datasets"])) == (None, 1)
+    assert "latest.json is not a valid Latest" in found["problem"]
