@@ -26,6 +26,7 @@ from preprocessing.plan.make_plan import PlanRequest, make_plan
 from preprocessing.plan.plan import Plan
 from preprocessing.plan.recordings import find_recordings
 from preprocessing.storage import Storage
+from preprocessing.storage.location import holds_credentials
 from preprocessing.strict_yaml import _StrictLoader, yaml_content
 from tests.pipeline import BUCKET, COMMAND, s3_client
 
@@ -149,6 +150,12 @@ def test_a_plan_s_digests_are_no_paths(plan: Plan, place: str, digest: str) -> N
         Plan.from_bytes(_json(content), uri="plan.json")
 
 
+def test_a_plan_s_shards_hold_its_cases(plan: Plan) -> None:
+    content = plan.content() | {"shards": [[1, 99999]]}
+    with pytest.raises(RefusedError, match="case 99999, which is none of the plan's"):
+        Plan.from_bytes(_json(content), uri="plan.json")
+
+
 def _json(content: dict[str, Any]) -> bytes:
     return json.dumps(content).encode()
 
@@ -227,6 +234,18 @@ SECRET = "s3cr3tOfTheUser"
     [
         (f"s3://AKIA:{SECRET}@bucket/x", "credentials"),
         (f"https://me:{SECRET}@host/x", "credentials"),
+        (f"s3:/AKIA:{SECRET}@bucket/x", "credentials"),
+        (f"s3:AKIA:{SECRET}@bucket/x", "credentials"),
+        (f"s3//AKIA:{SECRET}@bucket/x", "credentials"),
+        (f"s3:///AKIA:{SECRET}@bucket/x", "credentials"),
+        (f"s3://AKIA:{SECRET}/with/slashes@bucket/x", "credentials"),
+        (f"s3://AKIA:{SECRET}/bucket/x", "credentials"),
+        (f"AKIA:{SECRET}@bucket/x", "credentials"),
+        (f"https:/me:{SECRET}@host/x", "credentials"),
+        (f"s3://AKIA:{SECRET}@[bad/x", "credentials"),
+        (f"s3://[{SECRET}/x", "is no URL"),
+        (f"s3://[{SECRET}]/x", "is no URL"),
+        (f"https:/host/x?X-Amz-Signature={SECRET}", "query"),
         (f"s3://bucket/x?X-Amz-Signature={SECRET}", "query"),
         (f"s3://bucket/x#{SECRET}", "query"),
         ("s3://bucket/x/../y", r"\.\."),
@@ -239,6 +258,27 @@ def test_a_location_holds_no_secret_and_leads_to_one_place(option: str, uri: str
     with pytest.raises(UsageError, match=words) as caught:
         command.main(["plan", *arguments], standalone_mode=False)
     assert option in caught.value.message
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", [f"s3:/AKIA:{SECRET}@b/x", f"s3://[{SECRET}/x", f"https:/h/x?sig={SECRET}"])
+def test_a_storage_repeats_no_secret_either(uri: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Storage(uri)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://bucket/a:b@c", "/data/a:b@c", "./a:b@c", "dir/a:b@c", "file:///data/a:b@c", "a@b", "a:b/c"]
+)
+def test_a_name_with_signs_is_no_secret(uri: str) -> None:
+    assert not holds_credentials(uri)
+
+
+def test_an_endpoint_of_s3_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://me:{SECRET}@[bad")
+    with pytest.raises(UsageError, match="AWS_ENDPOINT_URL is no URL") as caught:
+        Storage("s3://bucket/x")
     assert SECRET not in str(caught.value)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import click
 
@@ -29,16 +28,19 @@ def location(context: click.Context, parameter: click.Parameter, uri: str | None
 
     A location goes into plans, receipts and logs.
     """
+    from preprocessing.storage.location import holds_credentials, uri_parts
+
     if uri is None:
         return None
-    parts = urlsplit(uri)
-    name = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.metavar
-    if "://" in uri and "@" in parts.netloc:
+    name = str(parameter.opts[0] if isinstance(parameter, click.Option) else parameter.metavar)
+    if holds_credentials(uri):
         raise UsageError(
             f"{name} has credentials in its URI.",
-            mend="take them out (and replace them: they are in the shell's history); set AWS's own variables.",
+            mend="take them out (and replace them: they are in the shell's history); set AWS's own variables. "
+            "A folder that is named so: write ./ before it.",
         )
-    if parts.scheme == "s3" and (parts.query or parts.fragment):
+    parts = uri_parts(uri, name)
+    if parts.scheme in ("s3", "http", "https") and (parts.query or parts.fragment):
         raise UsageError(f"{name} has a query (? or #) in its URI.", mend="write s3://bucket/prefix.")
     path = parts.path.strip("/")
     if parts.scheme == "s3" and path and {"", ".", ".."} & set(path.split("/")):

@@ -19,6 +19,7 @@ from urllib3.exceptions import HTTPError, LocationParseError
 import preprocessing
 from preprocessing.errors import RefusedError, RetryableError, UsageError
 from preprocessing.storage.bucket import seconds_set
+from preprocessing.storage.location import holds_credentials, uri_parts
 from preprocessing.storage.retries import TRIES, Transient, retried
 
 __all__ = ["NotThere", "checked_base_url", "download"]
@@ -48,8 +49,8 @@ def checked_base_url(url: str) -> str:
     UsageError
         If it is none, or holds credentials, a query or a fragment; a secret is not repeated.
     """
-    parts = urlsplit(url)
-    if "@" in parts.netloc or parts.query or parts.fragment:
+    parts = uri_parts(url, "--base-url")
+    if holds_credentials(url) or parts.query or parts.fragment:
         raise UsageError("--base-url has credentials or a query in it.", mend="give https://host/path alone.")
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\x00-\x1f]", url):
         raise UsageError(f"--base-url {url!r} is no URL.", mend="give https://host or https://host/path.")
@@ -208,15 +209,15 @@ def _connections(host: str, scheme: str) -> urllib3.PoolManager:
     proxy = urllib.request.getproxies().get(scheme)
     if not proxy or urllib.request.proxy_bypass(host):
         return urllib3.PoolManager()
-    secrets = urlsplit(proxy)
-    login = f"{secrets.username}:{secrets.password or ''}" if secrets.username else None
     try:
+        secrets = urlsplit(proxy)
+        login = f"{secrets.username}:{secrets.password or ''}" if secrets.username else None
         return urllib3.ProxyManager(
             f"{secrets.scheme}://{secrets.netloc.rpartition('@')[2]}",
             proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
         )
-    except (LocationParseError, ValueError) as error:
-        raise UsageError(f"The environment's proxy for {scheme} is no URL.", mend="correct or unset it.") from error
+    except (LocationParseError, ValueError):  # their texts may hold its password
+        raise UsageError(f"The environment's proxy for {scheme} is no URL.", mend="correct or unset it.") from None
 
 
 def _plain(error: HTTPError) -> str:

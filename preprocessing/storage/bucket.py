@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from preprocessing.errors import UsageError
+from preprocessing.storage.location import uri_parts
 from preprocessing.storage.retries import retried
 from preprocessing.storage.s3_errors import translated
 
@@ -36,9 +36,9 @@ class Bucket:
     """
 
     def __init__(self, uri: str, *, retry_seconds: float | None = None) -> None:
-        parts = urlsplit(uri)
+        parts = uri_parts(uri)
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-        if endpoint and not urlsplit(endpoint).hostname:
+        if endpoint and not uri_parts(endpoint, "AWS_ENDPOINT_URL").hostname:
             raise UsageError("AWS_ENDPOINT_URL is no URL.", mend="write https://host or http://host:port, or unset it.")
         set_seconds = seconds_set("VITALPREP_S3_RETRY_SECONDS", RETRY_SECONDS, least=0)
         self._retry_seconds = set_seconds if retry_seconds is None else retry_seconds

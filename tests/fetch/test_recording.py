@@ -144,7 +144,19 @@ def test_a_request_that_is_refused_is_not_repeated(service: Imitation) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://host", "api.vitaldb.net", "https://", "https://me:word@host", "https://host?key=word", "http://a b"]
+    "url",
+    [
+        "ftp://host",
+        "api.vitaldb.net",
+        "https://",
+        "https://me:word@host",
+        "https://host?key=word",
+        "http://a b",
+        "http://me:word@[bad",
+        "http://[word",
+        "http:/me:word@host",
+        "http:me:word@host",
+    ],
 )
 def test_no_address_of_a_service(url: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -163,6 +175,14 @@ def test_a_redirect_is_followed(service: Imitation) -> None:
     with io.BytesIO() as file:
         download(service.url, recording(3)[1:], file, most=10)
         assert file.getvalue() == b"there"
+
+
+@pytest.mark.parametrize("proxy", ["http://me:word@[bad", "http://me:word@host:port", "http://[word]"])
+def test_a_proxy_that_is_none_is_not_repeated(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+    with io.BytesIO() as file, pytest.raises(UsageError, match="proxy for https is no URL") as caught:
+        download("https://nowhere.invalid", "1.vital", file, most=10)
+    assert "word" not in str(caught.value)
 
 
 def test_the_environment_s_proxy_is_used(service: Imitation, monkeypatch: pytest.MonkeyPatch) -> None:
