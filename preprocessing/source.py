@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Annotated, ClassVar, Literal
 
 import yaml
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, StringConstraints
 
 from preprocessing.documents import Document, Model
 
@@ -24,6 +24,7 @@ __all__ = [
     "KnownSource",
     "RecordingSource",
     "SettledSource",
+    "SimulationNote",
     "SourceNote",
     "known_source",
 ]
@@ -33,6 +34,7 @@ SIMULATION_NAME = "simulation.json"  # beside recordings that `vitalprep simulat
 
 KnownSource = Literal["vitaldb", "simulated"]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+Few = Annotated[tuple[Text, ...], Field(max_length=100)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9._~:/?#!$&()*+,;=%\[\]-]+$", max_length=2000)]
 
 
@@ -41,7 +43,7 @@ class Agreement(Model):
 
     name: Text
     url: Url
-    obligations: tuple[Text, ...] = ()
+    obligations: Few = ()
 
 
 class Download(Model):
@@ -78,7 +80,7 @@ class RecordingSource(Model):
     attribution: Text | None = None
     citation: Text | None = None
     download: Download | None = Field(default=None, exclude=True)  # how to get them says nothing of what they are
-    limitations: tuple[Text, ...] = ()
+    limitations: Few = ()
 
     @property
     def licence_line(self) -> str:
@@ -107,10 +109,10 @@ class SettledSource(Model):
 class Acceptance(Model):
     """That the terms of a source were accepted: when (UTC), of which address, and the SHA-256 of the text shown."""
 
-    at: str
-    base_url: str
-    licence: str
-    agreement: str
+    at: Text
+    base_url: Text
+    licence: Text
+    agreement: Text
     terms_sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
@@ -119,7 +121,19 @@ class SourceNote(Document):
 
     current_version: ClassVar[int] = 1
     source: RecordingSource
-    accepted: tuple[Acceptance, ...] = ()
+    accepted: tuple[Acceptance, ...] = Field(default=(), max_length=1000)
+
+
+class SimulationNote(Document):
+    """``simulation.json`` as far as it tells that `vitalprep simulate` wrote it."""
+
+    current_version: ClassVar[int] = 2
+    model_config = ConfigDict(extra="ignore")
+
+    seed: int
+    cases: PositiveInt
+    hours: PositiveFloat
+    waves: bool
 
 
 @cache

@@ -16,10 +16,10 @@ from preprocessing.fetch.recording import Fetched, FetchTask, fetch_recording
 from preprocessing.fetch.website import checked_base_url
 from preprocessing.plan.case_list import parse_case_list, short_case_list
 from preprocessing.plan.make_plan import CLINICAL_TABLE
-from preprocessing.plan.recording_source import noted_source
+from preprocessing.plan.recording_source import noted_source, read_note
 from preprocessing.plan.recordings import recordings_there
 from preprocessing.source import NOTE_NAME, Acceptance, Download, RecordingSource, SourceNote, known_source
-from preprocessing.storage import ObjectMissing, Storage
+from preprocessing.storage import Storage
 from preprocessing.workers import StopRequest, WorkerPool
 
 __all__ = ["FetchRequest", "fetch"]
@@ -122,10 +122,8 @@ def _record_acceptance(source: RecordingSource, base_url: str, output: Storage) 
         raise RefusedError(
             f"{output.uri} holds recordings of another source ({there.name}).", mend="name another output."
         )
-    try:
-        accepted = SourceNote.from_bytes(output.get(NOTE_NAME), uri=output.uri_of(NOTE_NAME)).accepted
-    except ObjectMissing:
-        accepted = ()
+    note = read_note(output)
+    accepted = note.accepted if note else ()
     acceptance = Acceptance(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         base_url=base_url,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from preprocessing.config import Config
 from preprocessing.documents import Document, Model, canonical_json, digest_of_json
@@ -83,6 +83,13 @@ class Plan(Document):
     excluded: tuple[ExcludedCase, ...]
     shards: tuple[tuple[int, ...], ...]
 
+    @model_validator(mode="after")
+    def _shards_hold_its_cases(self) -> Self:
+        unknown = {case for shard in self.shards for case in shard} - self.by_id.keys()
+        if unknown:
+            raise ValueError(f"a shard holds case {min(unknown)}, which is none of the plan's")
+        return self
+
     @cached_property
     def by_id(self) -> dict[int, PlannedCase]:
         """The planned cases by number."""
@@ -137,8 +144,12 @@ class Plan(Document):
         return plan_path(self.dataset_id, self.digest)
 
     def shard_documents(self) -> Iterator[tuple[str, bytes]]:
-        """Yield (path, bytes) of each shard's own document: the plan as if it had the cases of that shard alone."""
-        content = self._content
+        """Yield (path, bytes) of each shard's own document: the plan as if it had the cases of that shard alone.
+
+        Where the recordings come from is said once, in the plan.
+        """
+        content = {key: value for key, value in self._content.items() if key != "source"}
+        content["config"] = {key: value for key, value in content["config"].items() if key != "source"}
         cases = {case["case_id"]: case for case in content["cases"]}
         for index, shard in enumerate(self.shards):
             part = {"cases": [cases[case] for case in shard], "excluded": [], "append": None}

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import logging
+from typing import TypeVar
 
 from preprocessing.config import Config
 from preprocessing.console import log
-from preprocessing.errors import UsageError
+from preprocessing.documents import Document
+from preprocessing.errors import RefusedError, UsageError
 from preprocessing.source import (
     NOTE_NAME,
     SIMULATION_NAME,
     RecordingSource,
     SettledSource,
+    SimulationNote,
     SourceNote,
     known_source,
 )
-from preprocessing.storage import ObjectMissing, Storage
+from preprocessing.storage import Storage
 
-__all__ = ["noted_source", "settled_source"]
+__all__ = ["noted_source", "read_note", "settled_source"]
+
+MOST_BYTES = 1 << 20  # all texts at their longest take less, but for other scripts
+
+Note = TypeVar("Note", bound=Document)
 
 
 def settled_source(config: Config, recordings: Storage, clinical: str | None) -> SettledSource | None:
@@ -48,11 +55,42 @@ def settled_source(config: Config, recordings: Storage, clinical: str | None) ->
 
 def noted_source(recordings: Storage) -> RecordingSource | None:
     """Return what a note of `vitalprep fetch`, or the options of `vitalprep simulate`, say of a folder."""
+    note = read_note(recordings)
+    if note is not None:
+        return note.source
+    return known_source("simulated") if _is_simulated(recordings) else None
+
+
+def read_note(recordings: Storage) -> SourceNote | None:
+    """Return what `vitalprep fetch`, or somebody by hand, has noted beside recordings.
+
+    Raises
+    ------
+    RefusedError
+        If there is a note and it cannot be read, or is none for its size.
+    """
+    return _read(recordings, NOTE_NAME, SourceNote)
+
+
+def _is_simulated(recordings: Storage) -> bool:
+    """Whether `vitalprep simulate` wrote what lies there; a file that only has its name makes no patient simulated."""
     try:
-        note = recordings.get(NOTE_NAME)
-    except ObjectMissing:
-        return known_source("simulated") if recordings.head(SIMULATION_NAME) else None
-    return SourceNote.from_bytes(note, uri=recordings.uri_of(NOTE_NAME)).source
+        return _read(recordings, SIMULATION_NAME, SimulationNote) is not None
+    except RefusedError as error:
+        log(f"it does not tell that patients are simulated: {error.message}", level=logging.WARNING)
+        return False
+
+
+def _read(recordings: Storage, name: str, kind: type[Note]) -> Note | None:
+    found = recordings.head(name)
+    if found is None:
+        return None
+    uri = recordings.uri_of(name)
+    if found.size > MOST_BYTES:
+        raise RefusedError(
+            f"{uri} has more than {MOST_BYTES} bytes.", mend="write what the README shows, or remove it."
+        )
+    return kind.from_bytes(recordings.get(name, size=found.size), uri=uri)
 
 
 def _beside(uri: str) -> RecordingSource | None:

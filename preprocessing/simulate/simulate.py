@@ -19,7 +19,7 @@ from preprocessing.simulate.case import MAX_HOURS, case_truth_table, clinical_ro
 from preprocessing.simulate.damage import EXPECTED, DamageShares, damage_of, damaged, damaged_hours
 from preprocessing.simulate.patients import clinical_table, drawn_length, patient_of_case
 from preprocessing.simulate.streams import Purpose, case_rng
-from preprocessing.source import SIMULATION_NAME
+from preprocessing.source import SIMULATION_NAME, SimulationNote
 from preprocessing.workers import StopRequest, WorkerPool
 
 __all__ = ["SimulatedSet", "SimulationOptions", "case_hours", "open_set", "simulate_folder"]
@@ -27,7 +27,7 @@ __all__ = ["SimulatedSet", "SimulationOptions", "case_hours", "open_set", "simul
 CLINICAL_NAME: Final = "clinical_data.csv"
 DAMAGE_NAME: Final = "damage.json"
 OPTIONS_NAME: Final = SIMULATION_NAME
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = SimulationNote.current_version
 _SIMULATOR_VERSION: Final = 2  # of the bytes: raise it when equal options give other files
 _REFUSED_FILES: Final = ("truncated", "bitflip", "foreign", "unit")  # have no truth: nobody may read them
 

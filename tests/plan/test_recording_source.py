@@ -75,6 +75,38 @@ def test_a_note_is_read_strictly(unmarked: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "is not JSON"),
+        (" " * 2_000_000, "more than 1048576 bytes"),
+        (json.dumps({"source": {"name": "x", "licence": "y", "limitations": ["z"] * 101}}), r"source\.limitations"),
+        (json.dumps({"source": {"name": "x", "licence": "y" * 4001}}), r"source\.licence"),
+    ],
+)
+def test_a_note_that_would_take_much_is_refused(unmarked: Path, tmp_path: Path, text: str, said: str) -> None:
+    folder = shutil.copytree(unmarked, tmp_path / "in")
+    (folder / "source.json").write_text(text)
+    with pytest.raises(RefusedError, match=rf"source\.json .*{said}"):
+        planned(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"cases": 3}', "[" * 100_000, " " * 2_000_000])
+def test_only_what_simulate_writes_makes_patients_simulated(unmarked: Path, tmp_path: Path, text: str) -> None:
+    folder = shutil.copytree(unmarked, tmp_path / "in")
+    (folder / "simulation.json").write_text(text)
+    assert planned(folder).settled_source.basis == "assumed"
+
+
+def test_a_shard_does_not_repeat_the_source(recordings: Path) -> None:
+    for plan in (planned(recordings), planned(recordings, f"source={OWN}")):
+        [(path, data)] = plan.shard_documents()
+        assert b'"source"' not in data
+        part = Plan.from_bytes(data, uri=path)
+        assert part.cases == plan.cases
+        assert part.config.model_copy(update={"source": plan.config.source}) == plan.config
+
+
+@pytest.mark.parametrize(
     "source",
     [
         "elsewhere",
