@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Container
+import logging
+from collections.abc import Container, Mapping
 
 from preprocessing.arriving import Arriving
+from preprocessing.console import log
 from preprocessing.errors import CaseRefused, RefusedError, UsageError
 from preprocessing.fetch.website import NotThere, download
 from preprocessing.harmonize.gunzip import gunzip
-from preprocessing.plan.clinical import COLUMNS, read_clinical_table
+from preprocessing.plan.clinical import COLUMNS, FORMULA, is_accepted, read_clinical_table
 
 __all__ = ["fetch_clinical_table"]
 
@@ -21,7 +23,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 def fetch_clinical_table(base_url: str, path: str, cases: Container[int]) -> bytes:
     """Return the table's columns for planning, all rows, as planning accepts them for some cases.
 
-    Only these columns: diagnoses, operations and outcomes are not brought where nothing needs them.
+    Only these columns: diagnoses, operations and outcomes are not brought where nothing needs them. A cell that a
+    spreadsheet would compute is left empty, and so is one of another case that planning would not accept.
 
     Raises
     ------
@@ -38,7 +41,7 @@ def fetch_clinical_table(base_url: str, path: str, cases: Container[int]) -> byt
             download(base_url, path, file, most=MOST_BYTES)
         except NotThere as error:
             raise UsageError(error.message, mend="check --base-url.") from error
-        table = _needed(_plain(file.getvalue(), url), url)
+        table = _needed(_plain(file.getvalue(), url), url, cases)
     read_clinical_table(table, url, cases)
     return table
 
@@ -53,17 +56,35 @@ def _plain(data: bytes, url: str) -> bytes:
         raise RefusedError(f"{url} is no clinical table: {refusal.detail}.", mend="check --base-url.") from refusal
 
 
-def _needed(data: bytes, url: str) -> bytes:
+def _needed(data: bytes, url: str, cases: Container[int]) -> bytes:
     try:
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
         reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
         missing = [name for name in COLUMNS if name not in reader.fieldnames]
         if missing:
             raise RefusedError(f"{url} is no clinical table: no column {missing[0]!r}.", mend="check --base-url.")
-        text = io.StringIO(newline="")
+        text, left_empty = io.StringIO(newline=""), 0
         writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(reader)
+        for row in reader:
+            kept = _kept(row, cases)
+            left_empty += sum(bool(row[name]) and not kept[name] for name in COLUMNS)
+            writer.writerow(kept)
     except (UnicodeDecodeError, csv.Error) as error:
         raise RefusedError(f"{url} is no clinical table: {error}.", mend="check --base-url.") from error
+    if left_empty:
+        said = f"{left_empty} cells of {url} are left empty, because planning accepts no such text"
+        log(said, level=logging.WARNING, cells=left_empty)
     return text.getvalue().encode()
+
+
+def _kept(row: Mapping[str, str | None], cases: Container[int]) -> dict[str, str]:
+    """Return a row's cells as they are written; what is wrong in a wanted case is kept, and refused with its line."""
+    number = row["caseid"] or ""
+    wanted = is_accepted("caseid", number) and int(number) in cases
+    kept = {}
+    for name in COLUMNS:
+        cell = row[name] or ""
+        stays = is_accepted(name, cell) or not (cell.strip().startswith(FORMULA) or (not wanted and name != "caseid"))
+        kept[name] = cell if stays else ""
+    return kept

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from preprocessing.config import Config
 from preprocessing.errors import RefusedError
 
-__all__ = ["COLUMNS", "DEFAULTED", "OBSERVED", "ClinicalRow", "Statics", "read_clinical_table", "settle_statics"]
+__all__ = [
+    "COLUMNS",
+    "DEFAULTED",
+    "FORMULA",
+    "OBSERVED",
+    "ClinicalRow",
+    "Statics",
+    "is_accepted",
+    "read_clinical_table",
+    "settle_statics",
+]
 
 OBSERVED, DEFAULTED = 0, 2  # origin codes of DESIGN 4; a static is never held
 _MEASURES = ("age", "height", "weight", "bmi", "asa")
@@ -20,6 +30,7 @@ COLUMNS = ("caseid", "subjectid", "sex", *_MEASURES)
 _SEXES = {"f": -1.0, "female": -1.0, "m": 1.0, "male": 1.0}
 _EMPTY = ("", "nan", "na")
 _DIGITS = re.compile(r"\d+", re.ASCII)
+FORMULA = ("=", "+", "-", "@")  # what a spreadsheet computes, unless it is a number
 LARGEST = 2**63 - 1  # int64 of the records
 LONGEST_SHOWN = 40
 
@@ -86,6 +97,20 @@ def _rows(reader: csv.DictReader[str], uri: str, wanted: Container[int]) -> dict
             measures[name] = _number(cells.get(name), place, name)
         rows[case_id] = ClinicalRow(_integer(cells.get("subjectid"), place, "subjectid"), measures)
     return rows
+
+
+def is_accepted(column: str, text: str) -> bool:
+    """Return whether a cell can be read as its column wants it."""
+    try:
+        if column == "sex":
+            _sex(text, column)
+        elif column in _MEASURES:
+            _number(text, column, column)
+        else:
+            _integer(text, column, column)
+    except RefusedError:
+        return False
+    return True
 
 
 def settle_statics(row: ClinicalRow, config: Config) -> Statics:

@@ -14,6 +14,7 @@ import preprocessing
 from preprocessing.config import Config
 from preprocessing.documents import canonical_json
 from preprocessing.layout import SplitName
+from preprocessing.plan.clinical import FORMULA
 from preprocessing.plan.identity import BUILD_VERSION, HARMONIZE_VERSION
 from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Accounting
@@ -57,10 +58,15 @@ def cases_csv(plan: Plan, outcomes: dict[int, CaseOutcome], salt: str | None) ->
             "" if outcome.seconds is None else outcome.seconds,
             outcome.windows,
             outcome.dropped,
-            case.object,
+            _cell(case.object),
         ]
     rows.writerows(lines[case] for case in sorted(lines))
     return text.getvalue().encode()
+
+
+def _cell(path: str) -> str:
+    """Return a path that no spreadsheet takes for a formula."""
+    return f"./{path}" if path.startswith(FORMULA) else path
 
 
 def metadata_json(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 import re
 import signal
@@ -11,10 +12,12 @@ import subprocess
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from preprocessing.errors import RefusedError
+from preprocessing.fetch import clinical_table
 from preprocessing.fetch.clinical_table import fetch_clinical_table
 from preprocessing.source import known_source
 from tests.fetch.imitation import Imitation, recording
@@ -179,6 +182,24 @@ def test_what_is_no_clinical_table_is_refused(service: Imitation, body: bytes, s
     service.others["/cases"] = body
     with pytest.raises(RefusedError, match=says):
         fetch_clinical_table(service.url, "cases", {1})
+
+
+def test_no_formula_and_no_foreign_text_of_the_clinical_table_is_written(
+    service: Imitation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[dict[str, Any]] = []
+    monkeypatch.setattr(clinical_table, "log", lambda message, **keys: said.append({"message": message} | keys))
+    service.others["/cases"] = (
+        b"caseid,subjectid,sex,age,height,weight,bmi,asa,dx\n"
+        b'1,1,M,>89,=HYPERLINK("http://x"), @SUM(1),-5,+2,=1\n'
+        b"2,=cmd|' /C calc'!A0,<script>,abc,-1+1,30,,1_0,=1\n"
+        b"3,3\n"
+    )
+    rows = fetch_clinical_table(service.url, "cases", {1}).decode().splitlines()
+    assert rows == ["caseid,subjectid,sex,age,height,weight,bmi,asa", "1,1,M,>89,,,-5,+2", "2,,,,,30,,", "3,3,,,,,,"]
+    assert [(line["cells"], line["level"]) for line in said] == [(7, logging.WARNING)]
+    with pytest.raises(RefusedError, match=r"line 3 \(case 2\): sex"):
+        fetch_clinical_table(service.url, "cases", {2})
 
 
 def test_a_wrong_address_is_known_from_the_clinical_table(service: Imitation, tmp_path: Path) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from preprocessing.plan.plan import load_plan
+from preprocessing.publish.accounting import account
+from preprocessing.publish.metadata import cases_csv
 from tests.pipeline import Answer, vitalprep
 
 
@@ -113,3 +116,14 @@ def test_a_lost_shard_is_named_by_publish(recordings: Path, tmp_path: Path) -> N
     accounting = json.loads(next(tmp_path.glob("runs/*/accounting.json")).read_bytes())
     plan = json.loads(Path(planned["plan"]).read_bytes())
     assert accounting["unfinished"] == plan["shards"][1]
+
+
+@pytest.mark.parametrize("folder", ["=cmd()", "+1", "-1", "@x"])
+def test_no_path_of_an_object_is_a_formula(answer: Answer, folder: str) -> None:
+    plan, output = load_plan(answer.result["plan"])
+    first, *others = plan.cases
+    moved = plan.model_copy(update={"cases": (first.model_copy(update={"object": f"{folder}/1.vital"}), *others)})
+    table = cases_csv(moved, account(plan, output).outcomes, None).decode()
+    rows = list(csv.DictReader(table.splitlines()))
+    assert rows[0]["object"] == f"./{folder}/1.vital"
+    assert rows[1]["object"] == others[0].object
