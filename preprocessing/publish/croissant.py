@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from preprocessing.layout import SplitName, tfrecord_name
 from preprocessing.publish.card.card import title_of
 from preprocessing.publish.card.described import Described
+from preprocessing.publish.card.markdown import one_line
 from preprocessing.publish.tfds_files import TFDS_VERSION
 from preprocessing.records.summary import BuildSummary
+from preprocessing.source import RecordingSource
 
 __all__ = ["croissant_json"]
 
@@ -28,6 +31,7 @@ _TYPES = {
     "yaml": "application/yaml",
     "html": "text/html",
 }
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*", re.ASCII)  # as SPDX has them
 _TERMS = (
     "citeAs", "column", "equivalentProperty", "extract", "field", "fileProperty", "fileObject", "fileSet", "format",
     "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex",
@@ -65,12 +69,12 @@ def croissant_json(data: Described, description: str, files: Mapping[str, bytes]
         "@type": "sc:Dataset",
         "name": title_of(data),
         "conformsTo": CONFORMS_TO,
-        "description": description,
+        "description": one_line(description),
         "identifier": data.plan.dataset_id,
         "version": f"{TFDS_VERSION}+{data.plan.dataset_id}",
         "isLiveDataset": False,
         "keywords": ["anesthesia", "surgery", "vital signs", "TFRecord", f"{source.patients} patients"],
-        "license": source.licence_url or source.licence or "none",
+        "license": _licence(source),
         "distribution": [
             *(_described(name, content) for name, content in sorted(files.items())),
             *(part for split, summary in data.summaries.items() for part in _split(data, split, summary)),
@@ -80,14 +84,22 @@ def croissant_json(data: Described, description: str, files: Mapping[str, bytes]
         content["url"] = source.url
         content["isBasedOn"] = source.url
     if source.citation:
-        content["citeAs"] = source.citation
+        content["citeAs"] = one_line(source.citation)
     if source.attribution:
-        content["creditText"] = source.attribution
+        content["creditText"] = one_line(source.attribution)
     if source.agreement:
         content["usageInfo"] = source.agreement.url
     if data.plan.parents:
         content["rai:dataCollection"] = f"Continues the data sets {', '.join(data.plan.parents)}."
     return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _licence(source: RecordingSource) -> str | dict[str, str]:
+    """Return the licence's address or SPDX identifier; another name is that of a work, and no reader's link."""
+    named = source.licence or "none"
+    if source.licence_url or _IDENTIFIER.fullmatch(named):
+        return source.licence_url or named
+    return {"@type": "sc:CreativeWork", "name": one_line(named)}
 
 
 def _described(name: str, content: bytes) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from preprocessing.publish.accounting import account
 from preprocessing.publish.card.card import dataset_card
 from preprocessing.publish.card.contents import REASONS
 from preprocessing.publish.card.described import Described
+from preprocessing.publish.card.markdown import plain
 from preprocessing.source import Agreement, RecordingSource, SettledSource
 from tests.pipeline import Answer, data_digests, vitalprep
 
@@ -249,15 +250,33 @@ def test_what_others_wrote_is_text(simulated: Answer, text: str) -> None:
     )  # fmt: skip
     settled = SettledSource(basis="note", source=origin)
     accounting, _, summaries, _ = account(plan, output)
-    plain = Page(card_of(simulated))
+    usual = Page(card_of(simulated))
     card = dataset_card(Described(plan.model_copy(update={"config": config, "source": settled}), accounting, summaries))
     page = Page(card)
-    assert page.tags <= plain.tags | {"ol", "a"}
+    assert page.tags <= usual.tags | {"ol", "a"}
     terms = ("href", "https://example.org/terms")
-    assert page.attributes <= plain.attributes | {terms}, "no other link, no picture, no handler"
-    assert [[len(row) for row in rows] for rows in page.tables] == [[len(row) for row in rows] for rows in plain.tables]
-    assert page.text.count("\n") < 2 * plain.text.count("\n")
+    assert page.attributes <= usual.attributes | {terms}, "no other link, no picture, no handler"
+    assert [[len(row) for row in rows] for rows in page.tables] == [[len(row) for row in rows] for rows in usual.tables]
+    assert page.text.count("\n") < 2 * usual.text.count("\n")
     assert header_of(card.decode())["license"] == "other"
     assert not re.search("[\x00\x1b\u202e]", card.decode())
     headings = [line for line in card.decode().splitlines() if line.startswith("#")]
     assert len(headings) == 12
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "see https://evil.example/x, HTTP://evil.example and ftp://evil.example",
+        "www.evil.example|www.evil.example",
+        "`https://evil.example` mailto:a@evil.example xmpp:x",
+        "(https://evil.example) *https://evil.example* <https://evil.example>",
+        "write to me.you+x@evil.example.",
+    ],
+)
+def test_no_address_that_others_wrote_becomes_a_link(text: str) -> None:
+    """As GitHub and the hub link bare addresses: wherever they stand as text, but not in code."""
+    rendered = MarkdownIt("commonmark", {"html": True}).render(plain(text))
+    assert "<a" not in rendered
+    assert not re.search(r"://|www[.]|mailto:|xmpp:|@", re.sub("<code>.*?</code>", "", rendered))
+    assert rendered.count("evil.example") == text.count("evil.example")

@@ -10,6 +10,11 @@ from typing import Any
 
 import pytest
 
+from preprocessing.plan.plan import load_plan
+from preprocessing.publish.accounting import account
+from preprocessing.publish.card.described import Described
+from preprocessing.publish.croissant import croissant_json
+from preprocessing.source import RecordingSource, SettledSource
 from tests.pipeline import Answer
 
 mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed (make develop)")
@@ -80,3 +85,27 @@ def test_licence_and_citation_are_the_source_s(simulated: Answer, attributed: An
     assert theirs["version"].endswith(f"+{attributed.result['dataset_id']}")
     assert content(simulated)["license"] == "none"
     assert "citeAs" not in content(simulated)
+
+
+@pytest.mark.parametrize(
+    ("licence", "told"),
+    [
+        ("javascript:alert(1)", {"@type": "sc:CreativeWork", "name": "javascript:alert(1)"}),
+        ("internal\u202e use\nonly", {"@type": "sc:CreativeWork", "name": "internal use only"}),
+        ("CC-BY-4.0", "CC-BY-4.0"),
+    ],
+)
+def test_what_others_wrote_is_one_line_and_no_address(
+    simulated: Answer, tmp_path: Path, licence: str, told: Any
+) -> None:
+    plan, output = load_plan(simulated.result["plan"])
+    odd = "a\u202eb\x1b\nc"
+    source = RecordingSource(name="x", licence=licence, attribution=odd, citation=odd)
+    settled = plan.model_copy(update={"source": SettledSource(basis="note", source=source)})
+    accounting, _, summaries, _ = account(plan, output)
+    found = croissant_json(Described(settled, accounting, summaries), odd, {})
+    read = json.loads(found)
+    assert read["license"] == told
+    assert {read[key] for key in ("description", "citeAs", "creditText")} == {"a b c"}
+    (tmp_path / "croissant.json").write_bytes(found)
+    assert not mlcroissant.Dataset(tmp_path / "croissant.json").metadata.ctx.issues.errors

@@ -14,23 +14,33 @@ __all__ = ["bullets", "code", "fenced", "one_line", "plain", "table"]
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _MARKUP = re.compile(r"([\\`*_\[\]|#~$])")
+# What GitHub and the Hugging Face hub make links of without any markup; an escape would not keep the latter from it.
+_BARE_LINK = re.compile(
+    r"((?:\b(?:https?|ftp)://|\bwww\.|\b(?:mailto|xmpp):)[^\s<>|`]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+)", re.I
+)
 _AT_BEGIN = re.compile(r"^([-+=]|\d+[.)])")
 
 
 def plain(text: str) -> str:
-    r"""Return a text on one line, read as it stands.
+    r"""Return a text on one line, read as it stands; an address in it is shown as code, so that nothing links to it.
 
     Examples
     --------
     >>> plain("<b>[x](y)")
     '&lt;b&gt;\\[x\\](y)'
+    >>> plain("see www.example.org")
+    'see `www.example.org`'
     """
-    line = one_line(text)
-    for character, entity in _ENTITIES.items():
-        line = line.replace(character, entity)
-    line = _MARKUP.sub(r"\\\1", line)
+    parts = _BARE_LINK.split(one_line(text))
+    line = "".join(code(part) if place % 2 else _escaped(part) for place, part in enumerate(parts))
     begin = _AT_BEGIN.match(line)
     return f"{line[: begin.end() - 1]}\\{line[begin.end() - 1 :]}" if begin else line
+
+
+def _escaped(text: str) -> str:
+    for character, entity in _ENTITIES.items():
+        text = text.replace(character, entity)
+    return _MARKUP.sub(r"\\\1", text)
 
 
 def code(text: str) -> str:
