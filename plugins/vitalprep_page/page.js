@@ -155,6 +155,9 @@ function showCost(shards, price) {
       + `${money(price.spot)} an hour on spot, ${money(price.on_demand)} on demand, list prices of ${price.region}, ${price.priced}.`);
 }
 
+/** Splits as the data goes through them. */
+const inOrder = (windows) => Object.fromEntries(["train", "validation", "test"].filter((one) => one in (windows ?? {})).map((one) => [one, windows[one]]));
+
 function showDatasets(status) {
   const list = status?.datasets ?? [];
   const empty = byId("no-datasets");
@@ -163,11 +166,11 @@ function showDatasets(status) {
   const reports = list.filter((one) => one.report).map((one) => one.dataset_id);
   const shown = chosen.get("dataset") ?? (reports.includes(status?.latest) ? status.latest : reports[0]);
   if (status) rows(byId("datasets"), list, (one) => one.dataset_id, (one) => [
-    text(one.dataset_id, one.dataset_id === status.latest ? "latest" : ""),
+    text(one.dataset_id, one.dataset_id === status.latest ? "latest" : "", one.problem ? `Cannot be read whole: ${one.problem}` : ""),
     stated(state(one.state)),
     text(time(one.planned), one.validated ? `validated ${time(one.validated)}` : ""),
     text(one.written === null || one.written === undefined ? "–" : `${number(one.written)} of ${number(one.requested)}`, Object.keys(one.excluded ?? {}).length ? `excluded: ${counts(one.excluded)}` : ""),
-    text(counts(one.windows) || "–"),
+    text(counts(inOrder(one.windows)) || "–"),
     text(one.warnings ? `⚠ ${number(one.warnings)}` : number(one.warnings)),
     [[one.report, one.dataset_id === shown], () => (!one.report ? ["not yet"]
       : [element("a", { href: `?dataset=${part(one.dataset_id)}`, ariaLabel: `Report of ${one.dataset_id}` }, one.dataset_id === shown ? "shown below" : "Report")])],
@@ -227,6 +230,7 @@ async function refresh() {
     api("/dagRuns?order_by=-run_after&limit=10").then((found) => found.dag_runs).catch(trouble("Airflow's runs cannot be shown")),
   ]);
   if (answer?.problem) problems.push([answer.problem.message, answer.problem.mend]);
+  if (answer?.status?.problem) problems.push([answer.status.problem, ""]);
   if (answer?.status) say(byId("output"), answer.status.output);
   const seen = answer ?? { now: new Date().toISOString(), may_clear: false, status: null };
   if (runs) {

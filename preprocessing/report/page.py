@@ -8,12 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from preprocessing.printable import printable
 from preprocessing.report import words
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["printable", "rendered"]
+__all__ = ["rendered"]
 
 PAGES = Path(__file__).parent / "pages"
 
@@ -58,8 +59,3 @@ def _environment() -> Environment:
 def _unbroken(text: str) -> str:
     """Return a number and its unit so that no line ends between them."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def printable(text: str) -> str:
-    """Return a text of the data with what would not print, or would turn the line around, as escapes."""
-    return text if text.isprintable() else repr(text)[1:-1]
