@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.errors import UsageError
+from preprocessing.loading.arguments import count_of, seed_of
 from preprocessing.loading.description import Description, describe
 from preprocessing.loading.files import encoded_records, refuse_incomplete
 from preprocessing.loading.order import FILES_AT_ONCE
-from preprocessing.loading.windows import BUFFER, refuse_below_one
+from preprocessing.loading.windows import BUFFER
 from preprocessing.records.summary import FileSummary
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def load(
         Windows a batch; the last of an epoch may have fewer, see `drop_remainder`.
     shuffle : int or None
         A seed: every epoch comes in another order, and the same seed gives the same epochs again. (A global seed, set
-        by ``tf.random.set_seed``, is mixed in by TensorFlow.) None: the order of `read`, as for evaluation.
+        by ``tf.random.set_seed``, is mixed in by TensorFlow.) None or False: the order of `read`, as for
+        evaluation.
     origin : bool
         Give the origins along.
     repeat : int or None
@@ -89,32 +91,33 @@ def load(
     Raises
     ------
     UsageError
-        If there is no such split, an argument is out of range, or TensorFlow is not installed.
+        If there is no such split, an argument is of another kind or out of range, or TensorFlow is not installed.
     RefusedError
         If there is no data set, it is not proved, or a file is missing or incomplete.
     RetryableError
         If S3 or the disk fails. (What happens during iteration is raised by TensorFlow as one of its own errors: a
         wrong checksum as `tf.errors.DataLossError`, an error of the reader with its text in another one.)
     """
-    refuse_below_one(batch_size=batch_size, buffer=buffer, repeat=repeat)
+    size, held, seed = count_of("batch_size", batch_size), count_of("buffer", buffer), seed_of(shuffle)
+    epochs = None if repeat is None else count_of("repeat", repeat)
     about = describe(uri, unproved=unproved)
     files = about.files(split, shard=shard)
     refuse_incomplete(about, files)
     tf = _tensorflow()
     numbers = tf.data.Dataset.range(len(files))
     records_of = _records_by_reader(tf, about, files) if about.uri.startswith("s3://") else _records(tf, about, files)
-    if shuffle is None:
+    if seed is None:
         records = numbers.flat_map(records_of)
     else:
-        records = numbers.shuffle(len(files), seed=shuffle).interleave(
+        records = numbers.shuffle(len(files), seed=seed).interleave(
             records_of, cycle_length=FILES_AT_ONCE, num_parallel_calls=FILES_AT_ONCE, deterministic=True
         )
     records = records.apply(tf.data.experimental.assert_cardinality(sum(file.windows for file in files)))
-    if shuffle is not None:
-        records = records.shuffle(buffer, seed=shuffle)
-    batches = records.batch(batch_size, drop_remainder=drop_remainder)
+    if seed is not None:
+        records = records.shuffle(held, seed=seed)
+    batches = records.batch(size, drop_remainder=drop_remainder)
     parsed = batches.map(_parser(tf, about, origin=origin), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return parsed.repeat(repeat).prefetch(tf.data.AUTOTUNE)
+    return parsed.repeat(epochs).prefetch(tf.data.AUTOTUNE)
 
 
 def _tensorflow() -> ModuleType:

@@ -10,7 +10,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.errors import UsageError
+from preprocessing.loading.arguments import count_of, seed_of
 from preprocessing.loading.description import Description, describe
 from preprocessing.loading.files import damaged, encoded_records, refuse_incomplete
 from preprocessing.loading.order import in_drawn_order, in_order
@@ -18,7 +18,7 @@ from preprocessing.records.example import BadExample, Record
 from preprocessing.records.reader import RecordReader
 from preprocessing.records.summary import FileSummary
 
-__all__ = ["BUFFER", "Batch", "Origins", "Window", "read", "refuse_below_one"]
+__all__ = ["BUFFER", "Batch", "Origins", "Window", "read"]
 
 BUFFER = 2048  # windows held for drawing: 50 MB
 
@@ -134,7 +134,7 @@ def read(
     shuffle : int, optional
         A seed: the same one gives the same order, on any machine and from a folder as from S3. For another order in
         every epoch give another seed, for instance ``seed + epoch``. Without it: as the windows stand in the files,
-        where those of one file are mixed already.
+        where those of one file are mixed already; False says the same.
     buffer : int
         With `shuffle`: windows held, of which the next one is drawn. A window of the registry takes 24 kB.
     shard : tuple of int, optional
@@ -149,13 +149,14 @@ def read(
     Raises
     ------
     UsageError
-        If there is no such split, or an argument is out of range.
+        If there is no such split, or an argument is of another kind or out of range.
     RefusedError
         If there is no data set, it is not proved, or a file is missing, incomplete or damaged.
     RetryableError
         If S3 or the disk fails.
     """
-    refuse_below_one(batch_size=batch_size, buffer=buffer)
+    size = None if batch_size is None else count_of("batch_size", batch_size)
+    held, seed = count_of("buffer", buffer), seed_of(shuffle)
     about = describe(uri, unproved=unproved)
     files = about.files(split, shard=shard)
     refuse_incomplete(about, files)
@@ -164,13 +165,10 @@ def read(
     def records_of(file: FileSummary) -> Iterator[Record]:
         return _records(about, file, reader)
 
-    if shuffle is None:
-        found = in_order(files, records_of)
-    else:
-        found = in_drawn_order(files, records_of, seed=shuffle, buffer=buffer)
-    if batch_size is None:
+    found = in_order(files, records_of) if seed is None else in_drawn_order(files, records_of, seed=seed, buffer=held)
+    if size is None:
         return (_window(record, origin=origin) for record in found)
-    return _batches(found, batch_size, origin=origin)
+    return _batches(found, size, origin=origin)
 
 
 def _records(about: Description, file: FileSummary, reader: RecordReader) -> Iterator[Record]:
@@ -222,10 +220,3 @@ def _batch(records: list[Record], *, origin: bool) -> Batch:
         if origin
         else None,
     )
-
-
-def refuse_below_one(**sizes: int | None) -> None:
-    """Refuse an argument that counts something and is less than 1."""
-    for name, size in sizes.items():
-        if size is not None and size < 1:
-            raise UsageError(f"{name} is {size}.", mend="give 1 or more.")

@@ -136,6 +136,36 @@ def test_a_seed_gives_the_same_order_from_everywhere(published: Published) -> No
     assert sorted(order(published.sharded, 7)) == sorted(order(published.sharded, None))
 
 
+def test_false_draws_no_order(published: Published) -> None:
+    def order(shuffle: int | None) -> list[Key]:
+        return [key_of(window) for window in preprocessing.read(published.sharded, "train", shuffle=shuffle)]
+
+    assert order(False) == order(np.False_) == order(None) != order(0)  # type: ignore[arg-type]
+    assert order(np.int64(7)) == order(7)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("opened", [preprocessing.read, preprocessing.load])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"shuffle": True}, r"shuffle is True.* To mend: give a seed, as shuffle=1"),
+        ({"shuffle": "yes"}, "shuffle is 'yes'"),
+        ({"shuffle": 1.0}, "shuffle is 1.0"),
+        ({"batch_size": 2.5}, "batch_size is 2.5"),
+        ({"batch_size": True}, "batch_size is True"),
+        ({"batch_size": "8"}, "batch_size is '8'"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"buffer": None}, "buffer is None"),
+        ({"buffer": -1}, "buffer is -1"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(
+    published: Published, opened: Callable[..., object], given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        opened(published.sharded, "train", **{"batch_size": 4, "shuffle": None, **given})
+
+
 def test_workers_share_the_files(published: Published) -> None:
     files = len(list(published.folder.glob("vitaldb-train.tfrecord-*")))
     assert files >= 3
