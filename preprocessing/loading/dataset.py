@@ -9,6 +9,7 @@ way: a seed gives the same batches from either place.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from types import ModuleType
@@ -34,7 +35,7 @@ TOGETHER = 64  # records that go from Python to TensorFlow at once: 1.5 MB
 
 
 def load(
-    uri: str,
+    uri: str | os.PathLike[str],
     split: str,
     *,
     batch_size: int,
@@ -50,7 +51,7 @@ def load(
 
     Parameters
     ----------
-    uri : str
+    uri : str or path
         The data set: ``<output>/datasets/<dataset_id>``, or any folder or ``s3://bucket/prefix`` it was copied to;
         one file a split or several, with or without GZIP.
     split : str

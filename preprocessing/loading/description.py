@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -186,12 +187,12 @@ class Description:
         return found
 
 
-def describe(uri: str, *, unproved: bool = False) -> Description:
+def describe(uri: str | os.PathLike[str], *, unproved: bool = False) -> Description:
     """Say what a data set is, and that it may be trusted.
 
     Parameters
     ----------
-    uri : str
+    uri : str or path
         The data set: ``<output>/datasets/<dataset_id>``, or any folder or ``s3://bucket/prefix`` it was copied to.
     unproved : bool
         Take it also if its verdict is missing or says that it did not pass.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -78,7 +79,7 @@ class Batch:
 
 @overload
 def read(
-    uri: str,
+    uri: str | os.PathLike[str],
     split: str,
     *,
     origin: bool = ...,
@@ -92,7 +93,7 @@ def read(
 
 @overload
 def read(
-    uri: str,
+    uri: str | os.PathLike[str],
     split: str,
     *,
     origin: bool = ...,
@@ -105,7 +106,7 @@ def read(
 
 
 def read(
-    uri: str,
+    uri: str | os.PathLike[str],
     split: str,
     *,
     origin: bool = False,
@@ -122,7 +123,7 @@ def read(
 
     Parameters
     ----------
-    uri : str
+    uri : str or path
         The data set: ``<output>/datasets/<dataset_id>``, or any folder or ``s3://bucket/prefix`` it was copied to;
         one file a split or several, with or without GZIP.
     split : str

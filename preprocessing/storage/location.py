@@ -42,15 +42,17 @@ def uri_parts(uri: str, what: str = "A location") -> SplitResult:
         raise UsageError(f"{what} is no URL: its host cannot be read.", mend="correct what stands after ://.") from None
 
 
-def normalized_uri(uri: str) -> str:
+def normalized_uri(uri: str | os.PathLike[str]) -> str:
     """Return a URI without trailing slash; plain and ``file://`` paths become absolute paths.
 
     Raises
     ------
     UsageError
-        If it holds credentials or a query, its scheme is not one of ``s3``, ``file`` or none, or an ``s3://`` URI names
-        no bucket.
+        If it holds credentials or a query, its scheme is not one of ``s3``, ``file`` or none, an ``s3://`` URI names no
+        bucket, or it is neither a text nor a path.
     """
+    if not isinstance(uri, str):
+        return _normalized_path(uri)
     if not uri.strip():
         raise UsageError("An empty storage location was given.", mend="give a folder or s3://bucket/prefix.")
     if holds_credentials(uri):
@@ -70,3 +72,11 @@ def normalized_uri(uri: str) -> str:
             f"{shown!r}: storage of kind {parts.scheme!r} is not supported.", mend="use a folder or s3://."
         )
     return os.path.abspath(Path(uri).expanduser())
+
+
+def _normalized_path(path: os.PathLike[str]) -> str:
+    if not isinstance(path, os.PathLike) or not isinstance(name := os.fspath(path), str):
+        raise UsageError(f"{path!r} is no storage location.", mend="give a folder or s3://bucket/prefix.")
+    if name.startswith("s3:"):
+        raise UsageError(f"{type(path).__name__} drops a slash of s3://.", mend="give what lies in S3 as a str.")
+    return os.path.abspath(Path(name).expanduser())

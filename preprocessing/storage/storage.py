@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -74,7 +75,9 @@ class Storage:
         How long a fault of S3 is retried; 0: not at all. Default: as the environment says, see `Bucket`.
     """
 
-    def __init__(self, uri: str, *, create: bool = False, retry_seconds: float | None = None) -> None:
+    def __init__(
+        self, uri: str | os.PathLike[str], *, create: bool = False, retry_seconds: float | None = None
+    ) -> None:
         self.uri = normalized_uri(uri)
         if self.uri.startswith("s3://"):
             self._place: Bucket | Folder = Bucket(self.uri, retry_seconds=retry_seconds)

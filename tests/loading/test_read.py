@@ -214,6 +214,13 @@ def test_what_is_not_proved_is_refused_unless_asked_for(published: Published, tm
     assert preprocessing.describe(published.sharded).proved
 
 
+def test_a_path_is_a_location_too(published: Published) -> None:
+    folder = published.folder
+    assert preprocessing.describe(folder).uri == preprocessing.describe(published.sharded).uri
+    windows = [[key_of(window) for window in preprocessing.read(uri, "test")] for uri in (folder, published.sharded)]
+    assert windows[0] == windows[1]
+
+
 def test_what_is_not_there_is_named(published: Published, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no split 'valid'.*train, validation, test"):
         preprocessing.read(published.sharded, "valid")

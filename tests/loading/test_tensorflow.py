@@ -43,6 +43,7 @@ def test_batches_are_what_read_gives_in_its_order(published: Published) -> None:
         assert rows(dataset) == rows_read(published.sharded, split)
         assert rows(preprocessing.load(published.sharded, split, batch_size=16, shuffle=False)) == rows(dataset)
         assert len(dataset) == -(-published.windows[split] // 16)
+    assert rows(preprocessing.load(published.folder, "test", batch_size=16, shuffle=None)) == rows(dataset)
     inputs, static, target = dataset.element_spec
     assert (inputs.shape, static.shape, target.shape) == ((None, 300, 16), (None, 6), (None, 8))
     assert {spec.dtype for spec in dataset.element_spec} == {tf.float32}

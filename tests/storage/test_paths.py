@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from preprocessing.errors import RefusedError, UsageError
-from preprocessing.storage import Storage
+from preprocessing.storage import Storage, normalized_uri
 from tests.pipeline import BUCKET, s3_client
 
 
@@ -48,6 +48,16 @@ def test_a_file_whose_name_is_no_key(tmp_path: Path) -> None:
     (tmp_path / "1\x01.vital").touch()
     with pytest.raises(RefusedError, match="rename that file"):
         list(Storage(str(tmp_path)).list())
+
+
+def test_a_path_object_is_a_folder_and_never_a_bucket(tmp_path: Path) -> None:
+    assert Storage(tmp_path).uri == Storage(str(tmp_path)).uri
+    assert normalized_uri(Path("file:") / "a") == str(Path.cwd() / "file:" / "a"), "what is a path is no URI"
+    with pytest.raises(UsageError, match=r"drops a slash of s3://.*as a str"):
+        Storage(Path("s3://bucket/prefix"))
+    for other in (7, None, b"folder"):
+        with pytest.raises(UsageError, match="is no storage location"):
+            Storage(other)  # type: ignore[arg-type]
 
 
 def test_a_location_with_a_query() -> None:
