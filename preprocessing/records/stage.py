@@ -109,6 +109,7 @@ def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool, ag
         statistics=statistics,
         targets=targets,
         coverage=coverage,
+        sketches=dict(sorted(item for result in written.values() for item in result.sketches.items())),
     )
     output.put(build_summary_path(plan.dataset_id, split), summary.to_bytes())
     log(f"{split} built", split=split, windows=summary.windows, files=len(files), seconds=time.monotonic() - began)

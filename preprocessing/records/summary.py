@@ -9,6 +9,7 @@ from pydantic import Field
 from preprocessing.documents import Document, Model
 from preprocessing.errors import ReasonCode
 from preprocessing.layout import build_summary_path
+from preprocessing.records.sketch import Sketch
 from preprocessing.records.statistics import CaseCoverage, FeatureStatistics, OriginCounts
 from preprocessing.storage import ObjectMissing, Storage
 
@@ -38,10 +39,11 @@ class CaseOutcome(Model):
 class BuildSummary(Document):
     """The build of one split.
 
-    `targets` counts the windows by the origin of each target. `coverage` is of each written case, by input.
+    `targets` counts the windows by the origin of each target. `coverage` is of each written case, by input. `sketches`
+    are those of the cases that have windows, by case number, see `sketch_of`. Builds before version 3 have neither.
     """
 
-    current_version: ClassVar[int] = 3  # 2: `targets`; histograms and cases in `statistics`. 3: `coverage`
+    current_version: ClassVar[int] = 3  # 2: `targets`; histograms and cases in `statistics`. 3: `coverage`, `sketches`
     schema_version: int = 3
     dataset_id: str
     split: str
@@ -50,6 +52,7 @@ class BuildSummary(Document):
     statistics: dict[str, FeatureStatistics]
     targets: dict[str, OriginCounts] = Field(default_factory=dict)
     coverage: dict[str, dict[int, CaseCoverage]] = Field(default_factory=dict)
+    sketches: dict[int, Sketch] = Field(default_factory=dict)
 
     @property
     def windows(self) -> int:

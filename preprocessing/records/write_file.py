@@ -15,6 +15,7 @@ from preprocessing.harmonize.table import from_parquet
 from preprocessing.records.frames import CaseFrames
 from preprocessing.records.output_files import OutputFile, windows_in_order
 from preprocessing.records.samples import Samples, samples_of
+from preprocessing.records.sketch import sketch_of
 from preprocessing.records.statistics import (
     CaseCoverage,
     FeatureStatistics,
@@ -58,12 +59,13 @@ class FileTask:
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A file's summary, and of its cases the statistics, the origins of their targets, and each one's coverage."""
+    """A file's summary, and of its cases statistics, origins of targets, and each one's coverage and sketch."""
 
     summary: FileSummary
     statistics: dict[str, FeatureStatistics]
     targets: dict[str, OriginCounts]
     coverage: dict[int, dict[str, CaseCoverage]]
+    sketches: dict[int, str]
 
 
 def write_file(task: FileTask) -> WrittenFile:
@@ -72,6 +74,7 @@ def write_file(task: FileTask) -> WrittenFile:
     statistics: dict[str, FeatureStatistics] = {}
     targets = {target.name: OriginCounts() for target in task.config.targets}
     coverage: dict[int, dict[str, CaseCoverage]] = {}
+    sketches: dict[int, str] = {}
     with output.writer(task.path) as writer:
         target = _Target(writer, compress=task.config.output.compression == "gzip")
         for part in task.file.parts:
@@ -81,6 +84,7 @@ def write_file(task: FileTask) -> WrittenFile:
                 statistics = added(statistics, statistics_of(samples[case], task.config))
                 for name, counts in target_origins_of(samples[case], task.config).items():
                     targets[name] += counts
+                sketches[case] = sketch_of(samples[case].measured, task.config)
             frames = {
                 case: CaseFrames(
                     samples[case], case_id=case, subject_id=task.cases[case].subject_id, config=task.config
@@ -93,7 +97,7 @@ def write_file(task: FileTask) -> WrittenFile:
             for case, start in order:
                 frames[case].put(start, target.room(frames[case].size(start)))
             target.end_part()
-    return WrittenFile(target.summary(task.file.name), statistics, targets, coverage)
+    return WrittenFile(target.summary(task.file.name), statistics, targets, coverage, sketches)
 
 
 def load_samples(output: Storage, case: BuildCase, config: Config) -> Samples:

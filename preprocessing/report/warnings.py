@@ -264,7 +264,8 @@ SAID: Mapping[Code, str] = {
 def near_duplicate_cases(plan: Plan, account: Account) -> Iterator[DataWarning]:
     """Yield groups of written cases that are the same recording, at most a hundred and then how many more there are."""
     written = {case: account.receipts[case] for case, outcome in account.outcomes.items() if outcome.windows}
-    groups = near_duplicates(written, plan.config)
+    sketches = {case: sketch for summary in account.summaries.values() for case, sketch in summary.sketches.items()}
+    groups = near_duplicates(written, sketches)
     for group in groups[:MOST_GROUPS]:
         splits = dict.fromkeys(split for split in SPLITS if any(plan.by_id[case].split == split for case in group))
         subjects = {plan.by_id[case].subject_id for case in group}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from preprocessing.harmonize.table import to_parquet
 from preprocessing.layout import SPLITS
 from preprocessing.plan.plan import ExcludedCase, Plan, PlannedCase
 from preprocessing.publish.accounting import Account, Accounting
+from preprocessing.records.sketch import SIZE
 from preprocessing.records.statistics import FeatureStatistics, OriginCounts, bins_of
 from preprocessing.records.summary import BuildSummary, CaseOutcome, FileSummary
 from preprocessing.records.windows import window_starts
@@ -105,8 +108,22 @@ def statistics(config: Config, cases: int) -> dict[str, FeatureStatistics]:
     return found
 
 
+def sketch(number: int, *, of_another: float = 0.0) -> str:
+    """A sketch like no other number's, or with a share of its hashes replaced."""
+    hashes = np.random.default_rng(number).integers(0, 2**24, SIZE, dtype=np.uint32)
+    replaced = round(of_another * SIZE)
+    hashes[:replaced] = np.random.default_rng([number, replaced]).integers(0, 2**24, replaced, dtype=np.uint32)
+    return base64.b64encode(np.sort(hashes).astype(">u4").tobytes()).decode()
+
+
 def stored(
-    folder: Path, cases: list[PlannedCase], receipts: dict[int, Receipt], *, config: Config = CONFIG, gone: int = 0
+    folder: Path,
+    cases: list[PlannedCase],
+    receipts: dict[int, Receipt],
+    *,
+    config: Config = CONFIG,
+    gone: int = 0,
+    sketches: Mapping[int, str] | None = None,
 ) -> Stored:
     """Put a data set together; every case with an ok receipt has windows and a table."""
     outcomes = {case.case_id: _outcome(receipts[case.case_id], config) for case in cases}
@@ -131,6 +148,7 @@ def stored(
             cases=tuple(outcomes[case.case_id] for case in own),
             statistics=statistics(config, written),
             targets={target.name: _origins(windows) for target in config.targets},
+            sketches={case.case_id: (sketches or {})[case.case_id] for case in own if case.case_id in (sketches or {})},
         )
     excluded = Counter(item.reason for item in receipts.values() if item.reason)
     bad = excluded.total()

@@ -7,14 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocessing.harmonize.receipt import Receipt
-from preprocessing.harmonize.series import FeatureQuality
 from preprocessing.layout import SPLITS
 from preprocessing.records.statistics import FeatureStatistics, OriginCounts
 from preprocessing.report.demographics import standardized_difference
-from preprocessing.report.duplicates import near_duplicates
 from preprocessing.report.signals import distance
-from preprocessing.report.stage import Stored
 from preprocessing.report.thresholds import Thresholds
 from preprocessing.report.warnings import (
     DataWarning,
@@ -98,77 +94,6 @@ def test_the_distance_is_the_greatest_gap_of_the_cumulative_shares() -> None:
 
 def _split(number: int) -> str:
     return SPLITS[number % 3]
-
-
-def _data(folder: Path, **changed: Receipt) -> Stored:
-    cases = [planned_case(number, _split(number)) for number in range(1, 61)]
-    receipts = {case.case_id: receipt(case) for case in cases}
-    receipts |= {int(name.removeprefix("case")): item for name, item in changed.items()}
-    return stored(folder, cases, receipts)
-
-
-def test_the_same_recording_under_two_numbers_is_a_leak(tmp_path: Path) -> None:
-    first = receipt(planned_case(4, "validation"))
-    copied = first.model_copy(update={"case_id": 33})  # the same table
-    moved = {  # another export: a last digit, two minutes less, another weight in the clinical table
-        name: quality.model_copy(
-            update={
-                "mean": (quality.mean or 0) * (0.8 if name.endswith("_INF") or name == "TV" else 1.0005),
-            }
-        )
-        for name, quality in first.features.items()
-    }
-    cut = receipt(planned_case(50, "test"), features=moved, seconds=9780)
-    data = _data(tmp_path, case33=copied, case50=cut)
-    found = [warning for warning in warnings_of(data.plan, data.account) if warning.code == "near_duplicate"]
-    assert [(warning.cases, warning.level) for warning in found] == [((4, 33, 50), "warning")]
-    assert len({data.plan.by_id[case].split for case in (4, 33, 50)}) > 1
-    assert "leaks" in found[0].message
-
-
-def test_a_thousand_copies_are_one_group_and_many_groups_are_counted(tmp_path: Path) -> None:
-    one = receipt(planned_case(1, "train"))
-    copies = {number: one.model_copy(update={"case_id": number}) for number in range(1, 1001)}
-    assert near_duplicates(copies, CONFIG) == [tuple(range(1, 1001))]
-    cases = [planned_case(number, "train") for number in range(1, 241)]
-    receipts = {case.case_id: receipt(planned_case((case.case_id + 1) // 2, "train")) for case in cases}
-    data = stored(tmp_path, cases, receipts)
-    found = [warning for warning in warnings_of(data.plan, data.account) if warning.code == "near_duplicate"]
-    assert [warning.cases for warning in found[:2]] == [(1, 2), (3, 4)]
-    assert len(found) == 101
-    assert found[-1].message.startswith("20 more groups")
-    assert "leaks" not in found[0].message
-
-
-def test_cases_that_only_resemble_each_other_are_none(tmp_path: Path) -> None:
-    first = receipt(planned_case(4, "validation"))
-    far = {
-        name: quality.model_copy(update={"mean": (quality.mean or 0) + (2.0 if name == "HR" else 0)})
-        for name, quality in first.features.items()
-    }
-    flat = {  # 5 of PEEP and 50 of FIO2 all the time is how many cases are
-        name: quality.model_copy(update={"minimum": quality.mean, "maximum": quality.mean})
-        for name, quality in first.features.items()
-    }
-    receipts = {
-        4: first,
-        5: receipt(planned_case(5, "test"), features=far),
-        6: receipt(planned_case(6, "test"), features=first.features, seconds=9000),
-        7: receipt(planned_case(7, "test"), features=flat),
-        8: receipt(planned_case(8, "train"), features=flat),
-    }
-    assert near_duplicates(receipts, CONFIG) == []
-    many = {number: receipt(planned_case(number, "train")) for number in range(1, 2001)}
-    assert near_duplicates(many, CONFIG) == []
-
-
-def test_what_nobody_measured_is_no_likeness() -> None:
-    nothing = FeatureQuality(
-        live_seconds={}, implausible=0, before_start=0, longest_gap=9, minimum=None, mean=None, maximum=None
-    )
-    empty = {item.name: nothing for item in CONFIG.inputs}
-    receipts = {number: receipt(planned_case(number, "train"), features=empty) for number in (1, 2)}
-    assert near_duplicates(receipts, CONFIG) == []
 
 
 def test_a_static_that_no_case_has_is_named(tmp_path: Path) -> None:
