@@ -281,6 +281,12 @@ def test_a_file_that_ends_early_is_refused(published: Published, tmp_path: Path)
         list(preprocessing.read(str(dataset), "test"))
 
 
+def test_without_tensorflow_it_is_said_how_to_install_it(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(UsageError, match=r'pip install "/path/to/vitalprep\[tensorflow\]".*make develop'):
+        preprocessing.load(published.sharded, "train", batch_size=4, shuffle=None)
+
+
 def test_importing_the_package_is_light_and_reading_needs_no_tensorflow(published: Published) -> None:
     code = (
         "import sys, preprocessing\n"
