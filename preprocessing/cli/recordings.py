@@ -78,6 +78,11 @@ def simulate(
 @click.option("--accept-licence", "accepted", is_flag=True, help="You have read licence and data use agreement.")
 @click.option("--base-url", metavar="URL", help="Of the service.  [default: https://api.vitaldb.net]")
 @click.option("--at-once", type=click.IntRange(1, 16), default=4, show_default=True, help="Downloads at a time.")
+@click.option(
+    "--add-to-others",
+    is_flag=True,
+    help="Also where recordings lie that no source.json calls VitalDB's. All of them are called so from then on.",
+)
 @logs
 def fetch(output: str, as_json: bool, **asked: Any) -> None:
     """Bring VitalDB's open recordings and its clinical table into a folder or bucket.
@@ -85,8 +90,11 @@ def fetch(output: str, as_json: bool, **asked: Any) -> None:
     Without --accept-licence nothing is fetched, and the terms are shown: CC BY-NC-SA 4.0 and VitalDB's data use
     agreement. What was accepted, when and of which address is written to source.json beside the recordings.
 
-    A recording gets its name only when the strict reader has read all of it. The same command fetches what is missing.
-    Cases that VitalDB does not have are named at the end (exit code 65); the others are there by then.
+    A recording gets its name only when the strict reader has read all of it. The same command fetches what is missing,
+    and what is there and cannot be read. Cases that VitalDB does not have or give, and those without a row in the
+    clinical table, are named at the end (exit code 65); the others are there by then.
+
+    Of the clinical table come the eight columns that are used: caseid, subjectid, sex, age, height, weight, bmi, asa.
 
     The tests talk to a server that imitates VitalDB's. The live service was never reached from them.
     """

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 from preprocessing.arriving import Arriving
 from preprocessing.console import log
 from preprocessing.errors import CaseRefused, RefusedError, UsageError
 from preprocessing.fetch.website import NotThere, download
 from preprocessing.harmonize.gunzip import gunzip
-from preprocessing.plan.clinical import COLUMNS, FORMULA, is_accepted, read_clinical_table
+from preprocessing.plan.clinical import COLUMNS, FORMULA, is_accepted
 
 __all__ = ["fetch_clinical_table"]
 
@@ -20,18 +20,18 @@ MOST_BYTES = 64 * 1024 * 1024  # VitalDB's table of 6,388 cases has 2 MB
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-def fetch_clinical_table(base_url: str, path: str, cases: Container[int]) -> bytes:
-    """Return the table's columns for planning, all rows, as planning accepts them for some cases.
+def fetch_clinical_table(base_url: str, path: str) -> bytes:
+    """Return the table's columns for planning, all rows, whatever stands in their cells.
 
     Only these columns: diagnoses, operations and outcomes are not brought where nothing needs them. A cell that a
-    spreadsheet would compute is left empty, and so is one of another case that planning would not accept.
+    spreadsheet would compute is left empty.
 
     Raises
     ------
     UsageError
         If there is no such table: the address is wrong.
     RefusedError
-        If what comes is no such table, or a cell of a wanted case cannot be read.
+        If what comes is no such table.
     RetryableError
         If a fault outlasts the retries.
     """
@@ -41,9 +41,7 @@ def fetch_clinical_table(base_url: str, path: str, cases: Container[int]) -> byt
             download(base_url, path, file, most=MOST_BYTES)
         except NotThere as error:
             raise UsageError(error.message, mend="check --base-url.") from error
-        table = _needed(_plain(file.getvalue(), url), url, cases)
-    read_clinical_table(table, url, cases)
-    return table
+        return _needed(_plain(file.getvalue(), url), url)
 
 
 def _plain(data: bytes, url: str) -> bytes:
@@ -56,7 +54,7 @@ def _plain(data: bytes, url: str) -> bytes:
         raise RefusedError(f"{url} is no clinical table: {refusal.detail}.", mend="check --base-url.") from refusal
 
 
-def _needed(data: bytes, url: str, cases: Container[int]) -> bytes:
+def _needed(data: bytes, url: str) -> bytes:
     try:
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
         reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
@@ -67,24 +65,21 @@ def _needed(data: bytes, url: str, cases: Container[int]) -> bytes:
         writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         for row in reader:
-            kept = _kept(row, cases)
+            kept = _kept(row)
             left_empty += sum(bool(row[name]) and not kept[name] for name in COLUMNS)
             writer.writerow(kept)
     except (UnicodeDecodeError, csv.Error) as error:
         raise RefusedError(f"{url} is no clinical table: {error}.", mend="check --base-url.") from error
     if left_empty:
-        said = f"{left_empty} cells of {url} are left empty, because planning accepts no such text"
+        said = f"{left_empty} cells of {url} are left empty, because a spreadsheet would compute them"
         log(said, level=logging.WARNING, cells=left_empty)
     return text.getvalue().encode()
 
 
-def _kept(row: Mapping[str, str | None], cases: Container[int]) -> dict[str, str]:
-    """Return a row's cells as they are written; what is wrong in a wanted case is kept, and refused with its line."""
-    number = row["caseid"] or ""
-    wanted = is_accepted("caseid", number) and int(number) in cases
-    kept = {}
-    for name in COLUMNS:
-        cell = row[name] or ""
-        stays = is_accepted(name, cell) or not (cell.strip().startswith(FORMULA) or (not wanted and name != "caseid"))
-        kept[name] = cell if stays else ""
-    return kept
+def _kept(row: Mapping[str, str | None]) -> dict[str, str]:
+    """Return a row's cells as they are written; planning names what is wrong in the others, with its line."""
+    cells = {name: row[name] or "" for name in COLUMNS}
+    computed = {
+        name for name, cell in cells.items() if cell.strip().startswith(FORMULA) and not is_accepted(name, cell)
+    }
+    return {name: "" if name in computed else cell for name, cell in cells.items()}

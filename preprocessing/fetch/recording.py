@@ -12,10 +12,10 @@ from typing import IO, Literal
 from preprocessing.arriving import Arriving
 from preprocessing.console import log
 from preprocessing.errors import CaseRefused, RefusedError, RetryableError
-from preprocessing.fetch.website import PIECE, NotThere, download
+from preprocessing.fetch.website import PIECE, Denied, NotThere, download
 from preprocessing.harmonize.gunzip import longest_file
 from preprocessing.harmonize.vital_file import read_vital
-from preprocessing.storage import Storage
+from preprocessing.storage import ObjectMissing, Storage
 
 __all__ = ["FetchTask", "Fetched", "fetch_recording"]
 
@@ -24,7 +24,10 @@ READINGS = 4
 
 @dataclass(frozen=True)
 class FetchTask:
-    """All that a worker process needs for one recording: `remote` below `base_url`, `path` below `output`."""
+    """All that a worker process needs for one recording: `remote` below `base_url`, `path` below `output`.
+
+    `there` is the size of the file that has this path already, or None.
+    """
 
     case_id: int
     base_url: str
@@ -32,13 +35,18 @@ class FetchTask:
     output: str
     path: str
     max_bytes: int
+    there: int | None = None
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one recording; `detail` says why it did not come."""
+    """What became of one recording; `detail` says why it did not come.
 
-    outcome: Literal["fetched", "missing", "refused", "failed"]
+    `there`: it lies there, whole. `missing`: the service does not have it. `denied`: it does not give it. `refused`:
+    what came is no recording. `failed`: a fault outlasted the retries.
+    """
+
+    outcome: Literal["there", "fetched", "missing", "denied", "refused", "failed"]
     size: int = 0
     detail: str = ""
 
@@ -46,15 +54,18 @@ class Fetched:
 def fetch_recording(task: FetchTask) -> Fetched:
     """Download a recording into a temporary file, read it strictly, and only then write it where it belongs.
 
-    It is refused only when two readings gave the same bytes.
+    It is refused only when two readings gave the same bytes. What is there already is read as strictly, and is not
+    asked for again if it is whole.
 
     Raises
     ------
     UsageError
-        If the server refuses such requests, or the output cannot be written.
+        If the output cannot be read or written, or the environment's proxy is no URL.
     RetryableError
-        If the output cannot be written now.
+        If the output cannot be read or written now.
     """
+    if task.there is not None and _is_whole(task, task.there):
+        return Fetched("there")
     try:
         with tempfile.TemporaryFile() as file:
             refusal = _checked_download(task, file)
@@ -66,6 +77,8 @@ def fetch_recording(task: FetchTask) -> Fetched:
             return Fetched("fetched", size)
     except NotThere as error:
         return Fetched("missing", detail=error.message)
+    except Denied as error:
+        return Fetched("denied", detail=error.message)
     except RefusedError as error:  # it is too large
         return Fetched("refused", detail=error.message)
     except _DownloadFailed as failure:
@@ -75,6 +88,15 @@ def fetch_recording(task: FetchTask) -> Fetched:
             f"Case {task.case_id} could not be kept in the folder for temporary files: {error.strerror}.",
             mend="free space there or set TMPDIR to another, then run it again: it resumes.",
         ) from error
+
+
+def _is_whole(task: FetchTask, size: int) -> bool:
+    try:
+        read_vital(_storage(task.output).arriving(task.path, size=size), max_bytes=task.max_bytes)
+    except (CaseRefused, ObjectMissing) as refusal:
+        log(f"{task.path} is no whole recording and is fetched again: {refusal}", case_id=task.case_id)
+        return False
+    return True
 
 
 class _DownloadFailed(Exception):  # noqa: N818  it ends one recording, not the run

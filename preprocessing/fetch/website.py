@@ -22,7 +22,7 @@ from preprocessing.storage.bucket import seconds_set
 from preprocessing.storage.location import holds_credentials, uri_parts
 from preprocessing.storage.retries import TRIES, Transient, retried
 
-__all__ = ["NotThere", "checked_base_url", "download"]
+__all__ = ["Denied", "NotThere", "checked_base_url", "download"]
 
 CONNECT_SECONDS = 10.0
 STALL_SECONDS = 60.0
@@ -32,13 +32,20 @@ LONGEST_ASKED_WAIT = 120.0  # that a server may ask for
 REDIRECTS = 3
 PIECE = 1 << 18
 _TRANSIENT = {408, 425, 429}
-_ABSENT = {403, 404, 410}  # 403: what a bucket answers of a missing object to those who may not list it
+_ABSENT = {404, 410}
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
 _MEND = "run it again: it resumes; if it stays, check the network and the service."
 
 
 class NotThere(RefusedError):  # noqa: N818  it is no fault
     """The server has no such file."""
+
+
+class Denied(UsageError):  # noqa: N818  it is the server's answer
+    """The server does not give the file, whatever it has: 401, 403, 451 and others that a retry does not change.
+
+    Of a single file it may mean that there is none: so a bucket answers (403) to those who may not list it.
+    """
 
 
 def checked_base_url(url: str) -> str:
@@ -75,8 +82,10 @@ def download(base_url: str, path: str, into: IO[bytes], *, most: int) -> None:
         If the server has no such file.
     RetryableError
         If a fault outlasts the retries.
+    Denied
+        If the server refuses the request.
     UsageError
-        If the server refuses such requests.
+        If the environment's proxy is no URL.
     RefusedError
         If there are more than `most` bytes.
     """
@@ -167,9 +176,9 @@ class _Transfer:
         if answer.status in _TRANSIENT or (answer.status >= 500 and answer.status != 501):
             raise self._fault(said, wait=_asked_wait(answer))
         if answer.status not in (200, 206):
-            raise UsageError(f"{self._url}: {said}.", mend="check --base-url.")
+            raise Denied(f"{self._url}: {said}.", mend="check --base-url.")
         if self._url.startswith("https:") and (answer.geturl() or self._url).startswith("http:"):
-            raise UsageError(f"{self._url} redirects to http, without encryption.", mend="check --base-url.")
+            raise Denied(f"{self._url} redirects to http, without encryption.", mend="check --base-url.")
         if answer.headers.get("Content-Type", "").lower().startswith("text/html"):
             raise self._fault("a web page came in place of a file")
 

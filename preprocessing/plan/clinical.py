@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from preprocessing.config import Config
@@ -19,6 +19,7 @@ __all__ = [
     "OBSERVED",
     "ClinicalRow",
     "Statics",
+    "clinical_rows",
     "is_accepted",
     "read_clinical_table",
     "settle_statics",
@@ -62,6 +63,25 @@ def read_clinical_table(data: bytes, uri: str, wanted: Container[int]) -> dict[i
     RefusedError
         If it is no such table, a column is missing, a wanted case stands twice, or one of its cells cannot be read.
     """
+    rows: dict[int, ClinicalRow] = {}
+    for case_id, row in clinical_rows(data, uri, wanted):
+        if isinstance(row, RefusedError):
+            raise row
+        assert case_id is not None  # what can be read has a number
+        rows[case_id] = row
+    return rows
+
+
+def clinical_rows(
+    data: bytes, uri: str, wanted: Container[int]
+) -> Iterator[tuple[int | None, ClinicalRow | RefusedError]]:
+    """Yield the rows of the wanted cases, and what is wrong with one in its place; None where its case is not known.
+
+    Raises
+    ------
+    RefusedError
+        If it is no such table, or a column is missing.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -69,12 +89,14 @@ def read_clinical_table(data: bytes, uri: str, wanted: Container[int]) -> dict[i
             f"{uri} is not UTF-8 text (byte {error.start}).", mend="give VitalDB's clinical table as CSV."
         ) from error
     try:
-        return _rows(csv.DictReader(io.StringIO(text, newline="")), uri, wanted)
+        yield from _rows(csv.DictReader(io.StringIO(text, newline="")), uri, wanted)
     except csv.Error as error:
         raise RefusedError(f"{uri} is no CSV ({error}).", mend="give VitalDB's clinical table as CSV.") from error
 
 
-def _rows(reader: csv.DictReader[str], uri: str, wanted: Container[int]) -> dict[int, ClinicalRow]:
+def _rows(
+    reader: csv.DictReader[str], uri: str, wanted: Container[int]
+) -> Iterator[tuple[int | None, ClinicalRow | RefusedError]]:
     columns = [name.strip().lower() for name in reader.fieldnames or []]
     missing = [name for name in COLUMNS if name not in columns]
     if missing:
@@ -83,20 +105,27 @@ def _rows(reader: csv.DictReader[str], uri: str, wanted: Container[int]) -> dict
             mend=f"give VitalDB's clinical table; it needs {', '.join(COLUMNS)}.",
         )
     reader.fieldnames = columns
-    rows: dict[int, ClinicalRow] = {}
+    seen: set[int] = set()
     for cells in reader:
         place = f"{uri}, line {reader.line_num}"
-        case_id = _integer(cells.get("caseid"), place, "caseid")
-        if case_id not in wanted:
-            continue
-        if case_id in rows:
-            raise RefusedError(f"{place}: case {case_id} stands twice.", mend="remove one of the rows.")
-        place = f"{place} (case {case_id})"
-        measures: dict[str, float | None] = {"sex": _sex(cells.get("sex"), place)}
-        for name in _MEASURES:
-            measures[name] = _number(cells.get(name), place, name)
-        rows[case_id] = ClinicalRow(_integer(cells.get("subjectid"), place, "subjectid"), measures)
-    return rows
+        case_id: int | None = None
+        try:
+            case_id = _integer(cells.get("caseid"), place, "caseid")
+            if case_id not in wanted:
+                continue
+            if case_id in seen:
+                raise RefusedError(f"{place}: case {case_id} stands twice.", mend="remove one of the rows.")
+            seen.add(case_id)
+            yield case_id, _row(cells, f"{place} (case {case_id})")
+        except RefusedError as error:
+            yield case_id, error
+
+
+def _row(cells: Mapping[str, str | None], place: str) -> ClinicalRow:
+    measures: dict[str, float | None] = {"sex": _sex(cells.get("sex"), place)}
+    for name in _MEASURES:
+        measures[name] = _number(cells.get(name), place, name)
+    return ClinicalRow(_integer(cells.get("subjectid"), place, "subjectid"), measures)
 
 
 def is_accepted(column: str, text: str) -> bool:

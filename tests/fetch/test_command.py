@@ -91,9 +91,10 @@ def test_the_acceptance_is_recorded_without_the_person(service: Imitation, tmp_p
     assert accepted["at"].endswith("+00:00")
     text = (tmp_path / "source.json").read_text()
     assert not {value for name in ("USER", "LOGNAME", "HOSTNAME") if (value := os.environ.get(name)) and value in text}
-    (tmp_path / "clinical_data.csv").write_text("mine")
+    mine = "caseid,subjectid,sex,age,height,weight,bmi,asa,mine\n2,1,F,50,160,60,,2,yes\n"
+    (tmp_path / "clinical_data.csv").write_text(mine)
     assert fetch(service, tmp_path, "--cases", "2").result["clinical_table"] == "there already"
-    assert (tmp_path / "clinical_data.csv").read_text() == "mine"
+    assert (tmp_path / "clinical_data.csv").read_text() == mine
     assert json.loads((tmp_path / "source.json").read_bytes()) == note, "the same terms are accepted once"
 
 
@@ -107,10 +108,104 @@ def test_cases_that_are_not_there_are_named_when_the_others_have_come(service: I
     assert names(tmp_path) == ["0001.vital", "0003.vital", "0004.vital"]
 
 
+@pytest.mark.parametrize("status", ["403", "451"])
+def test_one_that_is_not_given_does_not_keep_the_others_from_coming(
+    service: Imitation, tmp_path: Path, status: str
+) -> None:
+    service.fault(recording(2), status, "...")
+    answer = fetch(service, tmp_path, "--cases", "1-4")
+    assert answer.exit_code == 65
+    assert f"refuses 2 ({service.url}{recording(2)}: the server answered {status}" in answer.result["message"]
+    assert "does not have" not in answer.result["message"]
+    assert answer.result["mend"].endswith("the others are there.")
+    assert names(tmp_path) == ["0001.vital", "0003.vital", "0004.vital"]
+
+
+def test_a_service_that_lets_nobody_in_is_not_asked_for_every_case(service: Imitation, tmp_path: Path) -> None:
+    for case in range(1, 15):
+        service.fault(recording(case), "403", "...")
+    answer = fetch(service, tmp_path)
+    assert answer.exit_code == 65
+    assert re.match(r"0 of 14 recordings are there\. The service refuses [1-9,-]+ \(", answer.result["message"])
+    assert "were not asked for" in answer.result["message"]
+    assert "others are there" not in answer.result["mend"]
+    assert "lets you in" in answer.result["mend"]
+    assert not service.asked(recording(12))
+
+
+def test_what_is_broken_is_fetched_again(service: Imitation, recordings: Path, tmp_path: Path) -> None:
+    assert fetch(service, tmp_path, "--cases", "1-3").exit_code == 0
+    (tmp_path / "raw-data" / "0001.vital").write_bytes(b"")
+    elsewhere = tmp_path / "old"
+    elsewhere.mkdir()
+    (tmp_path / "raw-data" / "0002.vital").rename(elsewhere / "2.vital")
+    (elsewhere / "2.vital").write_bytes((elsewhere / "2.vital").read_bytes()[:5000])
+    answer = fetch(service, tmp_path, "--cases", "1-3")
+    assert (answer.exit_code, answer.result["fetched"], answer.result["there_already"]) == (0, 2, 1)
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.vital")) == [
+        Path("old/2.vital"),
+        Path("raw-data/0001.vital"),
+        Path("raw-data/0003.vital"),
+    ]
+    assert (elsewhere / "2.vital").read_bytes() == (recordings / "raw-data" / "0002.vital").read_bytes()
+
+
+def test_other_people_s_recordings_are_not_called_vitaldb_s(
+    service: Imitation, recordings: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "0900.vital").write_bytes((recordings / "raw-data" / "0009.vital").read_bytes())
+    refused = fetch(service, tmp_path, "--cases", "1-2")
+    assert refused.exit_code == 65
+    assert "holds 1 recordings, and no source.json says that they are VitalDB's" in refused.result["message"]
+    assert "--add-to-others" in refused.result["mend"]
+    assert not service.seen
+    assert [path.name for path in tmp_path.iterdir()] == ["0900.vital"]
+    assert fetch(service, tmp_path, "--cases", "1-2", "--add-to-others").exit_code == 0
+    assert fetch(service, tmp_path, "--cases", "1-2").exit_code == 0, "now source.json says so"
+
+
+def test_cases_without_a_row_are_named(service: Imitation, tmp_path: Path) -> None:
+    (tmp_path / "clinical_data.csv").write_text("caseid,subjectid,sex,age,height,weight,bmi,asa\n2,1,F,50,160,60,,2\n")
+    answer = fetch(service, tmp_path, "--cases", "1-4")
+    assert answer.exit_code == 65
+    table = tmp_path / "clinical_data.csv"
+    assert answer.result["message"] == f"4 of 4 recordings are there. Without a row in {table}: 1,3-4."
+    assert answer.result["mend"] == f"add the missing rows to {table}, or leave these cases out."
+    assert len(names(tmp_path)) == 4
+
+
+def test_a_row_that_cannot_be_read_is_named_when_all_is_there(service: Imitation, tmp_path: Path) -> None:
+    text = (service.recordings / "clinical_data.csv").read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(text.splitlines()))
+    rows[1]["sex"], rows[2]["caseid"], rows[8]["age"] = "X", "3b", "old"
+    with (tmp_path / "spoilt.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    service.others["/cases"] = (tmp_path / "spoilt.csv").read_bytes()
+    output = tmp_path / "in"
+    for _ in range(2):
+        answer = fetch(service, output, "--cases", "1-4")
+        assert answer.exit_code == 65
+        for said in (
+            "4 of 4",
+            "line 3 (case 2): sex 'X'",
+            "line 4: caseid '3b'",
+            f"row in {output}/clinical_data.csv: 3.",
+        ):
+            assert said in answer.result["message"]
+        assert "old" not in answer.result["message"], "case 9 was not asked for"
+        assert f"correct it in {output}/clinical_data.csv" in answer.result["mend"]
+        assert len(names(output)) == 4
+    table = output / "clinical_data.csv"
+    table.write_text(table.read_text().replace(",X,", ",M,").replace("\n3b,", "\n3,"))
+    assert fetch(service, output, "--cases", "1-4").exit_code == 0
+
+
 def test_a_service_that_is_gone_is_not_asked_for_every_case(service: Imitation, tmp_path: Path) -> None:
     for case in range(3, 15):
         service.fault(recording(case), "503", "...")
-    environment = {"VITALPREP_FETCH_RETRY_SECONDS": "0.2"}
+    environment = {"VITALPREP_FETCH_RETRY_SECONDS": "2"}  # so that the first two, which are there, end first
     answer = fetch(service, tmp_path, "--at-once", "2", environment=environment)
     assert answer.exit_code == 1
     assert "503" in answer.result["message"]
@@ -175,18 +270,15 @@ def test_into_a_bucket(service: Imitation, recordings: Path, s3_environment: dic
         (b"caseid,subjectid\n1,1\n", "no column 'sex'"),
         (b"\xff\xfe", "no clinical table"),
         (b"\x1f\x8b\x08\x00" + bytes(20), "no clinical table"),
-        (b"caseid,subjectid,sex,age,height,weight,bmi,asa\n1,1,X,5,100,30,20,1\n", "neither M nor F"),
     ],
 )
 def test_what_is_no_clinical_table_is_refused(service: Imitation, body: bytes, says: str) -> None:
     service.others["/cases"] = body
     with pytest.raises(RefusedError, match=says):
-        fetch_clinical_table(service.url, "cases", {1})
+        fetch_clinical_table(service.url, "cases")
 
 
-def test_no_formula_and_no_foreign_text_of_the_clinical_table_is_written(
-    service: Imitation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_formula_of_the_clinical_table_is_written(service: Imitation, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[dict[str, Any]] = []
     monkeypatch.setattr(clinical_table, "log", lambda message, **keys: said.append({"message": message} | keys))
     service.others["/cases"] = (
@@ -195,11 +287,9 @@ def test_no_formula_and_no_foreign_text_of_the_clinical_table_is_written(
         b"2,=cmd|' /C calc'!A0,<script>,abc,-1+1,30,,1_0,=1\n"
         b"3,3\n"
     )
-    rows = fetch_clinical_table(service.url, "cases", {1}).decode().splitlines()
-    assert rows == ["caseid,subjectid,sex,age,height,weight,bmi,asa", "1,1,M,>89,,,-5,+2", "2,,,,,30,,", "3,3,,,,,,"]
-    assert [(line["cells"], line["level"]) for line in said] == [(7, logging.WARNING)]
-    with pytest.raises(RefusedError, match=r"line 3 \(case 2\): sex"):
-        fetch_clinical_table(service.url, "cases", {2})
+    rows = fetch_clinical_table(service.url, "cases").decode().splitlines()
+    assert rows[1:] == ["1,1,M,>89,,,-5,+2", "2,,<script>,abc,,30,,1_0", "3,3,,,,,,"]
+    assert [(line["cells"], line["level"]) for line in said] == [(4, logging.WARNING)]
 
 
 def test_a_wrong_address_is_known_from_the_clinical_table(service: Imitation, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from preprocessing.storage import retries
 from tests.fetch.imitation import Imitation, recording
 
 
-def fetched(service: Imitation, folder: Path, case: int = 3) -> Fetched:
+def fetched(service: Imitation, folder: Path, case: int = 3, *, there: int | None = None) -> Fetched:
     folder.mkdir(exist_ok=True)
     return fetch_recording(
         FetchTask(
@@ -25,6 +25,7 @@ def fetched(service: Imitation, folder: Path, case: int = 3) -> Fetched:
             output=str(folder),
             path=f"raw-data/{case:04d}.vital",
             max_bytes=1 << 30,
+            there=there,
         )
     )
 
@@ -57,6 +58,23 @@ def test_what_passes_leaves_the_very_file(service: Imitation, tmp_path: Path, fa
     assert not service.faults[recording(3)], "every fault was done"
 
 
+def test_what_is_there_is_read_before_it_counts(service: Imitation, tmp_path: Path) -> None:
+    whole = original(service)
+    (tmp_path / "raw-data").mkdir()
+    file = tmp_path / "raw-data" / "0003.vital"
+    for content in (b"", whole[:-100], b"not a recording"):
+        file.write_bytes(content)
+        assert fetched(service, tmp_path, there=len(content)) == Fetched("fetched", len(whole))
+        assert file.read_bytes() == whole
+    asked = len(service.seen)
+    assert fetched(service, tmp_path, there=len(whole)) == Fetched("there")
+    assert len(service.seen) == asked
+    file.write_bytes(b"")
+    service.fault(recording(3), "404", "...")
+    assert fetched(service, tmp_path, there=0).outcome == "missing"
+    assert file.read_bytes() == b"", "what is there stays until a whole one has come"
+
+
 def test_a_broken_download_goes_on_where_it_stopped(service: Imitation, tmp_path: Path) -> None:
     service.fault(recording(3), "truncated")
     fetched(service, tmp_path)
@@ -85,7 +103,10 @@ def test_a_server_that_always_breaks_off_is_given_up(service: Imitation, tmp_pat
     ("fault", "outcome", "says"),
     [
         ("404", "missing", "404"),
-        ("403", "missing", "403"),
+        ("410", "missing", "410"),
+        ("403", "denied", "403"),
+        ("401", "denied", "401"),
+        ("451", "denied", "451"),
         ("500", "failed", "500"),
         ("html", "failed", "a web page"),
         ("stall", "failed", "timed out"),
