@@ -26,7 +26,10 @@ class VitalWindows(IterableDataset[tuple[torch.Tensor, torch.Tensor, torch.Tenso
     Parameters
     ----------
     seed : int or None
-        Draws the order; set `epoch` before each epoch for another one. None: as the windows stand in the files.
+        Draws the order. Each pass has another one, drawn by `seed` and `epoch`, which counts the passes. The workers of
+        a `DataLoader` have copies of this object: with ``persistent_workers=True`` each copy counts by itself, without
+        them each epoch begins with a new copy, so that `epoch` has to be set before. None: as the windows stand in the
+        files.
     """
 
     def __init__(self, uri: str, split: str, *, batch_size: int, seed: int | None) -> None:
@@ -39,11 +42,12 @@ class VitalWindows(IterableDataset[tuple[torch.Tensor, torch.Tensor, torch.Tenso
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         worker = get_worker_info()
+        epoch, self.epoch = self.epoch, self.epoch + 1
         batches = preprocessing.read(
             self.uri,
             self.split,
             batch_size=self.batch_size,
-            shuffle=None if self.seed is None else self.seed + self.epoch,
+            shuffle=None if self.seed is None else self.seed + epoch,
             shard=None if worker is None else (worker.id, worker.num_workers),
         )
         for batch in batches:
@@ -53,9 +57,10 @@ class VitalWindows(IterableDataset[tuple[torch.Tensor, torch.Tensor, torch.Tenso
 def main(uri: str) -> None:
     """Go through the training windows twice, and say how fast."""
     windows = VitalWindows(uri, "train", batch_size=64, seed=1)
-    loader = DataLoader(windows, batch_size=None, num_workers=1, multiprocessing_context="spawn")
+    loader = DataLoader(
+        windows, batch_size=None, num_workers=1, multiprocessing_context="spawn", persistent_workers=True
+    )
     for epoch in range(2):
-        windows.epoch = epoch
         began = time.perf_counter()
         count = sum(len(inputs) for inputs, _, _ in loader)
         print(f"epoch {epoch}: {count} windows in {time.perf_counter() - began:.1f} s")

@@ -32,9 +32,14 @@ def test_a_data_loader_gives_every_window_once_an_epoch(published: Published, wo
     example = importlib.import_module(EXAMPLE)
     windows = example.VitalWindows(published.sharded, "train", batch_size=16, seed=3)
     context = "spawn" if workers else None
-    loader = torch.utils.data.DataLoader(windows, batch_size=None, num_workers=workers, multiprocessing_context=context)
+    loader = torch.utils.data.DataLoader(
+        windows,
+        batch_size=None,
+        num_workers=workers,
+        multiprocessing_context=context,
+        persistent_workers=workers > 0,
+    )
     for epoch in range(2):
-        windows.epoch = epoch
         found = list(loader)
         assert {(inputs.dtype, inputs.shape[1:]) for inputs, _, _ in found} == {(torch.float32, (300, 16))}
         assert {(static.shape[1:], target.shape[1:]) for _, static, target in found} == {((6,), (8,))}
@@ -66,18 +71,40 @@ def without_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 def test_workers_of_the_class_share_the_windows(published: Published, without_torch: dict[str, Any]) -> None:
     example = importlib.import_module(EXAMPLE)
     windows = example.VitalWindows(published.sharded, "train", batch_size=16, seed=3)
-
-    def targets() -> list[bytes]:
-        return [row.tobytes() for _, static, target in windows for row in np.hstack([static, target])]
-
-    alone = targets()
+    alone = targets(windows)
     assert len(alone) == published.windows["train"]
     shares = []
     for index in range(2):
         without_torch["info"] = SimpleNamespace(id=index, num_workers=2)
-        shares.append(targets())
+        shares.append(targets(copied(windows)))
     assert all(shares)
     assert sorted(shares[0] + shares[1]) == sorted(alone)
-    windows.epoch = 1
-    assert sorted(targets()) == sorted(shares[1])
-    assert targets() != shares[1]
+
+
+@pytest.mark.parametrize("worker", [None, SimpleNamespace(id=1, num_workers=2)])
+def test_each_pass_has_another_order(
+    published: Published, without_torch: dict[str, Any], worker: SimpleNamespace | None
+) -> None:
+    """A worker that stays (``persistent_workers=True``) goes over its one copy again and again."""
+    example = importlib.import_module(EXAMPLE)
+    windows = example.VitalWindows(published.sharded, "train", batch_size=16, seed=3)
+    without_torch["info"] = worker
+    copy = copied(windows)
+    passes = [targets(copy) for _ in range(3)]
+    assert len({tuple(order) for order in passes}) == 3
+    assert sorted(passes[0]) == sorted(passes[1]) == sorted(passes[2])
+    other = copied(windows)
+    other.epoch = 1
+    assert [targets(other), targets(other)] == passes[1:], "an epoch that is set is begun from"
+    still = example.VitalWindows(published.sharded, "train", batch_size=16, seed=None)
+    assert targets(still) == targets(still)
+
+
+def copied(windows: Any) -> Any:
+    """What a worker gets of an object of the class."""
+    return type(windows)(windows.uri, windows.split, batch_size=windows.batch_size, seed=windows.seed)
+
+
+def targets(windows: Any) -> list[bytes]:
+    """The windows of one pass, in order."""
+    return [row.tobytes() for _, static, target in windows for row in np.hstack([static, target])]
