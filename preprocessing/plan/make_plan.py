@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from preprocessing.plan.case_list import parse_case_list
 from preprocessing.plan.clinical import ClinicalRow, read_clinical_table, settle_statics
 from preprocessing.plan.identity import dataset_id, harmonize_digest, identity_of, input_id, subject_salt
 from preprocessing.plan.parent import continuing, refuse_another_config
-from preprocessing.plan.plan import Append, ExcludedCase, Plan, PlannedCase
+from preprocessing.plan.plan import Append, ClinicalTable, ExcludedCase, Plan, PlannedCase
 from preprocessing.plan.recording_source import settled_source
 from preprocessing.plan.recordings import find_recordings
 from preprocessing.plan.shards import balanced_shards, modulo_shards
@@ -100,6 +101,7 @@ class _Found:
 
     input: str
     source: SettledSource | None
+    clinical: ClinicalTable | None
     requested: tuple[int, ...]
     recordings: Mapping[int, StoredObject]
     rows: Mapping[int, ClinicalRow]
@@ -122,9 +124,13 @@ def _found(request: PlanRequest, recordings: Mapping[int, StoredObject]) -> _Fou
     requested = set(parse_case_list(request.cases) if request.cases else recordings)
     if request.parent is not None:
         requested |= request.parent.requested
-    rows = _clinical_rows(request, source, requested)
-    origin = settled_source(request.config, source, normalized_uri(request.clinical) if request.clinical else None)
-    found = _Found(source.uri, origin, tuple(sorted(requested)), recordings, rows)
+    beside = source.uri_of(CLINICAL_TABLE)
+    uri = normalized_uri(request.clinical) if request.clinical else beside
+    table = _clinical_bytes(uri)
+    rows = _clinical_rows(table, uri, requested)
+    clinical = ClinicalTable(uri=uri, sha256=hashlib.sha256(table).hexdigest()) if uri != beside else None
+    origin = settled_source(request.config, source, uri if request.clinical else None)
+    found = _Found(source.uri, origin, clinical, tuple(sorted(requested)), recordings, rows)
     _refuse_nothing(found)
     return found
 
@@ -154,7 +160,8 @@ def _planned(request: PlanRequest, found: _Found, append: Append | None) -> Plan
         salt_check=salt_check,
         append=append,
         source=found.source,
-        schema_version=3 if found.source else 2,
+        clinical=found.clinical,
+        schema_version=4 if found.clinical else 3 if found.source else 2,
         cases=cases,
         excluded=found.excluded,
         shards=(
@@ -182,11 +189,9 @@ def _case(case_id: int, stored: StoredObject, row: ClinicalRow, config: Config, 
     )
 
 
-def _clinical_rows(request: PlanRequest, source: Storage, wanted: set[int]) -> dict[int, ClinicalRow]:
-    uri = normalized_uri(request.clinical) if request.clinical else source.uri_of(CLINICAL_TABLE)
-    data = _clinical_bytes(uri)
+def _clinical_rows(table: bytes, uri: str, wanted: set[int]) -> dict[int, ClinicalRow]:
     try:
-        return read_clinical_table(data, uri, wanted)
+        return read_clinical_table(table, uri, wanted)
     except UsageError as error:
         raise RefusedError(
             f"The clinical table {uri} cannot be read: {error.message}",

@@ -17,7 +17,7 @@ from preprocessing.plan.case_list import short_case_list
 from preprocessing.source import ASSUMED, SettledSource, known_source
 from preprocessing.storage import ObjectMissing, Storage
 
-__all__ = ["Append", "ExcludedCase", "Plan", "PlannedCase", "load_plan", "load_shard", "store_plan"]
+__all__ = ["Append", "ClinicalTable", "ExcludedCase", "Plan", "PlannedCase", "load_plan", "load_shard", "store_plan"]
 
 WRITERS = 16  # shards' documents are small: many are written at once
 
@@ -67,10 +67,20 @@ class Append(Model):
         return {subject: split for split in SPLITS for subject in getattr(self, split)}
 
 
-class Plan(Document):
-    """An immutable plan. It holds no output location, so that it can be moved with its output."""
+class ClinicalTable(Model):
+    """A clinical table of its own place, as ``--clinical`` named it. A URI of ours has no secrets in it."""
 
-    current_version: ClassVar[int] = 3  # 2: `append`, 3: `source`; a plan without source is still written as 2
+    uri: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Plan(Document):
+    """An immutable plan. It holds no output location, so that it can be moved with its output.
+
+    `clinical` is None where the clinical table lies beside the recordings.
+    """
+
+    current_version: ClassVar[int] = 4  # 2: `append`, 3: `source`, 4: `clinical`; without them it is written as before
     schema_version: int = 2
     dataset_id: Digest
     harmonize_digest: Digest
@@ -79,6 +89,7 @@ class Plan(Document):
     salt_check: str | None = None
     append: Append | None = None
     source: SettledSource | None = Field(default=None, exclude_if=lambda value: value is None)
+    clinical: ClinicalTable | None = Field(default=None, exclude_if=lambda value: value is None)
     cases: tuple[PlannedCase, ...]
     excluded: tuple[ExcludedCase, ...]
     shards: tuple[tuple[int, ...], ...]

@@ -77,7 +77,8 @@ def metadata_json(
 ) -> bytes:
     """Return counts, shapes, ranges, feature order, statistics, warnings, versions, digests and the settled config.
 
-    It holds nothing that differs between two runs of one data set (no times, hosts or locations).
+    It holds nothing that differs between two runs of one data set (no times, hosts or locations). Of a clinical table
+    that does not lie beside the recordings it has the digest; the plan has its location, too.
     """
     config = plan.config
     shape = record_shape(config)
@@ -109,6 +110,7 @@ def metadata_json(
         "splits": {split: _split(plan, summary) for split, summary in summaries.items()},
         "warnings": [warning.content() for warning in warnings],
         "source": _sorted(plan.settled_source.content()),
+        **({"clinical_table": {"sha256": plan.clinical.sha256}} if plan.clinical else {}),
         "config": _config_content(config),
     }
     return (json.dumps(content, indent=2) + "\n").encode()

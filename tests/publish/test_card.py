@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import shlex
@@ -174,6 +175,38 @@ def test_its_command_makes_the_same_records(attributed: Answer, recordings: Path
     assert again.result["dataset_id"] == dataset.name
     assert data_digests(again.result["dataset"]) == data_digests(dataset)
     assert (Path(again.result["dataset"]) / "README.md").read_bytes() == (dataset / "README.md").read_bytes()
+
+
+def test_its_command_names_a_clinical_table_of_another_place(recordings: Path, tmp_path: Path) -> None:
+    """The table beside the recordings has other statics, and so another id."""
+    table = tmp_path / "mine.csv"
+    text = (recordings / "clinical_data.csv").read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(text.splitlines()))
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(row | {"weight": 99} for row in rows)
+    command = ("run", "--input", recordings, "--output", tmp_path / "out", "--cases", "1-8")
+    made = vitalprep(*command, "--set", "split.allow_empty=true", "--clinical", table)
+    beside = vitalprep(*command, "--set", "split.allow_empty=true", "--clinical", recordings / "clinical_data.csv")
+    assert made.result["dataset_id"] != beside.result["dataset_id"]
+    assert "--clinical" not in card_of(beside), "it is where it is looked for"
+    sha256 = hashlib.sha256(table.read_bytes()).hexdigest()
+    plan, _ = load_plan(made.result["plan"])
+    assert plan.clinical is not None
+    assert (plan.clinical.uri, plan.clinical.sha256) == (str(table), sha256)
+    metadata = Path(made.result["dataset"]) / "preprocessing_metadata.json"
+    assert json.loads(metadata.read_bytes())["clinical_table"] == {"sha256": sha256}
+    assert sha256 in card_of(made)
+    assert str(table) not in card_of(made) + metadata.read_text()
+    places = {
+        "RECORDINGS": str(recordings),
+        "OUTPUT": str(tmp_path / "again"),
+        "TABLE": str(table),
+        "config.yaml": str(metadata.with_name("config.yaml")),
+    }
+    again = [places.get(word, word) for word in shlex.split(block(card_of(made), "sh").splitlines()[-1])]
+    assert vitalprep(*again[1:]).result["dataset_id"] == made.result["dataset_id"]
 
 
 def test_another_source_needs_no_new_records(recordings: Path, tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ def again(data: Described) -> str:
     """Return the commands that make the same records."""
     cases = short_case_list(sorted(data.plan.requested))
     run = ["vitalprep", "run", "--input", "RECORDINGS", "--output", "OUTPUT", "--cases", cases]
+    if data.plan.clinical:
+        run += ["--clinical", "TABLE"]
     if data.plan.parent:
         run += ["--append-to", f"OUTPUT/datasets/{data.plan.parent}"]
     else:
@@ -109,6 +111,11 @@ def again(data: Described) -> str:
         "The same recordings give the same bytes, whatever the number of workers. A recording's etag is a part of "
         "the data set's id: copied recordings give another id and the same records.",
     ]
+    if data.plan.clinical:
+        notes.append(
+            "`TABLE` is a clinical table of its own place, not the one beside the recordings; its SHA-256: "
+            f"`{data.plan.clinical.sha256}`."
+        )
     if data.source == known_source("simulated"):
         notes.append(f"`{SIMULATION_NAME}` beside the recordings says what they were made with.")
     if data.plan.parent:
