@@ -6,7 +6,7 @@ import logging
 
 from preprocessing.console import log
 from preprocessing.errors import RefusedError, VitalprepError
-from preprocessing.layout import dataset_path
+from preprocessing.layout import SPLITS, build_summary_path, dataset_path
 from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Account, Accounting, account, store_accounting
 from preprocessing.publish.card.card import dataset_card
@@ -65,7 +65,8 @@ def publish(plan: Plan, output: Storage) -> Accounting:
         CONFIG_NAME: config_yaml(plan),
         "README.md": dataset_card(described),
     }
-    files["croissant.json"] = croissant_json(described, description, files)  # lists the others
+    built = {path.rpartition("/")[2]: output.get(path) for path in _summaries(plan)}
+    files["croissant.json"] = croissant_json(described, description, built | files)  # lists the others
     # Not listed there: it tells how long the cases took, which another run of the same data set will not repeat.
     files["report.html"] = report_html(Stored(plan, found, output), warnings)
     for name, data in files.items():
@@ -86,3 +87,7 @@ def _show_refused(plan: Plan, found: Account, output: Storage) -> None:
         output.put(dataset_path(plan.dataset_id, "report.html"), page)
     except VitalprepError as error:  # the refusal itself is what the user has to see
         log(f"the report could not be written: {error}", level=logging.WARNING)
+
+
+def _summaries(plan: Plan) -> list[str]:
+    return [build_summary_path(plan.dataset_id, split) for split in SPLITS]

@@ -48,5 +48,6 @@ def loading_example(config: Config) -> str:
     )
     return (
         f"In this folder:\n\n{fenced(text, 'python')}\n\n{tfds} `croissant.json` (Croissant 1.1) lists every file with "
-        "its SHA-256; it has no record sets, because Croissant cannot describe records in TFRecord files."
+        "its SHA-256, but for itself, `report.html` (it shows how long the cases took) and `validation.json` (it is "
+        "written last). It has no record sets, because Croissant cannot describe records in TFRecord files."
     )
