@@ -5,17 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from preprocessing.copied import copied_dataset
 from preprocessing.errors import RefusedError, RetryableError
-from preprocessing.layout import dataset_path, output_of_dataset
+from preprocessing.layout import output_of_dataset
 from preprocessing.report.stage import case_html, report_html, stored_dataset
 from preprocessing.report.warnings import warnings_of
 from preprocessing.storage import ObjectMissing, Storage
 
 __all__ = ["draw_report", "stored_report", "write_page"]
 
+REPORT = "report.html"
+
 
 def draw_report(dataset_uri: str, *, case_id: int | None, file: str | None) -> dict[str, Any]:
-    """Draw a data set or one case of it into a file, and return what is worth printing."""
+    """Draw a data set or one case of it into a file, and return what is worth printing.
+
+    Of a copy, where there is nothing to draw from, the report that was published with it is written.
+
+    Raises
+    ------
+    RefusedError
+        If it is no data set, or one case of a copy is asked for.
+    """
+    copied = copied_dataset(dataset_uri)
+    if copied is not None:
+        return _of_a_copy(dataset_uri, copied.dataset_id, case_id=case_id, file=file)
     stored = stored_dataset(dataset_uri)
     dataset_id = stored.plan.dataset_id
     if case_id is not None:
@@ -43,15 +57,27 @@ def stored_report(dataset_uri: str) -> bytes:
     RefusedError
         If there is none.
     """
-    output_uri, dataset_id = output_of_dataset(dataset_uri)
-    output = Storage(output_uri)
-    path = dataset_path(dataset_id, "report.html")
+    if copied_dataset(dataset_uri) is None:
+        output_of_dataset(dataset_uri)  # refuses what is no data set
+    dataset = Storage(dataset_uri)
     try:
-        return output.get(path)
+        return dataset.get(REPORT)
     except ObjectMissing as error:
         raise RefusedError(
-            f"{output.uri_of(path)} is not there.", mend="publish the data set, which writes its report."
+            f"{dataset.uri_of(REPORT)} is not there.",
+            mend="publish the data set, which writes its report, and copy it along.",
         ) from error
+
+
+def _of_a_copy(dataset_uri: str, dataset_id: str, *, case_id: int | None, file: str | None) -> dict[str, Any]:
+    if case_id is not None:
+        raise RefusedError(
+            f"{dataset_uri} is a copy of data set {dataset_id}: the tables of its cases are not there.",
+            mend=f"ask for the case where it was made, <output>/datasets/{dataset_id}.",
+        )
+    page = stored_report(dataset_uri)
+    path = write_page(file or f"report-{dataset_id}.html", page)
+    return {"file": str(path), "bytes": len(page), "dataset_id": dataset_id, "drawn": "when it was published"}
 
 
 def write_page(file: str, page: bytes) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from preprocessing.config import Validation
 from preprocessing.console import log, progress
+from preprocessing.copied import refuse_copy
 from preprocessing.errors import RefusedError
 from preprocessing.layout import LATEST, SPLITS, SplitName, accounting_path, dataset_path, output_of_dataset
 from preprocessing.plan.plan import Plan
@@ -27,8 +28,10 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
     Raises
     ------
     RefusedError
-        If the data set was never accounted for, or a check fails; the verdict is written all the same.
+        If the data set was never accounted for, does not lie where it was made, or a check fails; then the verdict is
+        written all the same.
     """
+    refuse_copy(dataset_uri)
     output_uri, dataset_id = output_of_dataset(dataset_uri)
     output = Storage(output_uri)
     plan, accounting = _plan_of(output, dataset_id)
@@ -64,8 +67,9 @@ def refuse_unready(dataset_uri: str) -> Verdict:
     Raises
     ------
     RefusedError
-        If there is no passing verdict, or a file is missing or has another size.
+        If there is no passing verdict, a file is missing or has another size, or it does not lie where it was made.
     """
+    refuse_copy(dataset_uri)
     output_uri, dataset_id = output_of_dataset(dataset_uri)
     output = Storage(output_uri)
     verdict = read_verdict(output, dataset_id)

@@ -30,6 +30,27 @@ def test_drawn_again_it_is_the_same_to_the_byte(reported: Reported, tmp_path: Pa
     assert [answer.result["warnings"], answer.result["notes"]] == [levels.count("warning"), levels.count("note")]
 
 
+@pytest.mark.parametrize("where", ["mine", "other/datasets/{}"])
+def test_of_a_copy_the_published_one_is_given(reported: Reported, tmp_path: Path, where: str) -> None:
+    copy = Path(shutil.copytree(reported.dataset, tmp_path / where.format(reported.dataset.name)))
+    file = tmp_path / "again.html"
+    answer = vitalprep("report", "--dataset", copy, "--output", file)
+    assert (answer.exit_code, answer.result["dataset_id"]) == (0, reported.dataset.name)
+    assert file.read_bytes() == (reported.dataset / "report.html").read_bytes()
+    one = vitalprep("report", "--dataset", copy, "--case", "1")
+    assert one.exit_code == 65
+    assert f"<output>/datasets/{reported.dataset.name}" in one.result["mend"]
+    for more in ((), ("--quick",)):
+        refused = vitalprep("validate", copy, *more)
+        assert refused.exit_code == 65
+        assert f"is a copy of data set {reported.dataset.name}" in refused.result["message"]
+        assert "croissant.json" in refused.result["mend"]
+    (copy / "report.html").unlink()
+    assert "report.html is not there" in vitalprep("report", "--dataset", copy).result["message"]
+    nothing = vitalprep("validate", tmp_path)
+    assert (nothing.exit_code, "is not the URI of a data set" in nothing.result["message"]) == (2, True)
+
+
 def test_it_says_nothing_of_places_hosts_and_subjects(reported: Reported) -> None:
     page = (reported.dataset / "report.html").read_text()
     assert str(reported.recordings) not in page
