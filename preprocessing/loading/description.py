@@ -144,7 +144,8 @@ class Description:
         Raises
         ------
         UsageError
-            If a name is unknown, or the last axis does not have as many entries as there are names.
+            If the values are no numbers, a name is unknown or none is given, or the last axis does not have as many
+            entries as there are names.
         """
         return scale.denormalize(*self._with_bounds(values, names))
 
@@ -158,7 +159,12 @@ class Description:
     def _with_bounds(
         self, values: ArrayLike, names: str | Sequence[str]
     ) -> tuple[NDArray[np.float64], tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        array = np.asarray(values, dtype=np.float64)
+        try:
+            array = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"The values are no array of numbers: {error}.", mend="give numbers.") from error
+        if not isinstance(names, str) and not len(names):
+            raise UsageError("No name was given.", mend="give the names of the last axis, in order.")
         ranges = [self._range(name) for name in ([names] if isinstance(names, str) else names)]
         if not isinstance(names, str) and (array.ndim == 0 or array.shape[-1] != len(ranges)):
             raise UsageError(
@@ -216,7 +222,10 @@ def describe(uri: str | os.PathLike[str], *, unproved: bool = False) -> Descript
 
 
 def _proved(place: Storage, dataset_id: str, *, demanded: bool) -> bool:
-    mend = "run `vitalprep validate` on it, or read it all the same with unproved=True."
+    mend = (
+        f"run `vitalprep validate` on <output>/datasets/{dataset_id} where it was made (a copy needs its {VERDICT}), "
+        "or read it all the same with unproved=True."
+    )
     try:
         verdict = Verdict.from_bytes(place.get(VERDICT), uri=place.uri_of(VERDICT))
     except ObjectMissing as error:

@@ -55,7 +55,7 @@ def publish(plan: Plan, output: Storage) -> Accounting:
     for warning in warnings:
         if warning.level == "warning":
             log(warning.message, level=logging.WARNING, code=warning.code)
-    described = Described(plan, accounting, summaries)
+    described = Described(plan, accounting, summaries, warnings)
     description = DESCRIPTION.format(described.source.name)
     files = {
         "features.json": features_json(record_shape(plan.config)),

@@ -82,6 +82,11 @@ def test_denormalize_has_the_ranges_of_the_specification(published: Published) -
         about.denormalize([0.0], ["HF"])
     with pytest.raises(UsageError, match="2 columns"):
         about.denormalize([0.0], ["HR", "BIS"])
+    with pytest.raises(UsageError, match="No name"):
+        about.denormalize(np.zeros((3, 0)), [])
+    for values in (["a"], [[1.0], [1.0, 2.0]], [None, object()]):
+        with pytest.raises(UsageError, match="no array of numbers"):
+            about.denormalize(values, "HR")  # type: ignore[arg-type]
 
 
 def test_a_default_outside_of_its_range_is_told_by_its_origin(published: Published) -> None:

@@ -117,6 +117,20 @@ def test_its_coverage_is_that_of_the_harmonized_tables(simulated: Answer) -> Non
     assert "Never observed in these cases: Noradrenalin_INF." in Page(card_of(simulated)).text
 
 
+def test_it_names_the_warnings_the_report_and_the_ways_to_load(simulated: Answer) -> None:
+    metadata = json.loads((Path(simulated.result["dataset"]) / "preprocessing_metadata.json").read_bytes())
+    levels = {
+        level: [w["message"] for w in metadata["warnings"] if w["level"] == level] for level in ("warning", "note")
+    }
+    text = " ".join(Page(card_of(simulated)).text.split())
+    assert levels["warning"]
+    assert f"Warnings ({len(levels['note'])} notes besides). report.html shows them" in text
+    for message in levels["warning"]:
+        assert message in text
+    for name in ("preprocessing.load", "preprocessing.read(", "denormalize("):
+        assert name in text
+
+
 def test_its_ranges_are_the_registry_s(simulated: Answer) -> None:
     registry = yaml.safe_load(Path("preprocessing/master_poc.yaml").read_text())
     rows = [table for table in Page(card_of(simulated)).tables if table[0][0] == "#"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +12,7 @@ from preprocessing.plan.plan import Plan
 from preprocessing.publish.accounting import Accounting
 from preprocessing.records.statistics import FeatureStatistics, added
 from preprocessing.records.summary import BuildSummary
+from preprocessing.report.warnings import DataWarning
 from preprocessing.source import RecordingSource, SettledSource
 
 __all__ = ["Coverage", "Described"]
@@ -33,11 +34,12 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Described:
-    """A data set that is accounted for and about to be described."""
+    """A data set that is accounted for and about to be described; `warnings` as the report shows them."""
 
     plan: Plan
     accounting: Accounting
     summaries: Mapping[SplitName, BuildSummary]
+    warnings: Sequence[DataWarning] = ()
 
     @property
     def config(self) -> Config:

@@ -47,7 +47,10 @@ def loading_example(config: Config) -> str:
         else 'TensorFlow Datasets reads it, too: `tfds.builder_from_directory("FOLDER").as_dataset(split="train")`.'
     )
     return (
-        f"In this folder:\n\n{fenced(text, 'python')}\n\n{tfds} `croissant.json` (Croissant 1.1) lists every file with "
-        "its SHA-256, but for itself, `report.html` (it shows how long the cases took) and `validation.json` (it is "
-        "written last). It has no record sets, because Croissant cannot describe records in TFRecord files."
+        'With vitalprep: `preprocessing.read(FOLDER, "train", batch_size=64)` gives NumPy arrays, `preprocessing.load` '
+        "a `tf.data.Dataset`, and `preprocessing.describe(FOLDER).denormalize(values, names)` clinical units. Without "
+        f"it, in this folder:\n\n{fenced(text, 'python')}\n\n{tfds} "
+        "`croissant.json` (Croissant 1.1) lists every file with its SHA-256, but for itself, `report.html` (it shows "
+        "how long the cases took) and `validation.json` (it is written last). It has no record sets, because Croissant "
+        "cannot describe records in TFRecord files."
     )

@@ -13,6 +13,7 @@ from preprocessing.source import SIMULATION_NAME, known_source
 
 __all__ = ["again", "licence", "limitations", "making"]
 
+MOST_WARNINGS = 20
 _BASIS = {
     "configuration": "as the configuration states",
     "note": "as a note beside the recordings says",
@@ -63,7 +64,18 @@ def limitations(data: Described) -> str:
     if rare:
         texts.append(f"Observed in less than 5 % of all seconds: {', '.join(rare)}.")
     texts.append("Not for the care of patients: nothing in here shows that a model trained on it is safe.")
-    return bullets(texts)
+    return f"{bullets(texts)}\n\n{_warnings(data)}"
+
+
+def _warnings(data: Described) -> str:
+    """Return what was found in the data, the gravest first, and where all of it is shown."""
+    notes = sum(warning.level == "note" for warning in data.warnings)
+    found = [plain(warning.message) for warning in data.warnings if warning.level == "warning"]
+    more = [f"{len(found) - MOST_WARNINGS} more."] if len(found) > MOST_WARNINGS else []
+    shown = "`report.html` shows them with every distribution; `preprocessing_metadata.json` has them for machines."
+    if not found:
+        return f"No warnings, {notes} notes. {shown}"
+    return f"Warnings ({notes} notes besides). {shown}\n\n{bullets(found[:MOST_WARNINGS] + more)}"
 
 
 def licence(data: Described) -> str:
