@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from preprocessing.errors import RefusedError, UsageError
-from preprocessing.layout import HARMONIZED, accounting_path, output_of_dataset
+from preprocessing.layout import HARMONIZED, RUNS, output_of_dataset
 from preprocessing.loading.metadata import Metadata
 from preprocessing.storage import ObjectMissing, Storage
 
@@ -48,4 +48,4 @@ def _is_in_its_output(dataset_uri: str) -> bool:
         output = Storage(output_uri)
     except UsageError:  # another folder's name, or not there at all
         return False
-    return output.head(accounting_path(dataset_id)) is not None or any(True for _ in output.list(HARMONIZED))
+    return any(True for folder in (f"{RUNS}/{dataset_id}", HARMONIZED) for _ in output.list(folder))

@@ -160,7 +160,7 @@ def test_every_case_excluded(source: Path, tmp_path: Path) -> None:
     for path in source.glob("raw-data/*.vital"):
         path.write_bytes(b"no recording")
     answer = vitalprep("run", "--input", source, "--output", tmp_path / "out")
-    _refused(answer, 65, "Only 0.0% of 14 cases", "not_vital 14")
+    _refused(answer, 65, "Only 0.0% of 14 recordings", "not_vital 14")
     assert list((tmp_path / "out").glob("runs/*/accounting.json"))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from preprocessing.copied import copied_dataset
 from preprocessing.errors import RefusedError, RetryableError
-from preprocessing.layout import output_of_dataset
+from preprocessing.layout import dataset_path, output_of_dataset
 from preprocessing.report.stage import case_html, report_html, stored_dataset
 from preprocessing.report.warnings import warnings_of
 from preprocessing.storage import ObjectMissing, Storage
@@ -58,13 +58,15 @@ def stored_report(dataset_uri: str) -> bytes:
         If there is none.
     """
     if copied_dataset(dataset_uri) is None:
-        output_of_dataset(dataset_uri)  # refuses what is no data set
-    dataset = Storage(dataset_uri)
+        output_uri, dataset_id = output_of_dataset(dataset_uri)
+        place, path = Storage(output_uri), dataset_path(dataset_id, REPORT)
+    else:
+        place, path = Storage(dataset_uri), REPORT
     try:
-        return dataset.get(REPORT)
+        return place.get(path)
     except ObjectMissing as error:
         raise RefusedError(
-            f"{dataset.uri_of(REPORT)} is not there.",
+            f"{place.uri_of(path)} is not there.",
             mend="publish the data set, which writes its report, and copy it along.",
         ) from error
 

@@ -98,7 +98,7 @@ def plan(s3_run: S3Run) -> str:
 def undisturbed(s3_run: S3Run) -> dict[str, str]:
     """The digests of an undisturbed run."""
     told = s3_run("run", "--input", INPUT, "--output", f"s3://{BUCKET}/faults/undisturbed", "--workers", "1")
-    assert told.exit_code == 0, told
+    assert told.exit_code == 0, told.result
     assert told.retries == 0
     assert told.result["written"] == 10
     return s3_run.digests(told.result["dataset"])
@@ -125,7 +125,7 @@ def test_every_transient_fault_at_once(
     ]
     faulty.rules += [Rule("lost", method="PUT", key="*.tfrecord*"), Rule("flipped byte", method="GET", key="*.parquet")]
     told = s3_run("run", "--input", INPUT, "--output", output, over=faulty, VITALPREP_S3_STALL_SECONDS="1")
-    assert told.exit_code == 0, told
+    assert told.exit_code == 0, told.result
     assert s3_run.digests(told.result["dataset"]) == undisturbed
     assert faulty.count() == len(faulty.rules), "every rule hit once"
     assert told.retries == len(faulty.rules), "one log line a retry"
@@ -145,7 +145,7 @@ def test_a_recording_is_not_excluded_for_a_fault_on_the_way(
     faulty.rules[:] = [Rule("flipped byte", method="GET", key="*.vital")]
     before = faulty.count()
     told = s3_run(*command, over=faulty)
-    assert told.exit_code == 0, told
+    assert told.exit_code == 0, told.result
     assert faulty.count() == before + 1
     assert told.result["excluded"] == {}
     assert s3_run.digests(told.result["dataset"]) == undisturbed
@@ -193,7 +193,7 @@ def test_the_run_after_one_that_found_s3_down_resumes(
     faulty.rules[:] = random_faults(0.1, seed=1)
     before = faulty.count()
     told = s3_run(*command, over=faulty)
-    assert told.exit_code == 0, told
+    assert told.exit_code == 0, told.result
     assert faulty.count() >= before + 10, "a tenth of all requests failed"
     assert told.retries >= 10
     assert s3_run.digests(told.result["dataset"]) == undisturbed
