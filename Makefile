@@ -54,9 +54,10 @@ up: worker airflow  ## keep the same Airflow running on a loopback port (PORT=80
 down:  ## stop it
 	.venv-airflow/bin/python -m local_airflow down
 
-# Tests with an environment, an engine, a browser or a tool of their own, and those that measure, exhaust or draw.
+# Tests with an environment, an engine, a browser or a tool of their own, and those that kill, measure, exhaust or draw.
 LONG := tests/test_benchmarks.py tests/cost/test_real_run.py tests/reliability/hostile/test_giants.py tests/simulate/test_preview.py
-APART := tests/airflow tests/containers tests/terraform tests/browser $(LONG)
+APART := tests/airflow tests/containers tests/terraform tests/browser tests/reliability tests/simulate $(LONG)
+WHOLE_RUNS := tests/airflow/test_scheduler.py tests/airflow/test_ecs_runs.py tests/airflow/test_sagemaker_runs.py
 
 .PHONY: test lint test-worker test-airflow test-apart test-deployment
 test: lint test-worker test-airflow  ## the tests, on two cores in less than 10 minutes
@@ -70,9 +71,11 @@ test-worker: develop
 	.venv/bin/python -m pytest -n 2 --dist loadfile --doctest-modules $(addprefix --ignore ,$(APART)) tests preprocessing
 
 test-airflow: develop airflow
-	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" tests/airflow
+	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(addprefix --ignore ,$(WHOLE_RUNS)) tests/airflow
 
-test-apart: develop airflow  ## reports and Airflow's page in a browser (Chromium), a short benchmark, the cost model against a real run, giant files, previews
+test-apart: develop airflow  ## kills and faults, the simulator, whole runs of Airflow, pages in a browser, a short benchmark, giant files
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(addprefix --ignore ,$(LONG)) tests/reliability tests/simulate
+	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(WHOLE_RUNS)
 	.venv/bin/python -m pytest -rs tests/browser $(LONG)
 
 test-deployment: develop airflow infra  ## images in real containers, Terraform against the provider's schema; skips what is not at hand

@@ -279,7 +279,7 @@ with DAG(
     harmonize = mapped_worker_task("harmonize", unfinished_shards(plan), interruptible=True)
     build = mapped_worker_task("build", splits_to_build(plan), trigger_rule=TriggerRule.NONE_FAILED)
     # Runs also after a lost shard, so that the accounting is written; it then refuses and names what is missing.
-    # Not before the other shards have ended, whose cases count; and not after a plan that failed: there would be none.
+    # Not after a plan that failed: there would be nothing to account for.
     publish = worker_task("publish", ["publish", "--plan", PLAN], trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
     validate = worker_task("validate", ["validate", DATASET])
     dataset_ready = DatasetReadySensor(
@@ -292,7 +292,7 @@ with DAG(
 
     check_config() >> check_raw_data() >> check_enough_cases() >> plan
     harmonize >> build >> publish >> validate >> dataset_ready
-    [plan, harmonize] >> publish
+    plan >> publish
     if is_wanted():
         # A teardown runs also after what failed or was skipped, and the run's state does not depend on it.
         dataset_ready >> NotifyOperator(task_id="notify").as_teardown()

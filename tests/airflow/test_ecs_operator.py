@@ -335,7 +335,11 @@ def test_links_to_the_task_and_its_log(ecs: EcsEndpoint, context: dict[str, Any]
         f"https://console.aws.amazon.com/ecs/v2/clusters/vitalprep/tasks/{number}/configuration?region=eu-north-1"
     )
     assert conf["cloudwatch_events"]["awslogs_stream_name"] == f"task/vitalprep/{number}"
-    assert [link.name for link in task.operator_extra_links] == ["ECS task", "CloudWatch Events"]
+    assert [link.name for link in task.operator_extra_links] == [
+        "ECS task",
+        "CloudWatch Events",
+        "Progress",
+    ]
 
 
 @pytest.mark.parametrize("name", ["VITALPREP_ECS_CLUSTER", "VITALPREP_ECS_SUBNETS", "AWS_DEFAULT_REGION"])
