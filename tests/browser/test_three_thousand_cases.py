@@ -136,6 +136,7 @@ def test_paper_has_the_excluded_cases_the_notes_and_every_example(
     page = context.new_page()
     page.goto(file.as_uri())
     page.get_by_label("Search").fill("12")  # what the screen shows is not what is printed
+    page.locator("#warnings summary").click()
     pdf = tmp_path / "report.pdf"
     pdf.write_bytes(page.pdf(format="A4", prefer_css_page_size=True))
     assert page.locator("#warnings details[open]").count() == 0, "folded again"
