@@ -93,7 +93,7 @@ soak: develop  ## kill, pair, starve and feed garbage for hours, with a table (S
 .PHONY: clean
 clean: ## remove everything that make installed or made
 	@if [ -x .venv-airflow/bin/python ]; then .venv-airflow/bin/python -m local_airflow down; fi
-	rm -rf .venv .venv-airflow .venv-infra .uv .demo .bench .soak build *.egg-info preprocessing/harmonize/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-airflow .venv-infra .uv .demo .bench .soak build *.egg-info preprocessing/*.egg-info preprocessing/vitalprep/**/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 PLATFORM ?= linux/amd64
 .PHONY: terraform-check push env-from-terraform

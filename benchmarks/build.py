@@ -9,19 +9,19 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from vitalprep.arriving import Arriving
+from vitalprep.config import Config
+from vitalprep.config_file import load_config
+from vitalprep.harmonize.series import harmonize
+from vitalprep.harmonize.table import from_parquet, to_parquet
+from vitalprep.harmonize.vital_file import read_vital
+from vitalprep.records.frames import CaseFrames
+from vitalprep.records.samples import Samples, samples_of
 
 from benchmarks.harmonize import BODY
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
 from benchmarks.timing import medians
-from preprocessing.arriving import Arriving
-from preprocessing.config import Config
-from preprocessing.config_file import load_config
-from preprocessing.harmonize.series import harmonize
-from preprocessing.harmonize.table import from_parquet, to_parquet
-from preprocessing.harmonize.vital_file import read_vital
-from preprocessing.records.frames import CaseFrames
-from preprocessing.records.samples import Samples, samples_of
 
 __all__ = ["parquet_tables", "rows", "written"]
 

@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from vitalprep.config_file import load_config
+from vitalprep.plan.make_plan import PlanRequest
+from vitalprep.planned import plan_run
+
 from benchmarks.recordings import Recordings, repeated
 from benchmarks.rows import Row
-from preprocessing.config_file import load_config
-from preprocessing.plan.make_plan import PlanRequest
-from preprocessing.planned import plan_run
 
 __all__ = ["rows"]
 

@@ -7,16 +7,17 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from vitalprep.arriving import Arriving
+from vitalprep.config import Config
+from vitalprep.config_file import load_config
+from vitalprep.harmonize.conversion import Body
+from vitalprep.harmonize.series import harmonize
+from vitalprep.harmonize.table import to_parquet
+from vitalprep.harmonize.vital_file import read_vital
+
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
 from benchmarks.timing import medians
-from preprocessing.arriving import Arriving
-from preprocessing.config import Config
-from preprocessing.config_file import load_config
-from preprocessing.harmonize.conversion import Body
-from preprocessing.harmonize.series import harmonize
-from preprocessing.harmonize.table import to_parquet
-from preprocessing.harmonize.vital_file import read_vital
 
 __all__ = ["rows"]
 

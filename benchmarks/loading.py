@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import vitalprep
 
-import preprocessing
 from benchmarks.overlap import BUCKET, REGION
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
@@ -33,14 +33,14 @@ KEYS = {"aws_access_key_id": "benchmark", "aws_secret_access_key": "benchmark"}
 FROM_S3 = """
 import json, os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import preprocessing
+import vitalprep
 from benchmarks.timing import medians
 
 def epoch(open_split):
     for _ in open_split(sys.argv[1], "train", batch_size=64, shuffle=1):
         pass
 
-works = (lambda: epoch(preprocessing.read), lambda: epoch(preprocessing.load))
+works = (lambda: epoch(vitalprep.read), lambda: epoch(vitalprep.load))
 print(json.dumps(dict(zip(("read", "load"), medians(5, *works, clock=time.monotonic)))))
 """
 
@@ -49,12 +49,12 @@ def rows(recordings: Recordings) -> Iterator[Row]:
     """One epoch of the training split, in batches of 64, drawn by a seed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     uri = _data_set(recordings)
-    about = preprocessing.describe(uri)
+    about = vitalprep.describe(uri)
     files = [f"{uri}/{file.name}" for file in about.files("train")]
     size, count = sum(Path(file).stat().st_size for file in files), about.windows["train"]
     works: tuple[Callable[[], object], ...] = (
-        lambda: _exhaust(preprocessing.read(uri, "train", batch_size=BATCH, shuffle=1)),
-        lambda: _exhaust(preprocessing.load(uri, "train", batch_size=BATCH, shuffle=1)),
+        lambda: _exhaust(vitalprep.read(uri, "train", batch_size=BATCH, shuffle=1)),
+        lambda: _exhaust(vitalprep.load(uri, "train", batch_size=BATCH, shuffle=1)),
         lambda: _exhaust(_tensorflow_alone(files)),
     )
     wall = medians(ROUNDS, *works, clock=time.monotonic)

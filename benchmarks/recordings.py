@@ -8,8 +8,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from preprocessing.simulate.recording import file_form
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
+from vitalprep.simulate.recording import file_form
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 __all__ = ["Recordings", "repeated"]
 

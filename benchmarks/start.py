@@ -13,7 +13,7 @@ from benchmarks.timing import process_usage
 __all__ = ["VITALPREP", "rows"]
 
 ROUNDS = 9
-VITALPREP = (sys.executable, "-c", "from preprocessing.cli.main import main; main()")
+VITALPREP = (sys.executable, "-c", "from vitalprep.cli.main import main; main()")
 
 
 def rows(recordings: Recordings) -> Iterator[Row]:
@@ -21,7 +21,7 @@ def rows(recordings: Recordings) -> Iterator[Row]:
     python = _median((sys.executable, "-c", "pass"))
     works = (
         ("vitalprep harmonize --help", (*VITALPREP, "harmonize", "--help"), 0.3),
-        ("import of the worker", (sys.executable, "-c", "import preprocessing.harmonize.stage"), 0.5),
+        ("import of the worker", (sys.executable, "-c", "import vitalprep.harmonize.stage"), 0.5),
     )
     for measure, command, target in works:
         yield Row(

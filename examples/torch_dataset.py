@@ -12,9 +12,8 @@ import time
 from collections.abc import Iterator
 
 import torch
+import vitalprep
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
-
-import preprocessing
 
 
 class VitalWindows(IterableDataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
@@ -43,7 +42,7 @@ class VitalWindows(IterableDataset[tuple[torch.Tensor, torch.Tensor, torch.Tenso
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         worker = get_worker_info()
         epoch, self.epoch = self.epoch, self.epoch + 1
-        batches = preprocessing.read(
+        batches = vitalprep.read(
             self.uri,
             self.split,
             batch_size=self.batch_size,

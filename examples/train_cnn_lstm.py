@@ -20,11 +20,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import tensorflow as tf  # noqa: TID251
+import vitalprep
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-
-import preprocessing
 
 MEASURED = 0  # origin code
 FINE = 20.0
@@ -60,16 +59,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of weights and order (default: %(default)s)")
     given = parser.parse_args()
     keras.utils.set_random_seed(given.seed)
-    about = preprocessing.describe(given.uri)
+    about = vitalprep.describe(given.uri)
     model = made(about)
-    train = preprocessing.load(given.uri, "train", batch_size=given.batch_size, shuffle=given.seed, origin=True)
+    train = vitalprep.load(given.uri, "train", batch_size=given.batch_size, shuffle=given.seed, origin=True)
     stop = StopAfter(given.seconds)
     model.fit(train.map(for_keras), epochs=1000, verbose=0, shuffle=False, callbacks=[stop])
     print(f"trained for {stop.seconds:.0f} s: {stop.batches} batches of {given.batch_size}, loss {stop.loss:.4f}")
     report(scores(model, about, given.batch_size))
 
 
-def made(about: preprocessing.Description) -> keras.Model:
+def made(about: vitalprep.Description) -> keras.Model:
     """Two convolutions (300 s become 50 steps), an LSTM, and an output that is added to the last value."""
     count = len(about.inputs)
     series = keras.Input((about.window, count), name="series")
@@ -119,11 +118,11 @@ class StopAfter(keras.callbacks.Callback):
         self.model.stop_training = self.seconds >= self.limit
 
 
-def scores(model: keras.Model, about: preprocessing.Description, batch_size: int) -> list[Score]:
+def scores(model: keras.Model, about: vitalprep.Description, batch_size: int) -> list[Score]:
     """Evaluate on the test split: only where the target was measured, a held or default one is not what was done."""
     windows: NDArray[np.int64] = np.zeros(len(about.targets), dtype=np.int64)
     errors = np.zeros((2, len(about.targets)))
-    for batch in preprocessing.load(about.uri, "test", batch_size=batch_size, shuffle=None, origin=True):
+    for batch in vitalprep.load(about.uri, "test", batch_size=batch_size, shuffle=None, origin=True):
         values, target = for_keras(*batch)
         predicted = np.clip(model.predict_on_batch(values), -1, 1)
         last = values[0].numpy()[:, -1, about.target_columns]

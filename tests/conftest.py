@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
 from tests.pipeline import BUCKET, s3_client
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

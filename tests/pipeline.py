@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 
 BUCKET = "vitalprep-test"
-COMMAND = [sys.executable, "-c", "from preprocessing.cli.main import main; main()"]
+COMMAND = [sys.executable, "-c", "from vitalprep.cli.main import main; main()"]
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vitalprep.layout import SPLITS
+from vitalprep.plan.plan import Plan, store_plan
+from vitalprep.plan.splits import assign_splits
+from vitalprep.storage import Storage
 
-from preprocessing.layout import SPLITS
-from preprocessing.plan.plan import Plan, store_plan
-from preprocessing.plan.splits import assign_splits
-from preprocessing.storage import Storage
 from tests.pipeline import Answer, vitalprep
 
 SALT = {"VITALPREP_SUBJECT_SALT": "a long and random salt"}

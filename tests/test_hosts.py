@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from vitalprep.errors import UsageError
+from vitalprep.hosts import HostShare, host_share
+from vitalprep.plan.shards import modulo_shards
 
-from preprocessing.errors import UsageError
-from preprocessing.hosts import HostShare, host_share
-from preprocessing.plan.shards import modulo_shards
 from tests.pipeline import data_digests, vitalprep
 
 HOSTS = [f"algo-{number}" for number in range(1, 7)]

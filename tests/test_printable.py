@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vitalprep.clean.command import _print_inventory
+from vitalprep.clean.inventory import Inventory, Item
+from vitalprep.cli.main import main
+from vitalprep.cli.report import report
+from vitalprep.console import log, log_through, report_failure
+from vitalprep.cost.tables import _print_backends
+from vitalprep.errors import RefusedError, UsageError
+from vitalprep.status.command import print_status
 
-from preprocessing.clean.command import _print_inventory
-from preprocessing.clean.inventory import Inventory, Item
-from preprocessing.cli.main import main
-from preprocessing.cli.report import report
-from preprocessing.console import log, log_through, report_failure
-from preprocessing.cost.tables import _print_backends
-from preprocessing.errors import RefusedError, UsageError
-from preprocessing.status.command import print_status
 from tests.pipeline import COMMAND, vitalprep
 
 HOSTILE = "\x1b[2J\x1b]0;x\x07\r\n\x85\u2028\u2029\u202e\udc80"
@@ -100,7 +100,7 @@ def test_what_nobody_foresaw_is_printable_too(
     def fail(**_: Any) -> None:
         raise RuntimeError(HOSTILE)
 
-    monkeypatch.setattr("preprocessing.cli.main.vitalprep", fail)
+    monkeypatch.setattr("vitalprep.cli.main.vitalprep", fail)
     for arguments in (["vitalprep"], ["vitalprep", "--json"]):
         monkeypatch.setattr("sys.argv", arguments)
         with pytest.raises(SystemExit, match="1"):

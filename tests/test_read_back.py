@@ -22,7 +22,7 @@ from tests.reference import design4
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is an extra of the worker")
 vitaldb = pytest.importorskip("vitaldb")
 
-REGISTRY = yaml.safe_load((Path(__file__).parents[1] / "preprocessing" / "master_poc.yaml").read_text())
+REGISTRY = yaml.safe_load((Path(__file__).parents[1] / "preprocessing" / "vitalprep" / "master_poc.yaml").read_text())
 FEATURES = {
     "case_id": tf.io.FixedLenFeature([], tf.int64),
     "start_second": tf.io.FixedLenFeature([], tf.int64),

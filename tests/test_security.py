@@ -15,19 +15,19 @@ from typing import Any
 import click
 import pytest
 import yaml
+from vitalprep.cli.main import vitalprep as command
+from vitalprep.config_file import load_config
+from vitalprep.cost.figures import load_figures
+from vitalprep.errors import RefusedError, UsageError
+from vitalprep.layout import made_by_vitalprep, output_of_dataset, output_of_plan
+from vitalprep.plan.case_list import parse_case_list
+from vitalprep.plan.make_plan import PlanRequest, make_plan
+from vitalprep.plan.plan import Plan
+from vitalprep.plan.recordings import find_recordings
+from vitalprep.storage import Storage
+from vitalprep.storage.location import holds_credentials
+from vitalprep.strict_yaml import _StrictLoader, yaml_content
 
-from preprocessing.cli.main import vitalprep as command
-from preprocessing.config_file import load_config
-from preprocessing.cost.figures import load_figures
-from preprocessing.errors import RefusedError, UsageError
-from preprocessing.layout import made_by_vitalprep, output_of_dataset, output_of_plan
-from preprocessing.plan.case_list import parse_case_list
-from preprocessing.plan.make_plan import PlanRequest, make_plan
-from preprocessing.plan.plan import Plan
-from preprocessing.plan.recordings import find_recordings
-from preprocessing.storage import Storage
-from preprocessing.storage.location import holds_credentials
-from preprocessing.strict_yaml import _StrictLoader, yaml_content
 from tests.pipeline import BUCKET, COMMAND, s3_client
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -326,7 +326,7 @@ def test_no_secret_of_the_environment_is_written_anywhere(
         seen |= _command_lines(process.pid)
         time.sleep(0.02)
     texts = [*process.communicate(timeout=60), (tmp_path / "run.log").read_text(), *seen]
-    assert any("preprocessing.cli" in title for title in seen)
+    assert any("vitalprep.cli" in title for title in seen)
     if bucket == BUCKET:
         assert process.returncode == 0
         assert len(seen) > 2, "its workers were seen, too"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vitalprep.config_file import load_config
+from vitalprep.plan import identity
+from vitalprep.plan.make_plan import PlanRequest
+from vitalprep.run import RunResult, run
+from vitalprep.workers import StopRequest
 
-from preprocessing.config_file import load_config
-from preprocessing.plan import identity
-from preprocessing.plan.make_plan import PlanRequest
-from preprocessing.run import RunResult, run
-from preprocessing.workers import StopRequest
 from tests.pipeline import COMMAND, data_digests, receipts, vitalprep
 
 CASES = set(range(1, 10))

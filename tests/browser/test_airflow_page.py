@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
 from tests.browser.test_report import DESK, PHONE
 
 if TYPE_CHECKING:

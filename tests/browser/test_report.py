@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
 from tests.pipeline import vitalprep
 
 if TYPE_CHECKING:

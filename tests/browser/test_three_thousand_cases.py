@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from vitalprep.report.stage import Stored, report_html
+from vitalprep.report.warnings import DataWarning, warnings_of
 
-from preprocessing.report.stage import Stored, report_html
-from preprocessing.report.warnings import DataWarning, warnings_of
 from tests.report.synthetic import surgical_data_set
 
 if TYPE_CHECKING:

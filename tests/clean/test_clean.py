@@ -14,10 +14,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from vitalprep.clean.stage import clean
+from vitalprep.errors import RefusedError, UsageError
+from vitalprep.storage import Storage
 
-from preprocessing.clean.stage import clean
-from preprocessing.errors import RefusedError, UsageError
-from preprocessing.storage import Storage
 from tests.pipeline import BUCKET, COMMAND, Answer, s3_client, vitalprep
 
 DAY = 86400

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from vitalprep.config_file import load_config
+from vitalprep.errors import UsageError
 
-from preprocessing.config_file import load_config
-from preprocessing.errors import UsageError
 from tests.pipeline import vitalprep
 
-DEFAULTS = Path(__file__).parents[2] / "preprocessing" / "master_poc.yaml"
+DEFAULTS = Path(__file__).parents[2] / "preprocessing" / "vitalprep" / "master_poc.yaml"
 
 
 def _file(tmp_path: Path, text: str) -> str:

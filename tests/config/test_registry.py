@@ -6,9 +6,8 @@ import csv
 from pathlib import Path
 
 import pytest
-
-from preprocessing.config import Config
-from preprocessing.config_file import load_config
+from vitalprep.config import Config
+from vitalprep.config_file import load_config
 
 # name, unit, range, default, hold, sources in order
 INPUTS = [

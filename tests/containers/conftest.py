@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
 from tests.pipeline import vitalprep
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from vitalprep.config_file import load_config
+from vitalprep.cost.command import cost
+from vitalprep.cost.figures import load_figures
+from vitalprep.cost.tables import print_cost
+from vitalprep.storage import Storage
 
-from preprocessing.config_file import load_config
-from preprocessing.cost.command import cost
-from preprocessing.cost.figures import load_figures
-from preprocessing.cost.tables import print_cost
-from preprocessing.storage import Storage
 from tests.pipeline import BUCKET, s3_client, vitalprep
 
 MB = 1_000_000

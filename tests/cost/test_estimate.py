@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from preprocessing.config import Config
-from preprocessing.config_file import load_config
-from preprocessing.cost.estimate import BackendCost, estimate, file_count, run_cpu_seconds
-from preprocessing.cost.figures import Figures, load_figures
-from preprocessing.cost.volume import volume_of
+from vitalprep.config import Config
+from vitalprep.config_file import load_config
+from vitalprep.cost.estimate import BackendCost, estimate, file_count, run_cpu_seconds
+from vitalprep.cost.figures import Figures, load_figures
+from vitalprep.cost.volume import volume_of
 
 CONFIG = load_config()
 FIGURES = load_figures()

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from preprocessing.cost.figures import Backend, Figure, Figures, load_figures
-from preprocessing.errors import UsageError
+from vitalprep.cost.figures import Backend, Figure, Figures, load_figures
+from vitalprep.errors import UsageError
 
 
 def _figures(node: Any, key: str = "") -> Iterator[tuple[str, Figure]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from vitalprep.cost.figures import load_figures
+from vitalprep.cost.hourly import hourly_price
+from vitalprep.errors import UsageError
 
-from preprocessing.cost.figures import load_figures
-from preprocessing.cost.hourly import hourly_price
-from preprocessing.errors import UsageError
 from tests.pipeline import vitalprep
 
 FIGURES = load_figures()

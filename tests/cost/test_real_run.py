@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from vitalprep.cost.calibration import CalibrationSet, measure
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from preprocessing.cost.calibration import CalibrationSet, measure
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
 from tests.pipeline import vitalprep
 
 WORKERS = 2

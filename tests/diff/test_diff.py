@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import vitalprep
 import yaml
+from vitalprep.diff.command import text_of
+from vitalprep.diff.compare import compare
+from vitalprep.diff.described import described
+from vitalprep.errors import RefusedError
 
-import preprocessing
-from preprocessing.diff.command import text_of
-from preprocessing.diff.compare import compare
-from preprocessing.diff.described import described
-from preprocessing.errors import RefusedError
 from tests.pipeline import COMMAND, Answer, vitalprep
 from tests.reference import design4
 from tests.report.html_page import parsed
 
-REGISTRY = yaml.safe_load((Path(__file__).parents[2] / "preprocessing" / "master_poc.yaml").read_text())
+REGISTRY = yaml.safe_load((Path(__file__).parents[2] / "preprocessing" / "vitalprep" / "master_poc.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_targets_are_compared_by_what_the_records_hold(first: Path, second: Path
     assert len(found) == 3 * len(REGISTRY["targets"])
     for side, dataset in zip("ab", (first, second), strict=True):
         for split in ("train", "validation", "test"):
-            windows = preprocessing.read(str(dataset), split, origin=True)
+            windows = vitalprep.read(str(dataset), split, origin=True)
             origins = np.stack([window.origins.target for window in windows])
             for column, target in enumerate(REGISTRY["targets"]):
                 shares = [float((origins[:, column] == code).mean()) for code in (0, 1, 2)]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from vitalprep.storage import retries
 
-from preprocessing.storage import retries
 from tests.fetch.imitation import Imitation
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vitalprep.errors import RefusedError
+from vitalprep.fetch import clinical_table
+from vitalprep.fetch.clinical_table import fetch_clinical_table
+from vitalprep.source import known_source
 
-from preprocessing.errors import RefusedError
-from preprocessing.fetch import clinical_table
-from preprocessing.fetch.clinical_table import fetch_clinical_table
-from preprocessing.source import known_source
 from tests.fetch.imitation import Imitation, recording
 from tests.pipeline import BUCKET, COMMAND, Answer, s3_client, vitalprep
 

@@ -7,11 +7,11 @@ import io
 from pathlib import Path
 
 import pytest
+from vitalprep.errors import RefusedError, RetryableError, UsageError
+from vitalprep.fetch.recording import Fetched, FetchTask, fetch_recording
+from vitalprep.fetch.website import NotThere, checked_base_url, download
+from vitalprep.storage import retries
 
-from preprocessing.errors import RefusedError, RetryableError, UsageError
-from preprocessing.fetch.recording import Fetched, FetchTask, fetch_recording
-from preprocessing.fetch.website import NotThere, checked_base_url, download
-from preprocessing.storage import retries
 from tests.fetch.imitation import Imitation, recording
 
 

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-
-from preprocessing.errors import CaseRefused
-from preprocessing.harmonize.vital_file import VitalFile, read_vital
-from preprocessing.simulate.vital_writer import (
+from vitalprep.errors import CaseRefused
+from vitalprep.harmonize.vital_file import VitalFile, read_vital
+from vitalprep.simulate.vital_writer import (
     GAP_VALUES,
     SAMPLE_DTYPES,
     DeviceHeader,
@@ -27,6 +26,7 @@ from preprocessing.simulate.vital_writer import (
     TrackOrder,
     WaveRecord,
 )
+
 from tests.reference.slow_vital_file import SlowVitalFile, read_vital_slowly
 
 START = 4102444800.0

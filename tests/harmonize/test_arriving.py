@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vitalprep.arriving import Arriving
+from vitalprep.errors import CaseRefused, RetryableError
+from vitalprep.harmonize.vital_file import read_vital
+from vitalprep.simulate.vital_writer import FileHeader, Packet, encode_file, gzip_bytes
+from vitalprep.storage import READ_CHUNK, ObjectChanged, ObjectMissing, Storage
 
-from preprocessing.arriving import Arriving
-from preprocessing.errors import CaseRefused, RetryableError
-from preprocessing.harmonize.vital_file import read_vital
-from preprocessing.simulate.vital_writer import FileHeader, Packet, encode_file, gzip_bytes
-from preprocessing.storage import READ_CHUNK, ObjectChanged, ObjectMissing, Storage
 from tests.harmonize.recordings import START, comparable, packet_rows
 from tests.pipeline import BUCKET
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from vitalprep.config_file import load_config
+from vitalprep.harmonize.conversion import Body, ideal_body_weight
+from vitalprep.harmonize.series import harmonize
+from vitalprep.harmonize.vital_file import Numeric, VitalFile
 
-from preprocessing.config_file import load_config
-from preprocessing.harmonize.conversion import Body, ideal_body_weight
-from preprocessing.harmonize.series import harmonize
-from preprocessing.harmonize.vital_file import Numeric, VitalFile
 from tests.reference import design4
 
 CONFIG = load_config()

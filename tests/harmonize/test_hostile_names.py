@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from vitalprep.config_file import load_config
+from vitalprep.errors import CaseRefused
+from vitalprep.harmonize.case import CaseTask, harmonize_case
+from vitalprep.harmonize.conversion import Body
+from vitalprep.harmonize.receipt import Receipt
+from vitalprep.harmonize.series import harmonize, seconds_of
+from vitalprep.harmonize.vital_file import read_vital
+from vitalprep.harmonize.vital_headers import LONGEST_SHOWN, shown
+from vitalprep.plan.plan import PlannedCase
+from vitalprep.simulate.vital_writer import FileHeader, Packet, RawPacket, encode_file, gzip_bytes
 
-from preprocessing.config_file import load_config
-from preprocessing.errors import CaseRefused
-from preprocessing.harmonize.case import CaseTask, harmonize_case
-from preprocessing.harmonize.conversion import Body
-from preprocessing.harmonize.receipt import Receipt
-from preprocessing.harmonize.series import harmonize, seconds_of
-from preprocessing.harmonize.vital_file import read_vital
-from preprocessing.harmonize.vital_headers import LONGEST_SHOWN, shown
-from preprocessing.plan.plan import PlannedCase
-from preprocessing.simulate.vital_writer import FileHeader, Packet, RawPacket, encode_file, gzip_bytes
 from tests.harmonize.recordings import START, read_agreed
 from tests.reliability.hostile.seeds import HOSTILE_TEXTS
 
@@ -185,7 +185,8 @@ def test_times_that_go_back_are_put_in_order() -> None:
 
 
 def test_limits_of_headers_and_samples_are_the_same_for_both_readers(monkeypatch: pytest.MonkeyPatch) -> None:
-    from preprocessing.harmonize import vital_headers, vital_scan
+    from vitalprep.harmonize import vital_headers, vital_scan
+
     from tests.reference import slow_scan
 
     tracks = [track(number % 7, b"N" * (number % 11), b"") for number in range(50)]

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vitalprep.errors import CaseRefused
+from vitalprep.harmonize import _records
+from vitalprep.harmonize.vital_file import read_vital
+from vitalprep.harmonize.vital_scan import ROW, ROWS, TRACK, TRACK_IDS
+from vitalprep.simulate.damage import DamageShares
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
+from vitalprep.simulate.vital_writer import FileHeader, Packet, TrackHeader, encode_file, encode_packet, gzip_bytes
 
-from preprocessing.errors import CaseRefused
-from preprocessing.harmonize import _records
-from preprocessing.harmonize.vital_file import read_vital
-from preprocessing.harmonize.vital_scan import ROW, ROWS, TRACK, TRACK_IDS
-from preprocessing.simulate.damage import DamageShares
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
-from preprocessing.simulate.vital_writer import FileHeader, Packet, TrackHeader, encode_file, encode_packet, gzip_bytes
 from tests.harmonize.recordings import START, packet_rows, read_agreed
 
 HEAD = encode_file(FileHeader(start=START), [])

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from preprocessing.config_file import load_config
-from preprocessing.errors import CaseRefused
-from preprocessing.harmonize.conversion import Body
-from preprocessing.harmonize.series import Series, harmonize
-from preprocessing.harmonize.vital_file import Numeric, VitalFile, read_vital
-from preprocessing.simulate.vital_writer import (
+from vitalprep.config_file import load_config
+from vitalprep.errors import CaseRefused
+from vitalprep.harmonize.conversion import Body
+from vitalprep.harmonize.series import Series, harmonize
+from vitalprep.harmonize.vital_file import Numeric, VitalFile, read_vital
+from vitalprep.simulate.vital_writer import (
     DeviceHeader,
     FileHeader,
     NumericRecord,
@@ -27,6 +26,7 @@ from preprocessing.simulate.vital_writer import (
     encode_packed,
     gzip_bytes,
 )
+
 from tests.reference import design4
 
 CONFIG = load_config()

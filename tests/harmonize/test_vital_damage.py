@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from preprocessing.errors import CaseRefused
-from preprocessing.harmonize.vital_file import read_vital
-from preprocessing.simulate.vital_writer import (
+from vitalprep.errors import CaseRefused
+from vitalprep.harmonize.vital_file import read_vital
+from vitalprep.simulate.vital_writer import (
     FileHeader,
     NumericRecord,
     NumericSeries,
@@ -26,6 +25,7 @@ from preprocessing.simulate.vital_writer import (
     encode_packet,
     gzip_bytes,
 )
+
 from tests.harmonize.recordings import DEVICES, START, comparable, packet_rows, read_agreed
 
 HR = TrackHeader(track_id=1, kind="numeric", name="HR", unit="/min", device_id=1)

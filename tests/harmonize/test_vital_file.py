@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from preprocessing.errors import CaseRefused
-from preprocessing.simulate.vital_writer import (
+from vitalprep.errors import CaseRefused
+from vitalprep.simulate.vital_writer import (
     GAP_VALUES,
     DeviceHeader,
     FileHeader,
@@ -32,6 +31,7 @@ from preprocessing.simulate.vital_writer import (
     encode_packet,
     gzip_bytes,
 )
+
 from tests.harmonize.recordings import (
     DEVICES,
     START,

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import vitalprep
+from vitalprep.errors import RefusedError, UsageError
+from vitalprep.layout import SPLITS
 
-import preprocessing
-from preprocessing.errors import RefusedError, UsageError
-from preprocessing.layout import SPLITS
 from tests.loading.conftest import Published
 
 Key = tuple[int, int]
 
 
-def key_of(window: preprocessing.Window) -> Key:
+def key_of(window: vitalprep.Window) -> Key:
     return window.case_id, window.start_second
 
 
@@ -32,7 +32,7 @@ def test_all_windows_of_all_splits_come_once(published: Published) -> None:
     wanted = {int(row["case_id"]): (row["split"], int(row["windows"]), int(row["subject_id"])) for row in rows}
     found: dict[int, int] = {}
     for split in SPLITS:
-        windows = list(preprocessing.read(published.sharded, split))
+        windows = list(vitalprep.read(published.sharded, split))
         assert len({key_of(window) for window in windows}) == len(windows) == published.windows[split] > 0
         for window in windows:
             assert (split, window.subject_id) == (wanted[window.case_id][0], wanted[window.case_id][2])
@@ -41,10 +41,10 @@ def test_all_windows_of_all_splits_come_once(published: Published) -> None:
 
 
 def test_measured_samples_come_back_in_clinical_units(published: Published) -> None:
-    about = preprocessing.describe(published.sharded)
+    about = vitalprep.describe(published.sharded)
     low, high = np.array([feature.range for feature in about.inputs]).T
     measured = 0
-    for window in preprocessing.read(published.sharded, "validation", origin=True):
+    for window in vitalprep.read(published.sharded, "validation", origin=True):
         (path,) = published.folder.parents[1].glob(f"harmonized/*/{window.case_id:04d}-*.parquet")
         table = pq.read_table(path)
         recorded = np.array([table.column(name) for name in about.input_names]).T
@@ -67,7 +67,7 @@ def test_measured_samples_come_back_in_clinical_units(published: Published) -> N
 
 
 def test_denormalize_has_the_ranges_of_the_specification(published: Published) -> None:
-    about = preprocessing.describe(published.sharded)
+    about = vitalprep.describe(published.sharded)
     corners = [[-1, -1, -1], [0, 0, 0], [1, 1, 1]]
     np.testing.assert_allclose(
         about.denormalize(corners, ["HR", "Propofol", "age"]), [[20, 0, 0], [110, 6, 60], [200, 12, 120]]
@@ -90,10 +90,10 @@ def test_denormalize_has_the_ranges_of_the_specification(published: Published) -
 
 
 def test_a_default_outside_of_its_range_is_told_by_its_origin(published: Published) -> None:
-    about = preprocessing.describe(published.sharded)
+    about = vitalprep.describe(published.sharded)
     column = about.input_names.index("RR")
     assert (about.inputs[column].default, about.inputs[column].range) == (0, (6, 30))
-    batches = list(preprocessing.read(published.sharded, "train", origin=True, batch_size=64))
+    batches = list(vitalprep.read(published.sharded, "train", origin=True, batch_size=64))
     series = np.concatenate([batch.timeseries for batch in batches])[:, :, column]
     origins = np.concatenate([batch.origins.timeseries for batch in batches if batch.origins])[:, :, column]
     assert (origins == 2).any()
@@ -102,8 +102,8 @@ def test_a_default_outside_of_its_range_is_told_by_its_origin(published: Publish
 
 @pytest.mark.parametrize("form", ["gzipped", "s3"])
 def test_every_form_of_storage_gives_the_same_windows(published: Published, form: str) -> None:
-    plain = list(preprocessing.read(published.sharded, "train", origin=True))
-    other = list(preprocessing.read(getattr(published, form), "train", origin=True))
+    plain = list(vitalprep.read(published.sharded, "train", origin=True))
+    other = list(vitalprep.read(getattr(published, form), "train", origin=True))
     for one, two in zip(plain, other, strict=True):
         assert key_of(one) == key_of(two)
         np.testing.assert_array_equal(one.timeseries, two.timeseries)
@@ -114,8 +114,8 @@ def test_every_form_of_storage_gives_the_same_windows(published: Published, form
 
 
 def test_batches_are_the_windows_in_new_writable_arrays(published: Published) -> None:
-    windows = list(preprocessing.read(published.sharded, "test", shuffle=5))
-    batches = list(preprocessing.read(published.sharded, "test", shuffle=5, batch_size=10, origin=True))
+    windows = list(vitalprep.read(published.sharded, "test", shuffle=5))
+    batches = list(vitalprep.read(published.sharded, "test", shuffle=5, batch_size=10, origin=True))
     assert [len(batch) for batch in batches[:-1]] == [10] * (len(batches) - 1)
     assert 1 <= len(batches[-1]) <= 10
     first = batches[0]
@@ -134,7 +134,7 @@ def test_batches_are_the_windows_in_new_writable_arrays(published: Published) ->
 
 def test_a_seed_gives_the_same_order_from_everywhere(published: Published) -> None:
     def order(uri: str, seed: int | None) -> list[Key]:
-        return [key_of(window) for window in preprocessing.read(uri, "train", shuffle=seed, buffer=32)]
+        return [key_of(window) for window in vitalprep.read(uri, "train", shuffle=seed, buffer=32)]
 
     assert order(published.sharded, 7) == order(published.sharded, 7) == order(published.s3, 7)
     assert order(published.sharded, 7) != order(published.sharded, 8)
@@ -143,13 +143,13 @@ def test_a_seed_gives_the_same_order_from_everywhere(published: Published) -> No
 
 def test_false_draws_no_order(published: Published) -> None:
     def order(shuffle: int | None) -> list[Key]:
-        return [key_of(window) for window in preprocessing.read(published.sharded, "train", shuffle=shuffle)]
+        return [key_of(window) for window in vitalprep.read(published.sharded, "train", shuffle=shuffle)]
 
     assert order(False) == order(np.False_) == order(None) != order(0)  # type: ignore[arg-type]
     assert order(np.int64(7)) == order(7)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("opened", [preprocessing.read, preprocessing.load])
+@pytest.mark.parametrize("opened", [vitalprep.read, vitalprep.load])
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -175,16 +175,16 @@ def test_workers_share_the_files(published: Published) -> None:
     files = len(list(published.folder.glob("vitaldb-train.tfrecord-*")))
     assert files >= 3
     shares = [
-        [key_of(window) for window in preprocessing.read(published.sharded, "train", shard=(index, 3), shuffle=1)]
+        [key_of(window) for window in vitalprep.read(published.sharded, "train", shard=(index, 3), shuffle=1)]
         for index in range(3)
     ]
     assert all(shares)
     together = [key for share in shares for key in share]
     assert len(together) == len(set(together)) == published.windows["train"]
     with pytest.raises(UsageError, match=f"has {files} files, which {files + 1} workers cannot share"):
-        preprocessing.read(published.sharded, "train", shard=(0, files + 1))
+        vitalprep.read(published.sharded, "train", shard=(0, files + 1))
     with pytest.raises(UsageError, match="no worker"):
-        preprocessing.read(published.sharded, "train", shard=(3, 3))
+        vitalprep.read(published.sharded, "train", shard=(3, 3))
 
 
 def copied(published: Published, folder: Path) -> Path:
@@ -207,48 +207,48 @@ def test_what_is_not_proved_is_refused_unless_asked_for(published: Published, tm
 
     edit(verdict, fail)
     with pytest.raises(RefusedError, match=r"did not pass.*record 7 is not within"):
-        preprocessing.read(str(dataset), "train")
+        vitalprep.read(str(dataset), "train")
     edit(verdict, lambda content: content.update(passed=True, dataset_id="0" * 12))
     with pytest.raises(RefusedError, match="that of 000000000000"):
-        preprocessing.describe(str(dataset))
+        vitalprep.describe(str(dataset))
     verdict.unlink()
     with pytest.raises(RefusedError, match="never validated"):
-        preprocessing.read(str(dataset), "train")
-    assert len(list(preprocessing.read(str(dataset), "train", unproved=True))) == published.windows["train"]
-    assert not preprocessing.describe(str(dataset), unproved=True).proved
-    assert preprocessing.describe(published.sharded).proved
+        vitalprep.read(str(dataset), "train")
+    assert len(list(vitalprep.read(str(dataset), "train", unproved=True))) == published.windows["train"]
+    assert not vitalprep.describe(str(dataset), unproved=True).proved
+    assert vitalprep.describe(published.sharded).proved
 
 
 def test_a_path_is_a_location_too(published: Published) -> None:
     folder = published.folder
-    assert preprocessing.describe(folder).uri == preprocessing.describe(published.sharded).uri
-    windows = [[key_of(window) for window in preprocessing.read(uri, "test")] for uri in (folder, published.sharded)]
+    assert vitalprep.describe(folder).uri == vitalprep.describe(published.sharded).uri
+    windows = [[key_of(window) for window in vitalprep.read(uri, "test")] for uri in (folder, published.sharded)]
     assert windows[0] == windows[1]
 
 
 def test_what_is_not_there_is_named(published: Published, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no split 'valid'.*train, validation, test"):
-        preprocessing.read(published.sharded, "valid")
+        vitalprep.read(published.sharded, "valid")
     with pytest.raises(UsageError, match="does not exist"):
-        preprocessing.read(str(tmp_path / "nowhere"), "train")
+        vitalprep.read(str(tmp_path / "nowhere"), "train")
     with pytest.raises(RefusedError, match="is no data set"):
-        preprocessing.read(str(tmp_path), "train")
+        vitalprep.read(str(tmp_path), "train")
     with pytest.raises(RefusedError, match="is no data set"):
-        preprocessing.read(f"{published.s3}/nothing", "train")
+        vitalprep.read(f"{published.s3}/nothing", "train")
     output = published.folder.parents[1]
     with pytest.raises(
         RefusedError, match=rf"give the data set in it: {output}/datasets/{Path(published.gzipped).name}"
     ):
-        preprocessing.describe(str(output))
+        vitalprep.describe(str(output))
     with pytest.raises(UsageError, match="batch_size is 0"):
-        preprocessing.read(published.sharded, "train", batch_size=0)
+        vitalprep.read(published.sharded, "train", batch_size=0)
 
 
 def test_a_data_set_of_a_newer_vitalprep_is_refused(published: Published, tmp_path: Path) -> None:
     dataset = copied(published, tmp_path)
     edit(dataset / "preprocessing_metadata.json", lambda content: content.update(schema_version=2))
     with pytest.raises(RefusedError, match="schema version 2"):
-        preprocessing.describe(str(dataset))
+        vitalprep.describe(str(dataset))
 
 
 def test_a_missing_or_cut_file_is_refused_at_once(published: Published, tmp_path: Path) -> None:
@@ -257,11 +257,11 @@ def test_a_missing_or_cut_file_is_refused_at_once(published: Published, tmp_path
     data = file.read_bytes()
     file.write_bytes(data[:-1])
     with pytest.raises(RefusedError, match=f"{file.name} has {len(data) - 1} bytes, {len(data)} were written"):
-        preprocessing.read(str(dataset), "train")
+        vitalprep.read(str(dataset), "train")
     file.unlink()
     with pytest.raises(RefusedError, match=f"{file.name} is missing"):
-        preprocessing.read(str(dataset), "train")
-    assert len(list(preprocessing.read(str(dataset), "test"))) == published.windows["test"]
+        vitalprep.read(str(dataset), "train")
+    assert len(list(vitalprep.read(str(dataset), "test"))) == published.windows["test"]
 
 
 @pytest.mark.parametrize("form", ["sharded", "gzipped"])
@@ -272,7 +272,7 @@ def test_a_changed_byte_is_refused_where_it_is(published: Published, tmp_path: P
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     with pytest.raises(RefusedError, match=rf"{file.name}, record \d+: "):
-        list(preprocessing.read(str(dataset), "train"))
+        list(vitalprep.read(str(dataset), "train"))
 
 
 def test_a_file_that_ends_early_is_refused(published: Published, tmp_path: Path) -> None:
@@ -283,25 +283,25 @@ def test_a_file_that_ends_early_is_refused(published: Published, tmp_path: Path)
 
     edit(dataset / "preprocessing_metadata.json", one_more)
     with pytest.raises(RefusedError, match=r"record \d+: here the file ends; \d+ records were written"):
-        list(preprocessing.read(str(dataset), "test"))
+        list(vitalprep.read(str(dataset), "test"))
 
 
 def test_without_tensorflow_it_is_said_how_to_install_it(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(UsageError, match=r'pip install "/path/to/vitalprep\[tensorflow\]".*make develop'):
-        preprocessing.load(published.sharded, "train", batch_size=4, shuffle=None)
+        vitalprep.load(published.sharded, "train", batch_size=4, shuffle=None)
 
 
 def test_importing_the_package_is_light_and_reading_needs_no_tensorflow(published: Published) -> None:
     code = (
         "import sys, preprocessing\n"
         "light = sorted({'numpy', 'pydantic', 'obstore'} & set(sys.modules))\n"
-        "windows = sum(1 for _ in preprocessing.read(sys.argv[1], 'test'))\n"
+        "windows = sum(1 for _ in vitalprep.read(sys.argv[1], 'test'))\n"
         "print(light, windows, sorted({'tensorflow', 'torch', 'pandas', 'pyarrow'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code, published.sharded]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == f"[] {published.windows['test']} []"
-    assert set(preprocessing.__all__) <= set(dir(preprocessing))
+    assert set(vitalprep.__all__) <= set(dir(preprocessing))
     with pytest.raises(AttributeError, match="lode"):
-        _ = preprocessing.lode
+        _ = vitalprep.lode

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import vitalprep
+from vitalprep.layout import SPLITS
 
-import preprocessing
-from preprocessing.layout import SPLITS
 from tests.loading.conftest import Published
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -33,28 +33,28 @@ def rows(dataset: Any) -> list[bytes]:
 
 def rows_read(uri: str, split: str) -> list[bytes]:
     """The same from `read`."""
-    windows = preprocessing.read(uri, split)
+    windows = vitalprep.read(uri, split)
     return [b"".join(getattr(window, name).tobytes() for name in NAMES) for window in windows]
 
 
 def test_batches_are_what_read_gives_in_its_order(published: Published) -> None:
     for split in SPLITS:
-        dataset = preprocessing.load(published.sharded, split, batch_size=16, shuffle=None)
+        dataset = vitalprep.load(published.sharded, split, batch_size=16, shuffle=None)
         assert rows(dataset) == rows_read(published.sharded, split)
-        assert rows(preprocessing.load(published.sharded, split, batch_size=16, shuffle=False)) == rows(dataset)
+        assert rows(vitalprep.load(published.sharded, split, batch_size=16, shuffle=False)) == rows(dataset)
         assert len(dataset) == -(-published.windows[split] // 16)
-    assert rows(preprocessing.load(published.folder, "test", batch_size=16, shuffle=None)) == rows(dataset)
+    assert rows(vitalprep.load(published.folder, "test", batch_size=16, shuffle=None)) == rows(dataset)
     inputs, static, target = dataset.element_spec
     assert (inputs.shape, static.shape, target.shape) == ((None, 300, 16), (None, 6), (None, 8))
     assert {spec.dtype for spec in dataset.element_spec} == {tf.float32}
-    even = preprocessing.load(published.sharded, "train", batch_size=16, shuffle=None, drop_remainder=True)
+    even = vitalprep.load(published.sharded, "train", batch_size=16, shuffle=None, drop_remainder=True)
     assert even.element_spec[0].shape == (16, 300, 16)
     assert len(rows(even)) == published.windows["train"] // 16 * 16
 
 
 def test_origins_come_along(published: Published) -> None:
-    (batch,) = preprocessing.read(published.sharded, "test", batch_size=1000, origin=True)
-    dataset = preprocessing.load(published.sharded, "test", batch_size=1000, shuffle=None, origin=True)
+    (batch,) = vitalprep.read(published.sharded, "test", batch_size=1000, origin=True)
+    dataset = vitalprep.load(published.sharded, "test", batch_size=1000, shuffle=None, origin=True)
     ((_, _, target, origins),) = list(dataset)
     np.testing.assert_array_equal(target, batch.target)
     for name in NAMES:
@@ -64,24 +64,24 @@ def test_origins_come_along(published: Published) -> None:
 
 def test_a_seed_gives_the_same_epochs_and_each_another_order(published: Published) -> None:
     def epochs(uri: str, seed: int) -> list[list[bytes]]:
-        dataset = preprocessing.load(uri, "train", batch_size=16, shuffle=seed, buffer=50)
+        dataset = vitalprep.load(uri, "train", batch_size=16, shuffle=seed, buffer=50)
         return [rows(dataset), rows(dataset)]
 
     first, second = epochs(published.sharded, 3)
     assert [first, second] == epochs(published.sharded, 3)
     assert len({tuple(order) for order in (first, second, epochs(published.sharded, 4)[0])}) == 3
     assert sorted(first) == sorted(second) == sorted(rows_read(published.sharded, "train"))
-    repeated = preprocessing.load(published.sharded, "train", batch_size=16, shuffle=3, buffer=50, repeat=2)
+    repeated = vitalprep.load(published.sharded, "train", batch_size=16, shuffle=3, buffer=50, repeat=2)
     assert rows(repeated) == first + second
     assert len(repeated) == 2 * -(-published.windows["train"] // 16)
-    endless = preprocessing.load(published.sharded, "test", batch_size=16, shuffle=3, repeat=None)
+    endless = vitalprep.load(published.sharded, "test", batch_size=16, shuffle=3, repeat=None)
     assert endless.cardinality() == tf.data.INFINITE_CARDINALITY
 
 
 @pytest.mark.parametrize("shuffle", [None, 3])
 def test_s3_gives_the_same_batches_as_a_folder(published: Published, shuffle: int | None) -> None:
     from_folder, from_s3 = (
-        preprocessing.load(uri, "train", batch_size=16, shuffle=shuffle, buffer=50)
+        vitalprep.load(uri, "train", batch_size=16, shuffle=shuffle, buffer=50)
         for uri in (published.sharded, published.s3)
     )
     for _ in range(2):
@@ -89,10 +89,10 @@ def test_s3_gives_the_same_batches_as_a_folder(published: Published, shuffle: in
 
 
 def test_gzip_and_shares_of_workers(published: Published) -> None:
-    gzipped = preprocessing.load(published.gzipped, "validation", batch_size=16, shuffle=None)
+    gzipped = vitalprep.load(published.gzipped, "validation", batch_size=16, shuffle=None)
     assert rows(gzipped) == rows_read(published.gzipped, "validation")
     shares = [
-        rows(preprocessing.load(published.sharded, "train", batch_size=16, shuffle=1, shard=(index, 2)))
+        rows(vitalprep.load(published.sharded, "train", batch_size=16, shuffle=1, shard=(index, 2)))
         for index in range(2)
     ]
     assert sorted(shares[0] + shares[1]) == sorted(rows_read(published.sharded, "train"))
@@ -104,7 +104,7 @@ def test_damage_ends_the_training_and_is_not_skipped(published: Published, tmp_p
     whole = file.read_bytes()
     file.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
     with pytest.raises(tf.errors.DataLossError):
-        list(preprocessing.load(str(dataset), "train", batch_size=16, shuffle=1))
+        list(vitalprep.load(str(dataset), "train", batch_size=16, shuffle=1))
     length, windows = 16 + int.from_bytes(whole[:8], "little"), published.windows["train"]
     file.write_bytes(whole[length:])  # one window less, each of the others whole
     metadata = json.loads((dataset / "preprocessing_metadata.json").read_bytes())
@@ -114,7 +114,7 @@ def test_damage_ends_the_training_and_is_not_skipped(published: Published, tmp_p
         tf.errors.FailedPreconditionError,
         match=f"expected to contain {windows} elements but contained only {windows - 1}",
     ):
-        list(preprocessing.load(str(dataset), "train", batch_size=16, shuffle=1))
+        list(vitalprep.load(str(dataset), "train", batch_size=16, shuffle=1))
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_tfds_opens_the_data_set_as_it_lies(published: Published, builder: Any) 
 def test_tfds_reads_what_read_gives(published: Published, builder: Any) -> None:
     windows = {
         (window.case_id, window.start_second): window
-        for window in preprocessing.read(published.sharded, "train", origin=True)
+        for window in vitalprep.read(published.sharded, "train", origin=True)
     }
     for found in builder.as_dataset(split="train", shuffle_files=True).as_numpy_iterator():
         window = windows.pop((int(found["case_id"]), int(found["start_second"])))
@@ -170,12 +170,12 @@ def test_the_example_trains_and_judges_itself_fairly(
     monkeypatch.setattr("sys.argv", ["train_cnn_lstm.py", published.sharded, "--seconds", "0.1", "--batch-size", "16"])
     train_cnn_lstm.main()
     printed = capsys.readouterr().out
-    about = preprocessing.describe(published.sharded)
+    about = vitalprep.describe(published.sharded)
     assert all(name in printed for name in about.target_names)
     assert "repeating the last value on" in printed
 
     scores = train_cnn_lstm.scores(train_cnn_lstm.made(about), about, 16)
-    (batch,) = preprocessing.read(published.sharded, "test", batch_size=1000, origin=True)
+    (batch,) = vitalprep.read(published.sharded, "test", batch_size=1000, origin=True)
     tidal_volume, input_column = about.target_names.index("TV"), about.input_names.index("TV")
     measured = batch.origins.target[:, tidal_volume] == 0
     errors = 6 * np.abs(batch.target[:, tidal_volume] - batch.timeseries[:, -1, input_column])  # half of 0-12 mL/kg

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import vitalprep
 
-import preprocessing
 from tests.loading.conftest import Published
 
 INSTALLED = importlib.util.find_spec("torch") is not None
@@ -20,7 +20,7 @@ EXAMPLE = "examples.torch_dataset"
 
 
 def sums_read(published: Published, **arguments: Any) -> list[float]:
-    batches = preprocessing.read(published.sharded, "train", batch_size=16, **arguments)
+    batches = vitalprep.read(published.sharded, "train", batch_size=16, **arguments)
     return [float(batch.timeseries.sum(dtype=np.float64)) for batch in batches]
 
 

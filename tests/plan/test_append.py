@@ -9,15 +9,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from vitalprep.cli.options import plan_request
+from vitalprep.config import Config
+from vitalprep.config_file import load_config
+from vitalprep.documents import canonical_json
+from vitalprep.errors import RefusedError, UsageError
+from vitalprep.plan.make_plan import PlanRequest, make_plan
+from vitalprep.plan.plan import Plan
+from vitalprep.planned import plan_run
 
-from preprocessing.cli.options import plan_request
-from preprocessing.config import Config
-from preprocessing.config_file import load_config
-from preprocessing.documents import canonical_json
-from preprocessing.errors import RefusedError, UsageError
-from preprocessing.plan.make_plan import PlanRequest, make_plan
-from preprocessing.plan.plan import Plan
-from preprocessing.planned import plan_run
 from tests.pipeline import vitalprep
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from preprocessing.errors import UsageError
-from preprocessing.plan.case_list import parse_case_list, short_case_list
+from vitalprep.errors import UsageError
+from vitalprep.plan.case_list import parse_case_list, short_case_list
 
 
 @pytest.mark.parametrize(

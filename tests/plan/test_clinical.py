@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from preprocessing.config_file import load_config
-from preprocessing.errors import RefusedError
-from preprocessing.plan.clinical import read_clinical_table, settle_statics
+from vitalprep.config_file import load_config
+from vitalprep.errors import RefusedError
+from vitalprep.plan.clinical import read_clinical_table, settle_statics
 
 HEADER = "caseid,subjectid,age,sex,height,weight,bmi,asa\n"
 

@@ -7,16 +7,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from preprocessing.config import Config
-from preprocessing.config_file import load_config
-from preprocessing.errors import RefusedError, UsageError
-from preprocessing.plan.identity import harmonize_digest
-from preprocessing.plan.make_plan import PlanRequest, make_plan
-from preprocessing.plan.plan import Plan, load_plan, load_shard, store_plan
-from preprocessing.plan.recordings import find_recordings
-from preprocessing.plan.shards import balanced_shards, modulo_shards
-from preprocessing.storage import Storage
+from vitalprep.config import Config
+from vitalprep.config_file import load_config
+from vitalprep.errors import RefusedError, UsageError
+from vitalprep.plan.identity import harmonize_digest
+from vitalprep.plan.make_plan import PlanRequest, make_plan
+from vitalprep.plan.plan import Plan, load_plan, load_shard, store_plan
+from vitalprep.plan.recordings import find_recordings
+from vitalprep.plan.shards import balanced_shards, modulo_shards
+from vitalprep.storage import Storage
 
 
 def _plan(recordings: Path, *settings: str, **request: object) -> Plan:

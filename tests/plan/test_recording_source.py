@@ -7,12 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from preprocessing.config_file import load_config
-from preprocessing.errors import RefusedError, UsageError
-from preprocessing.plan.make_plan import PlanRequest, make_plan
-from preprocessing.plan.plan import Plan
-from preprocessing.source import SourceNote, known_source
+from vitalprep.config_file import load_config
+from vitalprep.errors import RefusedError, UsageError
+from vitalprep.plan.make_plan import PlanRequest, make_plan
+from vitalprep.plan.plan import Plan
+from vitalprep.source import SourceNote, known_source
 
 OWN = '{name: "St. Elsewhere", licence: internal use only, patients: real}'
 

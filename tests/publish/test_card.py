@@ -18,17 +18,17 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from markdown_it import MarkdownIt
+from vitalprep.config_file import load_config
+from vitalprep.errors import ReasonCode
+from vitalprep.layout import made_by_vitalprep
+from vitalprep.plan.plan import load_plan
+from vitalprep.publish.accounting import account
+from vitalprep.publish.card.card import dataset_card
+from vitalprep.publish.card.contents import REASONS
+from vitalprep.publish.card.described import Described
+from vitalprep.publish.card.markdown import plain
+from vitalprep.source import Agreement, RecordingSource, SettledSource
 
-from preprocessing.config_file import load_config
-from preprocessing.errors import ReasonCode
-from preprocessing.layout import made_by_vitalprep
-from preprocessing.plan.plan import load_plan
-from preprocessing.publish.accounting import account
-from preprocessing.publish.card.card import dataset_card
-from preprocessing.publish.card.contents import REASONS
-from preprocessing.publish.card.described import Described
-from preprocessing.publish.card.markdown import plain
-from preprocessing.source import Agreement, RecordingSource, SettledSource
 from tests.pipeline import Answer, data_digests, vitalprep
 
 
@@ -127,12 +127,12 @@ def test_it_names_the_warnings_the_report_and_the_ways_to_load(simulated: Answer
     assert f"Warnings ({len(levels['note'])} notes besides). report.html shows them" in text
     for message in levels["warning"]:
         assert message in text
-    for name in ("preprocessing.load", "preprocessing.read(", "denormalize("):
+    for name in ("vitalprep.load", "vitalprep.read(", "denormalize("):
         assert name in text
 
 
 def test_its_ranges_are_the_registry_s(simulated: Answer) -> None:
-    registry = yaml.safe_load(Path("preprocessing/master_poc.yaml").read_text())
+    registry = yaml.safe_load(Path("preprocessing/vitalprep/master_poc.yaml").read_text())
     rows = [table for table in Page(card_of(simulated)).tables if table[0][0] == "#"]
     for row, item in zip(rows[0][1:], registry["inputs"], strict=True):
         low, high = item["range"]

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+from vitalprep.plan.plan import load_plan
+from vitalprep.publish.accounting import account
+from vitalprep.publish.metadata import cases_csv
 
-from preprocessing.plan.plan import load_plan
-from preprocessing.publish.accounting import account
-from preprocessing.publish.metadata import cases_csv
 from tests.pipeline import Answer, vitalprep
 
 

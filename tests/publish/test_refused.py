@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
+
 from tests.pipeline import vitalprep
 from tests.report.html_page import parsed
 

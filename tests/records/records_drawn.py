@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-
-from preprocessing.records.example import Record, RecordShape
+from vitalprep.records.example import Record, RecordShape
 
 FULL = RecordShape(window=300, inputs=16, statics=6, targets=8)
 SMALL = RecordShape(window=3, inputs=2, statics=2, targets=1)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vitalprep.records.example import BadExample, Record, decode_record, encode_record, encoded_size
 
-from preprocessing.records.example import BadExample, Record, decode_record, encode_record, encoded_size
 from tests.records.records_drawn import FULL, SMALL, WIDTHS, assert_equal, drawn, features_of, made
 from tests.reference.design4 import encode_example, encode_feature, field, varint
 

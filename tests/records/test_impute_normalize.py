@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vitalprep.config_file import load_config
+from vitalprep.records.impute import impute
+from vitalprep.records.normalize import denormalize, normalize
 
-from preprocessing.config_file import load_config
-from preprocessing.records.impute import impute
-from preprocessing.records.normalize import denormalize, normalize
 from tests.reference import design4
 
 CONFIG = load_config()

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vitalprep.config import Config
+from vitalprep.config_file import load_config
+from vitalprep.records.samples import Samples, samples_of
+from vitalprep.records.statistics import added, statistics_of
 
-from preprocessing.config import Config
-from preprocessing.config_file import load_config
-from preprocessing.records.samples import Samples, samples_of
-from preprocessing.records.statistics import added, statistics_of
 from tests.reference import design4
 
 SMALL = ["windowing.window=12", "windowing.step=4"]

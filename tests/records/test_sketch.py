@@ -10,9 +10,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-
-from preprocessing.config_file import load_config
-from preprocessing.records.sketch import SIZE, hashes_in, sketch_of
+from vitalprep.config_file import load_config
+from vitalprep.records.sketch import SIZE, hashes_in, sketch_of
 
 CONFIG = load_config()
 NAMES = [item.name for item in CONFIG.inputs]

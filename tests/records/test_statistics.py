@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from preprocessing.config_file import load_config
-from preprocessing.records.samples import samples_of
-from preprocessing.records.statistics import added, bins_of, coverage_of, statistics_of, target_origins_of
+from vitalprep.config_file import load_config
+from vitalprep.records.samples import samples_of
+from vitalprep.records.statistics import added, bins_of, coverage_of, statistics_of, target_origins_of
 
 CONFIG = load_config()
 STATIC = (50.0, 1.0, 170.0, 70.0, 24.2, 2.0)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from vitalprep.records.example import Record, decode_record, encode_record
+from vitalprep.records.tfrecord import framed, records
 
-from preprocessing.records.example import Record, decode_record, encode_record
-from preprocessing.records.tfrecord import framed, records
 from tests.records.records_drawn import FULL, NUMBERS, SERIES, SMALL, assert_equal, drawn, features_of, made
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,6 +1,6 @@
 """The readable reference of the scan: one packet after the other, in plain Python.
 
-What `preprocessing.harmonize` reads with a compiled loop, and the waves that it only counts, must be this. The bytes of
+What `vitalprep.harmonize` reads with a compiled loop, and the waves that it only counts, must be this. The bytes of
 a stream can be fed in any pieces.
 
 The format, as written by Vital Recorder and by the `vitaldb` package (little-endian throughout): a gzip stream of
@@ -29,10 +29,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-
-from preprocessing.errors import CaseRefused
-from preprocessing.harmonize.vital_headers import HeaderMemory, memory_of, shown
-from preprocessing.harmonize.vital_scan import LONGEST_HEADER_PACKET, MOST_SAMPLES
+from vitalprep.errors import CaseRefused
+from vitalprep.harmonize.vital_headers import HeaderMemory, memory_of, shown
+from vitalprep.harmonize.vital_scan import LONGEST_HEADER_PACKET, MOST_SAMPLES
 
 __all__ = ["NUMERIC", "SAMPLE_FORMATS", "WAVE", "TrackRecords", "VitalScan"]
 

@@ -1,4 +1,4 @@
-"""The readable reference of `preprocessing.harmonize.vital_file`, which can also give the waves."""
+"""The readable reference of `vitalprep.harmonize.vital_file`, which can also give the waves."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from vitalprep.arriving import Arriving
+from vitalprep.errors import CaseRefused
+from vitalprep.harmonize.gunzip import gunzip
+from vitalprep.harmonize.vital_file import Numeric, VitalFile
+from vitalprep.harmonize.vital_headers import memory_of, shown
 
-from preprocessing.arriving import Arriving
-from preprocessing.errors import CaseRefused
-from preprocessing.harmonize.gunzip import gunzip
-from preprocessing.harmonize.vital_file import Numeric, VitalFile
-from preprocessing.harmonize.vital_headers import memory_of, shown
 from tests.reference.slow_scan import NUMERIC, WAVE, TrackRecords, VitalScan
 
 __all__ = ["SlowVitalFile", "Wave", "read_stream_slowly", "read_vital_slowly"]

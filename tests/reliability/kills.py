@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from preprocessing.plan.case_list import parse_case_list
+from vitalprep.plan.case_list import parse_case_list
+
 from tests.pipeline import Answer
 from tests.reliability.places import Place, Seen
 from tests.reliability.processes import Command, is_case_begun

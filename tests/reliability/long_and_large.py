@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
+
 from tests.pipeline import Answer
 from tests.reliability.places import LocalPlace
 from tests.reliability.processes import Command, is_case_begun

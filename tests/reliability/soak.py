@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from moto.server import ThreadedMotoServer
+from vitalprep.simulate.damage import DamageShares
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from preprocessing.simulate.damage import DamageShares
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
 from tests.pipeline import BUCKET, s3_client, vitalprep
 from tests.reliability.faulty_s3 import FaultyS3, random_faults
 from tests.reliability.kills import Killer, Undisturbed, counts_of

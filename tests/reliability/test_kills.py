@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from vitalprep.plan.case_list import parse_case_list
+from vitalprep.simulate.damage import DamageShares
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from preprocessing.plan.case_list import parse_case_list
-from preprocessing.simulate.damage import DamageShares
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
 from tests.pipeline import BUCKET, receipts, vitalprep
 from tests.reliability.faulty_s3 import FaultyS3, Rule
 from tests.reliability.kills import Killer, Undisturbed

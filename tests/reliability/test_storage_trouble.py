@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
 from tests.pipeline import COMMAND, data_digests, vitalprep
 
 

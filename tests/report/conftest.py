@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
 from tests.pipeline import vitalprep
 from tests.report.html_page import Element, parsed
 

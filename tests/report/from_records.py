@@ -26,7 +26,7 @@ from tests.report.html_page import Element
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is an extra of the worker")
 
 ROOT = Path(__file__).parents[2]
-REGISTRY = yaml.safe_load((ROOT / "preprocessing" / "master_poc.yaml").read_text())
+REGISTRY = yaml.safe_load((ROOT / "preprocessing" / "vitalprep" / "master_poc.yaml").read_text())
 INPUTS = [item["name"] for item in REGISTRY["inputs"]]
 SPLITS = ("train", "validation", "test")
 NOTHING = "\N{EN DASH}"

@@ -11,23 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from preprocessing.config import Config, Input
-from preprocessing.config_file import load_config
-from preprocessing.errors import ReasonCode
-from preprocessing.harmonize.receipt import InputObject, Receipt, UnitConflict
-from preprocessing.harmonize.series import FeatureQuality
-from preprocessing.harmonize.table import to_parquet
-from preprocessing.layout import SPLITS
-from preprocessing.plan.plan import ExcludedCase, Plan, PlannedCase
-from preprocessing.publish.accounting import Account, Accounting
-from preprocessing.records.sketch import SIZE
-from preprocessing.records.statistics import FeatureStatistics, OriginCounts, bins_of
-from preprocessing.records.summary import BuildSummary, CaseOutcome, FileSummary
-from preprocessing.records.windows import window_starts
-from preprocessing.report.examples import chosen_examples
-from preprocessing.report.stage import Stored
-from preprocessing.storage import Storage
+from vitalprep.config import Config, Input
+from vitalprep.config_file import load_config
+from vitalprep.errors import ReasonCode
+from vitalprep.harmonize.receipt import InputObject, Receipt, UnitConflict
+from vitalprep.harmonize.series import FeatureQuality
+from vitalprep.harmonize.table import to_parquet
+from vitalprep.layout import SPLITS
+from vitalprep.plan.plan import ExcludedCase, Plan, PlannedCase
+from vitalprep.publish.accounting import Account, Accounting
+from vitalprep.records.sketch import SIZE
+from vitalprep.records.statistics import FeatureStatistics, OriginCounts, bins_of
+from vitalprep.records.summary import BuildSummary, CaseOutcome, FileSummary
+from vitalprep.records.windows import window_starts
+from vitalprep.report.examples import chosen_examples
+from vitalprep.report.stage import Stored
+from vitalprep.storage import Storage
 
 DIGEST = "0123456789ab"
 SECONDS = 9900  # 2.75 h, VitalDB's median

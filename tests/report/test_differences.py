@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from vitalprep.layout import SPLITS
+from vitalprep.plan.plan import PlannedCase
+from vitalprep.report.chance import effective_number, holm, smirnov_p, student_p
+from vitalprep.report.differences import differences_of
+from vitalprep.report.stage import Stored
+from vitalprep.report.warnings import DataWarning, warnings_of
 
-from preprocessing.layout import SPLITS
-from preprocessing.plan.plan import PlannedCase
-from preprocessing.report.chance import effective_number, holm, smirnov_p, student_p
-from preprocessing.report.differences import differences_of
-from preprocessing.report.stage import Stored
-from preprocessing.report.warnings import DataWarning, warnings_of
 from tests.report.synthetic import planned_case, receipt, stored
 
 DIFFERENCES = {"splits_differ", "distributions_differ", "coverage_differs", "sources_differ"}

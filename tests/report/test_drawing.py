@@ -6,15 +6,15 @@ import re
 
 import numpy as np
 import pytest
+from vitalprep.config_file import load_config
+from vitalprep.plan.plan import Plan
+from vitalprep.records.samples import samples_of
+from vitalprep.records.summary import CaseOutcome
+from vitalprep.report.charts import histogram_chart, nice_ticks
+from vitalprep.report.demographics import demographics_of
+from vitalprep.report.examples import COLUMNS, drawing_of
+from vitalprep.report.words import clinical, duration, percent
 
-from preprocessing.config_file import load_config
-from preprocessing.plan.plan import Plan
-from preprocessing.records.samples import samples_of
-from preprocessing.records.summary import CaseOutcome
-from preprocessing.report.charts import histogram_chart, nice_ticks
-from preprocessing.report.demographics import demographics_of
-from preprocessing.report.examples import COLUMNS, drawing_of
-from preprocessing.report.words import clinical, duration, percent
 from tests.report.synthetic import planned_case
 
 CONFIG = load_config()

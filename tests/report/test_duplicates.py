@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from preprocessing.harmonize.vital_file import Numeric, VitalFile, read_vital
-from preprocessing.report.duplicates import near_duplicates
-from preprocessing.report.warnings import warnings_of
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
-from preprocessing.simulate.vital_writer import (
+from vitalprep.harmonize.vital_file import Numeric, VitalFile, read_vital
+from vitalprep.report.duplicates import near_duplicates
+from vitalprep.report.warnings import warnings_of
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
+from vitalprep.simulate.vital_writer import (
     SAMPLE_DTYPES,
     FileHeader,
     NumericSeries,
@@ -26,6 +25,7 @@ from preprocessing.simulate.vital_writer import (
     encode_interleaved,
     gzip_bytes,
 )
+
 from tests.pipeline import Answer, vitalprep
 from tests.report.synthetic import planned_case, receipt, sketch, stored
 

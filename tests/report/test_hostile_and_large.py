@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from vitalprep.config import Config
+from vitalprep.harmonize.receipt import UnitConflict
+from vitalprep.report.examples import chosen_examples
+from vitalprep.report.stage import Stored, case_html, report_html
+from vitalprep.report.warnings import warnings_of
 
-from preprocessing.config import Config
-from preprocessing.harmonize.receipt import UnitConflict
-from preprocessing.report.examples import chosen_examples
-from preprocessing.report.stage import Stored, case_html, report_html
-from preprocessing.report.warnings import warnings_of
 from tests.report.html_page import Element, parsed
 from tests.report.synthetic import CONFIG, excluded_receipt, noisy_table, planned_case, receipt, stored
 

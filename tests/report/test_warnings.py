@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from preprocessing.layout import SPLITS
-from preprocessing.records.statistics import FeatureStatistics, OriginCounts
-from preprocessing.report.demographics import standardized_difference
-from preprocessing.report.signals import distance
-from preprocessing.report.thresholds import Thresholds
-from preprocessing.report.warnings import (
+from vitalprep.layout import SPLITS
+from vitalprep.records.statistics import FeatureStatistics, OriginCounts
+from vitalprep.report.demographics import standardized_difference
+from vitalprep.report.signals import distance
+from vitalprep.report.thresholds import Thresholds
+from vitalprep.report.warnings import (
     DataWarning,
     cases_dominate,
     input_mostly_default,
@@ -22,6 +21,7 @@ from preprocessing.report.warnings import (
     rarely_observed,
     warnings_of,
 )
+
 from tests.report.synthetic import CONFIG, planned_case, receipt, stored
 
 LIMITS = Thresholds()

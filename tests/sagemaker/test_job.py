@@ -15,12 +15,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from vitalprep.errors import RetryableError, UsageError, VitalprepError
+from vitalprep.sagemaker.aws import aws_errors, client
+from vitalprep.sagemaker.follow import follow
+from vitalprep.sagemaker.request import JobOptions, training_job
+from vitalprep.workers import StopRequest
 
-from preprocessing.errors import RetryableError, UsageError, VitalprepError
-from preprocessing.sagemaker.aws import aws_errors, client
-from preprocessing.sagemaker.follow import follow
-from preprocessing.sagemaker.request import JobOptions, training_job
-from preprocessing.workers import StopRequest
 from tests.pipeline import COMMAND, Answer, data_digests, s3_client, vitalprep
 from tests.sagemaker.endpoint import REGION, Job, SageMaker, sagemaker
 
@@ -172,7 +172,7 @@ def test_following_survives_aws_s_faults_and_does_without_a_log(
     assert ["ServiceUnavailable" in line for line in warned] == [True, False]
     assert "Could not read the log of done: AWS answered AccessDeniedException" in warned[1]
 
-    monkeypatch.setattr("preprocessing.sagemaker.follow.PATIENCE", 0)
+    monkeypatch.setattr("vitalprep.sagemaker.follow.PATIENCE", 0)
     served.faults, served.logs_granted = 9, True
     with pytest.raises(RetryableError, match="done goes on"):
         follow("done", **clients, stop=StopRequest())

@@ -9,11 +9,11 @@ from typing import Any
 
 import boto3
 import pytest
+from vitalprep.cli.options import plan_request
+from vitalprep.errors import UsageError
+from vitalprep.sagemaker.request import JobOptions
+from vitalprep.sagemaker.submit import preview
 
-from preprocessing.cli.options import plan_request
-from preprocessing.errors import UsageError
-from preprocessing.sagemaker.request import JobOptions
-from preprocessing.sagemaker.submit import preview
 from tests.pipeline import BUCKET, COMMAND, Answer, s3_client, vitalprep
 from tests.sagemaker.endpoint import REGION, problems
 

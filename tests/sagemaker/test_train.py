@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vitalprep.errors import UsageError
+from vitalprep.sagemaker.hyperparameters import WholePlan, read_hyperparameters
+from vitalprep.sagemaker.ml_folder import MlFolder, failure_text
 
-from preprocessing.errors import UsageError
-from preprocessing.sagemaker.hyperparameters import WholePlan, read_hyperparameters
-from preprocessing.sagemaker.ml_folder import MlFolder, failure_text
 from tests.pipeline import data_digests, receipts, vitalprep
 from tests.sagemaker.hosts import Host, lay_out
 

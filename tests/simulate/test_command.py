@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from vitalprep.harmonize.vital_file import read_vital
+from vitalprep.simulate.damage import DAMAGES
 
-from preprocessing.harmonize.vital_file import read_vital
-from preprocessing.simulate.damage import DAMAGES
 from tests.pipeline import COMMAND, vitalprep
 
 SMALL = ("--cases", "3", "--hours", "0.05", "--spread", "0.2")

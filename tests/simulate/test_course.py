@@ -7,13 +7,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-
-from preprocessing.simulate.anaesthesia.anaesthetic import Anaesthetic, planned_anaesthetic
-from preprocessing.simulate.anaesthesia.anaesthetist import Anaesthetist, Seen
-from preprocessing.simulate.body import Body, Disturbance, resting_circulation
-from preprocessing.simulate.course import Course, Quantity, case_course
-from preprocessing.simulate.noise import Floats, autocorrelated, by_hand, lagged
-from preprocessing.simulate.patients import Patient, patient_of_case
+from vitalprep.simulate.anaesthesia.anaesthetic import Anaesthetic, planned_anaesthetic
+from vitalprep.simulate.anaesthesia.anaesthetist import Anaesthetist, Seen
+from vitalprep.simulate.body import Body, Disturbance, resting_circulation
+from vitalprep.simulate.course import Course, Quantity, case_course
+from vitalprep.simulate.noise import Floats, autocorrelated, by_hand, lagged
+from vitalprep.simulate.patients import Patient, patient_of_case
 
 SEED = 9
 CASES = range(1, 61)

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from vitalprep.errors import UsageError
+from vitalprep.simulate.damage import DAMAGES, damage_of, damaged_hours, parse_damage
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from preprocessing.errors import UsageError
-from preprocessing.simulate.damage import DAMAGES, damage_of, damaged_hours, parse_damage
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
 from tests.pipeline import vitalprep
 
 EVERY = dict.fromkeys(DAMAGES, 0.1)

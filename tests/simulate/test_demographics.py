@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from pydantic import ValidationError
-
-from preprocessing.simulate.demographics import Demographics, demographics
+from vitalprep.simulate.demographics import Demographics, demographics
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 DATA = demographics()

@@ -8,14 +8,13 @@ from typing import TypeAlias
 
 import numpy as np
 import pytest
-
-from preprocessing.config_file import load_config
-from preprocessing.simulate.attached import Attached
-from preprocessing.simulate.course import Course, case_course
-from preprocessing.simulate.monitors import attach, monitors
-from preprocessing.simulate.patients import patient_of_case
-from preprocessing.simulate.readings import readings
-from preprocessing.simulate.signals import NumericTrack, numeric_tracks
+from vitalprep.config_file import load_config
+from vitalprep.simulate.attached import Attached
+from vitalprep.simulate.course import Course, case_course
+from vitalprep.simulate.monitors import attach, monitors
+from vitalprep.simulate.patients import patient_of_case
+from vitalprep.simulate.readings import readings
+from vitalprep.simulate.signals import NumericTrack, numeric_tracks
 
 SEED = 0
 MANY = 500  # of the shortest cases: what is attached does not depend on the length

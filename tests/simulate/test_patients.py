@@ -13,9 +13,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pytest
-
-from preprocessing.simulate.demographics import demographics
-from preprocessing.simulate.patients import (
+from vitalprep.simulate.demographics import demographics
+from vitalprep.simulate.patients import (
     ClinicalTimes,
     Patient,
     clinical_table,

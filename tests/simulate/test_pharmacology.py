@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from preprocessing.simulate.anaesthesia.target_control import STEP, TargetPump
-from preprocessing.simulate.patients import Patient
-from preprocessing.simulate.physiology.breathing import Lungs, own_drive, saturation
-from preprocessing.simulate.physiology.effects import (
+from vitalprep.simulate.anaesthesia.target_control import STEP, TargetPump
+from vitalprep.simulate.patients import Patient
+from vitalprep.simulate.physiology.breathing import Lungs, own_drive, saturation
+from vitalprep.simulate.physiology.effects import (
     Sensitivity,
     bispectral_index,
     blunting,
@@ -19,8 +18,8 @@ from preprocessing.simulate.physiology.effects import (
     minimum_alveolar_concentration,
     sigmoid,
 )
-from preprocessing.simulate.physiology.models import parameters
-from preprocessing.simulate.physiology.pharmacokinetics import (
+from vitalprep.simulate.physiology.models import parameters
+from vitalprep.simulate.physiology.pharmacokinetics import (
     Kinetics,
     Pool,
     beloeil,
@@ -29,7 +28,7 @@ from preprocessing.simulate.physiology.pharmacokinetics import (
     minto,
     schnider,
 )
-from preprocessing.simulate.physiology.vapour import Vapour
+from vitalprep.simulate.physiology.vapour import Vapour
 
 AVERAGE = Sensitivity()
 MAN = Patient(

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-
-from preprocessing.errors import UsageError
-from preprocessing.simulate.case import clinical_row, make_case, simulate_case
-from preprocessing.simulate.patients import CLINICAL_COLUMNS
-from preprocessing.simulate.signals import NumericTrack
-from preprocessing.simulate.simulate import SimulationOptions, case_hours, simulate_folder
+from vitalprep.errors import UsageError
+from vitalprep.simulate.case import clinical_row, make_case, simulate_case
+from vitalprep.simulate.patients import CLINICAL_COLUMNS
+from vitalprep.simulate.signals import NumericTrack
+from vitalprep.simulate.simulate import SimulationOptions, case_hours, simulate_folder
 
 vitaldb = pytest.importorskip("vitaldb", reason="the reference reader is a development dependency")
 

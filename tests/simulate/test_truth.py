@@ -10,21 +10,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from preprocessing.config import Config
-from preprocessing.config_file import load_config
-from preprocessing.harmonize import conversion
-from preprocessing.harmonize.series import harmonize
-from preprocessing.harmonize.vital_file import VitalFile, read_vital
-from preprocessing.records.impute import impute
-from preprocessing.simulate.course import case_course
-from preprocessing.simulate.monitors import attach
-from preprocessing.simulate.patients import Patient, patient_of_case
-from preprocessing.simulate.recording import encode_recording, file_form
-from preprocessing.simulate.signals import NumericTrack, numeric_tracks
-from preprocessing.simulate.truth import HELD, MEASURED, MISSING, Body, WrittenCase, body_of, case_truth, write_truth
-from preprocessing.simulate.waves.forms import WAVE_FORMS
-from preprocessing.simulate.waves.tracks import WaveTrack
+from vitalprep.config import Config
+from vitalprep.config_file import load_config
+from vitalprep.harmonize import conversion
+from vitalprep.harmonize.series import harmonize
+from vitalprep.harmonize.vital_file import VitalFile, read_vital
+from vitalprep.records.impute import impute
+from vitalprep.simulate.course import case_course
+from vitalprep.simulate.monitors import attach
+from vitalprep.simulate.patients import Patient, patient_of_case
+from vitalprep.simulate.recording import encode_recording, file_form
+from vitalprep.simulate.signals import NumericTrack, numeric_tracks
+from vitalprep.simulate.truth import HELD, MEASURED, MISSING, Body, WrittenCase, body_of, case_truth, write_truth
+from vitalprep.simulate.waves.forms import WAVE_FORMS
+from vitalprep.simulate.waves.tracks import WaveTrack
 
 CONFIG = load_config()
 CAUSAL = load_config(settings=["imputation.causal=true"])

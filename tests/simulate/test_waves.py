@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-
-from preprocessing.simulate.attached import Attached
-from preprocessing.simulate.course import Course, Quantity, case_course
-from preprocessing.simulate.patients import patient_of_case
-from preprocessing.simulate.recording import encode_recording
-from preprocessing.simulate.waves.forms import WAVE_FORMS
-from preprocessing.simulate.waves.rhythms import wave_setting
-from preprocessing.simulate.waves.tracks import WaveTrack, wave_tracks
+from vitalprep.simulate.attached import Attached
+from vitalprep.simulate.course import Course, Quantity, case_course
+from vitalprep.simulate.patients import patient_of_case
+from vitalprep.simulate.recording import encode_recording
+from vitalprep.simulate.waves.forms import WAVE_FORMS
+from vitalprep.simulate.waves.rhythms import wave_setting
+from vitalprep.simulate.waves.tracks import WaveTrack, wave_tracks
 
 vitaldb = pytest.importorskip("vitaldb", reason="the reference reader is a development dependency")
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vitalprep.harmonize.progress import Tally
+from vitalprep.harmonize.stage import read_receipt
+from vitalprep.plan.plan import load_plan
+from vitalprep.simulate.damage import DamageShares
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from preprocessing.harmonize.progress import Tally
-from preprocessing.harmonize.stage import read_receipt
-from preprocessing.plan.plan import load_plan
-from preprocessing.simulate.damage import DamageShares
-from preprocessing.simulate.simulate import SimulationOptions, simulate_folder
 from tests.pipeline import BUCKET, COMMAND, Answer, receipts, s3_client, vitalprep
 from tests.reliability.faulty_s3 import FaultyS3, Rule
 from tests.reliability.places import upload

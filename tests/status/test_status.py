@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vitalprep.status.stage import status
 
-from preprocessing.status.stage import status
 from tests.pipeline import COMMAND, vitalprep
 
 # The page in Airflow is written against these.

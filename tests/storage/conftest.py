@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vitalprep.storage import Storage, retries
 
-from preprocessing.storage import Storage, retries
 from tests.pipeline import BUCKET
 from tests.reliability.faulty_s3 import FaultyS3
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from preprocessing.errors import RetryableError
-from preprocessing.storage import WRITE_BUFFER, Storage
-from preprocessing.storage.object_errors import ObjectChanged, ObjectMissing
+from vitalprep.errors import RetryableError
+from vitalprep.storage import WRITE_BUFFER, Storage
+from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
 
 OPERATIONS: dict[str, Callable[[Storage], object]] = {
     "get": lambda storage: storage.get("a/b.json"),
@@ -51,7 +50,7 @@ def test_a_folder_that_vanished_under_a_writer(tmp_path: Path) -> None:
 
 WRITE = """
 import sys
-from preprocessing.storage import Storage
+from vitalprep.storage import Storage
 with Storage(sys.argv[1]).writer("datasets/0/big.bin") as writer:
     writer.write(bytes(20_000_000))
     print("written", flush=True)

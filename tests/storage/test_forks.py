@@ -10,8 +10,8 @@ import pytest
 
 PARENT = """
 import os, sys
-from preprocessing.errors import UsageError
-from preprocessing.storage import Storage
+from vitalprep.errors import UsageError
+from vitalprep.storage import Storage
 if sys.argv[2] == "used":
     Storage(sys.argv[1]).get("name")
 child = os.fork()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from vitalprep.errors import RefusedError, UsageError
+from vitalprep.storage import Storage, normalized_uri
 
-from preprocessing.errors import RefusedError, UsageError
-from preprocessing.storage import Storage, normalized_uri
 from tests.pipeline import BUCKET, s3_client
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from vitalprep.errors import RetryableError, UsageError
+from vitalprep.storage import READ_CHUNK, ObjectChanged, Storage, retries
+from vitalprep.storage.retries import LONGEST_WAIT, TRIES, Transient, retried
 
-from preprocessing.errors import RetryableError, UsageError
-from preprocessing.storage import READ_CHUNK, ObjectChanged, Storage, retries
-from preprocessing.storage.retries import LONGEST_WAIT, TRIES, Transient, retried
 from tests.pipeline import BUCKET, s3_client
 from tests.reliability.faulty_s3 import TRANSIENT, FaultyS3, Rule
 from tests.storage.conftest import Lines
@@ -209,7 +209,7 @@ def test_settings_that_are_none(monkeypatch: pytest.MonkeyPatch, name: str, valu
 def test_no_room_for_what_is_to_be_uploaded(
     storage: Storage, faulty: FaultyS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("preprocessing.storage.storage.SPOOL", 1000)
+    monkeypatch.setattr("vitalprep.storage.storage.SPOOL", 1000)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
     with pytest.raises(RetryableError, match=r"big\.bin in .*absent") as caught, storage.writer("big.bin") as writer:
         writer.write(bytes(2000))

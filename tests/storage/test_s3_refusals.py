@@ -7,9 +7,9 @@ import traceback
 from collections.abc import Callable
 
 import pytest
+from vitalprep.errors import UsageError, VitalprepError
+from vitalprep.storage import ObjectChanged, ObjectMissing, Storage, normalized_uri
 
-from preprocessing.errors import UsageError, VitalprepError
-from preprocessing.storage import ObjectChanged, ObjectMissing, Storage, normalized_uri
 from tests.pipeline import BUCKET, s3_client
 from tests.reliability.faulty_s3 import PERMANENT, FaultyS3, Rule
 from tests.storage.conftest import Lines
@@ -166,7 +166,7 @@ def test_an_upload_in_parts_is_sent_again_whole(
     monkeypatch: pytest.MonkeyPatch,
     rule: Rule,
 ) -> None:
-    monkeypatch.setattr("preprocessing.storage.storage.WRITE_BUFFER", 5 * 1024 * 1024)  # S3's least
+    monkeypatch.setattr("vitalprep.storage.storage.WRITE_BUFFER", 5 * 1024 * 1024)  # S3's least
     body = bytes(range(250)) * 24_000
     faulty.rules.append(rule)
     with storage.writer("big.bin") as writer:

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from vitalprep.errors import UsageError
+from vitalprep.storage import ObjectChanged, ObjectMissing, Storage, normalized_uri, read_uri
 
-from preprocessing.errors import UsageError
-from preprocessing.storage import ObjectChanged, ObjectMissing, Storage, normalized_uri, read_uri
 from tests.pipeline import BUCKET
 
 

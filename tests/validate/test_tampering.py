@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from vitalprep.config_file import load_config
+from vitalprep.records.example import Record, decode_record, encode_record
+from vitalprep.records.stage import record_shape
+from vitalprep.records.tfrecord import framed, records
 
-from preprocessing.config_file import load_config
-from preprocessing.records.example import Record, decode_record, encode_record
-from preprocessing.records.stage import record_shape
-from preprocessing.records.tfrecord import framed, records
 from tests.pipeline import data_digests, vitalprep
 
 

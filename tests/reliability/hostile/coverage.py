@@ -19,8 +19,11 @@ import numpy as np
 
 __all__ = ["ADDRESS_SANITIZER", "Edges", "build"]
 
-MODULE = "preprocessing.harmonize._records"
-READER, COUNTER = Path(__file__).parents[3] / "preprocessing/harmonize/_records.c", Path(__file__).with_name("edges.c")
+MODULE = "vitalprep.harmonize._records"
+READER, COUNTER = (
+    Path(__file__).parents[3] / "preprocessing/vitalprep/harmonize/_records.c",
+    Path(__file__).with_name("edges.c"),
+)
 FLAGS = ["-O1", "-g", "-std=c11", "-ffp-contract=off", "-fPIC"]
 INSTRUMENTED = ["-fsanitize-coverage=trace-pc", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
 ADDRESS_SANITIZER = "-fsanitize=address"

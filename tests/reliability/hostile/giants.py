@@ -17,18 +17,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
-
-from preprocessing.arriving import Arriving
-from preprocessing.config_file import load_config
-from preprocessing.errors import CaseRefused
-from preprocessing.harmonize.conversion import Body
-from preprocessing.harmonize.gunzip import MOST_MEMBERS
-from preprocessing.harmonize.series import harmonize
-from preprocessing.harmonize.table import to_parquet
-from preprocessing.harmonize.vital_file import read_vital
-from preprocessing.harmonize.vital_headers import MOST_HEADERS
-from preprocessing.harmonize.vital_scan import MOST_SAMPLES
-from preprocessing.simulate.vital_writer import (
+from vitalprep.arriving import Arriving
+from vitalprep.config_file import load_config
+from vitalprep.errors import CaseRefused
+from vitalprep.harmonize.conversion import Body
+from vitalprep.harmonize.gunzip import MOST_MEMBERS
+from vitalprep.harmonize.series import harmonize
+from vitalprep.harmonize.table import to_parquet
+from vitalprep.harmonize.vital_file import read_vital
+from vitalprep.harmonize.vital_headers import MOST_HEADERS
+from vitalprep.harmonize.vital_scan import MOST_SAMPLES
+from vitalprep.simulate.vital_writer import (
     DeviceHeader,
     FileHeader,
     NumericSeries,
@@ -39,6 +38,7 @@ from preprocessing.simulate.vital_writer import (
     encode_packet,
     gzip_bytes,
 )
+
 from tests.reliability.hostile.memory import peak_rss
 
 __all__ = ["GIANTS", "LONGEST_TIME", "MOST_MEMORY", "Figures", "measured"]

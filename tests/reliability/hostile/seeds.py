@@ -6,8 +6,7 @@ import struct
 from dataclasses import replace
 
 import numpy as np
-
-from preprocessing.simulate.vital_writer import (
+from vitalprep.simulate.vital_writer import (
     SAMPLE_DTYPES,
     DeviceHeader,
     FileHeader,

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from vitalprep.harmonize.vital_file import read_vital
 
-from preprocessing.harmonize.vital_file import read_vital
 from tests.reliability.hostile import __main__ as nightly
 from tests.reliability.hostile.giants import MOST_MEMORY
 from tests.reliability.hostile.outcomes import OUTCOMES

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from vitalprep.config import Config
+from vitalprep.config_file import load_config
+from vitalprep.errors import CaseRefused
+from vitalprep.harmonize.conversion import Body
+from vitalprep.harmonize.series import harmonize
+from vitalprep.harmonize.vital_file import VitalFile, read_vital
 
-from preprocessing.config import Config
-from preprocessing.config_file import load_config
-from preprocessing.errors import CaseRefused
-from preprocessing.harmonize.conversion import Body
-from preprocessing.harmonize.series import harmonize
-from preprocessing.harmonize.vital_file import VitalFile, read_vital
 from tests.harmonize.recordings import comparable
 from tests.harmonize.test_series import SOURCES, reference_table
 from tests.reference import design4

@@ -1,0 +1,26 @@
+"""vitalprep: VitalDB surgical recordings become a proven training set of TFRecords.
+
+A finished data set is opened with `describe`, `read` (NumPy) and `load` (TensorFlow); see `vitalprep.loading`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vitalprep.loading import Batch, Description, Feature, Origins, Window, describe, load, read
+
+__version__ = "0.1.0"
+__all__ = ["Batch", "Description", "Feature", "Origins", "Window", "describe", "load", "read"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import vitalprep.loading  # not before it is asked for: the command starts in a fraction of the time
+
+    return getattr(vitalprep.loading, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

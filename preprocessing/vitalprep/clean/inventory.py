@@ -1,0 +1,200 @@
+"""What lies in an output, and what of it has to stay."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from vitalprep.errors import RefusedError
+from vitalprep.layout import DATASETS, HARMONIZED, LATEST, RUNS, dataset_path, is_plan, made_by_vitalprep
+from vitalprep.plan.plan import Plan
+from vitalprep.publish.stored_metadata import METADATA_NAME, StoredMetadata
+from vitalprep.storage import ObjectMissing, Storage, StoredObject
+from vitalprep.validate.verdict import Latest, read_verdict
+
+__all__ = ["Inventory", "Item", "take_inventory"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One harmonized digest, or one data set with the plans of its run.
+
+    `paths` stand in the order of removal, `size` is in bytes, `modified` is the time of the last write. `state` tells
+    how far a data set got. `kept` is the reason why it stays, None where it may go.
+    """
+
+    kind: Literal["harmonized", "dataset"]
+    name: str
+    paths: tuple[str, ...]
+    size: int
+    modified: datetime
+    state: str = ""
+    kept: str | None = None
+
+    def described(self) -> dict[str, Any]:
+        """Return what ``vitalprep clean --json`` prints of it."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "state": self.state,
+            "files": len(self.paths),
+            "bytes": self.size,
+            "modified": self.modified.isoformat(timespec="seconds"),
+            "kept": self.kept,
+        }
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All items, and how many objects lie there that no stage of vitalprep writes: they are never touched."""
+
+    items: tuple[Item, ...]
+    foreign: int
+
+
+def take_inventory(output: Storage, *, now: datetime, older_than: timedelta) -> Inventory:
+    """List an output and settle what stays.
+
+    A data set stays if it is published, the latest, continued by one that stays, or if it or its harmonized tables were
+    written within `older_than`: a run may be at work. A harmonized digest stays if such a data set needs it, or if it
+    was written within `older_than` itself. What lies behind a symbolic link stays, too.
+
+    Raises
+    ------
+    RefusedError
+        If it cannot be told what a published data set needs.
+    """
+    groups, foreign = _groups(output, now)
+    tables = {name: _item("harmonized", name, stored) for (kind, name), stored in groups.items() if kind == HARMONIZED}
+    sets = {name: _data_set(output, name, stored) for (kind, name), stored in groups.items() if kind == DATASETS}
+
+    def recent(item: Item | None) -> str | None:
+        past = now - item.modified if item else older_than
+        return f"written {_ago(past)}" if past < older_than else None
+
+    kept = _kept(sets, tables, _latest(output), recent)
+    needed: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(kept.keys() & sets.keys()):
+        needed[sets[name].harmonize_digest or ""].append(name)
+    items = [
+        replace(item, kept=f"needed by {', '.join(needed[name])}" if name in needed else recent(item))
+        for name, item in sorted(tables.items())
+    ]
+    items += [replace(found.item, kept=kept.get(name)) for name, found in sorted(sets.items())]
+    return Inventory(tuple(replace(item, kept=item.kept or _linked(output, item)) for item in items), foreign)
+
+
+def _kept(
+    sets: Mapping[str, _DataSet],
+    tables: Mapping[str, Item],
+    latest: str | None,
+    recent: Callable[[Item | None], str | None],
+) -> dict[str, str]:
+    """Return why data sets stay, by id."""
+    kept: dict[str, str] = {}
+    for name, found in sets.items():
+        if found.item.state == "published":
+            kept[name] = "published"
+        elif name == latest:
+            kept[name] = "latest.json names it"
+        elif written := recent(found.item):
+            kept[name] = written
+        elif written := recent(tables.get(found.harmonize_digest or "")):
+            kept[name] = f"its tables were {written}"
+    for name in list(kept):
+        for parent in sets[name].parents:
+            kept.setdefault(parent, f"{name} continues it")
+    return kept
+
+
+@dataclass(frozen=True)
+class _DataSet:
+    item: Item
+    harmonize_digest: str | None
+    parents: tuple[str, ...]
+
+
+def _groups(output: Storage, now: datetime) -> tuple[Mapping[tuple[str, str], list[StoredObject]], int]:
+    groups: dict[tuple[str, str], list[StoredObject]] = defaultdict(list)
+    foreign = 0
+    for folder, kind in ((HARMONIZED, HARMONIZED), (DATASETS, DATASETS), (RUNS, DATASETS)):
+        for stored in output.list(folder):
+            if made_by_vitalprep(stored.path):
+                name = stored.path.split("/")[1]
+                groups[kind, name].append(replace(stored, modified=stored.modified or now))
+            elif stored.path != LATEST:
+                foreign += 1
+    return groups, foreign
+
+
+def _item(kind: Literal["harmonized", "dataset"], name: str, stored: Iterable[StoredObject]) -> Item:
+    objects = sorted(stored, key=lambda item: (_removal_rank(item.path), item.path))
+    return Item(
+        kind=kind,
+        name=name,
+        paths=tuple(item.path for item in objects),
+        size=sum(item.size for item in objects),
+        modified=max(item.modified for item in objects if item.modified),
+    )
+
+
+def _removal_rank(path: str) -> int:
+    """What claims that others are there goes before them, and what is needed to begin again goes last."""
+    if path.startswith(RUNS):
+        return 4 if is_plan(path) else 3
+    if path.endswith("/validation.json"):
+        return 0
+    is_receipt = path.startswith(HARMONIZED) and path.endswith(".json")
+    return 1 if is_receipt or "/build-" in path else 2
+
+
+def _data_set(output: Storage, name: str, stored: Iterable[StoredObject]) -> _DataSet:
+    item = _item("dataset", name, stored)
+    state = _state(output, item)
+    plans = [path for path in item.paths if is_plan(path)]
+    if plans:
+        plan = Plan.from_bytes(output.get(plans[0]), uri=output.uri_of(plans[0]))
+        return _DataSet(replace(item, state=state), plan.harmonize_digest, plan.parents)
+    metadata = dataset_path(name, METADATA_NAME)
+    if metadata in item.paths:
+        content = StoredMetadata.from_bytes(output.get(metadata), uri=output.uri_of(metadata))
+        return _DataSet(replace(item, state=state), content.harmonize_digest, content.parents)
+    if state == "published":
+        raise RefusedError(
+            f"{output.uri_of(DATASETS)}/{name} is published, but neither its plan nor {METADATA_NAME} is there: what "
+            "it needs cannot be told, so nothing is removed.",
+            mend="put them back, or remove its validation.json to give it up.",
+        )
+    return _DataSet(replace(item, state=state), None, ())
+
+
+def _state(output: Storage, item: Item) -> str:
+    if dataset_path(item.name, "validation.json") in item.paths:
+        verdict = read_verdict(output, item.name)
+        return "published" if verdict and verdict.passed else "refused"
+    return "unproved" if any(path.startswith(DATASETS) for path in item.paths) else "planned"
+
+
+def _linked(output: Storage, item: Item) -> str | None:
+    """Return why an item behind a symbolic link stays: what is removed lies below the output itself."""
+    if output.uri.startswith("s3://"):
+        return None
+    root = Path(output.uri).resolve()
+    folders = {path.rpartition("/")[0] for path in item.paths}
+    return "it lies behind a link" if any((root / folder).resolve() != root / folder for folder in folders) else None
+
+
+def _latest(output: Storage) -> str | None:
+    try:
+        return Latest.from_bytes(output.get(LATEST), uri=output.uri_of(LATEST)).dataset_id
+    except ObjectMissing:
+        return None
+
+
+def _ago(past: timedelta) -> str:
+    hours = max(past.total_seconds() / 3600, 0)
+    return f"{hours:.0f} h ago" if hours < 48 else f"{hours / 24:.0f} days ago"

@@ -1,0 +1,187 @@
+"""SageMaker: a run submitted as one training job, and what its containers run."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import click
+
+from vitalprep.cli.group import vitalprep
+from vitalprep.cli.options import location, logs, plan_request, selected, worker_pool
+from vitalprep.cli.report import report
+from vitalprep.console import log_to_file
+
+__all__: list[str] = []
+
+DAY = 86400
+
+
+@vitalprep.command()
+@click.option(
+    "--input",
+    "input_uri",
+    metavar="URI",
+    envvar="VITALPREP_INPUT",
+    show_envvar=True,
+    callback=location,
+    required=True,
+    help="s3:// prefix of NNNN.vital files.",
+)
+@click.option(
+    "--output",
+    metavar="URI",
+    envvar="VITALPREP_OUTPUT",
+    show_envvar=True,
+    callback=location,
+    required=True,
+    help="s3:// prefix for everything made.",
+)
+@selected
+@click.option(
+    "--instance-count",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Machines that share the cases.",
+)
+@click.option(
+    "--instance-type", default="ml.m5.xlarge", show_default=True, metavar="TYPE", help="What each of them is."
+)
+@click.option(
+    "--use-spot/--on-demand", "spot", default=True, show_default=True, help="Spot is cheaper, and is interrupted."
+)
+@click.option("--max-run", type=int, default=DAY, show_default=True, metavar="S", help="Seconds the job may run.")
+@click.option("--max-wait", type=int, metavar="S", help="Seconds until it must end, on spot.  [default: 2 x --max-run]")
+@click.option(
+    "--image",
+    envvar="VITALPREP_SAGEMAKER_IMAGE",
+    show_envvar=True,
+    required=True,
+    metavar="URI",
+    help="The worker's image in ECR.",
+)
+@click.option(
+    "--role",
+    envvar="VITALPREP_SAGEMAKER_ROLE",
+    show_envvar=True,
+    required=True,
+    metavar="ARN",
+    help="What the job's containers may do.",
+)
+@click.option(
+    "--region",
+    envvar=["AWS_DEFAULT_REGION", "AWS_REGION"],
+    show_envvar=True,
+    default="eu-north-1",
+    show_default=True,
+    help="Where it runs: the region of image and buckets.",
+)
+@click.option("--job-name", metavar="NAME", help="Default: vitalprep-<data set>-<time>.")
+@click.option("--wait", is_flag=True, help="Follow status and log to the end; it goes on if this is interrupted.")
+@click.option("--dry-run", is_flag=True, help="Print the request (of the listing) as JSON; write and start nothing.")
+@logs
+def submit(
+    input_uri: str,
+    output: str,
+    cases: str | None,
+    clinical: str | None,
+    append_to: str | None,
+    config_file: str | None,
+    settings: tuple[str, ...],
+    job_name: str | None,
+    wait: bool,
+    dry_run: bool,
+    max_run: int,
+    max_wait: int | None,
+    as_json: bool,
+    **where: Any,
+) -> None:
+    """Run all stages as one SageMaker training job on managed spot: planned here, done there, no Airflow needed.
+
+    The machines share the cases; the first one then builds, publishes and validates. An interrupted job goes on from
+    the receipts, and so does submitting the same again.
+    """
+    from vitalprep.sagemaker import submit as jobs
+    from vitalprep.sagemaker.aws import client
+    from vitalprep.sagemaker.request import JobOptions
+    from vitalprep.workers import stop_on_signals
+
+    if max_wait is None and where["spot"]:
+        max_wait = 2 * max_run
+    options = JobOptions(max_run=max_run, max_wait=max_wait, **where)
+    os.environ.setdefault("AWS_REGION", options.region)  # the buckets are where the job is
+    with stop_on_signals() as stop:
+        sagemaker = None if dry_run else client("sagemaker", options.region)
+        request = plan_request(
+            output,
+            input_uri=input_uri,
+            cases=cases,
+            clinical=clinical,
+            config_file=config_file,
+            settings=settings,
+            append_to=append_to,
+            shards=options.instance_count,
+            sharding="modulo",
+        )
+        if dry_run:
+            _print_request(jobs.preview(request, output, options, name=job_name), as_json)
+            return
+        submitted = jobs.submit(request, output, options, name=job_name, sagemaker=sagemaker)
+        result = submitted.described()
+        if wait and submitted.name is not None:
+            result |= _followed(submitted.name, result["dataset"], sagemaker, options.region, stop)
+    title = "Submitted" if result["new"] else "Nothing new: the data set is built and proved"
+    report(title, result, as_json)
+
+
+def _print_request(request: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        report("Request", {"request": request}, as_json)
+    else:
+        click.echo(json.dumps(request, indent=2))
+
+
+def _followed(name: str, dataset: str, sagemaker: Any, region: str, stop: Any) -> dict[str, Any]:
+    from vitalprep.sagemaker.aws import client
+    from vitalprep.sagemaker.follow import follow, refuse_unsuccessful
+    from vitalprep.validate.stage import refuse_unready
+
+    job = follow(name, sagemaker=sagemaker, logs=client("logs", region), stop=stop)
+    refuse_unsuccessful(job)
+    verdict = refuse_unready(dataset)  # what a job says of itself is not taken for the data set
+    return job.described() | {"windows": verdict.windows}
+
+
+@vitalprep.command()
+@click.option("--ml-folder", envvar="VITALPREP_ML_FOLDER", default="/opt/ml", hidden=True, help="In place of /opt/ml.")
+@logs
+def train(ml_folder: str, as_json: bool) -> None:
+    """Do what a SageMaker training job's hyperparameters say; SageMaker starts it in the job's containers.
+
+    `command` is harmonize, build, publish or validate, with `arguments` (a JSON list); or run-plan, with `plan` (and
+    `wait_seconds`, `workers`): every host does its share, the first one the rest.
+    """
+    from vitalprep.sagemaker.hyperparameters import OneCommand, read_hyperparameters
+    from vitalprep.sagemaker.ml_folder import MlFolder
+
+    folder = MlFolder(ml_folder)
+    with folder.failure_told():
+        task = read_hyperparameters(folder.hyperparameters)
+        log_file = folder.log_file()
+        if isinstance(task, OneCommand):
+            kept = ("--log-file", log_file) if log_file else ()
+            vitalprep.main([task.name, *kept, *task.arguments], prog_name="vitalprep", standalone_mode=False)
+            return
+        if log_file:
+            log_to_file(log_file)
+        from vitalprep.hosts import host_share
+        from vitalprep.sagemaker.run_plan import run_plan
+
+        with worker_pool(task.workers) as pool:
+            share = host_share(os.environ, resource_config=folder.resource_config)
+            result = run_plan(task.plan, share, wait_seconds=task.wait_seconds, pool=pool)
+    report("Done", result, as_json or not sys.stdout.isatty())  # in a container's log, a table is hard to read

@@ -1,0 +1,61 @@
+"""What one asks of data sets that are there: a report, and how two of them differ."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from vitalprep.cli.group import vitalprep
+from vitalprep.cli.options import location, logs
+from vitalprep.cli.report import report as print_report
+from vitalprep.console import print_result
+
+__all__: list[str] = []
+
+
+@vitalprep.command()
+@click.option(
+    "--dataset", "dataset_uri", metavar="URI", callback=location, required=True, help="As `vitalprep run` printed it."
+)
+@click.option("--case", "case_id", type=int, help="Draw this case alone.")
+@click.option(
+    "--output",
+    "file",
+    metavar="FILE",
+    help="HTML file to write.  [default: report-<data set>.html or case-0044-<data set>.html]",
+)
+@click.option("--stored", is_flag=True, help="Draw nothing: print the report that was published, byte for byte.")
+@logs
+def report(dataset_uri: str, case_id: int | None, file: str | None, stored: bool, as_json: bool) -> None:
+    """Draw the report of a data set, or one case of it, into a file that any browser opens without network."""
+    from vitalprep.report.command import draw_report, stored_report
+    from vitalprep.workers import stop_on_signals
+
+    if stored:
+        if case_id is not None or file is not None or as_json:
+            raise click.UsageError("--stored prints the whole stored page: it goes with no --case, --output or --json.")
+        sys.stdout.buffer.write(stored_report(dataset_uri))
+        return
+
+    with stop_on_signals():
+        result = draw_report(dataset_uri, case_id=case_id, file=file)
+    print_report("Drawn", result, as_json)
+
+
+@vitalprep.command()
+@click.argument("a", metavar="A", callback=location)
+@click.argument("b", metavar="B", callback=location)
+@click.option("--html", metavar="FILE", help="Also write the comparison as a page.")
+@logs
+def diff(a: str, b: str, html: str | None, as_json: bool) -> None:
+    """Compare data sets A and B (their URIs): configuration, cases, counts, distributions, bytes."""
+    from vitalprep.diff.command import diff_data_sets
+    from vitalprep.workers import stop_on_signals
+
+    with stop_on_signals():
+        result, text = diff_data_sets(a, b, html=html)
+    if as_json:
+        print_result({"ok": True} | result)
+    else:
+        click.echo(text, nl=False)

@@ -1,0 +1,161 @@
+"""The options that several commands of ``vitalprep`` share, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from vitalprep.console import log_to
+from vitalprep.errors import UsageError
+
+if TYPE_CHECKING:
+    from vitalprep.plan.make_plan import PlanRequest
+    from vitalprep.workers import WorkerPool
+
+__all__ = [
+    "configured", "force_option", "location", "logs", "output_option",
+    "plan_option", "plan_request", "requested", "selected", "shards_option", "worker_pool", "workers_option",
+]  # fmt: skip
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def location(context: click.Context, parameter: click.Parameter, uri: str | None) -> str | None:
+    """Return the storage URI of an option, unless it holds credentials, a query or ``..``; a secret is not repeated.
+
+    A location goes into plans, receipts and logs.
+    """
+    from vitalprep.storage.location import holds_credentials, uri_parts
+
+    if uri is None:
+        return None
+    name = str(parameter.opts[0] if isinstance(parameter, click.Option) else parameter.metavar)
+    if holds_credentials(uri):
+        raise UsageError(
+            f"{name} has credentials in its URI.",
+            mend="take them out (and replace them: they are in the shell's history); set AWS's own variables. "
+            "A folder that is named so: write ./ before it.",
+        )
+    parts = uri_parts(uri, name)
+    if parts.scheme in ("s3", "http", "https") and (parts.query or parts.fragment):
+        raise UsageError(f"{name} has a query (? or #) in its URI.", mend="write s3://bucket/prefix.")
+    path = parts.path.strip("/")
+    if parts.scheme == "s3" and path and {"", ".", ".."} & set(path.split("/")):
+        raise UsageError(f"{name} {uri!r} has an empty segment, . or .. in it.", mend="write s3://bucket/prefix.")
+    return uri
+
+
+def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _logging(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    context.ensure_object(dict)[str(parameter.name)] = value
+    log_to(level=context.obj.get("log_level") or "info", file=context.obj.get("log_file"))
+
+
+logs = _options(
+    click.option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        default="info",
+        show_default=True,
+        expose_value=False,
+        callback=_logging,
+        help="Least level of the log lines on stderr.",
+    ),
+    click.option(
+        "--log-file", metavar="FILE", expose_value=False, callback=_logging, help="Also write log lines (JSON) there."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, the last line of stdout."),
+)
+configured = _options(
+    click.option(
+        "--config", "config_file", metavar="FILE", callback=location, help="YAML laid over the default configuration."
+    ),
+    click.option(
+        "--set",
+        "settings",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Set one value, e.g. windowing.step=60. Repeatable.",
+    ),
+)
+selected = _options(
+    click.option("--cases", metavar="LIST", help="Cases, e.g. 1-10,17,0022. Default: all that are there."),
+    click.option(
+        "--clinical", metavar="URI", callback=location, help="Clinical table. Default: <input>/clinical_data.csv."
+    ),
+    click.option(
+        "--append-to",
+        metavar="DATASET_URI",
+        callback=location,
+        help="Make a larger data set: the cases of this published one and more; its subjects keep their splits.",
+    ),
+    configured,
+)
+requested = _options(
+    click.option(
+        "--input",
+        "input_uri",
+        metavar="URI",
+        callback=location,
+        required=True,
+        help="Folder or s3:// prefix of NNNN.vital files.",
+    ),
+    selected,
+)
+output_option = click.option(
+    "--output", metavar="URI", callback=location, required=True, help="Folder or s3:// prefix for everything made."
+)
+plan_option = click.option(
+    "--plan", "plan_uri", metavar="URI", callback=location, required=True, help="As `vitalprep plan` printed it."
+)
+workers_option = click.option("--workers", type=click.IntRange(min=1), help="Worker processes. Default: one per core.")
+shards_option = click.option(
+    "--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Task shards to share the cases over."
+)
+force_option = click.option("--force", is_flag=True, help="Do everything again: remove the plan's receipts first.")
+
+
+@contextmanager
+def worker_pool(workers: int | None) -> Iterator[WorkerPool]:
+    """Yield a pool of so many worker processes (default: one per core) that stops on SIGTERM."""
+    from vitalprep.workers import WorkerPool, default_workers, stop_on_signals
+
+    with stop_on_signals() as stop, WorkerPool(workers or default_workers(), stop) as pool:
+        yield pool
+
+
+def plan_request(
+    output: str,
+    *,
+    input_uri: str,
+    cases: str | None,
+    clinical: str | None,
+    config_file: str | None,
+    settings: tuple[str, ...],
+    append_to: str | None,
+    **sharding: Any,
+) -> PlanRequest:
+    """Return the plan request that the options of `requested` stand for.
+
+    An appended data set has its parent's configuration unless one is given.
+    """
+    from vitalprep.config_file import load_config
+    from vitalprep.plan.make_plan import PlanRequest
+    from vitalprep.plan.parent import load_parent
+
+    if cases is not None and not cases.strip():
+        cases = ","  # an empty list is an error of its own; no list at all means every case
+    parent = load_parent(append_to, output) if append_to else None
+    config = parent.config if parent and not (config_file or settings) else load_config(config_file, settings)
+    return PlanRequest(input=input_uri, config=config, cases=cases, clinical=clinical, parent=parent, **sharding)

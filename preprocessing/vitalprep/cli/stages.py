@@ -1,0 +1,210 @@
+"""The stages, each by itself and all at once; imported inside the commands, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import click
+
+from vitalprep.cli.group import vitalprep
+from vitalprep.cli.options import (
+    configured,
+    force_option,
+    location,
+    logs,
+    output_option,
+    plan_option,
+    plan_request,
+    requested,
+    shards_option,
+    worker_pool,
+    workers_option,
+)
+from vitalprep.cli.report import report
+from vitalprep.console import log, print_result
+
+__all__: list[str] = []
+
+
+@vitalprep.command()
+@configured
+@logs
+def config(config_file: str | None, settings: tuple[str, ...], as_json: bool) -> None:
+    """Print the settled configuration."""
+    from vitalprep.config_file import load_config
+
+    settled = load_config(config_file, settings)
+    content = settled.content() | {"features": settled.features()}
+    if as_json:
+        print_result({"ok": True} | content)
+        return
+    import yaml
+
+    click.echo(yaml.safe_dump(settled.content(), sort_keys=False, allow_unicode=True, width=120), nl=False)
+
+
+@vitalprep.command()
+@requested
+@output_option
+@click.option(
+    "--only",
+    type=click.Choice(["config", "raw-data", "enough-cases"]),
+    multiple=True,
+    help="Only this check. Repeatable.",
+)
+@logs
+def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> None:
+    """Check configuration, input, output and cases before a run."""
+    from vitalprep.plan.check import CHECKS, run_checks
+
+    outcomes = run_checks(only or tuple(CHECKS), lambda: plan_request(output, **request), output)
+    for outcome in outcomes:
+        line = f"{outcome.name}: {outcome.message}" + (f" To mend: {outcome.mend}" if outcome.mend else "")
+        log(line, level=logging.INFO if outcome.ok else logging.ERROR, check=outcome.name, ok=outcome.ok)
+    worst = max(outcome.exit_code for outcome in outcomes)
+    if as_json:
+        print_result({"ok": not worst, "exit_code": worst, "checks": [item.content() for item in outcomes]})
+    sys.exit(worst)
+
+
+@vitalprep.command()
+@requested
+@output_option
+@shards_option
+@click.option(
+    "--sharding",
+    type=click.Choice(["balanced", "modulo"]),
+    default="balanced",
+    show_default=True,
+    help="Balance shards by bytes, or deal cases out in turn.",
+)
+@force_option
+@click.option("--dry-run", is_flag=True, help="Store nothing: only say what would be planned, and what is done of it.")
+@logs
+def plan(output: str, shards: int, sharding: str, force: bool, dry_run: bool, as_json: bool, **request: Any) -> None:
+    """Settle which cases, splits and shards a run has, and store that."""
+    from vitalprep.planned import plan_run
+    from vitalprep.workers import stop_on_signals
+
+    with stop_on_signals():
+        asked = plan_request(output, **request, shards=shards, sharding=sharding)
+        planned = plan_run(asked, output, force=force, dry_run=dry_run)
+    described = planned.described()
+    report("Plan", described, as_json, show=("plan", "dataset", "up_to_date", "cases", "splits"))
+
+
+@vitalprep.command()
+@plan_option
+@click.option("--shard", type=click.IntRange(min=0), help="Only this shard. Default: all.")
+@click.option("--this-host", is_flag=True, help="Only the shard of this host, in a SageMaker job of several hosts.")
+@workers_option
+@logs
+def harmonize(plan_uri: str, shard: int | None, this_host: bool, workers: int | None, as_json: bool) -> None:
+    """Put the cases of a plan (or of one shard) on the 1 Hz grid. Resumes by receipts."""
+    import os
+
+    from vitalprep.harmonize.stage import harmonize_shards
+    from vitalprep.hosts import host_share, load_host_shard
+    from vitalprep.layout import output_of_plan
+    from vitalprep.plan.plan import load_plan, load_shard
+
+    with worker_pool(workers) as pool:
+        if this_host:
+            share = host_share(os.environ)
+            (loaded, storage), shard = load_host_shard(plan_uri, share), share.index
+        else:
+            loaded, storage = load_plan(plan_uri) if shard is None else load_shard(plan_uri, shard)
+        shards = range(len(loaded.shards)) if shard is None else [shard]
+        _, path = output_of_plan(plan_uri)
+        summary = harmonize_shards(loaded, storage, shards, pool=pool, plan_path=path)
+    report("Harmonized", {"shard": shard} | summary.content(), as_json)
+
+
+@vitalprep.command()
+@plan_option
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), multiple=True, help="Default: all three.")
+@workers_option
+@logs
+def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: bool) -> None:
+    """Write the TFRecord files of a plan's splits from its harmonized cases."""
+    import time
+
+    from vitalprep.layout import SPLITS
+    from vitalprep.plan.plan import load_plan
+    from vitalprep.records.stage import build_split
+    from vitalprep.validate.verdict import is_refused
+
+    began = time.monotonic()
+    with worker_pool(workers) as pool:
+        loaded, storage = load_plan(plan_uri)
+        again = is_refused(storage, loaded.dataset_id)
+        built = [build_split(loaded, storage, name, pool=pool, again=again) for name in split or SPLITS]
+    result = {
+        "split": ",".join(summary.split for summary in built),
+        "windows": sum(summary.windows for summary in built),
+        "files": sum(len(summary.files) for summary in built),
+        "bytes": sum(file.bytes for summary in built for file in summary.files),
+        "seconds": round(time.monotonic() - began, 3),
+    }
+    report("Built", result, as_json)
+
+
+@vitalprep.command()
+@plan_option
+@logs
+def publish(plan_uri: str, as_json: bool) -> None:
+    """Account for every case, judge the success rate, and describe the data set."""
+    from vitalprep.plan.plan import load_plan
+    from vitalprep.publish.stage import publish as publish_plan
+    from vitalprep.workers import stop_on_signals
+
+    with stop_on_signals():
+        loaded, storage = load_plan(plan_uri)
+        accounting = publish_plan(loaded, storage)
+    dataset = storage.uri_of(f"datasets/{loaded.dataset_id}")
+    report("Accounted", {"dataset": dataset} | accounting.content(), as_json)
+
+
+@vitalprep.command()
+@click.argument("dataset_uri", metavar="DATASET_URI", callback=location)
+@click.option("--quick", is_flag=True, help="Compare the stored verdict, the listing and sizes only.")
+@workers_option
+@logs
+def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) -> None:
+    """Prove a data set by reading every record again; on a pass, datasets/latest.json moves to it."""
+    from vitalprep.validate.stage import refuse_unready, validate_dataset
+
+    if quick:
+        verdict = refuse_unready(dataset_uri)
+    else:
+        with worker_pool(workers) as pool:
+            verdict = validate_dataset(dataset_uri, pool=pool)
+    result = verdict.content() | {"dataset": dataset_uri, "verdict": "passed"}
+    report("Validated", result, as_json, show=("dataset", "verdict", "windows", "files"))
+
+
+@vitalprep.command()
+@requested
+@output_option
+@shards_option
+@workers_option
+@force_option
+@logs
+def run(output: str, shards: int, workers: int | None, force: bool, as_json: bool, **request: Any) -> None:
+    """Do all stages on one machine: recordings in, a proven data set out. Run it again to resume or to add nothing."""
+    from vitalprep.run import run as run_all
+    from vitalprep.workers import default_workers, stop_on_signals
+
+    with stop_on_signals() as stop:
+        result = run_all(
+            plan_request(output, **request, shards=shards),
+            output,
+            workers=workers or default_workers(),
+            force=force,
+            stop=stop,
+        )
+    described = result.described()
+    title = "A proven data set" if described["new"] else "Nothing new: the data set is built and proved"
+    report(title, described, as_json)

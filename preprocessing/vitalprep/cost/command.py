@@ -1,0 +1,139 @@
+"""`vitalprep cost`: the listing of an input in, what a run would take out, as a result and as tables."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+from vitalprep.config import Config
+from vitalprep.console import log
+from vitalprep.cost.estimate import BackendCost, estimate, file_count, run_cpu_seconds
+from vitalprep.cost.figures import Figures
+from vitalprep.cost.volume import Volume, volume_of
+from vitalprep.errors import RefusedError
+from vitalprep.plan.case_list import parse_case_list, short_case_list
+from vitalprep.plan.recordings import find_recordings
+from vitalprep.storage import Storage
+from vitalprep.workers import default_workers
+
+__all__ = ["cost"]
+
+
+def cost(
+    input_uri: str,
+    config: Config,
+    figures: Figures,
+    *,
+    cases: str | None = None,
+    numeric_only: bool = False,
+    shards: int | None = None,
+) -> dict[str, Any]:
+    """Estimate what a run over some recordings would take. No recording is opened.
+
+    Parameters
+    ----------
+    cases : str, optional
+        Case list; default all that are there.
+    numeric_only : bool
+        The recordings hold no waves, so that a minute of them weighs far less.
+    shards : int, optional
+        Task shards on every backend; default as many as each of them needs.
+
+    Raises
+    ------
+    RefusedError
+        If there is no recording, or none of the requested ones.
+    UsageError
+        If the case list or the location is wrong.
+    """
+    source = Storage(input_uri)
+    recordings = find_recordings(source)
+    requested = parse_case_list(cases) if cases is not None else tuple(recordings)
+    sizes = {case: recordings[case].size for case in requested if case in recordings}
+    missing = [case for case in requested if case not in recordings]
+    if not sizes:
+        raise RefusedError(
+            f"None of the {len(requested)} requested cases is in {source.uri}.",
+            mend=f"it holds cases {short_case_list(tuple(recordings))}; ask for some of them.",
+        )
+    kind = figures.recordings.numeric_only if numeric_only else figures.recordings.waves
+    volume = volume_of(sizes, config, mb_per_minute=kind.value)
+    costs = {
+        name: estimate(volume, config, figures, backend, shards=shards) for name, backend in figures.backends.items()
+    }
+    result = _described(volume, config, figures, costs) | {
+        "input": source.uri,
+        "requested": len(requested),
+        "missing": short_case_list(missing),
+        "recorded": "numeric_only" if numeric_only else "waves",
+    }
+    _warn(result, missing)
+    return result
+
+
+def _described(volume: Volume, config: Config, figures: Figures, costs: Mapping[str, BackendCost]) -> dict[str, Any]:
+    load, workers = volume.load, default_workers()
+    seconds = run_cpu_seconds(volume, figures.machine, workers=workers)
+    minutes = [volume.minutes(case) for case in volume.sizes]
+    shortest, longest = figures.recordings.shortest.value, figures.recordings.longest.value
+    tables = load.hours * figures.recordings.harmonized.value / 1e3
+    return {
+        "cases": len(volume.sizes),
+        "gb_in": load.mb_in / 1e3,
+        "mb_per_minute": volume.mb_per_minute,
+        "hours": load.hours,
+        "median_minutes": median(minutes),
+        "unlikely_sizes": sum(not shortest <= length <= longest for length in minutes),
+        "windows": volume.windows,
+        "gb_out": volume.gb_out,
+        "gb_harmonized": tables,
+        "files": file_count(volume.gb_out, config),
+        "local": {"workers": workers, "cpu_seconds": seconds | {"total": sum(seconds.values())}},
+        "backends": {
+            name: asdict(item) | {"dollars": item.dollars, "priced": str(figures.backends[name].priced or "by you")}
+            for name, item in costs.items()
+        },
+        "storage_dollars_per_month": (volume.gb_out + tables) * figures.s3.storage_gb_month.value,
+        "assumed": _assumed(figures.content()),
+        "limits": _limits(config),
+        "figures": figures.content(),
+    }
+
+
+def _assumed(content: Any, key: str = "") -> dict[str, float]:
+    """Return the figures that nobody has measured, by dotted key."""
+    if not isinstance(content, dict):
+        return {}
+    if str(content.get("source", "")).startswith("assumed"):
+        return {key: content["value"]}
+    found: dict[str, float] = {}
+    for name, value in content.items():
+        found |= _assumed(value, f"{key}.{name}" if key else name)
+    return found
+
+
+def _limits(config: Config) -> list[str]:
+    """Return what the estimate leaves out."""
+    limits = ["waiting for capacity", "cases without a clinical row", "logs, NAT gateways, taxes"]
+    if config.windowing.min_observed_fraction > 0:
+        limits.append("windows that windowing.min_observed_fraction drops")
+    if config.output.compression != "none":
+        limits.append("compression: GB and CPU are those without it")
+    return limits
+
+
+def _warn(result: Mapping[str, Any], missing: list[int]) -> None:
+    if missing:
+        there = f"{len(missing)} of {result['requested']} requested"
+        log(f"cases {result['missing']} are not there ({there})", level=logging.WARNING)
+    if 2 * result["unlikely_sizes"] > result["cases"]:
+        waves = result["recorded"] == "waves"
+        log(
+            f"{result['unlikely_sizes']} of {result['cases']} recordings have a size that hardly any recording"
+            f" {'with' if waves else 'without'} waves has: the median would last {result['median_minutes']:.0f} min."
+            f" To mend: {'give' if waves else 'leave out'} --numeric-only, or set recordings in a --prices file.",
+            level=logging.WARNING,
+        )

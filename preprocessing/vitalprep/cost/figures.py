@@ -1,0 +1,195 @@
+"""The numbers that an estimate rests on: prices, assumptions and the measured machine, each with unit, source, date.
+
+They are data and stand in ``prices.yaml`` and ``machine.yaml``; a user's file is laid over both.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from importlib.resources import files
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationError
+
+from vitalprep.documents import Model
+from vitalprep.errors import RefusedError, UsageError
+from vitalprep.storage import read_uri
+from vitalprep.strict_yaml import yaml_content
+
+__all__ = ["Backend", "Figure", "Figures", "Machine", "Rates", "Stage", "Storing", "load_figures"]
+
+Stage = Literal["plan", "harmonize", "build", "publish", "validate"]
+
+_DEFAULTS = ("prices.yaml", "machine.yaml")
+_MEND = "compare with preprocessing/vitalprep/cost/prices.yaml and machine.yaml."
+
+
+class Figure(Model):
+    """One number of 0 or more. `as_of` is None for a number that the user gave."""
+
+    value: NonNegativeFloat
+    unit: str
+    source: str
+    as_of: date | None = None
+
+
+class PositiveFigure(Figure):
+    """One number above 0."""
+
+    value: PositiveFloat
+
+
+class Share(Figure):
+    """One number from 0 to below 1."""
+
+    value: float = Field(ge=0, lt=1)
+
+
+class Recordings(Model):
+    """What a recording weighs, by what is recorded, and which lengths an operation has."""
+
+    waves: PositiveFigure
+    numeric_only: PositiveFigure
+    shortest: Figure
+    longest: PositiveFigure
+    harmonized: Figure
+
+
+class Tasks(Model):
+    """How the work is cut."""
+
+    shard_minutes: PositiveFigure
+
+
+class Storing(Model):
+    """Prices and pace of S3."""
+
+    storage_gb_month: Figure
+    thousand_writes: Figure
+    thousand_reads: Figure
+    transfer_gb: Figure
+    stream_mb_s: PositiveFigure
+    request_seconds: Figure
+
+
+class Backend(Model):
+    """Where tasks run: their size, what an hour of one costs, and what starting one takes.
+
+    `machine` is the type that `machine_hour` is the price of, where machines are what is billed.
+    """
+
+    label: str
+    machine: str = ""
+    vcpus: PositiveFigure
+    memory_gb: PositiveFigure
+    speed: PositiveFigure
+    vcpu_hour: Figure
+    memory_gb_hour: Figure
+    machine_hour: Figure
+    discount: Share
+    extra_hour: Figure
+    redone: Figure
+    start_seconds: Figure
+    billed_start_seconds: Figure
+    minimum_seconds: Figure
+
+    @property
+    def hour(self) -> float:
+        """USD for an hour of one task."""
+        listed = (
+            self.vcpus.value * self.vcpu_hour.value
+            + self.memory_gb.value * self.memory_gb_hour.value
+            + self.machine_hour.value
+        )
+        return listed * (1 - self.discount.value) + self.extra_hour.value
+
+    @property
+    def priced(self) -> date | None:
+        """Date of the oldest price that is not 0; None if the user gave one of them."""
+        prices = (self.vcpu_hour, self.memory_gb_hour, self.machine_hour, self.extra_hour)
+        dates = [price.as_of for price in prices if price.value]
+        known = [day for day in dates if day is not None]
+        return min(known) if known and len(known) == len(dates) else None
+
+
+class Rates(Model):
+    """CPU seconds of one stage: per case, per MB read, per recorded hour, per GB of records."""
+
+    per_case: NonNegativeFloat = 0.0
+    per_mb_in: NonNegativeFloat = 0.0
+    per_hour: NonNegativeFloat = 0.0
+    per_gb_out: NonNegativeFloat = 0.0
+
+
+class Machine(Model):
+    """The machine whose CPU seconds the estimate counts. `process_seconds`: what starting one process takes."""
+
+    cpu: str
+    measured: date
+    how: str
+    process_seconds: NonNegativeFloat
+    stages: dict[Stage, Rates]
+
+
+class Figures(Model):
+    """All of them."""
+
+    region: str
+    recordings: Recordings
+    tasks: Tasks
+    s3: Storing
+    backends: dict[str, Backend] = Field(min_length=1)
+    machine: Machine
+
+
+def load_figures(file: str | None = None) -> Figures:
+    """Return the settled figures.
+
+    Parameters
+    ----------
+    file : str, optional
+        Path or URI of a YAML file laid over the defaults, key by key; a number alone keeps the default's unit.
+
+    Raises
+    ------
+    UsageError
+        Naming the file that cannot be read, or the key that is unknown, missing, negative or no number.
+    """
+    content: dict[str, Any] = {}
+    for name in _DEFAULTS:
+        content |= _parsed(files("vitalprep.cost").joinpath(name).read_bytes(), name)
+    if file:
+        content = _laid_over(content, _parsed(_read(file), file), file)
+    try:
+        return Figures.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        problem = "this key is unknown" if first["type"] == "extra_forbidden" else str(first["msg"])
+        raise UsageError(f"{file or 'The figures'}: {key}: {problem[0].lower()}{problem[1:]}.", mend=_MEND) from error
+
+
+def _read(file: str) -> bytes:
+    try:
+        return read_uri(file)
+    except RefusedError as error:
+        raise UsageError(f"The prices {file} cannot be read.", mend="check the path after --prices.") from error
+
+
+def _parsed(data: bytes, name: str) -> dict[str, Any]:
+    content = yaml_content(data, name)
+    if not isinstance(content, dict):
+        raise UsageError(f"{name} is not a mapping of figures.", mend=_MEND)
+    return content
+
+
+def _laid_over(base: Any, over: Any, file: str) -> Any:
+    """Lay a user's value over a default; a figure is replaced whole but for its unit: its source was the default's."""
+    if not isinstance(base, dict):
+        return over
+    if "value" in base and "unit" in base:
+        figure = {"unit": base["unit"], "source": file}
+        return figure | (over if isinstance(over, dict) else {"value": over})
+    if not isinstance(over, dict):
+        return over
+    return base | {key: _laid_over(base.get(key), value, file) for key, value in over.items()}

@@ -1,0 +1,93 @@
+"""A data set as its own folder describes it, so that one can be compared whose plan is long gone."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vitalprep.errors import RefusedError
+from vitalprep.layout import SPLITS, dataset_path, output_of_dataset
+from vitalprep.plan.parent import plan_of_dataset
+from vitalprep.publish.stored_metadata import METADATA_NAME, StoredMetadata
+from vitalprep.records.summary import BuildSummary, read_build_summary
+from vitalprep.storage import ObjectMissing, Storage
+
+__all__ = ["CaseRow", "Described", "described"]
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One row of ``cases.csv``; `input_id` is known where the plan still is."""
+
+    split: str
+    reason: str
+    windows: int
+    subject: str
+    input_id: str | None
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a data set's folder says of it."""
+
+    uri: str
+    dataset_id: str
+    metadata: StoredMetadata
+    summaries: Mapping[str, BuildSummary]
+    cases: Mapping[int, CaseRow]
+
+
+def described(dataset_uri: str) -> Described:
+    """Read a data set's description.
+
+    Raises
+    ------
+    RefusedError
+        If a file of it is missing or is not what publish writes.
+    """
+    output_uri, dataset_id = output_of_dataset(dataset_uri)
+    output = Storage(output_uri)
+    metadata = _file(output, dataset_id, METADATA_NAME)
+    content = StoredMetadata.from_bytes(metadata, uri=output.uri_of(dataset_path(dataset_id, METADATA_NAME)))
+    table = _file(output, dataset_id, "cases.csv")
+    summaries: dict[str, BuildSummary] = {}
+    for split in SPLITS:
+        summary = read_build_summary(output, dataset_id, split)
+        if summary is None:
+            raise _missing(output, dataset_id, f"build-{split}.json")
+        summaries[split] = summary
+    plan = plan_of_dataset(output, dataset_id)
+    inputs = {case.case_id: case.input_id for case in plan.cases} if plan else {}
+    try:
+        rows = {
+            int(row["case_id"]): CaseRow(
+                split=row["split"],
+                reason=row["reason"],
+                windows=int(row["windows"]),
+                subject=row["subject_id"],
+                input_id=inputs.get(int(row["case_id"])),
+            )
+            for row in csv.DictReader(io.StringIO(table.decode(), newline=""))
+        }
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise RefusedError(
+            f"{output.uri_of(dataset_path(dataset_id, 'cases.csv'))} is not what publish writes ({error}).",
+            mend="run `vitalprep publish` again.",
+        ) from error
+    return Described(output.uri_of(f"datasets/{dataset_id}"), dataset_id, content, summaries, rows)
+
+
+def _file(output: Storage, dataset_id: str, name: str) -> bytes:
+    try:
+        return output.get(dataset_path(dataset_id, name))
+    except ObjectMissing as error:
+        raise _missing(output, dataset_id, name) from error
+
+
+def _missing(output: Storage, dataset_id: str, name: str) -> RefusedError:
+    return RefusedError(
+        f"{output.uri_of(dataset_path(dataset_id, name))} is not there.",
+        mend="give the URI of a data set as `vitalprep run` prints it; if it is one, run `vitalprep publish` again.",
+    )

@@ -1,0 +1,85 @@
+"""The clinical table from the service: every case, the columns that planning needs, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Mapping
+
+from vitalprep.arriving import Arriving
+from vitalprep.console import log
+from vitalprep.errors import CaseRefused, RefusedError, UsageError
+from vitalprep.fetch.website import NotThere, download
+from vitalprep.harmonize.gunzip import gunzip
+from vitalprep.plan.clinical import COLUMNS, FORMULA, is_accepted
+
+__all__ = ["fetch_clinical_table"]
+
+MOST_BYTES = 64 * 1024 * 1024  # VitalDB's table of 6,388 cases has 2 MB
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def fetch_clinical_table(base_url: str, path: str) -> bytes:
+    """Return the table's columns for planning, all rows, whatever stands in their cells.
+
+    Only these columns: diagnoses, operations and outcomes are not brought where nothing needs them. A cell that a
+    spreadsheet would compute is left empty.
+
+    Raises
+    ------
+    UsageError
+        If there is no such table: the address is wrong.
+    RefusedError
+        If what comes is no such table.
+    RetryableError
+        If a fault outlasts the retries.
+    """
+    url = f"{base_url}/{path}"
+    with io.BytesIO() as file:
+        try:
+            download(base_url, path, file, most=MOST_BYTES)
+        except NotThere as error:
+            raise UsageError(error.message, mend="check --base-url.") from error
+        return _needed(_plain(file.getvalue(), url), url)
+
+
+def _plain(data: bytes, url: str) -> bytes:
+    """Return the text: the service sends it compressed, whether asked to or not."""
+    if not data.startswith(GZIP_MAGIC):
+        return data
+    try:
+        return b"".join(gunzip(Arriving([data], len(data)), max_bytes=MOST_BYTES))
+    except CaseRefused as refusal:
+        raise RefusedError(f"{url} is no clinical table: {refusal.detail}.", mend="check --base-url.") from refusal
+
+
+def _needed(data: bytes, url: str) -> bytes:
+    try:
+        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
+        missing = [name for name in COLUMNS if name not in reader.fieldnames]
+        if missing:
+            raise RefusedError(f"{url} is no clinical table: no column {missing[0]!r}.", mend="check --base-url.")
+        text, left_empty = io.StringIO(newline=""), 0
+        writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for row in reader:
+            kept = _kept(row)
+            left_empty += sum(bool(row[name]) and not kept[name] for name in COLUMNS)
+            writer.writerow(kept)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RefusedError(f"{url} is no clinical table: {error}.", mend="check --base-url.") from error
+    if left_empty:
+        said = f"{left_empty} cells of {url} are left empty, because a spreadsheet would compute them"
+        log(said, level=logging.WARNING, cells=left_empty)
+    return text.getvalue().encode()
+
+
+def _kept(row: Mapping[str, str | None]) -> dict[str, str]:
+    """Return a row's cells as they are written; planning names what is wrong in the others, with its line."""
+    cells = {name: row[name] or "" for name in COLUMNS}
+    computed = {
+        name for name, cell in cells.items() if cell.strip().startswith(FORMULA) and not is_accepted(name, cell)
+    }
+    return {name: "" if name in computed else cell for name, cell in cells.items()}

@@ -1,0 +1,235 @@
+"""Files by HTTP: in pieces, going on after a fault where they stopped, never with bytes of another file.
+
+Of urllib3 and not of `obstore`, whose HTTP store demands a length of every answer and does not show its kind.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import urllib.request
+from collections.abc import Iterator
+from functools import cache
+from typing import IO
+from urllib.parse import quote, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError, LocationParseError
+
+import vitalprep
+from vitalprep.errors import RefusedError, RetryableError, UsageError
+from vitalprep.storage.bucket import seconds_set
+from vitalprep.storage.location import holds_credentials, uri_parts
+from vitalprep.storage.retries import TRIES, Transient, retried
+
+__all__ = ["Denied", "NotThere", "checked_base_url", "download"]
+
+CONNECT_SECONDS = 10.0
+STALL_SECONDS = 60.0
+RETRY_SECONDS = 180.0
+BODY_SECONDS = 1800.0  # of one answer: what is too slow goes on with a new request
+LONGEST_ASKED_WAIT = 120.0  # that a server may ask for
+REDIRECTS = 3
+PIECE = 1 << 18
+_TRANSIENT = {408, 425, 429}
+_ABSENT = {404, 410}
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
+_MEND = "run it again: it resumes; if it stays, check the network and the service."
+
+
+class NotThere(RefusedError):  # noqa: N818  it is no fault
+    """The server has no such file."""
+
+
+class Denied(UsageError):  # noqa: N818  it is the server's answer
+    """The server does not give the file, whatever it has: 401, 403, 451 and others that a retry does not change.
+
+    Of a single file it may mean that there is none: so a bucket answers (403) to those who may not list it.
+    """
+
+
+def checked_base_url(url: str) -> str:
+    """Return a base URL without trailing slash.
+
+    Raises
+    ------
+    UsageError
+        If it is none, or holds credentials, a query or a fragment; a secret is not repeated.
+    """
+    parts = uri_parts(url, "--base-url")
+    if holds_credentials(url) or parts.query or parts.fragment:
+        raise UsageError("--base-url has credentials or a query in it.", mend="give https://host/path alone.")
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\x00-\x1f]", url):
+        raise UsageError(f"--base-url {url!r} is no URL.", mend="give https://host or https://host/path.")
+    return url.rstrip("/")
+
+
+def download(base_url: str, path: str, into: IO[bytes], *, most: int) -> None:
+    """Write a file's bytes, as they are served, to the begin of an open file.
+
+    Faults that may pass are tried again with growing, drawn waits. The environment may set
+    ``VITALPREP_FETCH_RETRY_SECONDS`` (how long; 180) and ``VITALPREP_FETCH_STALL_SECONDS`` (how long a silent
+    connection is waited for; 60).
+
+    Parameters
+    ----------
+    most : int
+        Refuse a file of more bytes.
+
+    Raises
+    ------
+    NotThere
+        If the server has no such file.
+    RetryableError
+        If a fault outlasts the retries.
+    Denied
+        If the server refuses the request.
+    UsageError
+        If the environment's proxy is no URL.
+    RefusedError
+        If there are more than `most` bytes.
+    """
+    url = f"{base_url}/{quote(path)}"
+    seconds = seconds_set("VITALPREP_FETCH_RETRY_SECONDS", RETRY_SECONDS, least=0)
+    transfer = _Transfer(url, into, most)
+    try:
+        while retried(transfer.step, key=url, seconds=seconds):
+            pass
+    finally:
+        transfer.close()
+
+
+class _Transfer:
+    """One file on its way: what has come lies in `into` up to `position`."""
+
+    def __init__(self, url: str, into: IO[bytes], most: int) -> None:
+        self._url = url
+        self._into = into
+        self._most = most
+        self._answer: urllib3.BaseHTTPResponse | None = None
+        self._pieces: Iterator[bytes] = iter(())
+        self._began = 0.0
+        self._position = 0
+        self._etag: str | None = None
+        self._begun_again = 0
+
+    def step(self) -> bool:
+        """Take the next piece. Return False when all have come. After a `Transient` it may be called again."""
+        try:
+            if self._answer is None:
+                self._ask()
+            piece = next(self._pieces, None)
+        except HTTPError as error:
+            self.close()
+            raise self._fault(_plain(error)) from None
+        except Transient:
+            self.close()
+            raise
+        if piece is None:
+            self.close()
+            return False
+        self._into.write(piece)
+        self._position += len(piece)
+        if self._position > self._most:
+            raise RefusedError(f"{self._url} has more than {self._most} bytes.", mend="check the address.")
+        if time.monotonic() - self._began > BODY_SECONDS:
+            self.close()
+        return True
+
+    def close(self) -> None:
+        """Give up the connection, if there is one: another one goes on."""
+        if self._answer is not None:
+            self._answer.close()
+        self._answer = None
+
+    def _ask(self) -> None:
+        headers = {"Accept-Encoding": "identity", "User-Agent": f"vitalprep/{vitalprep.__version__}"}
+        if self._position and self._etag:
+            headers |= {"Range": f"bytes={self._position}-", "If-Range": self._etag}
+        answer = _connections(self._url.split("/")[2], urlsplit(self._url).scheme).request(
+            "GET",
+            self._url,
+            headers=headers,
+            preload_content=False,
+            decode_content=False,
+            retries=urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=REDIRECTS),
+            timeout=_timeout(),
+        )
+        self._answer = answer
+        self._judge(answer)
+        if answer.status == 206:
+            self._refuse_other_range(answer)
+        else:
+            self._begin_again()
+            etag = answer.headers.get("ETag", "")
+            self._etag = etag if etag.startswith('"') else None  # a weak one does not promise the same bytes
+        self._began = time.monotonic()
+        self._pieces = answer.stream(PIECE, decode_content=False)
+
+    def _judge(self, answer: urllib3.BaseHTTPResponse) -> None:
+        said = f"the server answered {answer.status} {answer.reason or ''}".rstrip()
+        if answer.status in _ABSENT:
+            raise NotThere(f"{self._url} is not there: {said}.", mend="leave it out, or check the address.")
+        if answer.status == 416:
+            self._etag = None  # it changed meanwhile: from the begin
+            raise self._fault(said)
+        if answer.status in _TRANSIENT or (answer.status >= 500 and answer.status != 501):
+            raise self._fault(said, wait=_asked_wait(answer))
+        if answer.status not in (200, 206):
+            raise Denied(f"{self._url}: {said}.", mend="check --base-url.")
+        if self._url.startswith("https:") and (answer.geturl() or self._url).startswith("http:"):
+            raise Denied(f"{self._url} redirects to http, without encryption.", mend="check --base-url.")
+        if answer.headers.get("Content-Type", "").lower().startswith("text/html"):
+            raise self._fault("a web page came in place of a file")
+
+    def _refuse_other_range(self, answer: urllib3.BaseHTTPResponse) -> None:
+        given = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        if not given or int(given[1]) != self._position or answer.headers.get("ETag") != self._etag:
+            self._etag = None
+            raise self._fault("the server went on with another part than was asked for")
+
+    def _begin_again(self) -> None:
+        if self._position:
+            self._begun_again += 1
+            if self._begun_again >= TRIES:
+                raise RetryableError(f"{self._url} broke off {TRIES} times, and cannot be resumed.", mend=_MEND)
+        self._into.seek(0)
+        self._into.truncate()
+        self._position = 0
+
+    def _fault(self, how: str, *, wait: float = 0.0) -> Transient:
+        return Transient(RetryableError(f"Could not read {self._url}: {how}.", mend=_MEND), wait=wait)
+
+
+def _timeout() -> urllib3.Timeout:
+    stall = seconds_set("VITALPREP_FETCH_STALL_SECONDS", STALL_SECONDS, least=0.1)
+    return urllib3.Timeout(connect=CONNECT_SECONDS, read=stall)
+
+
+def _asked_wait(answer: urllib3.BaseHTTPResponse) -> float:
+    """Return the seconds of a Retry-After; a date in it is not obeyed, the growing waits do as well."""
+    text = answer.headers.get("Retry-After", "")
+    return min(float(text), LONGEST_ASKED_WAIT) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else 0.0
+
+
+@cache
+def _connections(host: str, scheme: str) -> urllib3.PoolManager:
+    """Return the connections to a host: straight, or by the proxy that the environment names (HTTPS_PROXY, ...)."""
+    proxy = urllib.request.getproxies().get(scheme)
+    if not proxy or urllib.request.proxy_bypass(host):
+        return urllib3.PoolManager()
+    try:
+        secrets = urlsplit(proxy)
+        login = f"{secrets.username}:{secrets.password or ''}" if secrets.username else None
+        return urllib3.ProxyManager(
+            f"{secrets.scheme}://{secrets.netloc.rpartition('@')[2]}",
+            proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
+        )
+    except (LocationParseError, ValueError):  # their texts may hold its password
+        raise UsageError(f"The environment's proxy for {scheme} is no URL.", mend="correct or unset it.") from None
+
+
+def _plain(error: HTTPError) -> str:
+    """Return what happened, without the addresses of Python objects."""
+    text = re.sub(r"<[^<>]*>[:,]?\s*|\s*object at 0x[0-9a-f]+", "", str(getattr(error, "reason", None) or error))
+    return " ".join(text.strip("(){}'\" ").split())[:200] or type(error).__name__

@@ -1,0 +1,153 @@
+"""One case from its raw object to its receipt: the only place where harmonizing touches storage."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from functools import cache
+
+from vitalprep.config import Config
+from vitalprep.console import log
+from vitalprep.errors import CaseRefused, RetryableError
+from vitalprep.harmonize.conversion import Body
+from vitalprep.harmonize.gunzip import longest_file
+from vitalprep.harmonize.receipt import InputObject, Receipt, UnitConflict
+from vitalprep.harmonize.series import harmonize
+from vitalprep.harmonize.table import to_parquet
+from vitalprep.harmonize.vital_file import VitalFile, read_vital
+from vitalprep.plan.plan import PlannedCase
+from vitalprep.storage import ObjectChanged, ObjectMissing, Storage
+
+__all__ = ["CaseTask", "harmonize_case"]
+
+READINGS = 4
+
+
+@dataclass(frozen=True)
+class CaseTask:
+    """All that a worker process needs for one case. `stem` is the path of its table and receipt."""
+
+    case: PlannedCase
+    config: Config
+    harmonize_digest: str
+    stem: str
+    input: str
+    output: str
+
+
+def harmonize_case(task: CaseTask) -> Receipt | None:
+    """Read, harmonize and commit one case. Return its receipt, or None if its object changed since the plan.
+
+    The Parquet table is written before the receipt, and the receipt create-only: whoever comes second takes the first
+    one's. A recording that cannot be used gets a receipt too, with its reason.
+    """
+    case = task.case
+    output = _storage(task.output)
+    watch = _Stopwatch()
+    try:
+        recording = _recording(task, watch)
+        series = harmonize(recording, task.config, _body(task))
+    except CaseRefused as refusal:
+        return _committed(_excluded(task, refusal, watch.seconds), task, output)
+    except (ObjectChanged, ObjectMissing):
+        return None
+    watch.lap("harmonize")
+    parquet = to_parquet(series.values, [item.name for item in task.config.inputs])
+    output.put(f"{task.stem}.parquet", parquet)
+    watch.lap("write")
+    receipt = Receipt(
+        case_id=case.case_id,
+        status="ok",
+        input=_input(task),
+        input_id=case.input_id,
+        harmonize_digest=task.harmonize_digest,
+        seconds=len(series.values),
+        parquet_sha256=hashlib.sha256(parquet).hexdigest(),
+        features=series.quality,
+        unit_conflicts=tuple(UnitConflict(track=track, unit=unit) for track, unit in series.unit_conflicts),
+        skipped_records=recording.skipped_records,
+        timings=watch.seconds,
+    )
+    return _committed(receipt, task, output)
+
+
+def _recording(task: CaseTask, watch: _Stopwatch) -> VitalFile:
+    """Read a case's recording. It is refused only when two readings gave the same bytes: a refusal stays for good."""
+    case = task.case
+    seen: set[int] = set()
+    for _ in range(READINGS):
+        data = _storage(task.input).arriving(case.object, etag=case.etag or None, size=case.size)
+        watch.lap("read")
+        try:
+            recording = read_vital(data, max_bytes=task.config.reading.max_decompressed_bytes)
+        except CaseRefused as refusal:
+            if case.size > longest_file(task.config.reading.max_decompressed_bytes):
+                raise  # for its length alone, which the plan knows too
+            checksum = data.checksum()
+            del data
+            if checksum in seen:
+                raise
+            seen.add(checksum)
+            log(f"case {case.case_id} is read again before it is refused, {refusal}", case_id=case.case_id)
+            continue
+        watch.lap("parse")
+        watch.move(data.waited, "parse", "read")
+        return recording
+    raise RetryableError(
+        f"Case {case.case_id}: {READINGS} readings of {case.object} gave other bytes each.",
+        mend="check the network and the storage, then run it again: it resumes.",
+    )
+
+
+@cache
+def _storage(uri: str) -> Storage:
+    return Storage(uri)
+
+
+def _committed(receipt: Receipt, task: CaseTask, output: Storage) -> Receipt:
+    path = f"{task.stem}.json"
+    if output.create(path, receipt.to_bytes()):
+        return receipt
+    return Receipt.from_bytes(output.get(path), uri=output.uri_of(path))
+
+
+def _body(task: CaseTask) -> Body:
+    names = [static.name for static in task.config.statics]
+    settled = dict(zip(names, task.case.static, strict=True))
+    return Body(sex=settled["sex"], height=settled["height"], weight=settled["weight"])
+
+
+def _input(task: CaseTask) -> InputObject:
+    return InputObject(uri=f"{task.input}/{task.case.object}", size=task.case.size, etag=task.case.etag)
+
+
+def _excluded(task: CaseTask, refusal: CaseRefused, timings: dict[str, float]) -> Receipt:
+    return Receipt(
+        case_id=task.case.case_id,
+        status="excluded",
+        reason=refusal.reason,
+        detail=refusal.detail,
+        input=_input(task),
+        input_id=task.case.input_id,
+        harmonize_digest=task.harmonize_digest,
+        timings=timings,
+    )
+
+
+class _Stopwatch:
+    """Seconds spent in each named step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self._last, 4)
+        self._last = now
+
+    def move(self, seconds: float, taken_from: str, to: str) -> None:
+        """Count time to another step, where two overlap."""
+        self.seconds[taken_from] = round(self.seconds[taken_from] - seconds, 4)
+        self.seconds[to] = round(self.seconds[to] + seconds, 4)

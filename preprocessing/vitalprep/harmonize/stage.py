@@ -1,0 +1,171 @@
+"""The harmonize stage: the unfinished cases of a plan or of one of its shards, in worker processes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+
+from vitalprep.console import log, progress
+from vitalprep.documents import Model
+from vitalprep.errors import RefusedError, Stopped, UsageError
+from vitalprep.harmonize.case import CaseTask, harmonize_case
+from vitalprep.harmonize.progress import Tally, heartbeat, heartbeat_seconds
+from vitalprep.harmonize.receipt import Receipt
+from vitalprep.plan.case_list import short_case_list
+from vitalprep.plan.plan import Plan
+from vitalprep.storage import Storage
+from vitalprep.workers import WorkerPool
+
+__all__ = ["HarmonizeSummary", "ListedReceipt", "finished_cases", "harmonize_shards", "listed_receipts", "read_receipt"]
+
+
+class HarmonizeSummary(Model):
+    """What one call of the stage came to: cases by outcome."""
+
+    harmonized: int
+    excluded: dict[str, int]
+    already_done: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ListedReceipt:
+    """What a listing tells of a receipt: when it was written, and whether it excludes the case, which has no table."""
+
+    modified: datetime | None
+    excluded: bool
+
+
+def listed_receipts(plan: Plan, output: Storage) -> dict[int, ListedReceipt]:
+    """Return the plan's cases that have a receipt, from one listing."""
+    listed = {stored.path: stored.modified for stored in output.list(f"harmonized/{plan.harmonize_digest}")}
+    stems = {case.case_id: plan.stem(case.case_id) for case in plan.cases}
+    return {
+        case: ListedReceipt(listed[f"{stem}.json"], excluded=f"{stem}.parquet" not in listed)
+        for case, stem in stems.items()
+        if f"{stem}.json" in listed
+    }
+
+
+def finished_cases(plan: Plan, output: Storage) -> set[int]:
+    """Return the plan's cases that have a receipt, from one listing."""
+    return set(listed_receipts(plan, output))
+
+
+def read_receipt(plan: Plan, output: Storage, case_id: int) -> Receipt:
+    """Return a finished case's receipt."""
+    path = f"{plan.stem(case_id)}.json"
+    return Receipt.from_bytes(output.get(path), uri=output.uri_of(path))
+
+
+def harmonize_shards(
+    plan: Plan, output: Storage, shards: Iterable[int], *, pool: WorkerPool, plan_path: str | None = None
+) -> HarmonizeSummary:
+    """Harmonize the cases of some shards that have no receipt yet, largest first.
+
+    Parameters
+    ----------
+    plan_path : str, optional
+        Path of the whole plan below the output, of which `plan` may be a part. If it is one shard that is harmonized,
+        how far it is is written beside the plan.
+
+    Raises
+    ------
+    RefusedError
+        If objects changed or went since the plan, after all other cases are done; it names the cases.
+    Stopped, RetryableError
+        See `WorkerPool.results`; committed cases stay.
+    """
+    began = time.monotonic()
+    indices = list(shards)
+    cases = [case for index in indices for case in _shard(plan, index)]
+    receipts = listed_receipts(plan, output)
+    tasks = [
+        CaseTask(plan.by_id[case], plan.config, plan.harmonize_digest, plan.stem(case), plan.input, output.uri)
+        for case in sorted(cases, key=lambda case: (-plan.by_id[case].size, case))
+        if case not in receipts
+    ]
+    tally = None
+    if plan_path is not None and len(indices) == 1:
+        tally = Tally(plan, indices[0], before={case: receipt.excluded for case, receipt in receipts.items()})
+    with heartbeat(tally, output, plan_path, stop=pool.stop) if tally and plan_path else nullcontext():
+        outcomes = _outcomes(plan, tasks, set(cases), tally, pool=pool)
+    harmonized = outcomes.pop("ok", 0)
+    return HarmonizeSummary(
+        harmonized=harmonized,
+        excluded=dict(sorted(outcomes.items())),
+        already_done=len(cases) - len(tasks),
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _outcomes(
+    plan: Plan, tasks: list[CaseTask], cases: set[int], tally: Tally | None, *, pool: WorkerPool
+) -> Counter[str]:
+    """Do the tasks, and return their cases by outcome; `cases` are those of before, too."""
+    outcomes: Counter[str] = Counter()
+    changed: list[int] = []
+    left = {task.case.case_id for task in tasks}
+    shown = progress("harmonize", len(tasks))
+    if tally:
+        shown = progress("harmonize", len(tasks), every=heartbeat_seconds(), line=tally.line)
+    with shown as advance:
+        done = pool.results(harmonize_case, tasks, name=lambda task: f"case {task.case.case_id}")
+        try:
+            for task, receipt in done:
+                advance()
+                if receipt is None:
+                    changed.append(task.case.case_id)
+                    continue
+                if tally:
+                    tally.add(receipt)
+                left.remove(task.case.case_id)
+                outcomes[receipt.reason or "ok"] += 1
+                _log_case(receipt)
+        except Stopped:
+            _log_stop(cases - left, left)
+            raise
+    if changed:
+        raise RefusedError(
+            f"The input changed since it was planned: cases {short_case_list(sorted(changed))} in {plan.input}.",
+            mend="plan again; only what changed is done again.",
+        )
+    return outcomes
+
+
+def _shard(plan: Plan, index: int) -> tuple[int, ...]:
+    if not 0 <= index < len(plan.shards):
+        raise UsageError(
+            f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", mend="name one of them."
+        )
+    return plan.shards[index]
+
+
+def _log_stop(committed: set[int], left: set[int]) -> None:
+    """Say at once what a stop came to: what follows it may be cut off."""
+    these, those = (short_case_list(sorted(cases)) for cases in (committed, left))
+    message = f"stopped: {len(committed)} cases committed ({these or 'none'}), {len(left)} left ({those or 'none'})"
+    log(message, level=logging.WARNING, committed=these, left=those)
+
+
+def _log_case(receipt: Receipt) -> None:
+    if receipt.status == "ok":
+        log(
+            f"case {receipt.case_id} harmonized",
+            shown_by_bar=True,
+            case_id=receipt.case_id,
+            rows=receipt.seconds,
+            seconds=round(sum(receipt.timings.values()), 3),
+        )
+    else:
+        log(
+            f"case {receipt.case_id} excluded, {receipt.reason}: {receipt.detail}",
+            level=logging.WARNING,
+            case_id=receipt.case_id,
+            reason=receipt.reason,
+        )

@@ -1,0 +1,52 @@
+"""The arguments that `read` and `load` have in common, taken in one way."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from vitalprep.errors import UsageError
+
+__all__ = ["count_of", "seed_of"]
+
+_TRUTHS = (bool, np.bool_)
+
+
+def count_of(name: str, value: int) -> int:
+    """Return an argument that counts something.
+
+    Raises
+    ------
+    UsageError
+        If it is no integer, or less than 1.
+    """
+    count = _integer(name, value, mend="give a whole number, 1 or more.")
+    if count < 1:
+        raise UsageError(f"{name} is {count}.", mend="give 1 or more.")
+    return count
+
+
+def seed_of(shuffle: int | None) -> int | None:
+    """Return the seed of `shuffle`, or None where nothing is to be drawn: None, and False, which means the same.
+
+    Raises
+    ------
+    UsageError
+        If it is True, which says that something is drawn and not by which seed, or no integer.
+    """
+    mend = "give a seed, as shuffle=1, or None for the order of the files."
+    if shuffle is None or (isinstance(shuffle, _TRUTHS) and not shuffle):
+        return None
+    return _integer("shuffle", shuffle, mend=mend)
+
+
+def _integer(name: str, value: Any, *, mend: str) -> int:
+    """Return an integer of any library; True and False, which Python counts as 1 and 0, are none."""
+    if not isinstance(value, _TRUTHS):
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise UsageError(f"{name} is {value!r}, which is no whole number.", mend=mend)

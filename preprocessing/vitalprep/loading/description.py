@@ -1,0 +1,254 @@
+"""What a data set is, by its own metadata: features with units and ranges, splits and files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vitalprep.errors import RefusedError, UsageError
+from vitalprep.layout import LATEST
+from vitalprep.loading.metadata import Feature, Metadata
+from vitalprep.records import normalize as scale
+from vitalprep.records.example import RecordShape
+from vitalprep.records.summary import FileSummary
+from vitalprep.storage import ObjectMissing, Storage
+from vitalprep.validate.verdict import Latest, Verdict
+
+__all__ = ["Description", "Feature", "describe"]
+
+METADATA, VERDICT = "preprocessing_metadata.json", "validation.json"
+
+
+class Description:
+    """A data set: what `describe` returns.
+
+    Attributes
+    ----------
+    uri, dataset_id : str
+    proved : bool
+        Whether its verdict says passed; False only where ``unproved=True`` let it through.
+    inputs, statics, targets : tuple of Feature
+        The columns of `timeseries`, `static` and `target`, in order.
+    target_columns : tuple of int
+        For each target, the column of `timeseries` that it continues.
+    window, step, horizon : int
+        Seconds in a window, from one window to the next, and from a window's last second to its target.
+    windows, cases, subjects : dict of str to int
+        Counts by split.
+    """
+
+    def __init__(self, uri: str, metadata: Metadata, *, proved: bool) -> None:
+        by_name = {item.name: item for item in metadata.inputs}
+        windowing = metadata.config.windowing
+        self.uri = uri
+        self.dataset_id = metadata.dataset_id
+        self.proved = proved
+        self.inputs = metadata.inputs
+        self.statics = metadata.statics
+        self.targets = tuple(
+            by_name[target.input].model_copy(update={"name": target.name}) for target in metadata.targets
+        )
+        self.target_columns = tuple(self.input_names.index(target.input) for target in metadata.targets)
+        self.window, self.step, self.horizon = windowing.window, windowing.step, windowing.target_horizon
+        self.windows: dict[str, int] = {name: split.windows for name, split in metadata.splits.items()}
+        self.cases: dict[str, int] = {name: split.cases for name, split in metadata.splits.items()}
+        self.subjects: dict[str, int] = {name: split.subjects for name, split in metadata.splits.items()}
+        self.compression = metadata.config.output.compression
+        self._files: dict[str, tuple[FileSummary, ...]] = {name: split.files for name, split in metadata.splits.items()}
+
+    def __repr__(self) -> str:
+        windows = ", ".join(f"{split} {count}" for split, count in self.windows.items())
+        return (
+            f"<data set {self.dataset_id}{'' if self.proved else ', UNPROVED'}: {windows} windows of {self.window} s>"
+        )
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the columns of `timeseries`."""
+        return tuple(item.name for item in self.inputs)
+
+    @property
+    def static_names(self) -> tuple[str, ...]:
+        """Names of the columns of `static`."""
+        return tuple(item.name for item in self.statics)
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Names of the columns of `target`."""
+        return tuple(item.name for item in self.targets)
+
+    @property
+    def record_shape(self) -> RecordShape:
+        """Sizes of a record's parts."""
+        return RecordShape(
+            window=self.window, inputs=len(self.inputs), statics=len(self.statics), targets=len(self.targets)
+        )
+
+    def files(self, split: str, *, shard: tuple[int, int] | None = None) -> tuple[FileSummary, ...]:
+        """Return the files of a split that hold windows, or one worker's share of them.
+
+        Parameters
+        ----------
+        shard : tuple of int, optional
+            (index, count): every `count`-th file, from the `index`-th on. Each window is in one worker's share.
+
+        Raises
+        ------
+        UsageError
+            If there is no such split or it has no window, or there are more workers than files.
+        """
+        if split not in self._files:
+            known = ", ".join(self._files)
+            raise UsageError(f"{self.uri} has no split {split!r}.", mend=f"name one of {known}.")
+        files = tuple(file for file in self._files[split] if file.windows)
+        if not files:
+            raise UsageError(
+                f"The {split} split of {self.uri} has no window.", mend="use another split, or build with more cases."
+            )
+        if shard is None:
+            return files
+        index, count = shard
+        if not 0 <= index < count:
+            raise UsageError(
+                f"shard={shard} is no worker of {count}.", mend="give (index, count) with 0 <= index < count."
+            )
+        if count > len(files):
+            raise UsageError(
+                f"The {split} split of {self.uri} has {len(files)} files, which {count} workers cannot share.",
+                mend="use fewer workers, or build it with a smaller output.shard_mb.",
+            )
+        return files[index::count]
+
+    def denormalize(self, values: ArrayLike, names: str | Sequence[str]) -> NDArray[np.float64]:
+        """Take normalized values back to clinical units.
+
+        ``(value + 1) / 2 * (high - low) + low`` with each feature's own range, the inverse of DESIGN's ruling 3. What
+        was clipped comes back as the bound of the range; where a default clipped it, its origin says 2.
+
+        Parameters
+        ----------
+        values : array_like, shape (..., len(names))
+            Normalized values; of any shape if `names` is one name.
+        names : str or sequence of str
+            Of inputs, statics or targets, for the last axis in order: ``description.target_names``.
+
+        Returns
+        -------
+        ndarray of float64
+            The values in the units of the features (``Feature.unit``).
+
+        Raises
+        ------
+        UsageError
+            If the values are no numbers, a name is unknown or none is given, or the last axis does not have as many
+            entries as there are names.
+        """
+        return scale.denormalize(*self._with_bounds(values, names))
+
+    def normalize(self, values: ArrayLike, names: str | Sequence[str]) -> NDArray[np.float32]:
+        """Bring values in clinical units to [-1, 1], as the records' are; what is outside of a range is clipped.
+
+        The parameters are those of `denormalize`.
+        """
+        return scale.normalize(*self._with_bounds(values, names))
+
+    def _with_bounds(
+        self, values: ArrayLike, names: str | Sequence[str]
+    ) -> tuple[NDArray[np.float64], tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        try:
+            array = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"The values are no array of numbers: {error}.", mend="give numbers.") from error
+        if not isinstance(names, str) and not len(names):
+            raise UsageError("No name was given.", mend="give the names of the last axis, in order.")
+        ranges = [self._range(name) for name in ([names] if isinstance(names, str) else names)]
+        if not isinstance(names, str) and (array.ndim == 0 or array.shape[-1] != len(ranges)):
+            raise UsageError(
+                f"An array of shape {array.shape} does not have {len(ranges)} columns, as there are names.",
+                mend="give the names of the last axis, in order.",
+            )
+        low, high = np.array(ranges, dtype=np.float64).T
+        return array, (low, high)
+
+    def _range(self, name: str) -> tuple[float, float]:
+        if name not in self._ranges:
+            raise UsageError(f"{self.uri} has no feature {name!r}.", mend=f"name one of {', '.join(self._ranges)}.")
+        ranges = self._ranges[name]
+        if len(ranges) > 1:
+            raise UsageError(
+                f"{name!r} is an input and a static of {self.uri} with different ranges.",
+                mend="scale it by the `range` of the one in `inputs` or `statics`.",
+            )
+        return next(iter(ranges))
+
+    @cached_property
+    def _ranges(self) -> dict[str, set[tuple[float, float]]]:
+        found: dict[str, set[tuple[float, float]]] = {}
+        for item in (*self.inputs, *self.statics, *self.targets):
+            found.setdefault(item.name, set()).add(item.range)
+        return found
+
+
+def describe(uri: str | os.PathLike[str], *, unproved: bool = False) -> Description:
+    """Say what a data set is, and that it may be trusted.
+
+    Parameters
+    ----------
+    uri : str or path
+        The data set: ``<output>/datasets/<dataset_id>``, or any folder or ``s3://bucket/prefix`` it was copied to.
+    unproved : bool
+        Take it also if its verdict is missing or says that it did not pass.
+
+    Raises
+    ------
+    RefusedError
+        If there is no data set, or it is not proved.
+    UsageError
+        If the folder or bucket is not there or must not be read.
+    RetryableError
+        If S3 or the disk fails.
+    """
+    place = Storage(uri)
+    try:
+        metadata = Metadata.from_bytes(place.get(METADATA), uri=place.uri_of(METADATA))
+    except ObjectMissing as error:
+        raise _no_data_set(place) from error
+    proved = _proved(place, metadata.dataset_id, demanded=not unproved)
+    return Description(place.uri, metadata, proved=proved)
+
+
+def _proved(place: Storage, dataset_id: str, *, demanded: bool) -> bool:
+    mend = (
+        f"run `vitalprep validate` on <output>/datasets/{dataset_id} where it was made (a copy needs its {VERDICT}), "
+        "or read it all the same with unproved=True."
+    )
+    try:
+        verdict = Verdict.from_bytes(place.get(VERDICT), uri=place.uri_of(VERDICT))
+    except ObjectMissing as error:
+        if not demanded:
+            return False
+        raise RefusedError(f"{place.uri} was never validated: it has no {VERDICT}.", mend=mend) from error
+    if demanded and verdict.dataset_id != dataset_id:
+        raise RefusedError(
+            f"The {VERDICT} of {place.uri} is that of {verdict.dataset_id}, not {dataset_id}.", mend=mend
+        )
+    if demanded and not verdict.passed:
+        failed = next(
+            (f"{check.name}: {check.detail}" for check in verdict.checks if not check.passed), "no reason given"
+        )
+        raise RefusedError(f"{place.uri} did not pass its validation ({failed}).", mend=mend)
+    return verdict.passed and verdict.dataset_id == dataset_id
+
+
+def _no_data_set(place: Storage) -> RefusedError:
+    """Say so, and where the URI is that of an output, which data set is meant."""
+    what = f"{place.uri} is no data set: it has no {METADATA}."
+    try:
+        latest = Latest.from_bytes(place.get(LATEST), uri=place.uri_of(LATEST))
+    except ObjectMissing:
+        return RefusedError(what, mend="give <output>/datasets/<dataset_id>, as `vitalprep run` prints it.")
+    return RefusedError(what, mend=f"give the data set in it: {place.uri_of(latest.path)}.")

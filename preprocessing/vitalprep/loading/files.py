@@ -1,0 +1,74 @@
+"""The records of a data set's files: found whole, decompressed, and read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from vitalprep.arriving import Arriving
+from vitalprep.errors import CaseRefused, RefusedError
+from vitalprep.harmonize.gunzip import gunzip
+from vitalprep.loading.description import Description
+from vitalprep.records.summary import FileSummary
+from vitalprep.records.tfrecord import BadFrame, records
+from vitalprep.storage import READ_CHUNK, Storage
+
+__all__ = ["damaged", "encoded_records", "refuse_incomplete"]
+
+
+def refuse_incomplete(about: Description, files: Sequence[FileSummary]) -> None:
+    """Find by one listing that all files are there with their sizes.
+
+    Raises
+    ------
+    RefusedError
+        If one is not.
+    """
+    place = Storage(about.uri)
+    sizes = {stored.path: stored.size for stored in place.list()}
+    for file in files:
+        if file.name not in sizes:
+            raise RefusedError(f"{place.uri_of(file.name)} is missing.", mend="copy or build the data set again.")
+        if sizes[file.name] != file.bytes:
+            raise RefusedError(
+                f"{place.uri_of(file.name)} has {sizes[file.name]} bytes, {file.bytes} were written.",
+                mend="copy or build the data set again.",
+            )
+
+
+def encoded_records(about: Description, file: FileSummary) -> Iterator[bytes]:
+    """Yield a file's `tf.train.Example` bytes in their order, both checksums of each proved.
+
+    Raises
+    ------
+    RefusedError
+        At the first frame that is damaged, or at the end if it came too early.
+    """
+    arriving = Storage(about.uri).arriving(file.name, size=file.bytes)
+    blocks = gunzip(arriving, max_bytes=file.window_bytes) if about.compression == "gzip" else _blocks(arriving)
+    count = 0
+    try:
+        for record in records(blocks):
+            yield record
+            count += 1
+    except BadFrame as error:
+        raise damaged(about, file, count, str(error)) from error
+    except CaseRefused as error:  # of the gzip stream
+        what = "it is no gzip file" if error.reason == "not_vital" else error.detail
+        raise damaged(about, file, count, what) from error
+    if count != file.windows:
+        raise damaged(about, file, count, f"here the file ends; {file.windows} records were written")
+
+
+def damaged(about: Description, file: FileSummary, index: int, what: str) -> RefusedError:
+    """Return the error of a record that is not as it was written."""
+    return RefusedError(
+        f"{about.uri.rstrip('/')}/{file.name}, record {index}: {what}.",
+        mend="validate the data set, and copy or build it again.",
+    )
+
+
+def _blocks(file: Arriving) -> Iterator[memoryview]:
+    position = 0
+    while block := file.at(position, READ_CHUNK):
+        position += len(block)
+        yield block

@@ -1,0 +1,78 @@
+"""Checks before a run: what is wrong, and how to mend it, before anything costs money."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vitalprep.documents import Model
+from vitalprep.errors import VitalprepError
+from vitalprep.plan.make_plan import PlanRequest, make_plan
+from vitalprep.plan.recordings import find_recordings
+from vitalprep.storage import Storage
+
+__all__ = ["CHECKS", "CheckOutcome", "run_checks"]
+
+PROBE = "runs/.write-check"
+
+
+class CheckOutcome(Model):
+    """One check. `exit_code` is 0, 2 or 65."""
+
+    name: str
+    ok: bool
+    message: str
+    mend: str = ""
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class _Subject:
+    request: Callable[[], PlanRequest]
+    output: str
+
+
+def run_checks(names: tuple[str, ...], request: Callable[[], PlanRequest], output: str) -> list[CheckOutcome]:
+    """Run the named checks in order, up to the first that fails.
+
+    Parameters
+    ----------
+    request : callable
+        Makes the plan request; it raises where the configuration is wrong.
+    """
+    outcomes: list[CheckOutcome] = []
+    for name in names:
+        try:
+            message = CHECKS[name](_Subject(request, output))
+        except VitalprepError as error:
+            outcomes.append(
+                CheckOutcome(name=name, ok=False, message=error.message, mend=error.mend, exit_code=error.exit_code)
+            )
+            break
+        outcomes.append(CheckOutcome(name=name, ok=True, message=message))
+    return outcomes
+
+
+def _config(subject: _Subject) -> str:
+    config = subject.request().config
+    return f"{len(config.inputs)} inputs, {len(config.statics)} statics, {len(config.targets)} targets"
+
+
+def _raw_data(subject: _Subject) -> str:
+    request = subject.request()
+    recordings = find_recordings(Storage(request.input))
+    storage = Storage(subject.output, create=True)
+    storage.put(PROBE, b"")
+    storage.delete([PROBE])
+    size = sum(stored.size for stored in recordings.values())
+    return f"{len(recordings)} recordings, {size / 1e6:.1f} MB; the output can be written"
+
+
+def _enough_cases(subject: _Subject) -> str:
+    plan = make_plan(subject.request())
+    subjects = {case.subject_id for case in plan.cases}
+    return f"{len(plan.cases)} of {len(plan.cases) + len(plan.excluded)} cases of {len(subjects)} subjects can be used"
+
+
+CHECKS: dict[str, Callable[[Any], str]] = {"config": _config, "raw-data": _raw_data, "enough-cases": _enough_cases}

@@ -1,0 +1,221 @@
+"""Making a plan: the listing, the clinical table and the configuration become everything that later stages rely on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from vitalprep.config import Config
+from vitalprep.errors import RefusedError, UsageError
+from vitalprep.layout import SplitName
+from vitalprep.plan.case_list import parse_case_list
+from vitalprep.plan.clinical import ClinicalRow, read_clinical_table, settle_statics
+from vitalprep.plan.identity import dataset_id, harmonize_digest, identity_of, input_id, subject_salt
+from vitalprep.plan.parent import continuing, refuse_another_config
+from vitalprep.plan.plan import Append, ClinicalTable, ExcludedCase, Plan, PlannedCase
+from vitalprep.plan.recording_source import settled_source
+from vitalprep.plan.recordings import find_recordings
+from vitalprep.plan.shards import balanced_shards, modulo_shards
+from vitalprep.plan.splits import assign_splits, refuse_empty_splits
+from vitalprep.source import SettledSource
+from vitalprep.storage import ObjectMissing, Storage, StoredObject, normalized_uri, read_uri
+
+__all__ = ["PlanRequest", "make_plan", "plan_recordings"]
+
+CLINICAL_TABLE = "clinical_data.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRequest:
+    """What the user asks for.
+
+    Parameters
+    ----------
+    input : str
+        Location of the recordings.
+    config : Config
+        The settled configuration.
+    cases : str, optional
+        Case list; default all that are there.
+    clinical : str, optional
+        URI of the clinical table; default ``<input>/clinical_data.csv``.
+    shards : int
+        Task shards, at least 1.
+    sharding : str
+        ``balanced`` by bytes, or ``modulo``.
+    parent : Plan, optional
+        Plan of the data set to append to: its cases are asked for, too, and its subjects keep their splits.
+    """
+
+    input: str
+    config: Config
+    cases: str | None = None
+    clinical: str | None = None
+    shards: int = 1
+    sharding: Literal["balanced", "modulo"] = "balanced"
+    parent: Plan | None = None
+
+
+def make_plan(request: PlanRequest) -> Plan:
+    """List the input, read the clinical table and settle everything that later stages rely on.
+
+    Raises
+    ------
+    RefusedError
+        If nothing is there, no requested case is there with a clinical row, or a split would be empty.
+    UsageError
+        If the case list or a location is wrong, or an appended data set would have another configuration.
+    """
+    return plan_recordings(request, find_recordings(Storage(request.input)))
+
+
+def plan_recordings(request: PlanRequest, recordings: Mapping[int, StoredObject]) -> Plan:
+    """Settle a plan from the recordings that are there, by case number; see `make_plan`.
+
+    An appended plan that would hold what its parent holds *is* its parent's.
+    """
+    if request.shards < 1:
+        raise UsageError(f"{request.shards} shards were asked for.", mend="ask for 1 or more.")
+    parent = request.parent
+    found = _found(request, recordings)
+    if parent is None:
+        return _planned(request, found, None)
+    refuse_another_config(parent, request.config)
+    plan = _planned(request, found, continuing(parent))
+    if plan.salt_check != parent.salt_check:
+        raise UsageError(
+            f"The salt for subject ids is not the one {parent.dataset_id} was made with.",
+            mend="use the same salt, so that a subject has the same id in both.",
+        )
+    unchanged = identity_of(plan, append_parent=parent.parent) == parent.dataset_id
+    return plan.model_copy(update={"dataset_id": parent.dataset_id, "append": parent.append}) if unchanged else plan
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is there of the requested cases: `recordings` and `rows` by case number, and where they come from."""
+
+    input: str
+    source: SettledSource | None
+    clinical: ClinicalTable | None
+    requested: tuple[int, ...]
+    recordings: Mapping[int, StoredObject]
+    rows: Mapping[int, ClinicalRow]
+
+    @cached_property
+    def present(self) -> list[int]:
+        return [case for case in self.requested if case in self.recordings and case in self.rows]
+
+    @cached_property
+    def excluded(self) -> tuple[ExcludedCase, ...]:
+        return tuple(
+            ExcludedCase(case_id=case, reason="no_clinical_row" if case in self.recordings else "raw_object_missing")
+            for case in self.requested
+            if case not in self.recordings or case not in self.rows
+        )
+
+
+def _found(request: PlanRequest, recordings: Mapping[int, StoredObject]) -> _Found:
+    source = Storage(request.input)
+    requested = set(parse_case_list(request.cases) if request.cases else recordings)
+    if request.parent is not None:
+        requested |= request.parent.requested
+    beside = source.uri_of(CLINICAL_TABLE)
+    uri = normalized_uri(request.clinical) if request.clinical else beside
+    table = _clinical_bytes(uri)
+    rows = _clinical_rows(table, uri, requested)
+    clinical = ClinicalTable(uri=uri, sha256=hashlib.sha256(table).hexdigest()) if uri != beside else None
+    origin = settled_source(request.config, source, uri if request.clinical else None)
+    found = _Found(source.uri, origin, clinical, tuple(sorted(requested)), recordings, rows)
+    _refuse_nothing(found)
+    return found
+
+
+def _planned(request: PlanRequest, found: _Found, append: Append | None) -> Plan:
+    config = request.config
+    subject_of_case = {case: found.rows[case].subject_id for case in found.present}
+    split_of_subject = assign_splits(subject_of_case, config.split, append.split_of_subject if append else None)
+    refuse_empty_splits(split_of_subject, config.split)
+    cases = tuple(
+        _case(case, found.recordings[case], found.rows[case], config, split_of_subject[subject])
+        for case, subject in subject_of_case.items()
+    )
+    salt_check = subject_salt(config)[1]
+    sizes = {case.case_id: case.size for case in cases}
+    return Plan(
+        dataset_id=dataset_id(
+            config,
+            cases,
+            found.excluded,
+            salt_check=salt_check,
+            append_parent=append.parents[-1] if append else None,
+        ),
+        harmonize_digest=harmonize_digest(config),
+        input=found.input,
+        config=config,
+        salt_check=salt_check,
+        append=append,
+        source=found.source,
+        clinical=found.clinical,
+        schema_version=4 if found.clinical else 3 if found.source else 2,
+        cases=cases,
+        excluded=found.excluded,
+        shards=(
+            balanced_shards(sizes, request.shards)
+            if request.sharding == "balanced"
+            else modulo_shards(list(sizes), request.shards)
+        ),
+    )
+
+
+def _case(case_id: int, stored: StoredObject, row: ClinicalRow, config: Config, split: SplitName) -> PlannedCase:
+    statics = settle_statics(row, config)
+    settled = dict(zip([static.name for static in config.statics], statics.values, strict=True))
+    body = {name: settled[name] for name in ("height", "sex", "weight")}
+    return PlannedCase(
+        case_id=case_id,
+        subject_id=row.subject_id,
+        object=stored.path,
+        size=stored.size,
+        etag=stored.etag,
+        input_id=input_id(size=stored.size, etag=stored.etag, body=body),
+        split=split,
+        static=statics.values,
+        static_origin=statics.origins,
+    )
+
+
+def _clinical_rows(table: bytes, uri: str, wanted: set[int]) -> dict[int, ClinicalRow]:
+    try:
+        return read_clinical_table(table, uri, wanted)
+    except UsageError as error:
+        raise RefusedError(
+            f"The clinical table {uri} cannot be read: {error.message}",
+            mend="put VitalDB's clinical_data.csv there, or name it with --clinical.",
+        ) from error
+
+
+def _clinical_bytes(uri: str) -> bytes:
+    """Return the table's bytes; what is wrong with location or credentials is raised as the storage says it."""
+    try:
+        return read_uri(uri)
+    except ObjectMissing as error:
+        raise RefusedError(
+            f"The clinical table {uri} is not there.",
+            mend="put VitalDB's clinical_data.csv there, or name it with --clinical.",
+        ) from error
+
+
+def _refuse_nothing(found: _Found) -> None:
+    if found.present:
+        return
+    reasons = Counter(case.reason for case in found.excluded)
+    counts = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+    raise RefusedError(
+        f"None of the {len(found.requested)} requested cases can be used ({counts}) in {found.input}.",
+        mend="check the case list, the input location and the clinical table.",
+    )

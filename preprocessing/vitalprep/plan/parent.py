@@ -1,0 +1,86 @@
+"""The data set that a plan continues: its plan says which cases it has and in which split each subject is."""
+
+from __future__ import annotations
+
+from vitalprep.config import Config
+from vitalprep.errors import RefusedError, UsageError
+from vitalprep.layout import SPLITS, accounting_path, output_of_dataset
+from vitalprep.plan.plan import Append, Plan
+from vitalprep.publish.accounting import Accounting
+from vitalprep.storage import ObjectMissing, Storage, normalized_uri
+from vitalprep.validate.verdict import read_verdict
+
+__all__ = ["continuing", "load_parent", "plan_of_dataset", "refuse_another_config"]
+
+
+def load_parent(dataset_uri: str, output_uri: str) -> Plan:
+    """Return the plan of the published data set that is to be continued in the same output.
+
+    Raises
+    ------
+    UsageError
+        If it lies in another output, or its URI is none.
+    RefusedError
+        If validate has not passed it, or its plan is no longer there.
+    """
+    where, dataset_id = output_of_dataset(dataset_uri)
+    if where != normalized_uri(output_uri):
+        raise UsageError(
+            f"{dataset_uri} does not lie in the output {output_uri}.",
+            mend="append in the output that holds the data set: its finished cases and its lineage are there.",
+        )
+    output = Storage(where)
+    verdict = read_verdict(output, dataset_id)
+    if verdict is None or not verdict.passed:
+        raise RefusedError(
+            f"{dataset_uri} is not published: it has {'no' if verdict is None else 'a failing'} verdict.",
+            mend="append to a data set that `vitalprep validate` has passed.",
+        )
+    plan = plan_of_dataset(output, dataset_id)
+    if plan is None:
+        raise RefusedError(
+            f"{dataset_uri} cannot be continued: its plan below {output.uri_of('runs')} is no longer there.",
+            mend="put back the folder runs/ of its making; nothing else knows the split of each subject.",
+        )
+    return plan
+
+
+def plan_of_dataset(output: Storage, dataset_id: str) -> Plan | None:
+    """Return the plan that a data set was accounted by, or None where it is no longer there."""
+    path = accounting_path(dataset_id)
+    try:
+        accounting = Accounting.from_bytes(output.get(path), uri=output.uri_of(path))
+        plan = Plan.from_bytes(output.get(accounting.plan), uri=output.uri_of(accounting.plan))
+    except ObjectMissing:
+        return None
+    if plan.dataset_id != dataset_id:
+        raise RefusedError(
+            f"{output.uri_of(accounting.plan)} is the plan of {plan.dataset_id}, not of {dataset_id}.",
+            mend="put back the documents of its making below runs/.",
+        )
+    return plan
+
+
+def continuing(parent: Plan) -> Append:
+    """Return what a data set keeps of the one that it continues."""
+    held = sorted(parent.split_of_subject.items())
+    return Append(
+        parents=(*parent.parents, parent.dataset_id),
+        **{name: tuple(subject for subject, split in held if split == name) for name in SPLITS},
+    )
+
+
+def refuse_another_config(parent: Plan, config: Config) -> None:
+    """Raise `UsageError` where a configuration differs from the parent's in what its records depend on."""
+    before, now = parent.config.content(), config.content()
+    for section in before:
+        if section in ("validation", "source") or before[section] == now[section]:
+            continue
+        key = section
+        if isinstance(before[section], dict):
+            key += "." + next(name for name in now[section] if now[section][name] != before[section].get(name))
+        raise UsageError(
+            f"Configuration key {key} differs from that of {parent.dataset_id}; an appended data set keeps its "
+            "parent's configuration.",
+            mend="leave out --config and --set, then the parent's is taken, or give what the parent was made with.",
+        )

@@ -1,0 +1,80 @@
+"""Train, validation and test, by subject: no subject's cases are ever in two splits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+
+from vitalprep.config import Split
+from vitalprep.errors import RefusedError
+from vitalprep.layout import SPLITS, SplitName
+
+__all__ = ["assign_splits", "refuse_empty_splits"]
+
+
+def assign_splits(
+    subject_of_case: Mapping[int, int], split: Split, earlier: Mapping[int, SplitName] | None = None
+) -> dict[int, SplitName]:
+    """Return every subject's split.
+
+    Subjects are walked in the order of ``sha256("<seed>:<subject_id>")`` with the count of cases so far: train while
+    it is below the train share of all cases, then validation, then test. So shares are of cases, up to one subject.
+
+    In a data set that continues others, earlier subjects keep their split, whatever cases they bring. New ones, in the
+    same order, go to train while it holds less than its share of all cases, else to validation while it does, else to
+    test.
+
+    Parameters
+    ----------
+    subject_of_case : mapping of int to int
+        The subject of every case that has an object and a clinical row.
+    split : Split
+        Seed and shares.
+    earlier : mapping of int to str, optional
+        The split of every subject of the data sets before; none for a data set of its own.
+    """
+    cases_of = Counter(subject_of_case.values())
+    subjects = sorted(cases_of, key=lambda subject: _order(split.seed, subject))
+    if earlier is not None:
+        return _continued(earlier, subjects, cases_of, split)
+    total = len(subject_of_case)
+    until_train = split.train * total
+    until_validation = (split.train + split.validation) * total
+    assigned: dict[int, SplitName] = {}
+    before = 0
+    for subject in subjects:
+        assigned[subject] = "train" if before < until_train else "validation" if before < until_validation else "test"
+        before += cases_of[subject]
+    return assigned
+
+
+def _continued(
+    earlier: Mapping[int, SplitName], subjects: list[int], cases_of: Mapping[int, int], split: Split
+) -> dict[int, SplitName]:
+    total = sum(cases_of.values())
+    assigned = {subject: earlier[subject] for subject in subjects if subject in earlier}
+    held: Counter[SplitName] = Counter()
+    for subject, name in assigned.items():
+        held[name] += cases_of[subject]
+    for subject in subjects:
+        if subject not in earlier:
+            wants_train = held["train"] < split.train * total
+            wants_validation = held["validation"] < split.validation * total
+            assigned[subject] = "train" if wants_train else "validation" if wants_validation else "test"
+            held[assigned[subject]] += cases_of[subject]
+    return assigned
+
+
+def refuse_empty_splits(split_of_subject: Mapping[int, SplitName], split: Split) -> None:
+    """Raise `RefusedError` if a split got no subject, unless ``split.allow_empty``."""
+    empty = [name for name in SPLITS if name not in split_of_subject.values()]
+    if empty and not split.allow_empty:
+        raise RefusedError(
+            f"{len(split_of_subject)} subjects are too few: the {' and '.join(empty)} split would be empty.",
+            mend="give more cases (seven subjects with one case each are enough), or --set split.allow_empty=true.",
+        )
+
+
+def _order(seed: int, subject: int) -> str:
+    return hashlib.sha256(f"{seed}:{subject}".encode()).hexdigest()

@@ -1,0 +1,169 @@
+"""Sections of the card on what is in a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vitalprep.config import Input
+from vitalprep.layout import SPLITS
+from vitalprep.publish.card.described import Described
+from vitalprep.publish.card.markdown import code, plain, table
+
+__all__ = ["REASONS", "composition", "exclusions", "origins", "splits", "values", "what"]
+
+REASONS: Mapping[str, str] = {
+    "raw_object_missing": "no recording was there",
+    "no_clinical_row": "the clinical table has no row of the case",
+    "not_vital": "the file is no `.vital` recording",
+    "truncated": "the file ends before the recording does",
+    "corrupt": "the file is damaged",
+    "too_large": "the file is larger than a recording can be",
+    "unit_mismatch": "a signal stands in a unit that is not known, and no other source has it",
+    "no_signal": "none of the inputs was recorded",
+    "too_short": "the recording is shorter than one window and its target",
+    "no_window": "every window had too few observed values",
+}
+
+
+def what(data: Described) -> str:
+    """Return what a record is, and where the recordings come from."""
+    windowing, inputs = data.config.windowing, len(data.config.inputs)
+    patients = "**The patients are simulated. Nobody was recorded.**\n\n" if data.source.patients == "simulated" else ""
+    shapes = [
+        ("timeseries", f"float32 ({windowing.window}, {inputs})", "the inputs at 1 Hz, in [-1, 1]"),
+        ("static", f"float32 ({len(data.config.statics)},)", "the patient, in [-1, 1]"),
+        (
+            "target",
+            f"float32 ({len(data.config.targets)},)",
+            f"values {windowing.target_horizon} s after the window's last second, in [-1, 1]",
+        ),
+        ("..._origin", "uint8, as bytes, of the same shape", "0 observed, 1 held, 2 default"),
+        ("case_id, subject_id, start_second", "int64", "where the window comes from"),
+    ]
+    return (
+        f"{patients}Each record is a window of {windowing.window} s of one operation, a new one every "
+        f"{windowing.step} s, and drug rates and ventilator settings {windowing.target_horizon} s after it, for "
+        "models to predict.\n\n"
+        + table(
+            ["key", "type and shape", "what it is"],
+            [(code(key), shape, what) for key, shape, what in shapes],
+            numbers_from=3,
+        )
+        + (f"\n\nThe recordings: {plain(data.source.description)}" if data.source.description else "")
+    )
+
+
+def composition(data: Described) -> str:
+    """Return how much there is in each split."""
+    rows = []
+    for split, summary in data.summaries.items():
+        written = [case for case in summary.cases if case.windows]
+        subjects = {data.plan.by_id[case.case_id].subject_id for case in written}
+        hours = sum(case.seconds or 0 for case in written) / 3600
+        size = sum(file.bytes for file in summary.files) / 1e6
+        counts = [len(subjects), len(written), summary.windows, len(summary.files)]
+        rows.append([split, *(f"{count:,}" for count in counts), f"{hours:,.1f}", f"{size:,.1f}"])
+    counted = data.accounting
+    return (
+        table(["split", "subjects", "cases", "windows", "files", "hours", "MB"], rows, numbers_from=1)
+        + f"\n\nOf {counted.requested:,} cases that were asked for, {counted.present:,} had a recording and "
+        f"{counted.written:,} are in here. `cases.csv` says of every one what became of it."
+    )
+
+
+def splits(data: Described) -> str:
+    """Return how subjects were assigned."""
+    split = data.config.split
+    shares = f"{split.train:.0%} train, {split.validation:.0%} validation, the rest test"
+    text = (
+        f"By subject, never by case or window: nobody is in two splits. Shares of the cases: {shares}; "
+        f"seed {split.seed}."
+    )
+    if data.plan.parents:
+        chain = ", ".join(code(parent) for parent in data.plan.parents)
+        text += f"\n\nIt continues {chain}: every subject kept its split."
+    if data.config.privacy.hash_subjects:
+        text += "\n\n`subject_id` is a salted hash. The salt is stored nowhere."
+    empty = [name for name in SPLITS if not data.accounting.windows.get(name)]
+    return text + (f"\n\n**Without any window: {', '.join(empty)}.**" if empty else "")
+
+
+def values(data: Described) -> str:
+    """Return the inputs, statics and targets with units and ranges."""
+    inputs = [
+        [
+            str(index),
+            code(item.name),
+            plain(item.description),
+            code(item.unit),
+            _range(item.range),
+            f"{item.default:g}",
+            f"{item.hold}",
+            _sources(item),
+        ]
+        for index, item in enumerate(data.config.inputs)
+    ]
+    statics = [
+        [str(index), code(item.name), code(item.unit), _range(item.range), f"{item.default:g}"]
+        for index, item in enumerate(data.config.statics)
+    ]
+    targets = [
+        [str(index), code(item.name), f"{code(item.input)}, {data.config.windowing.target_horizon} s later"]
+        for index, item in enumerate(data.config.targets)
+    ]
+    return "\n\n".join(
+        [
+            "In the order of the record. `normalized = clip((value - low) / (high - low) * 2 - 1, -1, 1)`; back: "
+            "`value = (normalized + 1) / 2 * (high - low) + low`. What was clipped comes back as the bound.",
+            "`timeseries`. Hold: seconds for which the last value stands after the last observation.",
+            table(["#", "name", "what", "unit", "low to high", "default", "hold", "sources"], inputs, numbers_from=8),
+            "`static`. Sex is -1 female, +1 male.",
+            table(["#", "name", "unit", "low to high", "default"], statics, numbers_from=5),
+            "`target`",
+            table(["#", "name", "value"], targets, numbers_from=3),
+        ]
+    )
+
+
+def origins(data: Described) -> str:
+    """Return what the origin masks mean, and how much was observed."""
+    rows = []
+    for name, part in data.coverage.items():
+        shares = [part.observed, part.held, part.default, part.clipped, *(part.observed_in[split] for split in SPLITS)]
+        rows.append([code(name), *map(_percent, shares)])
+    header = ["input", "observed", "held", "default", "clipped", *(f"observed in {split}" for split in SPLITS)]
+    return (
+        "Each value has an origin of its own: **0 observed** (the value of a source, at most as old as it stands: "
+        f"{_stands(data)}), **1 held** (the last value carried forward), **2 default** (there was no value to carry). "
+        "A default can equal an observed low: only the origin tells them apart. Share of all seconds of the cases in "
+        "here, in %:\n\n" + table(header, rows, numbers_from=1)
+    )
+
+
+def exclusions(data: Described) -> str:
+    """Return why cases are left out."""
+    if not data.accounting.excluded:
+        return "None."
+    rows = [[code(reason), f"{count:,}", REASONS[reason]] for reason, count in data.accounting.excluded.items()]
+    return table(["reason", "cases", "meaning"], rows, numbers_from=3)
+
+
+def _range(bounds: tuple[float, float]) -> str:
+    return f"{bounds[0]:g} to {bounds[1]:g}"
+
+
+def _stands(data: Described) -> str:
+    """Return for how long the values of sources count as observed, the longest-lived named."""
+    times = {source.track: source.stale_after for item in data.config.inputs for source in item.sources}
+    longest = max(times.values())
+    of_longest = ", ".join(code(track) for track, time in times.items() if time == longest)
+    return f"{min(times.values())} s to {longest} s, which is for {of_longest}"
+
+
+def _sources(item: Input) -> str:
+    joint = " + " if item.combine == "sum" else ", "
+    return joint.join(code(source.track) for source in item.sources)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"

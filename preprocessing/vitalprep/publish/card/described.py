@@ -1,0 +1,100 @@
+"""What a data set's card is about: plan, accounting and build, and figures made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from vitalprep.config import Config
+from vitalprep.layout import SPLITS, SplitName
+from vitalprep.plan.plan import Plan
+from vitalprep.publish.accounting import Accounting
+from vitalprep.records.statistics import FeatureStatistics, added
+from vitalprep.records.summary import BuildSummary
+from vitalprep.report.warnings import DataWarning
+from vitalprep.source import RecordingSource, SettledSource
+
+__all__ = ["Coverage", "Described"]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Shares of all seconds of the written cases, 0 to 1; None where there is no second.
+
+    `clipped` are observed or held seconds outside the normalization range.
+    """
+
+    observed: float | None
+    held: float | None
+    default: float | None
+    clipped: float | None
+    observed_in: dict[SplitName, float | None]
+
+
+@dataclass(frozen=True)
+class Described:
+    """A data set that is accounted for and about to be described; `warnings` as the report shows them."""
+
+    plan: Plan
+    accounting: Accounting
+    summaries: Mapping[SplitName, BuildSummary]
+    warnings: Sequence[DataWarning] = ()
+
+    @property
+    def config(self) -> Config:
+        """The settled configuration."""
+        return self.plan.config
+
+    @property
+    def settled(self) -> SettledSource:
+        """Where the recordings come from, and how that is known."""
+        return self.plan.settled_source
+
+    @property
+    def source(self) -> RecordingSource:
+        """Where the recordings come from."""
+        return self.settled.source
+
+    @property
+    def windows(self) -> int:
+        """Windows over all splits."""
+        return sum(self.accounting.windows.values())
+
+    @cached_property
+    def coverage(self) -> dict[str, Coverage]:
+        """Each input's coverage, over all splits and by split."""
+        return _coverage_of(self.config, self.summaries)
+
+
+def _coverage_of(config: Config, summaries: Mapping[SplitName, BuildSummary]) -> dict[str, Coverage]:
+    whole: dict[str, FeatureStatistics] = {}
+    for summary in summaries.values():
+        whole = whole | added(whole, summary.statistics)
+    return {item.name: _coverage(item.name, whole, summaries) for item in config.inputs}
+
+
+def _coverage(
+    name: str, whole: Mapping[str, FeatureStatistics], summaries: Mapping[SplitName, BuildSummary]
+) -> Coverage:
+    sums = whole.get(name, FeatureStatistics())
+    seconds = _seconds(sums)
+    observed_in: dict[SplitName, float | None] = {}
+    for split in SPLITS:
+        part = summaries[split].statistics.get(name, FeatureStatistics()) if split in summaries else FeatureStatistics()
+        observed_in[split] = _share(part.observed, _seconds(part))
+    return Coverage(
+        observed=_share(sums.observed, seconds),
+        held=_share(sums.held, seconds),
+        default=_share(sums.default, seconds),
+        clipped=_share(sums.clipped, seconds),
+        observed_in=observed_in,
+    )
+
+
+def _seconds(statistics: FeatureStatistics) -> int:
+    return statistics.observed + statistics.held + statistics.default
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

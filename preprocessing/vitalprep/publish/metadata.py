@@ -1,0 +1,144 @@
+"""``preprocessing_metadata.json`` and ``cases.csv``: what the data set is, and what became of every case."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+import vitalprep
+from vitalprep.config import Config
+from vitalprep.documents import canonical_json
+from vitalprep.layout import SplitName
+from vitalprep.plan.clinical import FORMULA
+from vitalprep.plan.identity import BUILD_VERSION, HARMONIZE_VERSION
+from vitalprep.plan.plan import Plan
+from vitalprep.publish.accounting import Accounting
+from vitalprep.records.stage import record_shape, recorded_subject
+from vitalprep.records.summary import BuildSummary, CaseOutcome
+from vitalprep.report.warnings import DataWarning
+
+__all__ = ["CONFIG_NAME", "cases_csv", "config_yaml", "metadata_json"]
+
+CONFIG_NAME = "config.yaml"
+
+CASE_COLUMNS = (
+    "case_id",
+    "subject_id",
+    "split",
+    "outcome",
+    "reason",
+    "seconds",
+    "windows",
+    "windows_dropped",
+    "object",
+)
+
+
+def cases_csv(plan: Plan, outcomes: dict[int, CaseOutcome], salt: str | None) -> bytes:
+    """Return one row a requested case, by number: windows written or the one reason."""
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(CASE_COLUMNS)
+    lines: dict[int, list[Any]] = {
+        case.case_id: [case.case_id, "", "", "excluded", case.reason, "", 0, 0, ""] for case in plan.excluded
+    }
+    for case in plan.cases:
+        outcome = outcomes[case.case_id]
+        lines[case.case_id] = [
+            case.case_id,
+            recorded_subject(case.subject_id, salt),
+            case.split,
+            "excluded" if outcome.reason else "written",
+            outcome.reason or "",
+            "" if outcome.seconds is None else outcome.seconds,
+            outcome.windows,
+            outcome.dropped,
+            _cell(case.object),
+        ]
+    rows.writerows(lines[case] for case in sorted(lines))
+    return text.getvalue().encode()
+
+
+def _cell(path: str) -> str:
+    """Return a path that no spreadsheet takes for a formula."""
+    return f"./{path}" if path.startswith(FORMULA) else path
+
+
+def metadata_json(
+    plan: Plan,
+    accounting: Accounting,
+    summaries: Mapping[SplitName, BuildSummary],
+    warnings: Sequence[DataWarning],
+) -> bytes:
+    """Return counts, shapes, ranges, feature order, statistics, warnings, versions, digests and the settled config.
+
+    It holds nothing that differs between two runs of one data set (no times, hosts or locations). Of a clinical table
+    that does not lie beside the recordings it has the digest; the plan has its location, too.
+    """
+    config = plan.config
+    shape = record_shape(config)
+    content: dict[str, Any] = {
+        "schema_version": 1,
+        "dataset_id": plan.dataset_id,
+        "harmonize_digest": plan.harmonize_digest,
+        "parents": plan.parents,  # the data sets that this one was appended to, the first one first
+        "versions": {"vitalprep": vitalprep.__version__, "harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION},
+        "cases": {
+            "requested": accounting.requested,
+            "present": accounting.present,
+            "written": accounting.written,
+            "excluded": accounting.excluded,
+            "success_rate": accounting.success_rate,
+        },
+        "shapes": {
+            "timeseries": [shape.window, shape.inputs],
+            "static": [shape.statics],
+            "target": [shape.targets],
+        },
+        "origin_codes": {"0": "observed", "1": "held (last observation carried forward)", "2": "default"},
+        "inputs": [
+            {"name": item.name, "unit": item.unit, "range": item.range, "default": item.default, "hold": item.hold}
+            for item in config.inputs
+        ],
+        "statics": [item.content() for item in config.statics],
+        "targets": [item.content() for item in config.targets],
+        "splits": {split: _split(plan, summary) for split, summary in summaries.items()},
+        "warnings": [warning.content() for warning in warnings],
+        "source": _sorted(plan.settled_source.content()),
+        **({"clinical_table": {"sha256": plan.clinical.sha256}} if plan.clinical else {}),
+        "config": _config_content(config),
+    }
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def config_yaml(plan: Plan) -> bytes:
+    """Return the configuration as ``--config`` reads it: every key, so that later defaults change nothing of it."""
+    text = yaml.safe_dump(_config_content(plan.config), sort_keys=True, allow_unicode=False, width=110)
+    return f"# The configuration of data set {plan.dataset_id}, whole, for --config.\n{text}".encode()
+
+
+def _config_content(config: Config) -> dict[str, Any]:
+    """Return the configuration without the thresholds of validation, which judge a data set and are no part of it."""
+    content: dict[str, Any] = _sorted({key: value for key, value in config.content().items() if key != "validation"})
+    return content
+
+
+def _sorted(content: Any) -> Any:
+    """Return JSON content with its keys in the order of a stored plan, which need not be that of the registry."""
+    return json.loads(canonical_json(content))
+
+
+def _split(plan: Plan, summary: BuildSummary) -> dict[str, Any]:
+    written = {case.case_id for case in summary.cases if case.windows}
+    return {
+        "cases": len(written),
+        "subjects": len({plan.by_id[case].subject_id for case in written}),
+        "windows": summary.windows,
+        "files": [file.content() for file in summary.files],
+        "statistics": {name: statistics.described() for name, statistics in summary.statistics.items()},
+    }

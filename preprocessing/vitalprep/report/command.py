@@ -1,0 +1,98 @@
+"""The command's side of the report: where the page goes, and what is said of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vitalprep.copied import copied_dataset
+from vitalprep.errors import RefusedError, RetryableError
+from vitalprep.layout import dataset_path, output_of_dataset
+from vitalprep.report.stage import case_html, report_html, stored_dataset
+from vitalprep.report.warnings import warnings_of
+from vitalprep.storage import ObjectMissing, Storage
+
+__all__ = ["draw_report", "stored_report", "write_page"]
+
+REPORT = "report.html"
+
+
+def draw_report(dataset_uri: str, *, case_id: int | None, file: str | None) -> dict[str, Any]:
+    """Draw a data set or one case of it into a file, and return what is worth printing.
+
+    Of a copy, where there is nothing to draw from, the report that was published with it is written.
+
+    Raises
+    ------
+    RefusedError
+        If it is no data set, or one case of a copy is asked for.
+    """
+    copied = copied_dataset(dataset_uri)
+    if copied is not None:
+        return _of_a_copy(dataset_uri, copied.dataset_id, case_id=case_id, file=file)
+    stored = stored_dataset(dataset_uri)
+    dataset_id = stored.plan.dataset_id
+    if case_id is not None:
+        page = case_html(stored, case_id)
+        path = write_page(file or f"case-{case_id:04d}-{dataset_id}.html", page)
+        return {"file": str(path), "bytes": len(page), "dataset_id": dataset_id, "case": case_id}
+    warnings = warnings_of(stored.plan, stored.account)
+    page = report_html(stored, warnings)
+    path = write_page(file or f"report-{dataset_id}.html", page)
+    levels = [warning.level for warning in warnings]
+    return {
+        "file": str(path),
+        "bytes": len(page),
+        "dataset_id": dataset_id,
+        "warnings": levels.count("warning"),
+        "notes": levels.count("note"),
+    }
+
+
+def stored_report(dataset_uri: str) -> bytes:
+    """Return the page that publish has stored, which needs neither tables nor records.
+
+    Raises
+    ------
+    RefusedError
+        If there is none.
+    """
+    if copied_dataset(dataset_uri) is None:
+        output_uri, dataset_id = output_of_dataset(dataset_uri)
+        place, path = Storage(output_uri), dataset_path(dataset_id, REPORT)
+    else:
+        place, path = Storage(dataset_uri), REPORT
+    try:
+        return place.get(path)
+    except ObjectMissing as error:
+        raise RefusedError(
+            f"{place.uri_of(path)} is not there.",
+            mend="publish the data set, which writes its report, and copy it along.",
+        ) from error
+
+
+def _of_a_copy(dataset_uri: str, dataset_id: str, *, case_id: int | None, file: str | None) -> dict[str, Any]:
+    if case_id is not None:
+        raise RefusedError(
+            f"{dataset_uri} is a copy of data set {dataset_id}: the tables of its cases are not there.",
+            mend=f"ask for the case where it was made, <output>/datasets/{dataset_id}.",
+        )
+    page = stored_report(dataset_uri)
+    path = write_page(file or f"report-{dataset_id}.html", page)
+    return {"file": str(path), "bytes": len(page), "dataset_id": dataset_id, "drawn": "when it was published"}
+
+
+def write_page(file: str, page: bytes) -> Path:
+    """Write a page into a local file.
+
+    Raises
+    ------
+    RetryableError
+        If that fails.
+    """
+    path = Path(file)
+    try:
+        path.write_bytes(page)
+    except OSError as error:
+        raise RetryableError(f"{path} cannot be written ({error.strerror}).", mend="name another --output.") from error
+    return path

@@ -1,0 +1,309 @@
+"""What a careful statistician would point out before anybody trains on a data set.
+
+Pure functions of counts and receipts. Each threshold stands with its source in `Thresholds`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from vitalprep.config import Config
+from vitalprep.documents import Model
+from vitalprep.layout import SPLITS
+from vitalprep.plan.case_list import short_case_list
+from vitalprep.plan.plan import Plan
+from vitalprep.publish.accounting import Account
+from vitalprep.records.statistics import FeatureStatistics, OriginCounts
+from vitalprep.report.chance import holm
+from vitalprep.report.demographics import Demographic, demographics_of
+from vitalprep.report.differences import Difference, differences_of
+from vitalprep.report.duplicates import near_duplicates
+from vitalprep.report.thresholds import Thresholds
+
+__all__ = ["DataWarning", "Thresholds", "warnings_of"]
+
+Code = Literal[
+    "few_subjects",
+    "cases_dominate",
+    "near_duplicate",
+    "static_all_default",
+    "input_mostly_default",
+    "rarely_observed",
+    "mostly_default",
+    "often_clipped",
+    "splits_differ",
+    "distributions_differ",
+    "coverage_differs",
+    "sources_differ",
+    "origin_tells_future",
+]
+MOST_GROUPS = 100
+Level = Literal["warning", "note"]
+
+
+class DataWarning(Model):
+    """One thing to point out.
+
+    `level` is ``note`` where chance cannot be excluded, or where it holds for every data set of its kind. `item` is the
+    input, target, static or source, `values` what was found by split, `cases` the cases concerned.
+    """
+
+    code: Code
+    level: Level
+    item: str | None = None
+    threshold: float | None = None
+    values: Mapping[str, float] = Field(default_factory=dict)
+    cases: tuple[int, ...] = ()
+    message: str
+
+
+Statistics = Mapping[str, Mapping[str, FeatureStatistics]]
+"""Split -> input -> statistics."""
+Targets = Mapping[str, Mapping[str, OriginCounts]]
+"""Split -> target -> windows by origin."""
+
+
+def warnings_of(plan: Plan, account: Account, thresholds: Thresholds | None = None) -> list[DataWarning]:
+    """Return all warnings of a data set, those of level ``warning`` first."""
+    limits = thresholds or Thresholds()
+    statistics: Statistics = {split: summary.statistics for split, summary in account.summaries.items()}
+    targets: Targets = {split: summary.targets for split, summary in account.summaries.items()}
+    demographics = demographics_of(plan, account.outcomes)
+    found = [
+        *few_subjects(plan, account, limits),
+        *cases_dominate(plan, account, limits),
+        *near_duplicate_cases(plan, account),
+        *static_all_default(demographics),
+        *input_mostly_default(plan.config, statistics, limits),
+        *rarely_observed(plan.config, statistics, limits),
+        *mostly_default(plan.config, targets, limits),
+        *often_clipped(plan.config, statistics, limits),
+        *apart(differences_of(plan, account, fewest=limits.fewest_subjects), limits),
+        *origin_tells_future(plan.config),
+    ]
+    return sorted(found, key=lambda warning: warning.level != "warning")
+
+
+def few_subjects(plan: Plan, account: Account, limits: Thresholds) -> Iterator[DataWarning]:
+    """Yield the splits that have too few subjects to learn from or to judge by."""
+    counts = {
+        split: len({plan.by_id[case.case_id].subject_id for case in summary.cases if case.windows})
+        for split, summary in account.summaries.items()
+    }
+    few: dict[str, float] = {split: float(count) for split, count in counts.items() if 0 < count < limits.few_subjects}
+    if few:
+        none = {split: count for split, count in few.items() if count < limits.no_conclusion}
+        numbers = ", ".join(f"{split} {few[split]:g}" for split in SPLITS if split in few)
+        yield DataWarning(
+            code="few_subjects",
+            level="warning",
+            threshold=limits.few_subjects,
+            values=few,
+            message=f"Fewer than {limits.few_subjects} subjects in {_listed(few)} ({numbers}), however many windows "
+            f"they give{f': no conclusion is possible from {_listed(none)}' if none else ''}.",
+        )
+
+
+def cases_dominate(plan: Plan, account: Account, limits: Thresholds) -> Iterator[DataWarning]:
+    """Yield the cases that give much of a split's windows; of splits with more than a few subjects."""
+    for split, summary in account.summaries.items():
+        windows = {case.case_id: case.windows for case in summary.cases if case.windows}
+        if len({plan.by_id[case].subject_id for case in windows}) < limits.no_conclusion:
+            continue
+        most = {case: n / summary.windows for case, n in windows.items() if n / summary.windows > limits.case_share}
+        if most:
+            together = sum(most.values())
+            yield DataWarning(
+                code="cases_dominate",
+                level="warning",
+                threshold=limits.case_share,
+                values={split: together},
+                cases=tuple(sorted(most)),
+                message=f"{'Cases' if len(most) > 1 else 'Case'} {short_case_list(sorted(most))} of {len(windows)} "
+                f"{'give' if len(most) > 1 else 'gives'} {100 * together:.0f} % of the windows of {split}.",
+            )
+
+
+def input_mostly_default(config: Config, statistics: Statistics, limits: Thresholds) -> Iterator[DataWarning]:
+    """Yield inputs that are the default in most seconds of a split."""
+    for item in config.inputs:
+        high = {}
+        for split, features in statistics.items():
+            counts = features.get(item.name, FeatureStatistics())
+            total = counts.observed + counts.held + counts.default
+            if total and counts.default / total > limits.default_share:
+                high[split] = counts.default / total
+        if high:
+            yield DataWarning(
+                code="input_mostly_default",
+                level="warning",
+                item=item.name,
+                threshold=limits.default_share,
+                values=high,
+                message=f"{item.name} is the default {item.default:g} in most seconds of {_listed(high)}: nothing was "
+                "recorded there. Only timeseries_origin tells it from a value.",
+            )
+
+
+def origin_tells_future(config: Config) -> Iterator[DataWarning]:
+    """Yield that held values are known for such only from what comes later, where they are."""
+    if not config.imputation.causal:
+        yield DataWarning(
+            code="origin_tells_future",
+            level="note",
+            message="Between two values a gap is held without limit, after the last one for a time: so a held value "
+            "past that time tells that another value will come. For models that run online: imputation.causal=true.",
+        )
+
+
+def rarely_observed(config: Config, statistics: Statistics, limits: Thresholds) -> Iterator[DataWarning]:
+    """Yield inputs that are almost never observed in a split, and nonetheless not the default there: they are held."""
+    for item in config.inputs:
+        low = {}
+        for split, features in statistics.items():
+            counts = features.get(item.name, FeatureStatistics())
+            total = counts.observed + counts.held + counts.default
+            if total and counts.default / total <= limits.default_share:
+                low[split] = counts.observed / total
+        low = {split: share for split, share in low.items() if share < limits.observed_share}
+        if low:
+            yield DataWarning(
+                code="rarely_observed",
+                level="warning",
+                item=item.name,
+                threshold=limits.observed_share,
+                values=low,
+                message=f"{item.name} is observed in less than {_percent(limits.observed_share)} of the seconds of "
+                f"{_listed(low)}: what a model sees there is mostly an old value that is held.",
+            )
+
+
+def mostly_default(config: Config, targets: Targets, limits: Thresholds) -> Iterator[DataWarning]:
+    """Yield targets that are the default in most windows of a split."""
+    for target in config.targets:
+        high = {}
+        for split, counts in targets.items():
+            count = counts.get(target.name, OriginCounts())
+            total = count.observed + count.held + count.default
+            if total and count.default / total > limits.default_share:
+                high[split] = count.default / total
+        if high:
+            default = next(item.default for item in config.inputs if item.name == target.input)
+            yield DataWarning(
+                code="mostly_default",
+                level="warning",
+                item=target.name,
+                threshold=limits.default_share,
+                values=high,
+                message=f"The target {target.name} is the default {default:g} in most windows of {_listed(high)}: "
+                "always to predict it scores well there. Weight or select windows by target_origin, and report "
+                "errors on observed targets alone.",
+            )
+
+
+def often_clipped(config: Config, statistics: Statistics, limits: Thresholds) -> Iterator[DataWarning]:
+    """Yield inputs whose values lie outside of their normalization range too often."""
+    for item in config.inputs:
+        high = {}
+        for split, features in statistics.items():
+            counts = features.get(item.name)
+            known = counts.observed + counts.held if counts else 0
+            if counts and known and counts.clipped / known > limits.clipped_share:
+                high[split] = counts.clipped / known
+        if high:
+            yield DataWarning(
+                code="often_clipped",
+                level="warning",
+                item=item.name,
+                threshold=limits.clipped_share,
+                values=high,
+                message=f"More than {_percent(limits.clipped_share)} of the values of {item.name} lie outside of its "
+                f"normalization range {item.range[0]:g} to {item.range[1]:g} {item.unit} in {_listed(high)}; "
+                "the model sees the bound.",
+            )
+
+
+def apart(differences: Sequence[Difference], limits: Thresholds) -> Iterator[DataWarning]:
+    """Yield the differences from train that chance does not explain as warnings, and large others as notes."""
+    tested = [item for item in differences if item.p is not None]
+    rejected = holm([item.p or 0.0 for item in tested], limits.level)
+    proved = {id(item) for item, sure in zip(tested, rejected, strict=True) if sure}
+    threshold = {"splits_differ": limits.difference, "distributions_differ": limits.distance}
+    groups: dict[tuple[Code, str, Level], list[Difference]] = defaultdict(list)
+    for item in differences:
+        least, level = threshold.get(item.kind, limits.share_difference), "warning"
+        if id(item) not in proved:
+            least, level = limits.large, "note"
+        if abs(item.effect) > least:
+            groups[item.kind, item.item, "warning" if level == "warning" else "note"].append(item)
+    for (kind, name, severity), found in groups.items():
+        values: dict[str, float] = {split: value for item in found for split, value in item.values.items()}
+        yield DataWarning(
+            code=kind,
+            level=severity,
+            item=name,
+            threshold=limits.large if severity == "note" else threshold.get(kind, limits.share_difference),
+            values={split: values[split] for split in SPLITS if split in values},
+            message=f"{SAID[kind].format(name=name, splits=_listed({item.split for item in found}))}"
+            f"{'' if severity == 'warning' else ', which cannot be told from chance'}.",
+        )
+
+
+SAID: Mapping[Code, str] = {
+    "splits_differ": "The patients of {splits} differ from those of train in {name}",
+    "distributions_differ": "{name} is distributed otherwise in {splits} than in train",
+    "coverage_differs": "Another share of the seconds of {name} is observed in {splits} than in train",
+    "sources_differ": "{name} gives another share of its input's values in {splits} than in train",
+}
+
+
+def near_duplicate_cases(plan: Plan, account: Account) -> Iterator[DataWarning]:
+    """Yield groups of written cases that are the same recording, at most a hundred and then how many more there are."""
+    written = {case: account.receipts[case] for case, outcome in account.outcomes.items() if outcome.windows}
+    sketches = {case: sketch for summary in account.summaries.values() for case, sketch in summary.sketches.items()}
+    groups = near_duplicates(written, sketches)
+    for group in groups[:MOST_GROUPS]:
+        splits = dict.fromkeys(split for split in SPLITS if any(plan.by_id[case].split == split for case in group))
+        subjects = {plan.by_id[case].subject_id for case in group}
+        whose = "one subject" if len(subjects) == 1 else f"{len(subjects)} subjects"
+        yield DataWarning(
+            code="near_duplicate",
+            level="warning",
+            cases=group,
+            message=f"Cases {short_case_list(group)} are nearly the same recording, under {whose}, in "
+            f"{_listed(splits)}{': the split leaks' if len(splits) > 1 else ''}.",
+        )
+    if len(groups) > MOST_GROUPS:
+        yield DataWarning(
+            code="near_duplicate",
+            level="warning",
+            message=f"{len(groups) - MOST_GROUPS} more groups of cases are nearly the same recording.",
+        )
+
+
+def static_all_default(demographics: list[Demographic]) -> Iterator[DataWarning]:
+    """Yield statics that no written case of a split has."""
+    for item in demographics:
+        splits = {split: 1.0 for split, summary in item.splits.items() if summary.default and not summary.known}
+        if splits:
+            yield DataWarning(
+                code="static_all_default",
+                level="warning",
+                item=item.static.name,
+                values=splits,
+                message=f"{item.static.name} is missing in every case of {_listed(splits)}: the records hold the "
+                f"default {item.static.default:g}. Look at the clinical table.",
+            )
+
+
+def _listed(splits: Container[str]) -> str:
+    names = [split for split in SPLITS if split in splits]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"

@@ -1,0 +1,152 @@
+"""The request for a training job, and what can be known to be wrong with it before AWS is asked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from vitalprep.errors import UsageError
+from vitalprep.sagemaker.hyperparameters import RUN_PLAN
+
+__all__ = ["JobOptions", "console_link", "job_name", "refuse_job_name", "training_job"]
+
+DISK_GB = 30  # as `cost/prices.yaml` reckons with; uploads over 256 MB lie there meanwhile
+LONGEST_RUN = 28 * 86400  # s, SageMaker's own bound
+ENTRYPOINT = ["vitalprep", "train"]  # without it, SageMaker appends `train` to the image's own, which is the same
+
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/?[\w+=,.@/-]+", re.ASCII)
+_ECR = re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/.+")
+_NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions:
+    """Where and on what a job runs, and how long it may.
+
+    Parameters
+    ----------
+    image : str
+        URI of the worker's image in ECR.
+    role : str
+        ARN of the role that the containers have.
+    region : str
+        Region of the job, its image and its buckets.
+    instance_type : str
+        Such as ``ml.m5.xlarge``.
+    instance_count : int
+        Hosts that share the cases.
+    spot : bool
+        Managed spot: cheaper, interrupted at times, and then started again by SageMaker.
+    max_run : int
+        Seconds that it may run.
+    max_wait : int, optional
+        Seconds until it must have ended, waiting for spot capacity included. Only with spot, where it is needed.
+
+    Raises
+    ------
+    UsageError
+        If these do not fit together.
+    """
+
+    image: str
+    role: str
+    region: str
+    instance_type: str
+    instance_count: int
+    spot: bool
+    max_run: int
+    max_wait: int | None
+
+    def __post_init__(self) -> None:
+        self._refuse_places()
+        self._refuse_times()
+        if self.instance_count < 1:
+            raise UsageError(f"{self.instance_count} instances were asked for.", mend="give 1 or more.")
+
+    def _refuse_places(self) -> None:
+        if not _ROLE.fullmatch(self.role):
+            raise UsageError(
+                f"The role {self.role!r} is no ARN of a role.",
+                mend="give --role arn:aws:iam::ACCOUNT:role/NAME, as Terraform's VITALPREP_SAGEMAKER_ROLE has it.",
+            )
+        if not self.instance_type.startswith("ml."):
+            raise UsageError(
+                f"The instance type {self.instance_type!r} is none of SageMaker's.", mend="give one as ml.m5.xlarge."
+            )
+        registry = _ECR.fullmatch(self.image)
+        if not registry:
+            raise UsageError(
+                f"The image {self.image!r} is not in ECR, from where SageMaker pulls.",
+                mend="give --image ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG, as VITALPREP_SAGEMAKER_IMAGE has it.",
+            )
+        if registry[1] != self.region:
+            raise UsageError(
+                f"The image is in {registry[1]}, and the job is to run in {self.region}.",
+                mend=f"give --region {registry[1]}, or push the image to {self.region}.",
+            )
+
+    def _refuse_times(self) -> None:
+        if not 0 < self.max_run <= LONGEST_RUN:
+            raise UsageError(f"--max-run is {self.max_run} s.", mend=f"give 1 to {LONGEST_RUN} (28 days).")
+        if not self.spot:
+            if self.max_wait is not None:
+                raise UsageError("--max-wait is for spot capacity.", mend="leave it out, or give --use-spot.")
+        elif self.max_wait is None or self.max_wait < self.max_run:
+            raise UsageError(
+                f"--max-wait is {self.max_wait} s and --max-run {self.max_run} s: it counts the waiting and the run.",
+                mend=f"give --max-wait {2 * self.max_run}, or at least as much as --max-run.",
+            )
+
+
+def job_name(dataset_id: str, now: datetime) -> str:
+    """Return a name for a job; the time makes it new, as SageMaker never forgets one."""
+    return f"vitalprep-{dataset_id}-{now:%Y%m%d-%H%M%S}"
+
+
+def refuse_job_name(name: str) -> None:
+    """Raise `UsageError` unless SageMaker takes a name."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"The job name {name!r} is not one that SageMaker takes.", mend="give up to 63 letters, digits and hyphens."
+        )
+
+
+def training_job(options: JobOptions, *, name: str, plan_uri: str, dataset_id: str, output_uri: str) -> dict[str, Any]:
+    """Return the request of CreateTrainingJob for a whole plan that has a shard for each instance.
+
+    There is no CheckpointConfig: SageMaker would copy a folder of the container to S3 and back for a job that is
+    interrupted, and the receipts, which are the checkpoints, are in S3 from the start. There are no input channels
+    either: the worker reads the recordings itself, one at a time.
+    """
+    stopping = {"MaxRuntimeInSeconds": options.max_run}
+    if options.spot and options.max_wait is not None:
+        stopping["MaxWaitTimeInSeconds"] = options.max_wait
+    tags = {"project": "vitalprep", "vitalprep-dataset": dataset_id}  # by which Cost Explorer can sort
+    return {
+        "TrainingJobName": name,
+        "HyperParameters": {"command": RUN_PLAN, "plan": plan_uri},
+        "AlgorithmSpecification": {
+            "TrainingImage": options.image,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ENTRYPOINT,
+        },
+        "RoleArn": options.role,
+        "OutputDataConfig": {"S3OutputPath": f"{output_uri.rstrip('/')}/sagemaker/"},
+        "ResourceConfig": {
+            "InstanceType": options.instance_type,
+            "InstanceCount": options.instance_count,
+            "VolumeSizeInGB": DISK_GB,
+        },
+        "StoppingCondition": stopping,
+        "EnableManagedSpotTraining": options.spot,
+        "EnableNetworkIsolation": False,  # it could not reach S3
+        "Environment": {"AWS_DEFAULT_REGION": options.region},  # training containers are not told
+        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+    }
+
+
+def console_link(name: str, region: str) -> str:
+    """Return where the AWS console shows a job."""
+    return f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/jobs/{name}"

@@ -1,0 +1,136 @@
+"""A whole plan in one job of several hosts: each harmonizes its share, the first one does what follows."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from vitalprep.console import log
+from vitalprep.errors import RetryableError
+from vitalprep.harmonize.stage import finished_cases, harmonize_shards
+from vitalprep.hosts import HostShare, load_host_shard
+from vitalprep.layout import output_of_plan
+from vitalprep.plan.case_list import short_case_list
+from vitalprep.plan.plan import Plan, load_plan
+from vitalprep.run import accounted_for, finish
+from vitalprep.sagemaker.pauses import growing_pauses, pause
+from vitalprep.storage import Storage
+from vitalprep.workers import StopRequest, WorkerPool
+
+__all__ = ["run_plan", "wait_for_receipts"]
+
+LONGEST_PAUSE = 20.0  # s between two looks, each with a log line; with the listing itself less than 30
+
+
+def run_plan(plan_uri: str, share: HostShare, *, wait_seconds: float, pool: WorkerPool) -> dict[str, Any]:
+    """Harmonize this host's share; on the first host wait for the others, then build, publish and validate.
+
+    Parameters
+    ----------
+    wait_seconds : float
+        How long the first host waits without a new receipt.
+
+    Returns
+    -------
+    dict
+        What the share came to and, of the first host, the data set.
+
+    Raises
+    ------
+    UsageError
+        If the plan has more or fewer shards than there are hosts.
+    RetryableError
+        If the others' receipts do not come.
+    RefusedError, Stopped
+        As the stages do.
+    """
+    part, output = load_host_shard(plan_uri, share)
+    done: dict[str, Any] = {"host": share.host, "shard": share.index, "plan": plan_uri}
+    log(
+        f"{share.host}, {share.index + 1} of {share.count} hosts: {part.shard_label(share.index)}",
+        host=share.host,
+        shard=share.index,
+        hosts=share.count,
+        told_by=share.source,
+    )
+    _, path = output_of_plan(plan_uri)
+    if share.index:
+        return done | harmonize_shards(part, output, [share.index], pool=pool, plan_path=path).content()
+    plan, _ = load_plan(plan_uri)
+    with accounted_for(plan, output):
+        summary = harmonize_shards(plan, output, [share.index], pool=pool, plan_path=path)
+        wait_for_receipts(plan, output, share.hosts, seconds=wait_seconds, stop=pool.stop)
+    finished = finish(plan, output, pool=pool)
+    accounting = finished.accounting
+    return (
+        done
+        | summary.content()
+        | {
+            "dataset": output.uri_of(f"datasets/{plan.dataset_id}"),
+            "dataset_id": plan.dataset_id,
+            "requested": accounting.requested,
+            "written": accounting.written,
+            "excluded": accounting.excluded,
+            "windows": accounting.windows,
+            "success_rate": accounting.success_rate,
+            "stage_seconds": {"harmonize": summary.seconds} | finished.stage_seconds,
+        }
+    )
+
+
+def wait_for_receipts(plan: Plan, output: Storage, hosts: Sequence[str], *, seconds: float, stop: StopRequest) -> None:
+    """Return when every case of a plan has its receipt.
+
+    Parameters
+    ----------
+    hosts : sequence of str
+        The host of each shard.
+    seconds : float
+        How long to wait without a new receipt.
+
+    Raises
+    ------
+    RetryableError
+        After that; it names the shards that are missing, and their hosts.
+    Stopped
+        When a stop is asked for.
+    """
+    left, since = len(plan.cases) + 1, time.monotonic()
+    for wait in growing_pauses(LONGEST_PAUSE):
+        missing = plan.by_id.keys() - finished_cases(plan, output)
+        if not missing:
+            return
+        if len(missing) < left:
+            left, since = len(missing), time.monotonic()
+        patience = since + seconds - time.monotonic()
+        if patience <= 0:
+            raise _given_up(plan, hosts, missing, seconds)
+        by_host = {hosts[shard]: len(cases) for shard, cases in _by_shard(plan, missing).items()}
+        counts = ", ".join(f"{host} {count}" for host, count in by_host.items())
+        log(f"waiting for {len(missing)} of {len(plan.cases)} cases: {counts}", missing=len(missing), hosts=by_host)
+        pause(min(wait, patience), stop)
+        stop.raise_if_requested(f"waiting for {counts}")
+
+
+def _by_shard(plan: Plan, cases: Collection[int]) -> dict[int, list[int]]:
+    """Return the cases of each shard that holds any of them."""
+    return {index: sorted(set(plan.shards[index]) & set(cases)) for index in plan.shards_of(cases)}
+
+
+def _given_up(plan: Plan, hosts: Sequence[str], missing: Collection[int], seconds: float) -> RetryableError:
+    shards = _by_shard(plan, missing)
+    for shard, cases in shards.items():
+        log(
+            f"missing of shard {shard} ({hosts[shard]}): cases {short_case_list(cases)}",
+            level=logging.ERROR,
+            shard=shard,
+            host=hosts[shard],
+        )
+    named = ", ".join(f"shard {shard} ({hosts[shard]}: {len(cases)} cases)" for shard, cases in shards.items())
+    return RetryableError(
+        f"No receipt has come for {seconds:g} s, and these are missing: {named}.",
+        mend="see the log of these hosts, then submit the same again: it goes on from here. If cases take longer, "
+        "raise the hyperparameter wait_seconds.",
+    )

@@ -1,0 +1,119 @@
+"""Submitting a run as one training job: planned here, done there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from vitalprep.console import log
+from vitalprep.errors import UsageError
+from vitalprep.plan.make_plan import PlanRequest, make_plan
+from vitalprep.plan.plan import Plan
+from vitalprep.planned import Planned, plan_run
+from vitalprep.sagemaker.aws import aws_errors
+from vitalprep.sagemaker.request import JobOptions, console_link, job_name, refuse_job_name, training_job
+from vitalprep.storage import Storage
+
+__all__ = ["SubmittedJob", "preview", "submit"]
+
+
+@dataclass(frozen=True)
+class SubmittedJob:
+    """A job that SageMaker has taken; `name` is None where the data set is published already."""
+
+    planned: Planned
+    name: str | None
+    region: str
+
+    def described(self) -> dict[str, Any]:
+        """Return what ``vitalprep submit --json`` prints."""
+        planned = self.planned
+        return {
+            "new": self.name is not None,
+            "job": self.name,
+            "console": console_link(self.name, self.region) if self.name else None,
+            "dataset": planned.dataset_uri,
+            "dataset_id": planned.plan.dataset_id,
+            "plan": planned.uri,
+            "cases": len(planned.plan.cases),
+            "finished_cases": len(planned.finished),
+        }
+
+
+def submit(
+    request: PlanRequest, output_uri: str, options: JobOptions, *, name: str | None, sagemaker: Any
+) -> SubmittedJob:
+    """Store a plan with a shard for each instance, and create a training job for it.
+
+    Nothing is created if the data set is published already. The plan is stored from here, since the role of the
+    containers may not write plans.
+
+    Parameters
+    ----------
+    request : PlanRequest
+        With as many ``modulo`` shards as `options` has instances.
+    name : str, optional
+        The job's name; default of the data set and the time.
+    sagemaker : boto3 client of SageMaker
+
+    Raises
+    ------
+    UsageError
+        If AWS refuses, or what is asked for cannot work there.
+    RetryableError
+        If AWS cannot be reached.
+    """
+    _refuse_request(request, output_uri, name)
+    planned = plan_run(request, output_uri, force=False)
+    if planned.up_to_date:
+        log("nothing new: the data set is built and proved, no job is needed", dataset=planned.dataset_uri)
+        return SubmittedJob(planned, None, options.region)
+    job = _job(planned.plan, planned.output, options, name)
+    with aws_errors("create the training job"):
+        sagemaker.create_training_job(**job)
+    submitted = SubmittedJob(planned, job["TrainingJobName"], options.region)
+    log(f"submitted: {console_link(job['TrainingJobName'], options.region)}", job=job["TrainingJobName"])
+    return submitted
+
+
+def preview(request: PlanRequest, output_uri: str, options: JobOptions, *, name: str | None) -> dict[str, Any]:
+    """Return the request that `submit` would send.
+
+    It reads the listing and the clinical table, of which the plan's name is made; it writes nothing and asks nothing
+    of SageMaker.
+    """
+    _refuse_request(request, output_uri, name)
+    return _job(make_plan(request), Storage(output_uri), options, name)
+
+
+def _job(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> dict[str, Any]:
+    if len(plan.shards) < options.instance_count:
+        raise UsageError(
+            f"{options.instance_count} instances for {len(plan.cases)} cases: some would have none.",
+            mend=f"give --instance-count {len(plan.shards)} or less.",
+        )
+    return training_job(
+        options,
+        name=name or job_name(plan.dataset_id, datetime.now(UTC)),
+        plan_uri=output.uri_of(plan.path),
+        dataset_id=plan.dataset_id,
+        output_uri=output.uri,
+    )
+
+
+def _refuse_request(request: PlanRequest, output_uri: str, name: str | None) -> None:
+    """Refuse what would plan well and fail in the containers."""
+    for option, uri in {"--input": request.input, "--output": output_uri}.items():
+        if not uri.startswith("s3://"):
+            raise UsageError(
+                f"{option} is {uri}, which SageMaker's machines do not see.", mend="give an s3:// location."
+            )
+    if request.config.privacy.hash_subjects:
+        raise UsageError(
+            "privacy.hash_subjects needs a salt, and SageMaker shows a job's environment to all who may look at the "
+            "job.",
+            mend="make this data set with `vitalprep run` or on ECS, whose tasks get the salt from Secrets Manager.",
+        )
+    if name is not None:
+        refuse_job_name(name)

@@ -1,0 +1,127 @@
+"""`vitalprep simulate`: a set with its log and its progress, or one case as a picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vitalprep.console import log, log_to_file, progress
+from vitalprep.errors import Stopped, VitalprepError
+from vitalprep.simulate.damage import parse_damage
+from vitalprep.simulate.simulate import SimulatedSet, SimulationOptions, case_hours, found_options, open_set
+from vitalprep.workers import StopRequest
+
+__all__ = ["preview", "simulate"]
+
+
+def simulate(
+    output: str, given: Mapping[str, Any], *, append: bool, workers: int, log_file: bool, stop: StopRequest
+) -> dict[str, Any]:
+    """Fill a folder with a set, or what is missing of it, and describe it.
+
+    Parameters
+    ----------
+    output : str
+        The folder.
+    given : mapping
+        Fields of `SimulationOptions` by name, None where the user said nothing: then as in the set that is there, else
+        the default. `damage` as text.
+    append : bool
+        Add `cases` cases to the set that is there.
+    workers : int
+        Processes.
+    log_file : bool
+        Write `logs/simulate-<time>.log` into the folder.
+    """
+    folder = Path(output)
+    claimed = open_set(folder, _settled(folder, given, append=append), append=append)
+    if log_file:
+        (folder / "logs").mkdir(exist_ok=True)
+        log_to_file(str(folder / "logs" / f"simulate-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log"))
+    wanted = claimed.options.cases
+    log(
+        "simulating",
+        output=output,
+        cases=wanted,
+        missing=len(claimed.missing),
+        seed=claimed.options.seed,
+        workers=workers,
+        shown_by_bar=True,
+    )
+    began, written = time.monotonic(), 0
+    with progress("simulate", len(claimed.missing)) as advance:
+
+        def done(case_id: int, size: int) -> None:
+            nonlocal written
+            written += size
+            log("case written", case=case_id, bytes=size, shown_by_bar=True)
+            advance()
+
+        try:
+            claimed.fill(workers=workers, stop=stop, progress=done)
+        except VitalprepError as error:
+            raise _with_count(error, claimed) from error
+    seconds = time.monotonic() - began
+    result = _described(claimed, written, seconds)
+    log("simulated", **result, shown_by_bar=True)
+    return result
+
+
+def preview(picture: str, given: Mapping[str, Any], *, case_id: int) -> dict[str, Any]:
+    """Draw one case of the set that the options describe; nothing else is written."""
+    from vitalprep.config_file import load_config
+    from vitalprep.simulate.case import case_truth_table, make_case
+    from vitalprep.simulate.preview import draw_case
+
+    options = _options(given)
+    case = make_case(options.seed, case_id, case_hours(options, case_id), waves=False)
+    config = load_config()
+    draw_case(Path(picture), case, case_truth_table(case, config), config)
+    return {"picture": picture, "case": case_id, "hours": round(case.course.phases.end / 3600, 2)}
+
+
+def _settled(folder: Path, given: Mapping[str, Any], *, append: bool) -> SimulationOptions:
+    """The options: what the user said, then what the set in the folder was made with, then the defaults."""
+    found = found_options(folder) or {}
+    names = [field.name for field in fields(SimulationOptions) if not (append and field.name == "cases")]
+    return _options({name: found[name] for name in names if name in found} | _said(given))
+
+
+def _options(values: Mapping[str, Any]) -> SimulationOptions:
+    return SimulationOptions(**_said(values))
+
+
+def _said(given: Mapping[str, Any]) -> dict[str, Any]:
+    said = {name: value for name, value in given.items() if value is not None}
+    if isinstance(said.get("damage"), str):
+        said["damage"] = parse_damage(said["damage"])
+    return said
+
+
+def _with_count(error: VitalprepError, claimed: SimulatedSet) -> VitalprepError:
+    """The same error, saying how far the set has come."""
+    wanted = claimed.options.cases
+    there = sum(claimed.recording(case_id).exists() for case_id in range(1, wanted + 1))
+    mend = error.mend
+    if isinstance(error, Stopped):
+        mend = f"`vitalprep simulate --output {claimed.output}` makes the rest."
+    return type(error)(f"{error.message} {there} of {wanted} cases are there.", mend=mend)
+
+
+def _described(claimed: SimulatedSet, written: int, seconds: float) -> dict[str, Any]:
+    options = claimed.options
+    made = len(claimed.missing)
+    return {
+        "output": str(claimed.output),
+        "cases": options.cases,
+        "made_now": made,
+        "bytes_now": written,
+        "seed": options.seed,
+        "seconds": round(seconds, 1),
+        "cases_per_minute": round(60 * made / max(seconds, 1e-9), 1),
+        "damaged": claimed.damages(),
+    }

@@ -1,0 +1,101 @@
+"""The aggregates of VitalDB's clinical table from which patients, times and lengths are drawn: `demographics.yaml`."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+
+from vitalprep.documents import Model
+
+__all__ = ["Demographics", "Sex", "Urgency", "demographics"]
+
+Sex = Literal["F", "M"]
+Urgency = Literal["elective", "emergency"]
+Time = Literal["anaesthesia_start", "operation_start", "case_end_after_operation", "anaesthesia_end"]
+Value = TypeVar("Value")
+
+
+def _ascending(points: dict[float, Value]) -> dict[float, Value]:
+    if not points or list(points) != sorted(points):
+        raise ValueError("the points do not ascend")
+    return points
+
+
+def _rising(points: dict[float, float]) -> dict[float, float]:
+    if list(points.values()) != sorted(points.values()) or not 0 <= min(points) <= max(points) <= 100:
+        raise ValueError("quantiles are values that do not fall, from 0 to 100 %")
+    return points
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Curve = Annotated[dict[float, Value], AfterValidator(_ascending)]
+Quantiles = Annotated[dict[float, float], AfterValidator(_ascending), AfterValidator(_rising)]
+
+
+class _Department(Model):
+    share: Share
+    female: Share
+    emergency: Share
+    length: PositiveFloat
+    age: dict[Sex, Quantiles]
+
+
+class _AgeGroup(Model):
+    share: Share
+    early_share: Share
+    age: Quantiles
+
+
+class _Adults(Model):
+    height: Curve[float]
+    height_sd: PositiveFloat
+    bmi: Curve[float]
+    bmi_ratio: Quantiles
+
+
+class _Subjects(Model):
+    first_cases: PositiveInt
+    first_share: Share
+    later_share: Share
+    within: PositiveInt
+    cases_per_year: PositiveFloat
+    interval: Quantiles
+    weight_ratio: Quantiles
+    asa_kept: Share
+
+
+class Demographics(Model):
+    """The content of ``demographics.yaml``, which says of each number what it is, its unit and its source."""
+
+    schema_version: Literal[1]
+    overall: dict[str, float]
+    ane_type: dict[str, Share]
+    departments: dict[str, _Department]
+    early_cases: PositiveInt
+    children: _AgeGroup
+    oldest: _AgeGroup
+    ages_noted_to: PositiveFloat
+    adults: dict[Sex, _Adults]
+    obese_early_share: Share
+    obese_bmi: Quantiles
+    growth_until: PositiveFloat
+    growth_most: PositiveFloat
+    growth: dict[Sex, Curve[tuple[float, float, float, float, float]]]
+    emergency_by_age: Curve[float]
+    asa_missing: dict[Urgency, Share]
+    asa: dict[Urgency, Curve[dict[int, Share]]]
+    subjects: _Subjects
+    times: dict[Time, Quantiles]
+    shortest_before_incision: PositiveFloat
+    recordings: dict[Literal["minutes", "mb", "mb_per_minute"], Quantiles]
+
+
+@cache
+def demographics() -> Demographics:
+    """The aggregates that patients, times and lengths are drawn from."""
+    text = files("vitalprep.simulate").joinpath("demographics.yaml").read_text("utf-8")
+    return Demographics.model_validate(yaml.safe_load(text))

@@ -1,0 +1,129 @@
+"""A case's tracks as one `.vital` file: devices, track numbers, records, one of the layouts that occur.
+
+Odd cases are packed, as tools that re-encode recordings write them; even ones are interleaved, as Vital Recorder does
+while it runs, with each of the three header lengths in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from vitalprep.simulate.course import Phases
+from vitalprep.simulate.signals import NumericTrack
+from vitalprep.simulate.streams import Purpose, case_rng
+from vitalprep.simulate.vital_writer import (
+    DeviceHeader,
+    FileHeader,
+    NumericSeries,
+    StringRecord,
+    Track,
+    TrackHeader,
+    WaveRecord,
+    encode_interleaved,
+    encode_packed,
+    gzip_bytes,
+)
+from vitalprep.simulate.waves.tracks import WaveTrack
+
+__all__ = ["FileForm", "encode_recording", "file_form"]
+
+_EPOCH: Final = 4102444800.0  # 2100-01-01 UTC, to which de-identified recordings are moved
+_HEADER_LENGTHS: Final = (10, 26, 27)
+_START_ENDS: Final = 26  # bytes of header that hold both times
+_GZIP_LEVEL: Final = 4  # of waves, 2 % larger than 6 in a third of the time
+_FLOAT32, _INT16 = 1, 5  # sample formats
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileForm:
+    """How a case is written: `start` in Unix seconds, whole milliseconds; which layout; how long the header is."""
+
+    start: float
+    packed: bool
+    header_length: int
+
+    @property
+    def has_start(self) -> bool:
+        """Whether the header is long enough to tell the start."""
+        return self.header_length >= _START_ENDS
+
+
+def file_form(seed: int, case_id: int) -> FileForm:
+    """The form of a case's file."""
+    packed = case_id % 2 == 1
+    return FileForm(
+        start=_EPOCH + round(case_rng(seed, case_id, Purpose.FILE).uniform(0, 86400), 3),
+        packed=packed,
+        header_length=27 if packed else _HEADER_LENGTHS[case_id // 2 % 3],
+    )
+
+
+def encode_recording(
+    seed: int, case_id: int, phases: Phases, numerics: Sequence[NumericTrack], waves: Iterable[WaveTrack]
+) -> bytes:
+    """A whole gzipped file of one case, its start on a day in 2100."""
+    form = file_form(seed, case_id)
+    start, packed = form.start, form.packed
+    drawn = tuple(waves)
+    names = dict.fromkeys([track.device for track in numerics] + [track.form.device for track in drawn])
+    device_ids = {name: number for number, name in enumerate(names, start=1)}
+    devices = [DeviceHeader(device_id=number, typename=name, name=name) for name, number in device_ids.items()]
+
+    tracks: list[Track] = []
+    for numeric in numerics:
+        tracks.append(_numeric_track(len(tracks) + 1, device_ids[numeric.device], start, numeric))
+    for wave in drawn:
+        tracks.append(_wave_track(len(tracks) + 1, device_ids[wave.form.device], start, wave))
+    tracks.append(_event_track(len(tracks) + 1, start, phases))
+
+    header = FileHeader(
+        length=form.header_length, start=start, end=start + phases.end, packed=packed, utc_offset_minutes=-540
+    )
+    return gzip_bytes((encode_packed if packed else encode_interleaved)(header, devices, tracks), level=_GZIP_LEVEL)
+
+
+def _numeric_track(track_id: int, device_id: int, start: float, track: NumericTrack) -> Track:
+    header = TrackHeader(track_id=track_id, kind="numeric", name=track.name, unit=track.unit, device_id=device_id)
+    series = NumericSeries(track_id=track_id, times=start + track.times, values=track.values.astype(np.float32))
+    return Track(header, (series,))
+
+
+def _wave_track(track_id: int, device_id: int, start: float, track: WaveTrack) -> Track:
+    form = track.form
+    header = TrackHeader(
+        track_id=track_id,
+        kind="wave",
+        sample_format=_INT16,
+        name=form.name,
+        unit=form.unit,
+        sample_rate=form.sample_rate,
+        gain=form.gain,
+        offset=form.offset,
+        display_min=form.display_min,
+        display_max=form.display_max,
+        device_id=device_id,
+    )
+    records = tuple(
+        WaveRecord(track_id=track_id, time=start + seconds, samples=piece, sample_format=_INT16)
+        for seconds, piece in zip(track.starts.tolist(), track.samples, strict=True)
+    )
+    return Track(header, records)
+
+
+def _event_track(track_id: int, start: float, phases: Phases) -> Track:
+    """The notes that people type during a case; a track without a device."""
+    notes = (
+        (phases.induction, "Induction"),
+        (phases.intubation, "Intubation"),
+        (phases.incision, "Incision"),
+        (phases.extubation, "Extubation"),
+    )
+    header = TrackHeader(track_id=track_id, kind="string", sample_format=_FLOAT32, name="EVENT")
+    return Track(
+        header,
+        tuple(StringRecord(track_id=track_id, time=start + round(at, 3), text=text) for at, text in notes),
+    )

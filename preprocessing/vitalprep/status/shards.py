@@ -1,0 +1,60 @@
+"""How far the shards of a plan are: receipts say what is done, heartbeats how fast it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from vitalprep.harmonize.progress import ShardProgress
+from vitalprep.harmonize.stage import ListedReceipt
+from vitalprep.plan.plan import Plan
+from vitalprep.storage import ObjectMissing, Storage
+
+__all__ = ["READERS", "read_heartbeats", "shard_statuses"]
+
+READERS = 16  # heartbeats are small: many are read at once
+
+
+def read_heartbeats(output: Storage, paths: Mapping[int, str]) -> dict[int, ShardProgress]:
+    """Read heartbeats that were listed; one that `--force` has removed since is left out."""
+
+    def read(path: str) -> ShardProgress | None:
+        try:
+            return ShardProgress.from_bytes(output.get(path), uri=output.uri_of(path))
+        except ObjectMissing:
+            return None
+
+    with ThreadPoolExecutor(READERS) as pool:
+        found = zip(paths, pool.map(read, paths.values()), strict=True)
+        return {index: heartbeat for index, heartbeat in found if heartbeat is not None}
+
+
+def shard_statuses(
+    plan: Plan, receipts: Mapping[int, ListedReceipt], heartbeats: Mapping[int, ShardProgress]
+) -> list[dict[str, Any]]:
+    """Return what ``vitalprep status --json`` prints of each shard of a plan."""
+    return [_status(plan, index, receipts, heartbeats.get(index)) for index in range(len(plan.shards))]
+
+
+def _status(
+    plan: Plan, index: int, receipts: Mapping[int, ListedReceipt], heartbeat: ShardProgress | None
+) -> dict[str, Any]:
+    shard = plan.shards[index]
+    done = [case for case in shard if case in receipts]
+    finished = len(done) == len(shard)
+    if heartbeat is None or (heartbeat.state == "done" and not finished):  # its receipts have been removed since
+        told: dict[str, Any] = {
+            "cases": len(shard),
+            "bytes": sum(plan.by_id[case].size for case in shard),
+            "state": "done" if finished else "waiting",
+            "done": len(done),
+            "excluded": sum(receipts[case].excluded for case in done),
+            "bytes_done": sum(plan.by_id[case].size for case in done),
+            "bytes_per_second": 0.0,
+            "seconds_left": 0 if finished else None,
+            "updated": None,
+        }
+    else:
+        told = {key: value for key, value in heartbeat.content().items() if key != "schema_version"}
+    return told | {"index": index, "label": plan.shard_label(index)}

@@ -1,0 +1,22 @@
+"""Storage: one API over local folders and S3, and the only package that knows `obstore`.
+
+A storage URI is ``s3://bucket/prefix``, ``file:///path`` or a plain path. What reaches the caller is one of the
+project's errors, naming the object; transient S3 faults are tried again before, each try with a log line (`retries`).
+"""
+
+from vitalprep.storage.location import normalized_uri
+from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
+from vitalprep.storage.s3_download import READ_CHUNK
+from vitalprep.storage.storage import WRITE_BUFFER, Storage, StoredObject, Writer, read_uri
+
+__all__ = [
+    "READ_CHUNK",
+    "WRITE_BUFFER",
+    "ObjectChanged",
+    "ObjectMissing",
+    "Storage",
+    "StoredObject",
+    "Writer",
+    "normalized_uri",
+    "read_uri",
+]

@@ -1,0 +1,134 @@
+"""What an error of `obstore` means for S3: which pass and are tried again, which do not, and how to mend them.
+
+`obstore` gives text only. Of S3's answer just code and message are kept: its XML may repeat tokens and signatures.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from obstore.exceptions import AlreadyExistsError, InvalidPathError, PreconditionError
+
+from vitalprep.errors import RefusedError, RetryableError, UsageError, VitalprepError
+from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
+from vitalprep.storage.retries import Transient
+
+__all__ = ["translated"]
+
+_CREDENTIALS = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the role of this machine."
+_EXPIRED = "renew the credentials, then run it again: it resumes."
+_REGION = "set AWS_REGION to the bucket's region."
+_LOCATION = "check the location, the credentials and the permissions."
+_MENDS = {
+    "AccessDenied": "give these credentials the permissions to list, get, put and delete there, or name another place.",
+    "InvalidAccessKeyId": _CREDENTIALS,
+    "SignatureDoesNotMatch": _CREDENTIALS,
+    "InvalidToken": _CREDENTIALS,
+    "ExpiredToken": _EXPIRED,
+    "TokenRefreshRequired": _EXPIRED,
+    "RequestTimeTooSkewed": "set this machine's clock.",
+    "PermanentRedirect": _REGION,
+    "AuthorizationHeaderMalformed": _REGION,
+    "IllegalLocationConstraintException": _REGION,
+    "NoSuchBucket": "check the bucket's name, the credentials and the permissions.",
+    "InvalidObjectState": "restore the object from the archive first.",
+}
+_TRANSIENT_STATUS = frozenset({408, 409, 429})
+_TRANSIENT_CODES = frozenset(  # of answers in 400 to 404 that are no fault of the request
+    {"RequestTimeout", "SlowDown", "InternalError", "IncompleteBody", "BadDigest", "NoSuchUpload"}
+)
+_TRIES_FOR_CREDENTIALS = 3  # a laptop without any is not kept waiting
+
+_URL = re.compile(r"Error performing \w+ (\S+) in ")
+_STATUS = re.compile(r"status code: (\d{3}) ?([\w ]*)")
+_CODE = re.compile(r"<Code>([\w.]+)</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]{1,300})")
+_KEY = re.compile(r'Path "([^"]{1,300})"')
+_CAUSE = re.compile(r'(?:message|error): "([^"]{1,200})"')
+_BARE_REDIRECT = "redirect without LOCATION"
+_KINDS = {"TimedOut": "timed out", "Incomplete": "closed before the end", "InvalidCertificate": "invalid certificate"}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What came instead of success: an S3 answer, or with status 0 a failed connection or an unreadable answer."""
+
+    status: int
+    code: str
+    said: str
+
+    @property
+    def passes(self) -> bool:
+        if self.status == 0:
+            return "invalid certificate" not in self.said
+        if self.status == 501:  # not implemented: this server never will
+            return False
+        return self.status >= 500 or self.status in _TRANSIENT_STATUS or self.code in _TRANSIENT_CODES
+
+
+def translated(error: Exception, *, verb: str, uri: str) -> VitalprepError | Transient:
+    """Return what to raise for an error of `obstore` that came at reading, writing, listing or removing an object.
+
+    Parameters
+    ----------
+    verb : str
+        ``read``, ``write``, ``list`` or ``remove``.
+    uri : str
+        ``s3://bucket/key``.
+    """
+    if isinstance(error, InvalidPathError):  # of a key that is listed
+        key = _first(_KEY, str(error))
+        return RefusedError(
+            f"Could not {verb} {uri}: the key {key!r} has an empty part or one of dots.",
+            mend="rename or remove that object, or name a prefix without it.",
+        )
+    answer = _answer_in(str(error))
+    what = f"Could not {verb} {uri}: {answer.said}."
+    if _is_credentials_source(str(error), uri):
+        no_credentials = UsageError(f"{what[:-1]} when asked for AWS credentials.", mend=_CREDENTIALS)
+        return Transient(no_credentials, tries=_TRIES_FOR_CREDENTIALS)
+    if isinstance(error, PreconditionError) and verb == "read":
+        return ObjectChanged(f"{uri} has changed since it was planned.", mend="plan again.")
+    if isinstance(error, AlreadyExistsError) or answer.passes:  # the first: another one writes it at this moment
+        return Transient(
+            RetryableError(what, mend="run it again: it resumes; if it stays, check the storage's health.")
+        )
+    if isinstance(error, FileNotFoundError) and answer.code != "NoSuchBucket":
+        return ObjectMissing(f"{uri} is not there.", mend="check the location, or run the stage that writes it.")
+    if answer.code.startswith("KMS."):
+        return UsageError(what, mend="give these credentials the use of the bucket's KMS key.")
+    return UsageError(what, mend=_MENDS.get(answer.code, _LOCATION))
+
+
+def _answer_in(text: str) -> _Answer:
+    code = _first(_CODE, text)
+    message = _first(_MESSAGE, text)
+    status = _STATUS.search(text)
+    if _BARE_REDIRECT in text:
+        return _Answer(301, "PermanentRedirect", "S3 answered 301 PermanentRedirect")
+    if status or code:
+        number = int(status[1]) if status else 500  # an error in a 200 answer: S3 changed its mind while it answered
+        name = code or (status[2].strip() if status else "")
+        said = f"S3 answered {number} {name}" + (f" ({message.rstrip('.')})" if message else "")
+        return _Answer(number, code, " ".join(said.split()))
+    return _Answer(0, "", _network_fault(text))
+
+
+def _network_fault(text: str) -> str:
+    line = text.strip().split("\n", 1)[0].rpartition(" - ")[2].removeprefix("Generic S3 error: ")
+    if "HTTP error" not in line:
+        return line
+    cause = _first(_CAUSE, text) or next((plain for kind, plain in _KINDS.items() if kind in text), "")
+    return line.removeprefix("HTTP error: ") + (f" ({cause})" if cause else "")
+
+
+def _is_credentials_source(text: str, uri: str) -> bool:
+    """Return whether the request that failed was none to the bucket: then it was one for credentials."""
+    url = _URL.search(text)
+    return url is not None and uri.split("/")[2] not in url[1]
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
+    return found[1].strip() if found else ""

@@ -1,0 +1,197 @@
+"""Proving one TFRecord file: every record is read again and held against the registry."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalprep.arriving import Arriving
+from vitalprep.config import Config
+from vitalprep.records.example import BadExample, Record
+from vitalprep.records.impute import DEFAULT
+from vitalprep.records.normalize import normalize
+from vitalprep.records.reader import RecordReader
+from vitalprep.records.stage import record_shape
+from vitalprep.records.summary import FileSummary
+from vitalprep.records.tfrecord import BadFrame, records
+from vitalprep.storage import READ_CHUNK, ObjectMissing, Storage
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+__all__ = ["FileFindings", "ValidateTask", "validate_file"]
+
+BLOCK = READ_CHUNK  # bytes of a file that are looked at at once
+TOGETHER = 256  # records
+MOST_PROBLEMS = 5  # a file may be wrong in every record; a person needs the first few
+
+
+@dataclass(frozen=True)
+class ValidateTask:
+    """One file to be read again. `summary` is what build said of it; `path` lies below `output`."""
+
+    summary: FileSummary
+    path: str
+    split: str
+    config: Config
+    output: str
+
+
+@dataclass(frozen=True)
+class FileFindings:
+    """What the records of a file say.
+
+    Attributes
+    ----------
+    windows : ndarray of int64, shape (records, 3)
+        case_id, start_second and subject_id of each record, in file order.
+    problems : tuple of (str, str)
+        Name of the check that failed, and where; at most five a file.
+    """
+
+    windows: NDArray[np.int64]
+    problems: tuple[tuple[str, str], ...]
+
+
+def validate_file(task: ValidateTask) -> FileFindings:
+    """Check a file's digest, frames, keys, shapes, values and origins, and return whose windows it holds.
+
+    What is wrong is read again: a fault on the way is none of the file.
+    """
+    findings = _findings(task)
+    return _findings(task) if findings.problems else findings
+
+
+def _findings(task: ValidateTask) -> FileFindings:
+    name = task.summary.name
+    none = np.empty((0, 3), dtype=np.int64)
+    try:
+        file = _Digested(Storage(task.output).arriving(task.path))
+    except ObjectMissing:
+        return FileFindings(none, (("files", f"{name} is missing"),))
+    problems: list[tuple[str, str]] = []
+    windows: list[tuple[int, int, int]] = []
+    check = _RecordCheck(task.config)
+    blocks = file.decompressed() if task.config.output.compression == "gzip" else file.blocks()
+    try:
+        for index, encoded in enumerate(records(blocks)):
+            record = check.reader.read(encoded)
+            windows.append((record.case_id, record.start_second, record.subject_id))
+            problems += [("values", f"{name}, {problem}") for problem in check.problems(index, record)]
+            if len(problems) >= MOST_PROBLEMS:
+                break
+    except (BadFrame, BadExample, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        problems.append(("records", f"{name}, record {len(windows)}: {error}"))
+    problems += [("values", f"{name}, {problem}") for problem in check.rest()]
+    if file.size != task.summary.bytes or file.sha256() != task.summary.sha256:
+        problems.insert(0, ("files", f"{name} is not the file that was built (size or SHA-256 differ)"))
+    if not problems and len(windows) != task.summary.windows:
+        problems.append(("counts", f"{name} holds {len(windows)} records, build counted {task.summary.windows}"))
+    found = np.array(windows, dtype=np.int64) if windows else none
+    return FileFindings(found, tuple(problems[:MOST_PROBLEMS]))
+
+
+class _Digested(io.RawIOBase):
+    """A file to be read once, from its first byte to its last, whose SHA-256 is made on the way."""
+
+    def __init__(self, file: Arriving) -> None:
+        self.size = file.size
+        self._file = file
+        self._hash = hashlib.sha256()
+        self._position = 0
+
+    def blocks(self) -> Iterator[memoryview]:
+        """Yield what is left."""
+        while block := self._next(BLOCK):
+            yield block
+
+    def decompressed(self) -> Iterator[bytes]:
+        """Yield what is left of a gzip file, decompressed."""
+        with gzip.GzipFile(fileobj=io.BufferedReader(self, BLOCK)) as source:
+            while block := source.read(BLOCK):
+                yield block
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        space = memoryview(buffer)
+        block = self._next(len(space))
+        space[: len(block)] = block
+        return len(block)
+
+    def sha256(self) -> str:
+        """Read what is left, and return the digest of the whole file."""
+        for _ in self.blocks():
+            pass
+        return self._hash.hexdigest()
+
+    def _next(self, size: int) -> memoryview:
+        block = self._file.at(self._position, size)
+        self._position += len(block)
+        self._hash.update(block)
+        return block
+
+
+class _RecordCheck:
+    """What holds for every record's values: finite, in [-1, 1], known origins, and the default where they say so."""
+
+    def __init__(self, config: Config) -> None:
+        shape = record_shape(config)
+        self.reader = RecordReader(shape)
+        by_name = {item.name: normalize(item.default, item.range) for item in config.inputs}
+        series = np.array([by_name[item.name] for item in config.inputs])
+        self._series = np.tile(series, (shape.window, 1))
+        self._targets = np.array([by_name[target.input] for target in config.targets])
+        self._statics = np.array([normalize(item.default, item.range) for item in config.statics])
+        self._waiting: list[tuple[int, Record]] = []
+
+    def problems(self, index: int, record: Record) -> list[str]:
+        """Check a record's series at once, targets and statics of many together: each alone costs as much."""
+        found = _problems("timeseries", record.timeseries, record.timeseries_origin, self._series)
+        self._waiting.append((index, record))
+        named = [_named(index, record, problem) for problem in found]
+        return named + self.rest() if len(self._waiting) == TOGETHER else named
+
+    def rest(self) -> list[str]:
+        """Check what is waiting."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting or not self._small_problems([record for _, record in waiting]):
+            return []
+        return [_named(index, record, text) for index, record in waiting for text in self._small_problems([record])]
+
+    def _small_problems(self, records: list[Record]) -> list[str]:
+        count = len(records)
+        targets = np.concatenate([record.target for record in records]).reshape(count, -1)
+        target_origins = np.concatenate([record.target_origin for record in records]).reshape(count, -1)
+        statics = np.concatenate([record.static for record in records]).reshape(count, -1)
+        static_origins = np.concatenate([record.static_origin for record in records]).reshape(count, -1)
+        return [
+            *_problems("target", targets, target_origins, self._targets),
+            *_problems("static", statics, static_origins, self._statics),
+        ]
+
+
+def _named(index: int, record: Record, problem: str) -> str:
+    return f"record {index} (case {record.case_id}): {problem}"
+
+
+def _problems(
+    name: str, values: NDArray[np.float32], origin: NDArray[np.uint8], defaults: NDArray[np.float32]
+) -> list[str]:
+    found = []
+    if not (values.min() >= -1 and values.max() <= 1):  # also where there is a NaN
+        found.append(f"{name} is not within [-1, 1]")
+    if origin.max() > DEFAULT:
+        found.append(f"{name}_origin holds a code above {DEFAULT}")
+    if ((values != defaults) & (origin == DEFAULT)).any():
+        found.append(f"{name} differs from the default where its origin says default")
+    return found

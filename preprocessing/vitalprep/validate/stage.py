@@ -1,0 +1,135 @@
+"""The validate stage: the result is proved from the records themselves, then the verdict is written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from vitalprep.config import Validation
+from vitalprep.console import log, progress
+from vitalprep.copied import refuse_copy
+from vitalprep.errors import RefusedError
+from vitalprep.layout import LATEST, SPLITS, SplitName, accounting_path, dataset_path, output_of_dataset
+from vitalprep.plan.plan import Plan
+from vitalprep.publish.accounting import Accounting, account
+from vitalprep.records.summary import BuildSummary, read_build_summary
+from vitalprep.storage import ObjectMissing, Storage
+from vitalprep.validate.checks import Checks, listing_problem
+from vitalprep.validate.file import FileFindings, ValidateTask, validate_file
+from vitalprep.validate.verdict import Latest, Verdict, is_published, read_verdict
+from vitalprep.workers import WorkerPool
+
+__all__ = ["is_up_to_date", "refuse_unready", "validate_dataset"]
+
+
+def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
+    """Read every record of a data set again, write the verdict, and on a pass move ``latest.json``.
+
+    Raises
+    ------
+    RefusedError
+        If the data set was never accounted for, does not lie where it was made, or a check fails; then the verdict is
+        written all the same.
+    """
+    refuse_copy(dataset_uri)
+    output_uri, dataset_id = output_of_dataset(dataset_uri)
+    output = Storage(output_uri)
+    plan, accounting = _plan_of(output, dataset_id)
+    summaries = {split: _summary(output, dataset_id, split) for split in SPLITS}
+    findings = _findings(plan, output, summaries, pool)
+    checks = Checks(plan, output, summaries, findings, accounting).all()
+    verdict = Verdict(
+        dataset_id=dataset_id,
+        passed=all(check.passed for check in checks),
+        checks=checks,
+        windows={split: sum(len(item.windows) for item in findings[split]) for split in SPLITS},
+        files={split: len(summaries[split].files) for split in SPLITS},
+        success_rate=accounting.success_rate,
+    )
+    output.put(dataset_path(dataset_id, "validation.json"), verdict.to_bytes())
+    for check in checks:
+        level = logging.INFO if check.passed else logging.ERROR
+        log(f"{'passed' if check.passed else 'FAILED'}: {check.name}: {check.detail}", level=level, check=check.name)
+    if not verdict.passed:
+        failed = next(check for check in checks if not check.passed)
+        raise RefusedError(
+            f"{output.uri_of('datasets')}/{dataset_id} is refused. {failed.name}: {failed.detail}.",
+            mend="run it again: a refused data set is built anew; if it stays refused, run with --force.",
+        )
+    latest = Latest(dataset_id=dataset_id, path=f"datasets/{dataset_id}")
+    output.put(LATEST, latest.to_bytes())
+    return verdict
+
+
+def refuse_unready(dataset_uri: str) -> Verdict:
+    """Compare the stored verdict with what lies there, without reading records. Return the verdict.
+
+    Raises
+    ------
+    RefusedError
+        If there is no passing verdict, a file is missing or has another size, or it does not lie where it was made.
+    """
+    refuse_copy(dataset_uri)
+    output_uri, dataset_id = output_of_dataset(dataset_uri)
+    output = Storage(output_uri)
+    verdict = read_verdict(output, dataset_id)
+    if verdict is None or not verdict.passed:
+        raise RefusedError(
+            f"{dataset_uri} has {'no' if verdict is None else 'a failing'} verdict.",
+            mend="run `vitalprep validate` on it.",
+        )
+    summaries = {split: _summary(output, dataset_id, split) for split in SPLITS}
+    problem = listing_problem(output, dataset_id, summaries)
+    if problem:
+        raise RefusedError(f"{dataset_uri}: {problem}.", mend="run it again: what is missing is built anew.")
+    return verdict
+
+
+def is_up_to_date(output: Storage, dataset_id: str, limits: Validation) -> bool:
+    """Return whether a data set is published, the latest, and lies there whole (by name and size)."""
+    if not is_published(output, dataset_id, limits):
+        return False
+    try:
+        refuse_unready(output.uri_of(f"datasets/{dataset_id}"))
+    except RefusedError as error:
+        log(f"not up to date: {error.message}", level=logging.WARNING)
+        return False
+    return True
+
+
+def _plan_of(output: Storage, dataset_id: str) -> tuple[Plan, Accounting]:
+    path = accounting_path(dataset_id)
+    try:
+        accounting = Accounting.from_bytes(output.get(path), uri=output.uri_of(path))
+    except ObjectMissing as error:
+        raise RefusedError(
+            f"{output.uri_of('datasets')}/{dataset_id} has no accounting.", mend="run `vitalprep publish` first."
+        ) from error
+    plan = Plan.from_bytes(output.get(accounting.plan), uri=output.uri_of(accounting.plan))
+    return plan, account(plan, output)[0]
+
+
+def _summary(output: Storage, dataset_id: str, split: str) -> BuildSummary:
+    summary = read_build_summary(output, dataset_id, split)
+    if summary is None:
+        raise RefusedError(
+            f"The {split} split of {output.uri_of('datasets')}/{dataset_id} is not built.",
+            mend="run `vitalprep build` for it, then publish and validate.",
+        )
+    return summary
+
+
+def _findings(
+    plan: Plan, output: Storage, summaries: Mapping[SplitName, BuildSummary], pool: WorkerPool
+) -> dict[SplitName, list[FileFindings]]:
+    tasks = [
+        ValidateTask(file, dataset_path(plan.dataset_id, file.name), split, plan.config, output.uri)
+        for split, summary in summaries.items()
+        for file in summary.files
+    ]
+    by_name: dict[str, FileFindings] = {}
+    with progress("validate", len(tasks)) as advance:
+        for task, found in pool.results(validate_file, tasks, name=lambda task: task.summary.name):
+            by_name[task.summary.name] = found
+            advance()
+    return {split: [by_name[file.name] for file in summary.files] for split, summary in summaries.items()}
