@@ -9,6 +9,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.harmonize import BODY
+from benchmarks.recordings import Recordings
+from benchmarks.rows import Row
+from benchmarks.timing import medians
 from vitalprep.arriving import Arriving
 from vitalprep.config import Config
 from vitalprep.config_file import load_config
@@ -17,11 +22,6 @@ from vitalprep.harmonize.table import from_parquet, to_parquet
 from vitalprep.harmonize.vital_file import read_vital
 from vitalprep.records.frames import CaseFrames
 from vitalprep.records.samples import Samples, samples_of
-
-from benchmarks.harmonize import BODY
-from benchmarks.recordings import Recordings
-from benchmarks.rows import Row
-from benchmarks.timing import medians
 
 __all__ = ["parquet_tables", "rows", "written"]
 

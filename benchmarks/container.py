@@ -9,12 +9,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.recordings import Recordings, repeated
+from benchmarks.rows import Row
 from vitalprep.config_file import load_config
 from vitalprep.plan.make_plan import PlanRequest
 from vitalprep.planned import plan_run
-
-from benchmarks.recordings import Recordings, repeated
-from benchmarks.rows import Row
 
 __all__ = ["rows"]
 

@@ -9,11 +9,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
-
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
 from benchmarks.timing import process_usage
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 __all__ = ["rows", "union"]
 

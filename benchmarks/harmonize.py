@@ -7,6 +7,9 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.recordings import Recordings
+from benchmarks.rows import Row
+from benchmarks.timing import medians
 from vitalprep.arriving import Arriving
 from vitalprep.config import Config
 from vitalprep.config_file import load_config
@@ -14,10 +17,6 @@ from vitalprep.harmonize.conversion import Body
 from vitalprep.harmonize.series import harmonize
 from vitalprep.harmonize.table import to_parquet
 from vitalprep.harmonize.vital_file import read_vital
-
-from benchmarks.recordings import Recordings
-from benchmarks.rows import Row
-from benchmarks.timing import medians
 
 __all__ = ["rows"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import vitalprep
 
+import vitalprep
 from benchmarks.overlap import BUCKET, REGION
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from vitalprep.config_file import load_config
-from vitalprep.records.summary import FileSummary
-from vitalprep.records.tfrecord import records
-from vitalprep.validate.file import FileFindings, ValidateTask, validate_file
-
 from benchmarks.build import parquet_tables, written
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
 from benchmarks.timing import medians
+from vitalprep.config_file import load_config
+from vitalprep.records.summary import FileSummary
+from vitalprep.records.tfrecord import records
+from vitalprep.validate.file import FileFindings, ValidateTask, validate_file
 
 __all__ = ["rows"]
 

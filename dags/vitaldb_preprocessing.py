@@ -67,6 +67,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Asset, AssetWatcher, Param, TriggerRule, task
+
 from vitalprep_backends import backend_problem, mapped_worker_task, worker_task
 from vitalprep_notify import NotifyOperator, is_wanted
 from vitalprep_tasks import DatasetReadySensor, check, repeat_problem, run_worker, stop_here

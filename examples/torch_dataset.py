@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterator
 
 import torch
-import vitalprep
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+import vitalprep
 
 
 class VitalWindows(IterableDataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):

@@ -20,10 +20,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import tensorflow as tf  # noqa: TID251
-import vitalprep
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+
+import vitalprep
 
 MEASURED = 0  # origin code
 FINE = 20.0

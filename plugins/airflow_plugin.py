@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+
 from vitalprep_page_links import PAGE_PATH, base_path
 
 __all__ = ["VitalprepPlugin", "page"]

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
 from vitalprep_outcomes import DONE, NEVER_RETRY
 from vitalprep_process import WorkerProcess, worker_command
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowException
 from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError, PartialCredentialsError
+
 from vitalprep_outcomes import WorkerFailed, WorkerRefused
 
 __all__ = [

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow.sdk import BaseOperator, XComArg
+
 from vitalprep_tasks import WorkerOperator
 
 __all__ = ["backend_problem", "mapped_worker_task", "worker_task"]

@@ -20,6 +20,7 @@ from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
 from airflow.providers.amazon.aws.utils.task_log_fetcher import AwsTaskLogFetcher
 from airflow.sdk import Context
 from botocore.exceptions import BotoCoreError, ClientError
+
 from vitalprep_aws import connection_arguments, lost_sight, missing, region
 from vitalprep_ecs_ends import end_of_task, refused_call, refused_start
 from vitalprep_outcomes import WorkerFailed

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowException
+
 from vitalprep_aws import CREDENTIALS, ENVIRONMENT, Refusal, refused
 from vitalprep_outcomes import Outcome, WorkerFailed, WorkerRefused, document_in, result_of
 from vitalprep_spot import SpotLost

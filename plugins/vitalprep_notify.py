@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.configuration import conf
 from airflow.sdk.module_loading import import_string
+
 from vitalprep_page_links import report_path
 
 __all__ = ["NotifyOperator", "is_wanted"]

@@ -21,6 +21,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request, status
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException as AnyHTTPException
+
 from vitalprep_page_worker import Answers, PageError, price_of_shards, report_of, status_of
 
 __all__ = ["app"]

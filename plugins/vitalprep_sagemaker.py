@@ -20,6 +20,7 @@ from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOp
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException
 from botocore.exceptions import BotoCoreError, ClientError
+
 from vitalprep_aws import (
     CREDENTIALS,
     ENVIRONMENT,

@@ -9,6 +9,7 @@ from datetime import timedelta
 from airflow.sdk import Context
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from airflow.sdk.exceptions import AirflowException
+
 from vitalprep_outcomes import WorkerFailed, WorkerRefused
 
 __all__ = [

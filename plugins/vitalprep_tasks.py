@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue
 from airflow.sdk.exceptions import AirflowSensorTimeout
+
 from vitalprep_outcomes import DONE, NEVER_RETRY, REFUSED, Outcome, WorkerRefused, result_of
 from vitalprep_page_links import PageLink, ReportLink
 from vitalprep_process import WorkerProcess, worker_command

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
-from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 from tests.pipeline import BUCKET, s3_client
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

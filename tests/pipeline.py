@@ -30,7 +30,7 @@ class Answer:
         return str(self.log[-1]["message"])
 
 
-def vitalprep(*arguments: str | Path, environment: dict[str, str] | None = None) -> Answer:
+def run_vitalprep(*arguments: str | Path, environment: dict[str, str] | None = None) -> Answer:
     """Run ``vitalprep ... --json`` as a process."""
     process = subprocess.run(
         [*COMMAND, *map(str, arguments), "--json"],

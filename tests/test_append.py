@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.pipeline import Answer, run_vitalprep
 from vitalprep.layout import SPLITS
 from vitalprep.plan.plan import Plan, store_plan
 from vitalprep.plan.splits import assign_splits
 from vitalprep.storage import Storage
-
-from tests.pipeline import Answer, vitalprep
 
 SALT = {"VITALPREP_SUBJECT_SALT": "a long and random salt"}
 
 
 def _run(source: Path, output: Path, *more: str) -> Answer:
     """Run with hashed subjects: what holds for them holds for plain ones."""
-    answer = vitalprep("run", "--input", source, "--output", output, "--workers", "1", *more, environment=SALT)
+    answer = run_vitalprep("run", "--input", source, "--output", output, "--workers", "1", *more, environment=SALT)
     assert answer.exit_code == 0, answer.result
     return answer
 
@@ -83,7 +83,7 @@ def test_lineage_is_told_and_the_parent_is_untouched(
     metadata = json.loads((Path(grandchild.result["dataset"]) / "preprocessing_metadata.json").read_bytes())
     assert metadata["parents"] == ids[:2]
     assert _files(Path(parent.result["dataset"])) == untouched
-    assert vitalprep("validate", parent.result["dataset"], "--quick").exit_code == 0
+    assert run_vitalprep("validate", parent.result["dataset"], "--quick").exit_code == 0
     proved = _checks(grandchild.result["dataset"])["splits"]["detail"]
     assert "each of 11 earlier subjects is in the split that it had" in proved
     assert f"as the plan of {ids[1]} has it" in proved
@@ -92,12 +92,12 @@ def test_lineage_is_told_and_the_parent_is_untouched(
 def test_appending_nothing_is_nothing_new(recordings: Path, grandchild: Answer) -> None:
     dataset = Path(grandchild.result["dataset"])
     for more in (("--append-to", str(dataset)), ("--append-to", str(dataset), "--cases", "3-5")):
-        answer = vitalprep("run", "--input", recordings, "--output", dataset.parents[1], *more, environment=SALT)
+        answer = run_vitalprep("run", "--input", recordings, "--output", dataset.parents[1], *more, environment=SALT)
         assert answer.exit_code == 0
         assert answer.result["new"] is False
         assert answer.result["dataset_id"] == dataset.name
     before = _files(dataset.parents[1])
-    forced = vitalprep(
+    forced = run_vitalprep(
         *("plan", "--input", recordings, "--output", dataset.parents[1], "--append-to", dataset, "--force"),
         environment=SALT,
     )
@@ -129,7 +129,7 @@ def test_a_parent_that_is_gone_is_said_to_be(copied: tuple[Path, str, str]) -> N
     shutil.rmtree(output / "runs" / parent)
     shutil.rmtree(output / "datasets" / parent)
     dataset = output / "datasets" / child
-    assert vitalprep("validate", dataset, environment=SALT).exit_code == 0
+    assert run_vitalprep("validate", dataset, environment=SALT).exit_code == 0
     assert f"the plan of {parent} is no longer there to compare with" in _checks(str(dataset))["splits"]["detail"]
 
 
@@ -148,9 +148,9 @@ def test_an_earlier_subject_in_another_split_is_noticed(copied: tuple[Path, str,
     shutil.rmtree(output / "datasets" / child)
     uri = store_plan(Plan.model_validate(content), Storage(str(output)))
     for stage in ("build", "publish"):
-        assert vitalprep(stage, "--plan", uri, environment=SALT).exit_code == 0
+        assert run_vitalprep(stage, "--plan", uri, environment=SALT).exit_code == 0
     dataset = output / "datasets" / child
-    answer = vitalprep("validate", dataset, environment=SALT)
+    answer = run_vitalprep("validate", dataset, environment=SALT)
     assert answer.exit_code == 65
     assert [name for name, check in _checks(str(dataset)).items() if not check["passed"]] == ["splits"]
     assert "is in test and was in train" in answer.result["message"]

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+
+from tests.pipeline import data_digests, run_vitalprep
 from vitalprep.errors import UsageError
 from vitalprep.hosts import HostShare, host_share
 from vitalprep.plan.shards import modulo_shards
-
-from tests.pipeline import data_digests, vitalprep
 
 HOSTS = [f"algo-{number}" for number in range(1, 7)]
 
@@ -45,21 +45,21 @@ def test_six_hosts_share_the_cases_without_overlap_whatever_order_each_is_told(t
 
 
 def test_two_hosts_make_the_data_set_of_one(recordings: Path, tmp_path: Path) -> None:
-    alone = vitalprep("run", "--input", recordings, "--output", tmp_path / "alone")
+    alone = run_vitalprep("run", "--input", recordings, "--output", tmp_path / "alone")
     sharding = ("--shards", "2", "--sharding", "modulo")
-    plan = vitalprep("plan", "--input", recordings, "--output", tmp_path / "shared", *sharding).result["plan"]
+    plan = run_vitalprep("plan", "--input", recordings, "--output", tmp_path / "shared", *sharding).result["plan"]
     done = 0
     for host in ("algo-1", "algo-2"):
         environment = {"SM_HOSTS": '["algo-1", "algo-2"]', "SM_CURRENT_HOST": host}
-        answer = vitalprep("harmonize", "--plan", plan, "--this-host", environment=environment)
+        answer = run_vitalprep("harmonize", "--plan", plan, "--this-host", environment=environment)
         assert answer.exit_code == 0
         assert answer.result["already_done"] == 0
         done += answer.result["harmonized"]
     assert done == 14
     three = {"SM_HOSTS": '["a", "b", "c"]', "SM_CURRENT_HOST": "a"}
-    refused = vitalprep("harmonize", "--plan", plan, "--this-host", environment=three)
+    refused = run_vitalprep("harmonize", "--plan", plan, "--this-host", environment=three)
     assert (refused.exit_code, refused.result["mend"]) == (2, "plan with --shards 3 --sharding modulo.")
-    rest = vitalprep("run", "--input", recordings, "--output", tmp_path / "shared")
+    rest = run_vitalprep("run", "--input", recordings, "--output", tmp_path / "shared")
     assert data_digests(rest.result["dataset"]) == data_digests(alone.result["dataset"])
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.pipeline import COMMAND, run_vitalprep
 from vitalprep.clean.command import _print_inventory
 from vitalprep.clean.inventory import Inventory, Item
 from vitalprep.cli.main import main
@@ -22,8 +24,6 @@ from vitalprep.console import log, log_through, report_failure
 from vitalprep.cost.tables import _print_backends
 from vitalprep.errors import RefusedError, UsageError
 from vitalprep.status.command import print_status
-
-from tests.pipeline import COMMAND, vitalprep
 
 HOSTILE = "\x1b[2J\x1b]0;x\x07\r\n\x85\u2028\u2029\u202e\udc80"
 """Clears the screen, names the window, breaks the line in five ways, turns it around, and is no text."""
@@ -88,7 +88,7 @@ def test_a_hostile_name_in_a_failure(recordings: Path, tmp_path: Path, spoil: Ca
     (source / "config.yaml").write_text("{}")
     spoil(source)
     arguments = ("--input", source, "--output", tmp_path / "out", "--config", source / "config.yaml")
-    answer = vitalprep("plan", *arguments)
+    answer = run_vitalprep("plan", *arguments)
     assert answer.exit_code in (2, 65)
     assert answer.result["message"].isprintable()
     assert answer.last_message.isprintable()

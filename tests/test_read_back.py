@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.pipeline import Answer, vitalprep
+from tests.pipeline import Answer, run_vitalprep
 from tests.reference import design4
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is an extra of the worker")
@@ -45,7 +45,7 @@ def read_with_tensorflow(files: list[Path], compression: str = "") -> Iterator[d
 @pytest.fixture(scope="module")
 def answer(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Answer:
     output = tmp_path_factory.mktemp("read-back")
-    return vitalprep("run", "--input", recordings, "--output", output)
+    return run_vitalprep("run", "--input", recordings, "--output", output)
 
 
 def test_tensorflow_finds_the_windows_that_were_accounted_for(answer: Answer) -> None:
@@ -67,7 +67,7 @@ def test_tensorflow_finds_the_windows_that_were_accounted_for(answer: Answer) ->
 def test_tensorflow_reads_gzip_of_several_parts(recordings: Path, tmp_path: Path, answer: Answer) -> None:
     settings = ["output.compression=gzip", "output.layout=single", "output.shard_mb=1"]
     arguments = [part for setting in settings for part in ("--set", setting)]
-    gzipped = vitalprep("run", "--input", recordings, "--output", tmp_path, *arguments)
+    gzipped = run_vitalprep("run", "--input", recordings, "--output", tmp_path, *arguments)
     assert gzipped.exit_code == 0
     file = Path(gzipped.result["dataset"]) / "train.tfrecord"
     assert len(list(read_with_tensorflow([file], "GZIP"))) == answer.result["windows"]["train"]

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline import COMMAND, Answer, data_digests, receipts, vitalprep
+from tests.pipeline import COMMAND, Answer, data_digests, receipts, run_vitalprep
 
 
 @pytest.fixture(scope="module")
 def undisturbed(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Answer:
     """One run of one shard in one process: what every other run is held against."""
     output = tmp_path_factory.mktemp("undisturbed")
-    answer = vitalprep("run", "--input", recordings, "--output", output, "--workers", "1")
+    answer = run_vitalprep("run", "--input", recordings, "--output", output, "--workers", "1")
     assert answer.exit_code == 0, answer.result
     return answer
 
@@ -44,7 +44,7 @@ def test_every_case_ends_in_windows_or_a_reason(undisturbed: Answer) -> None:
 def test_the_bytes_do_not_depend_on_shards_or_workers(
     recordings: Path, undisturbed: Answer, tmp_path: Path, shards: int, workers: int
 ) -> None:
-    answer = vitalprep(
+    answer = run_vitalprep(
         "run", "--input", recordings, "--output", tmp_path, "--shards", str(shards), "--workers", str(workers)
     )
     assert answer.exit_code == 0
@@ -53,16 +53,16 @@ def test_the_bytes_do_not_depend_on_shards_or_workers(
 
 
 def test_stages_of_their_own_give_the_same_bytes(recordings: Path, undisturbed: Answer, tmp_path: Path) -> None:
-    planned = vitalprep("plan", "--input", recordings, "--output", tmp_path, "--shards", "3").result
+    planned = run_vitalprep("plan", "--input", recordings, "--output", tmp_path, "--shards", "3").result
     assert [shard["index"] for shard in planned["shards"]] == [0, 1, 2]
     for index in (2, 0, 1):
-        assert vitalprep("harmonize", "--plan", planned["plan"], "--shard", str(index)).exit_code == 0
+        assert run_vitalprep("harmonize", "--plan", planned["plan"], "--shard", str(index)).exit_code == 0
     for split in ("test", "train", "validation"):
-        assert vitalprep("build", "--plan", planned["plan"], "--split", split).exit_code == 0
-    published = vitalprep("publish", "--plan", planned["plan"]).result
-    assert vitalprep("validate", published["dataset"], "--quick").exit_code == 65  # nothing is proved yet
-    assert vitalprep("validate", published["dataset"]).exit_code == 0
-    assert vitalprep("validate", published["dataset"], "--quick").exit_code == 0
+        assert run_vitalprep("build", "--plan", planned["plan"], "--split", split).exit_code == 0
+    published = run_vitalprep("publish", "--plan", planned["plan"]).result
+    assert run_vitalprep("validate", published["dataset"], "--quick").exit_code == 65  # nothing is proved yet
+    assert run_vitalprep("validate", published["dataset"]).exit_code == 0
+    assert run_vitalprep("validate", published["dataset"], "--quick").exit_code == 0
     assert data_digests(published["dataset"]) == data_digests(undisturbed.result["dataset"])
     named = "preprocessing_metadata.json"
     alone = Path(undisturbed.result["dataset"], named).read_bytes()
@@ -89,7 +89,7 @@ def test_a_run_killed_twice_ends_in_the_same_bytes(recordings: Path, undisturbed
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("harmonized/*/*.json")}
     assert _killed(command, signal.SIGKILL, lambda: bool(list(tmp_path.glob("datasets/*/build-train.json")))) == -9
     assert not (tmp_path / "datasets" / "latest.json").exists(), "what was killed must not look published"
-    answer = vitalprep(*command)
+    answer = run_vitalprep(*command)
     assert answer.exit_code == 0
     assert data_digests(answer.result["dataset"]) == data_digests(undisturbed.result["dataset"])
     after = {path: path.stat().st_mtime_ns for path in tmp_path.glob("harmonized/*/*.json")}
@@ -100,7 +100,7 @@ def test_a_run_killed_twice_ends_in_the_same_bytes(recordings: Path, undisturbed
 def test_a_second_run_has_nothing_to_do(recordings: Path, undisturbed: Answer) -> None:
     output = Path(undisturbed.result["dataset"]).parents[1]
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
-    answer = vitalprep("run", "--input", recordings, "--output", output)
+    answer = run_vitalprep("run", "--input", recordings, "--output", output)
     assert answer.exit_code == 0
     assert answer.result["new"] is False
     assert "nothing new" in answer.last_message
@@ -110,21 +110,21 @@ def test_a_second_run_has_nothing_to_do(recordings: Path, undisturbed: Answer) -
 
 def test_a_published_file_that_vanished_is_built_again(recordings: Path, undisturbed: Answer, tmp_path: Path) -> None:
     command = ("run", "--input", recordings, "--output", tmp_path)
-    dataset = Path(vitalprep(*command).result["dataset"])
+    dataset = Path(run_vitalprep(*command).result["dataset"])
     next(dataset.glob("vitaldb-test.tfrecord-*")).unlink()
-    answer = vitalprep(*command)
+    answer = run_vitalprep(*command)
     assert answer.exit_code == 0
     assert answer.result["new"] is True
     assert data_digests(dataset) == data_digests(undisturbed.result["dataset"])
 
 
 def test_a_table_that_is_not_its_receipt_s_is_refused(recordings: Path, tmp_path: Path) -> None:
-    planned = vitalprep("plan", "--input", recordings, "--output", tmp_path).result
-    assert vitalprep("harmonize", "--plan", planned["plan"]).exit_code == 0
+    planned = run_vitalprep("plan", "--input", recordings, "--output", tmp_path).result
+    assert run_vitalprep("harmonize", "--plan", planned["plan"]).exit_code == 0
     vanished, spoilt, *_ = sorted(tmp_path.glob("harmonized/*/*.parquet"))
     vanished.unlink()
     spoilt.write_bytes(spoilt.read_bytes()[:-1])
-    answer = vitalprep("build", "--plan", planned["plan"])
+    answer = run_vitalprep("build", "--plan", planned["plan"])
     assert answer.exit_code == 65
     assert "receipt of case" in answer.result["message"]
     assert "--force" in answer.result["mend"]
@@ -132,9 +132,9 @@ def test_a_table_that_is_not_its_receipt_s_is_refused(recordings: Path, tmp_path
 
 def test_force_does_everything_again_with_the_same_bytes(recordings: Path, undisturbed: Answer, tmp_path: Path) -> None:
     command = ("run", "--input", recordings, "--output", tmp_path)
-    vitalprep(*command)
+    run_vitalprep(*command)
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("harmonized/*/*.json")}
-    answer = vitalprep(*command, "--force")
+    answer = run_vitalprep(*command, "--force")
     after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("harmonized/*/*.json")}
     assert answer.result["new"] is True
     assert before.keys() == after.keys()
@@ -145,7 +145,7 @@ def test_force_does_everything_again_with_the_same_bytes(recordings: Path, undis
 def test_another_window_needs_only_a_new_build(recordings: Path, undisturbed: Answer) -> None:
     output = Path(undisturbed.result["dataset"]).parents[1]
     before = {path: path.stat().st_mtime_ns for path in output.glob("harmonized/*/*")}
-    answer = vitalprep("run", "--input", recordings, "--output", output, "--set", "windowing.step=60")
+    answer = run_vitalprep("run", "--input", recordings, "--output", output, "--set", "windowing.step=60")
     assert answer.exit_code == 0
     assert answer.result["dataset_id"] != undisturbed.result["dataset_id"]
     assert sum(answer.result["windows"].values()) < sum(undisturbed.result["windows"].values())
@@ -154,8 +154,8 @@ def test_another_window_needs_only_a_new_build(recordings: Path, undisturbed: An
 
 def test_single_layout_is_the_concatenation_of_the_shards(recordings: Path, tmp_path: Path) -> None:
     small = ("run", "--input", recordings, "--output", tmp_path, "--set", "output.shard_mb=1")
-    sharded = vitalprep(*small).result
-    single = vitalprep(*small, "--set", "output.layout=single").result
+    sharded = run_vitalprep(*small).result
+    single = run_vitalprep(*small, "--set", "output.layout=single").result
     names = sorted(path.name for path in Path(sharded["dataset"]).glob("vitaldb-train.tfrecord-*"))
     assert len(names) > 2
     assert names[0].endswith(f"-00000-of-{len(names):05d}")
@@ -168,10 +168,10 @@ def test_single_layout_is_the_concatenation_of_the_shards(recordings: Path, tmp_
 def test_a_changed_recording_is_refused_and_named(tmp_path: Path, recordings: Path) -> None:
     source = tmp_path / "input"
     subprocess.run(["cp", "-r", recordings, source], check=True)
-    planned = vitalprep("plan", "--input", source, "--output", tmp_path / "out").result
+    planned = run_vitalprep("plan", "--input", source, "--output", tmp_path / "out").result
     (source / "raw-data" / "0003.vital").write_bytes((source / "raw-data" / "0004.vital").read_bytes())
     (source / "raw-data" / "0005.vital").unlink()
-    answer = vitalprep("harmonize", "--plan", planned["plan"])
+    answer = run_vitalprep("harmonize", "--plan", planned["plan"])
     assert answer.exit_code == 65
     assert "3,5" in answer.result["message"]
     assert "plan again" in answer.result["mend"]
@@ -179,10 +179,10 @@ def test_a_changed_recording_is_refused_and_named(tmp_path: Path, recordings: Pa
 
 
 def test_the_real_cases_become_a_valid_data_set(shared_data: Path, tmp_path: Path) -> None:
-    answer = vitalprep("run", "--input", shared_data / "vitaldb_open", "--output", tmp_path)
+    answer = run_vitalprep("run", "--input", shared_data / "vitaldb_open", "--output", tmp_path)
     assert answer.exit_code == 0
     assert answer.result["written"] == 11
-    assert vitalprep("validate", answer.result["dataset"]).exit_code == 0
+    assert run_vitalprep("validate", answer.result["dataset"]).exit_code == 0
 
 
 def test_the_hot_path_imports_neither_tensorflow_nor_pandas() -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import click
 import pytest
 import yaml
+
+from tests.pipeline import BUCKET, COMMAND, s3_client
 from vitalprep.cli.main import vitalprep as command
 from vitalprep.config_file import load_config
 from vitalprep.cost.figures import load_figures
@@ -27,8 +29,6 @@ from vitalprep.plan.recordings import find_recordings
 from vitalprep.storage import Storage
 from vitalprep.storage.location import holds_credentials
 from vitalprep.strict_yaml import _StrictLoader, yaml_content
-
-from tests.pipeline import BUCKET, COMMAND, s3_client
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(path for folder in ("preprocessing", "dags", "plugins") for path in (ROOT / folder).rglob("*.py"))

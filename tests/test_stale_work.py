@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.pipeline import COMMAND, data_digests, receipts, run_vitalprep
 from vitalprep.config_file import load_config
 from vitalprep.plan import identity
 from vitalprep.plan.make_plan import PlanRequest
 from vitalprep.run import RunResult, run
 from vitalprep.workers import StopRequest
-
-from tests.pipeline import COMMAND, data_digests, receipts, vitalprep
 
 CASES = set(range(1, 10))
 
@@ -61,7 +61,7 @@ def test_a_changed_object_is_done_again_alone(source: Path, output: Path) -> Non
     assert second.planned.plan.dataset_id != first.planned.plan.dataset_id
     assert second.verdict is not None
     assert data_digests(first.planned.dataset_uri) == old, "the old data set is untouched"
-    assert vitalprep("validate", first.planned.dataset_uri, "--quick").exit_code == 0
+    assert run_vitalprep("validate", first.planned.dataset_uri, "--quick").exit_code == 0
 
 
 def test_a_copied_object_is_new_input_and_the_bytes_are_the_same(source: Path, output: Path) -> None:
@@ -117,7 +117,7 @@ def test_changed_code(
 
 
 def _published(dataset: Path) -> dict[str, Any]:
-    answer = vitalprep("validate", dataset, "--quick")
+    answer = run_vitalprep("validate", dataset, "--quick")
     return {"exit code": answer.exit_code, "verdict": (dataset / "validation.json").exists()}
 
 
@@ -127,7 +127,7 @@ def test_a_forced_run_killed_between_two_files_leaves_nothing_that_looks_publish
     """The data set was published before: its verdict and build summaries go before the first file does."""
     many = ("--cases", "1-9", "--set", "output.shard_mb=0.4", "--set", "windowing.step=5", "--workers", "1")
     command = ["run", "--input", str(recordings), "--output", str(tmp_path), *many]
-    dataset = Path(vitalprep(*command).result["dataset"])
+    dataset = Path(run_vitalprep(*command).result["dataset"])
     assert _published(dataset) == {"exit code": 0, "verdict": True}
     whole = data_digests(dataset)
     files = sorted(dataset.glob("vitaldb-train.tfrecord-*"))
@@ -142,10 +142,10 @@ def test_a_forced_run_killed_between_two_files_leaves_nothing_that_looks_publish
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=40)
     assert _published(dataset) == {"exit code": 65, "verdict": False}
-    appending = vitalprep("plan", "--input", recordings, "--output", tmp_path, "--append-to", dataset)
+    appending = run_vitalprep("plan", "--input", recordings, "--output", tmp_path, "--append-to", dataset)
     assert appending.exit_code == 65
     assert "not published" in appending.result["message"]
-    answer = vitalprep(*command)
+    answer = run_vitalprep(*command)
     assert answer.result["new"] is True
     assert _published(dataset) == {"exit code": 0, "verdict": True}
     assert data_digests(dataset) == whole
@@ -163,5 +163,5 @@ def test_a_new_plan_sweeps_what_killed_writes_left_and_nothing_else(recordings: 
     two_hours_ago = time.time() - 7200
     for path in (abandoned, foreign):
         os.utime(path, (two_hours_ago, two_hours_ago))
-    assert vitalprep("plan", "--input", recordings, "--output", tmp_path).exit_code == 0
+    assert run_vitalprep("plan", "--input", recordings, "--output", tmp_path).exit_code == 0
     assert [path.exists() for path in (abandoned, fresh, foreign)] == [False, True, True]

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from vitalprep.errors import RefusedError, RetryableError, Stopped
-from vitalprep.workers import StopRequest, WorkerPool, stop_on_signals
 
 from tests.pipeline import COMMAND
+from vitalprep.errors import RefusedError, RetryableError, Stopped
+from vitalprep.workers import StopRequest, WorkerPool, stop_on_signals
 
 
 def _square(number: int) -> int:

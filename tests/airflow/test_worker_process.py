@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from vitalprep_process import WorkerProcess, readable
 
 Lines = list[tuple[int, str]]

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 from tests.browser.test_report import DESK, PHONE
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

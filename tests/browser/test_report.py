@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from tests.pipeline import vitalprep
+from tests.pipeline import run_vitalprep
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -25,15 +25,15 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     damage = {"truncated": 0.1, "unit": 0.1}
     simulate_folder(recordings, SimulationOptions(seed=15, cases=16, hours=0.25, spread=0.5, damage=damage))
     command = ("run", "--input", recordings, "--output", output, "--set", "validation.min_success_rate=0.5")
-    dataset = Path(vitalprep(*command).result["dataset"])
-    other = vitalprep(*command, "--cases", "2-16", "--set", "windowing.step=60").result["dataset"]
+    dataset = Path(run_vitalprep(*command).result["dataset"])
+    other = run_vitalprep(*command, "--cases", "2-16", "--set", "windowing.step=60").result["dataset"]
     files = {name: output / f"{name}.html" for name in ("case", "excluded", "diff")}
     receipts = {path: b'"status":"ok"' in path.read_bytes() for path in sorted(output.glob("harmonized/*/*.json"))}
     numbers = {ok: next(int(path.name[:4]) for path, fine in receipts.items() if fine is ok) for ok in (True, False)}
     for name, ok in (("case", True), ("excluded", False)):
-        made = vitalprep("report", "--dataset", dataset, "--case", str(numbers[ok]), "--output", files[name])
+        made = run_vitalprep("report", "--dataset", dataset, "--case", str(numbers[ok]), "--output", files[name])
         assert made.exit_code == 0
-    assert vitalprep("diff", dataset, other, "--html", files["diff"]).exit_code == 0
+    assert run_vitalprep("diff", dataset, other, "--html", files["diff"]).exit_code == 0
     return {"report": dataset / "report.html", **files}
 
 

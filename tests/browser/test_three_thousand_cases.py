@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from vitalprep.report.stage import Stored, report_html
-from vitalprep.report.warnings import DataWarning, warnings_of
 
 from tests.report.synthetic import surgical_data_set
+from vitalprep.report.stage import Stored, report_html
+from vitalprep.report.warnings import DataWarning, warnings_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

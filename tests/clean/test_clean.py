@@ -14,11 +14,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
+from tests.pipeline import BUCKET, COMMAND, Answer, run_vitalprep, s3_client
 from vitalprep.clean.stage import clean
 from vitalprep.errors import RefusedError, UsageError
 from vitalprep.storage import Storage
-
-from tests.pipeline import BUCKET, COMMAND, Answer, s3_client, vitalprep
 
 DAY = 86400
 WEEK = timedelta(days=7)
@@ -29,10 +29,10 @@ def made(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An output with a published data set, one appended to it, and a refused one on tables of its own."""
     output = tmp_path_factory.mktemp("made")
     command = ("run", "--input", recordings, "--output", output, "--workers", "1")
-    published = vitalprep(*command, "--cases", "1-9").result["dataset"]
-    assert vitalprep(*command, "--cases", "10", "--append-to", published).exit_code == 0
+    published = run_vitalprep(*command, "--cases", "1-9").result["dataset"]
+    assert run_vitalprep(*command, "--cases", "10", "--append-to", published).exit_code == 0
     limits = "inputs.HR.sources.Solar8000/HR.limits=[1, 300]"
-    assert vitalprep(*command, "--set", limits, "--set", "validation.min_windows=100000").exit_code == 65
+    assert run_vitalprep(*command, "--set", limits, "--set", "validation.min_windows=100000").exit_code == 65
     for path in output.rglob("*"):
         _age(path, days=30)
     return output
@@ -83,7 +83,7 @@ def test_what_nobody_needs_is_removed_and_all_else_stays(output: Path) -> None:
     before = _files(output)
     needed, old = _digests(output)
     unproved = _unproved(output)
-    listed = vitalprep("clean", "--output", output, "--dry-run")
+    listed = run_vitalprep("clean", "--output", output, "--dry-run")
     assert listed.exit_code == 0
     fates = {item["name"]: item["kept"] for item in listed.result["items"]}
     assert fates[old] is fates[unproved] is None
@@ -92,15 +92,15 @@ def test_what_nobody_needs_is_removed_and_all_else_stays(output: Path) -> None:
     assert listed.result["foreign"] == 1
     assert _files(output) == before, "a dry run removes nothing"
 
-    answer = vitalprep("clean", "--output", output, "--yes")
+    answer = run_vitalprep("clean", "--output", output, "--yes")
     assert answer.exit_code == 0
     assert set(answer.result["removed"]) == {old, unproved}
     assert _files(output) == before - _of(before, old, unproved)
     assert not (output / "harmonized" / old).exists()
     assert not (output / "runs" / unproved).exists()
     latest = _latest(output)
-    assert vitalprep("validate", output / "datasets" / latest).exit_code == 0, "also its lineage"
-    assert vitalprep("clean", "--output", output).exit_code == 0, "nothing is left to ask about"
+    assert run_vitalprep("validate", output / "datasets" / latest).exit_code == 0, "also its lineage"
+    assert run_vitalprep("clean", "--output", output).exit_code == 0, "nothing is left to ask about"
 
 
 def test_what_is_needed_is_refused_by_name_and_nothing_is_removed(output: Path) -> None:
@@ -113,7 +113,7 @@ def test_what_is_needed_is_refused_by_name_and_nothing_is_removed(output: Path) 
         with pytest.raises(UsageError, match=re.escape(repr(name))):
             clean(str(output), [old, name], older_than=WEEK, agree=_yes)
     assert _files(output) == before
-    named = vitalprep("clean", "--output", output, "--yes", old)
+    named = run_vitalprep("clean", "--output", output, "--yes", old)
     assert named.result["removed"] == [old], "and not what else nobody needs"
     assert _files(output) == before - _of(before, old)
 
@@ -123,15 +123,15 @@ def test_what_was_written_lately_stays(output: Path) -> None:
     unproved = _unproved(output)
     table = next((output / "harmonized" / old).glob("*.parquet"))
     _age(table, days=3)
-    answer = vitalprep("clean", "--output", output, "--yes")
+    answer = run_vitalprep("clean", "--output", output, "--yes")
     assert answer.result["removed"] == []
     fates = {item["name"]: item["kept"] for item in answer.result["items"]}
     assert fates[old] == f"needed by {unproved}", "whose run may be at work on it"
     assert fates[unproved] == "its tables were written 3 days ago"
-    refused = vitalprep("clean", "--output", output, "--yes", unproved)
+    refused = run_vitalprep("clean", "--output", output, "--yes", unproved)
     assert refused.exit_code == 65
     assert "--older-than 0" in refused.result["mend"]
-    answer = vitalprep("clean", "--output", output, "--yes", "--older-than", "2")
+    answer = run_vitalprep("clean", "--output", output, "--yes", "--older-than", "2")
     assert set(answer.result["removed"]) == {old, unproved}
 
 
@@ -139,7 +139,7 @@ def test_a_data_set_whose_verdict_force_has_removed_stays(output: Path) -> None:
     """`--force` undoes the verdict first; the latest data set is being made again."""
     latest = _latest(output)
     (output / "datasets" / latest / "validation.json").unlink()
-    answer = vitalprep("clean", "--output", output, "--dry-run")
+    answer = run_vitalprep("clean", "--output", output, "--dry-run")
     fates = {item["name"]: item["kept"] for item in answer.result["items"]}
     assert fates[latest] == "latest.json names it"
 
@@ -150,7 +150,7 @@ def test_an_unpublished_parent_stays_with_its_child(output: Path) -> None:
     (parent,) = metadata["parents"]
     (output / "datasets" / parent / "validation.json").unlink()
     for _ in range(2):  # from the plan, and from the metadata where there is none
-        answer = vitalprep("clean", "--output", output, "--dry-run")
+        answer = run_vitalprep("clean", "--output", output, "--dry-run")
         assert {item["name"]: item["kept"] for item in answer.result["items"]}[parent] == f"{latest} continues it"
         shutil.rmtree(output / "runs" / latest, ignore_errors=True)
 
@@ -160,7 +160,7 @@ def test_nothing_is_removed_where_it_cannot_be_told_what_is_needed(output: Path)
     shutil.rmtree(output / "runs" / latest)
     (output / "datasets" / latest / "preprocessing_metadata.json").unlink()
     before = _files(output)
-    answer = vitalprep("clean", "--output", output, "--yes")
+    answer = run_vitalprep("clean", "--output", output, "--yes")
     assert answer.exit_code == 65
     assert latest in answer.result["message"]
     assert _files(output) == before
@@ -168,7 +168,7 @@ def test_nothing_is_removed_where_it_cannot_be_told_what_is_needed(output: Path)
 
 def test_without_a_terminal_it_has_to_be_told(output: Path) -> None:
     before = _files(output)
-    answer = vitalprep("clean", "--output", output)
+    answer = run_vitalprep("clean", "--output", output)
     assert answer.exit_code == 2
     assert "--yes" in answer.result["mend"]
     assert _files(output) == before
@@ -242,7 +242,7 @@ def test_what_a_killed_write_left_is_swept(output: Path) -> None:
         path.write_bytes(b"half")
     _age(staged, days=2)
     _age(foreign, days=2)
-    answer = vitalprep("clean", "--output", output, "--yes")
+    answer = run_vitalprep("clean", "--output", output, "--yes")
     assert answer.result["swept"] == 1
     assert not staged.exists()
     assert foreign.exists()
@@ -255,7 +255,7 @@ def test_what_lies_behind_a_link_stays(output: Path, tmp_path: Path) -> None:
     shutil.move(output / "harmonized" / old, elsewhere)
     (output / "harmonized" / old).symlink_to(elsewhere)
     before = _files(elsewhere)
-    answer = vitalprep("clean", "--output", output, "--yes")
+    answer = run_vitalprep("clean", "--output", output, "--yes")
     assert old not in answer.result["removed"]
     assert _files(elsewhere) == before
 
@@ -271,10 +271,10 @@ def test_over_s3(output: Path, s3_environment: dict[str, str]) -> None:
     for path in _files(output):
         client.upload_file(str(output / path), BUCKET, f"cleaned/{path}")
     command = ("clean", "--output", f"s3://{BUCKET}/cleaned", "--yes")
-    assert _keys(vitalprep(*command, environment=s3_environment), s3_environment) == _files(output), "too young"
+    assert _keys(run_vitalprep(*command, environment=s3_environment), s3_environment) == _files(output), "too young"
     _, old = _digests(output)
     unproved = _unproved(output)
-    left = _keys(vitalprep(*command, "--older-than", "0", environment=s3_environment), s3_environment)
+    left = _keys(run_vitalprep(*command, "--older-than", "0", environment=s3_environment), s3_environment)
     assert left == _files(output) - _of(_files(output), old, unproved)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.pipeline import run_vitalprep
 from vitalprep.config_file import load_config
 from vitalprep.errors import UsageError
-
-from tests.pipeline import vitalprep
 
 DEFAULTS = Path(__file__).parents[2] / "preprocessing" / "vitalprep" / "master_poc.yaml"
 
@@ -89,7 +89,7 @@ def test_a_key_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    answer = vitalprep("config", "--config", tmp_path / "absent.yaml")
+    answer = run_vitalprep("config", "--config", tmp_path / "absent.yaml")
     assert answer.exit_code == 2
     assert "absent.yaml" in answer.result["message"]
 
@@ -129,7 +129,7 @@ def test_a_wrong_single_value_is_named(setting: str, word: str) -> None:
 
 
 def test_config_prints_the_fixed_interface() -> None:
-    answer = vitalprep("config", "--set", "inputs.BIS.default=50")
+    answer = run_vitalprep("config", "--set", "inputs.BIS.default=50")
     features = answer.result["features"]
     assert len(features) == 16
     for feature in features:

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
+
 from vitalprep.config import Config
 from vitalprep.config_file import load_config
 

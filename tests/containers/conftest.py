@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from tests.pipeline import vitalprep
+from tests.pipeline import run_vitalprep
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGE = "vitalprep-worker:test"
@@ -87,6 +87,6 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def undisturbed(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data set of the same recordings made by a process on this machine."""
-    answer = vitalprep("run", "--input", cases, "--output", tmp_path_factory.mktemp("undisturbed"))
+    answer = run_vitalprep("run", "--input", cases, "--output", tmp_path_factory.mktemp("undisturbed"))
     assert answer.exit_code == 0, answer.result
     return Path(answer.result["dataset"])

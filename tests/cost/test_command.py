@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+
+from tests.pipeline import BUCKET, run_vitalprep, s3_client
 from vitalprep.config_file import load_config
 from vitalprep.cost.command import cost
 from vitalprep.cost.figures import load_figures
 from vitalprep.cost.tables import print_cost
 from vitalprep.storage import Storage
-
-from tests.pipeline import BUCKET, s3_client, vitalprep
 
 MB = 1_000_000
 
@@ -29,7 +29,7 @@ def _sparse(folder: Path, sizes: dict[int, int]) -> Path:
 
 def test_it_reckons_from_the_listing(tmp_path: Path) -> None:
     folder = _sparse(tmp_path / "raw", dict.fromkeys(range(1, 21), 15 * MB))
-    answer = vitalprep("cost", "--input", folder, "--cases", "1-30")
+    answer = run_vitalprep("cost", "--input", folder, "--cases", "1-30")
     assert answer.exit_code == 0
     result = answer.result
     assert (result["cases"], result["requested"], result["missing"]) == (20, 30, "21-30")
@@ -56,16 +56,16 @@ def test_no_body_is_read_from_s3(s3_environment: dict[str, str], monkeypatch: py
         monkeypatch.setenv(name, value)
     with pytest.raises(Exception, match="archived/0001"):
         Storage(f"s3://{BUCKET}/archived").get("0001.vital")
-    answer = vitalprep("cost", "--input", f"s3://{BUCKET}/archived", environment=s3_environment)
+    answer = run_vitalprep("cost", "--input", f"s3://{BUCKET}/archived", environment=s3_environment)
     assert (answer.exit_code, answer.result["cases"], answer.result["gb_in"]) == (0, 1, 0.002)
 
 
 def test_recordings_without_waves_are_noticed_and_can_be_declared(tmp_path: Path) -> None:
     folder = _sparse(tmp_path / "raw", dict.fromkeys(range(1, 6), 950000))
-    mistaken = vitalprep("cost", "--input", folder)
+    mistaken = run_vitalprep("cost", "--input", folder)
     assert mistaken.result["unlikely_sizes"] == 5
     assert "--numeric-only" in mistaken.last_message
-    declared = vitalprep("cost", "--input", folder, "--numeric-only")
+    declared = run_vitalprep("cost", "--input", folder, "--numeric-only")
     assert declared.result["unlikely_sizes"] == 0
     assert not declared.log
     assert declared.result["windows"] > 10 * mistaken.result["windows"]
@@ -95,9 +95,9 @@ def test_configuration_prices_and_shards_are_honoured(tmp_path: Path) -> None:
     folder = _sparse(tmp_path / "raw", dict.fromkeys(range(1, 11), 15 * MB))
     prices = tmp_path / "prices.yaml"
     prices.write_text("backends: {fargate: {vcpu_hour: 0.4048, memory_gb_hour: 0.04445, extra_hour: 0.05}}\n", "utf-8")
-    plain = vitalprep("cost", "--input", folder, "--shards", "3").result
+    plain = run_vitalprep("cost", "--input", folder, "--shards", "3").result
     arguments = ("--shards", "3", "--prices", prices, "--set", "windowing.step=300")
-    changed = vitalprep("cost", "--input", folder, *arguments).result
+    changed = run_vitalprep("cost", "--input", folder, *arguments).result
     assert changed["windows"] == pytest.approx(plain["windows"] / 10, rel=0.05)
     before, after = plain["backends"]["fargate"], changed["backends"]["fargate"]
     assert before["shards"] == after["shards"] == 3
@@ -115,12 +115,12 @@ def test_configuration_prices_and_shards_are_honoured(tmp_path: Path) -> None:
     ],
 )
 def test_what_it_refuses(tmp_path: Path, arguments: list[str], exit_code: int, named: str) -> None:
-    answer = vitalprep("cost", "--input", _sparse(tmp_path / "raw", {1: MB}), *arguments)
+    answer = run_vitalprep("cost", "--input", _sparse(tmp_path / "raw", {1: MB}), *arguments)
     assert (answer.exit_code, answer.result["ok"]) == (exit_code, False)
     assert named in answer.result["message"]
     assert answer.result["mend"]
 
 
 def test_an_empty_input_is_refused(tmp_path: Path) -> None:
-    answer = vitalprep("cost", "--input", tmp_path)
+    answer = run_vitalprep("cost", "--input", tmp_path)
     assert (answer.exit_code, answer.result["error"]) == (65, "RefusedError")

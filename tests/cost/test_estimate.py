@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from vitalprep.config import Config
 from vitalprep.config_file import load_config
 from vitalprep.cost.estimate import BackendCost, estimate, file_count, run_cpu_seconds

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from vitalprep.cost.figures import Backend, Figure, Figures, load_figures
 from vitalprep.errors import UsageError
 

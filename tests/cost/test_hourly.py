@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+from tests.pipeline import run_vitalprep
 from vitalprep.cost.figures import load_figures
 from vitalprep.cost.hourly import hourly_price
 from vitalprep.errors import UsageError
-
-from tests.pipeline import vitalprep
 
 FIGURES = load_figures()
 
@@ -44,7 +44,7 @@ def test_what_has_no_price_is_refused(machine: str) -> None:
 def test_prices_of_one_s_own(tmp_path: Path) -> None:
     file = tmp_path / "prices.yaml"
     file.write_text("backends: {sagemaker_spot: {machine: ml.c5.large, machine_hour: 0.1, discount: 0.5}}")
-    answer = vitalprep("cost", "--hour-of", "ml.c5.xlarge", "--prices", file)
+    answer = run_vitalprep("cost", "--hour-of", "ml.c5.xlarge", "--prices", file)
     assert answer.result["on_demand"] == pytest.approx(0.2 + 0.0063)
     assert answer.result["spot"] == pytest.approx(0.1 + 0.0063)
     assert answer.result["priced"] == "by you"
@@ -52,6 +52,6 @@ def test_prices_of_one_s_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [(), ("--hour-of", "fargate", "--input", "/nowhere")])
 def test_either_recordings_or_a_machine(options: tuple[str, ...]) -> None:
-    answer = vitalprep("cost", *options)
+    answer = run_vitalprep("cost", *options)
     assert answer.exit_code == 2
     assert "One of --input and --hour-of" in answer.result["message"]

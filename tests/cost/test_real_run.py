@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.pipeline import run_vitalprep
 from vitalprep.cost.calibration import CalibrationSet, measure
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
-
-from tests.pipeline import vitalprep
 
 WORKERS = 2
 
@@ -59,11 +59,11 @@ def test_a_run_takes_the_cpu_seconds_that_were_predicted(tmp_path: Path) -> None
     raw = _recordings(tmp_path / "raw", other, times=24)
 
     before = _seconds_of_children()
-    run = vitalprep("run", "--input", raw, "--output", tmp_path / "out", "--workers", str(WORKERS))
+    run = run_vitalprep("run", "--input", raw, "--output", tmp_path / "out", "--workers", str(WORKERS))
     taken = _seconds_of_children() - before
     assert run.exit_code == 0
 
-    result = vitalprep("cost", "--input", raw, "--prices", prices).result
+    result = run_vitalprep("cost", "--input", raw, "--prices", prices).result
     assert result["windows"] == pytest.approx(sum(run.result["windows"].values()), rel=0.25)
     predicted = result["local"]["cpu_seconds"]
     assert predicted["total"] == pytest.approx(taken, rel=0.25), (predicted, machine)

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import vitalprep
 import yaml
+
+import vitalprep
+from tests.pipeline import COMMAND, Answer, run_vitalprep
+from tests.reference import design4
+from tests.report.html_page import parsed
 from vitalprep.diff.command import text_of
 from vitalprep.diff.compare import compare
 from vitalprep.diff.described import described
 from vitalprep.errors import RefusedError
-
-from tests.pipeline import COMMAND, Answer, vitalprep
-from tests.reference import design4
-from tests.report.html_page import parsed
 
 REGISTRY = yaml.safe_load((Path(__file__).parents[2] / "preprocessing" / "vitalprep" / "master_poc.yaml").read_text())
 
@@ -32,7 +32,7 @@ REGISTRY = yaml.safe_load((Path(__file__).parents[2] / "preprocessing" / "vitalp
 @pytest.fixture(scope="module")
 def first(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("compared")
-    return Path(vitalprep("run", "--input", recordings, "--output", output).result["dataset"])
+    return Path(run_vitalprep("run", "--input", recordings, "--output", output).result["dataset"])
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +40,17 @@ def second(recordings: Path, first: Path) -> Path:
     """Two cases less, one more asked for, windows twice as far apart, another hold."""
     settings = ("--set", "windowing.step=60", "--set", "inputs.ETCO2.hold=60")
     command = ("run", "--input", recordings, "--output", first.parents[1], "--cases", "3-15", *settings)
-    return Path(vitalprep(*command).result["dataset"])
+    return Path(run_vitalprep(*command).result["dataset"])
 
 
 def _diff(*arguments: str | Path) -> dict[str, Any]:
-    answer = vitalprep("diff", *arguments)
+    answer = run_vitalprep("diff", *arguments)
     assert answer.exit_code == 0, answer.result
     return answer.result
 
 
 def test_a_data_set_is_the_same_as_itself_wherever_it_lies(first: Path, recordings: Path, tmp_path: Path) -> None:
-    again = vitalprep("run", "--input", recordings, "--output", tmp_path, "--shards", "3").result["dataset"]
+    again = run_vitalprep("run", "--input", recordings, "--output", tmp_path, "--shards", "3").result["dataset"]
     result = _diff(first, again)
     assert result["same"] is True
     assert result["config"] == result["versions"] == []
@@ -256,7 +256,7 @@ def test_a_changed_recording_is_found(recordings: Path, first: Path, tmp_path: P
     changed = tmp_path / "input"
     shutil.copytree(recordings, changed)
     (changed / "raw-data" / "0003.vital").write_bytes((changed / "raw-data" / "0004.vital").read_bytes())
-    other = vitalprep("run", "--input", changed, "--output", tmp_path / "out").result["dataset"]
+    other = run_vitalprep("run", "--input", changed, "--output", tmp_path / "out").result["dataset"]
     result = _diff(first, other)
     assert 3 in result["cases"]["input"]
     warnings = json.loads((Path(other) / "preprocessing_metadata.json").read_bytes())["warnings"]
@@ -284,7 +284,7 @@ def test_the_text_is_short_and_says_what_is_the_same(first: Path, second: Path) 
 
 def test_what_is_no_data_set_is_refused(first: Path, tmp_path: Path) -> None:
     def refused(path: Path) -> Answer:
-        return vitalprep("diff", first, path)
+        return run_vitalprep("diff", first, path)
 
     assert refused(tmp_path).exit_code == 2
     empty = tmp_path / "datasets" / "0123456789ab"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from vitalprep.storage import retries
 
 from tests.fetch.imitation import Imitation
+from vitalprep.storage import retries
 
 
 @pytest.fixture

@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.fetch.imitation import Imitation, recording
+from tests.pipeline import BUCKET, COMMAND, Answer, run_vitalprep, s3_client
 from vitalprep.errors import RefusedError
 from vitalprep.fetch import clinical_table
 from vitalprep.fetch.clinical_table import fetch_clinical_table
 from vitalprep.source import known_source
 
-from tests.fetch.imitation import Imitation, recording
-from tests.pipeline import BUCKET, COMMAND, Answer, s3_client, vitalprep
-
 
 def fetch(service: Imitation, output: Path | str, *more: str, environment: dict[str, str] | None = None) -> Answer:
     cases = () if "--cases" in more else ("--cases", "1-14")
     options = (*cases, "--output", output, "--base-url", service.url, "--accept-licence", "--at-once", "2", *more)
-    return vitalprep("fetch", *options, environment=environment)
+    return run_vitalprep("fetch", *options, environment=environment)
 
 
 def names(folder: Path) -> list[str]:
@@ -48,7 +48,7 @@ def test_the_default_address_is_the_vitaldb_package_s() -> None:
 
 
 def test_nothing_comes_before_the_terms_are_accepted(service: Imitation, tmp_path: Path) -> None:
-    answer = vitalprep("fetch", "--cases", "1", "--output", tmp_path / "out", "--base-url", service.url)
+    answer = run_vitalprep("fetch", "--cases", "1", "--output", tmp_path / "out", "--base-url", service.url)
     assert answer.exit_code == 2
     for said in ("CC-BY-NC-SA-4.0", "Data Use Agreement", "Redistribution of the Data is not allowed", "https://"):
         assert said in answer.result["message"]
@@ -71,7 +71,7 @@ def test_what_was_fetched_becomes_the_data_set_of_its_source(
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["caseid", "subjectid", "sex", "age", "height", "weight", "bmi", "asa"]
     assert len(rows) == 14
-    made = vitalprep("run", "--input", source, "--output", tmp_path / "out")
+    made = run_vitalprep("run", "--input", source, "--output", tmp_path / "out")
     assert made.exit_code == 0
     assert made.result["written"] == 14
     asked = len(service.seen)
@@ -293,7 +293,7 @@ def test_no_formula_of_the_clinical_table_is_written(service: Imitation, monkeyp
 
 
 def test_a_wrong_address_is_known_from_the_clinical_table(service: Imitation, tmp_path: Path) -> None:
-    answer = vitalprep(
+    answer = run_vitalprep(
         "fetch", "--cases", "1", "--output", tmp_path, "--base-url", f"{service.url}/elsewhere", "--accept-licence"
     )
     assert answer.exit_code == 2

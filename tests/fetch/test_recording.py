@@ -7,12 +7,12 @@ import io
 from pathlib import Path
 
 import pytest
+
+from tests.fetch.imitation import Imitation, recording
 from vitalprep.errors import RefusedError, RetryableError, UsageError
 from vitalprep.fetch.recording import Fetched, FetchTask, fetch_recording
 from vitalprep.fetch.website import NotThere, checked_base_url, download
 from vitalprep.storage import retries
-
-from tests.fetch.imitation import Imitation, recording
 
 
 def fetched(service: Imitation, folder: Path, case: int = 3, *, there: int | None = None) -> Fetched:

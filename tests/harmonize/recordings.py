@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+
+from tests.reference.slow_vital_file import SlowVitalFile, read_vital_slowly
 from vitalprep.errors import CaseRefused
 from vitalprep.harmonize.vital_file import VitalFile, read_vital
 from vitalprep.simulate.vital_writer import (
@@ -26,8 +28,6 @@ from vitalprep.simulate.vital_writer import (
     TrackOrder,
     WaveRecord,
 )
-
-from tests.reference.slow_vital_file import SlowVitalFile, read_vital_slowly
 
 START = 4102444800.0
 DEVICES = (

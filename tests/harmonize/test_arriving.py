@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.harmonize.recordings import START, comparable, packet_rows
+from tests.pipeline import BUCKET
 from vitalprep.arriving import Arriving
 from vitalprep.errors import CaseRefused, RetryableError
 from vitalprep.harmonize.vital_file import read_vital
 from vitalprep.simulate.vital_writer import FileHeader, Packet, encode_file, gzip_bytes
 from vitalprep.storage import READ_CHUNK, ObjectChanged, ObjectMissing, Storage
-
-from tests.harmonize.recordings import START, comparable, packet_rows
-from tests.pipeline import BUCKET
 
 
 def pieces(data: bytes, cuts: list[float]) -> list[bytes]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from tests.reference import design4
 from vitalprep.config_file import load_config
 from vitalprep.harmonize.conversion import Body, ideal_body_weight
 from vitalprep.harmonize.series import harmonize
 from vitalprep.harmonize.vital_file import Numeric, VitalFile
-
-from tests.reference import design4
 
 CONFIG = load_config()
 NAMES = [item.name for item in CONFIG.inputs]

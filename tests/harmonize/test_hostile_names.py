@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.harmonize.recordings import START, read_agreed
+from tests.reliability.hostile.seeds import HOSTILE_TEXTS
 from vitalprep.config_file import load_config
 from vitalprep.errors import CaseRefused
 from vitalprep.harmonize.case import CaseTask, harmonize_case
@@ -21,9 +24,6 @@ from vitalprep.harmonize.vital_file import read_vital
 from vitalprep.harmonize.vital_headers import LONGEST_SHOWN, shown
 from vitalprep.plan.plan import PlannedCase
 from vitalprep.simulate.vital_writer import FileHeader, Packet, RawPacket, encode_file, gzip_bytes
-
-from tests.harmonize.recordings import START, read_agreed
-from tests.reliability.hostile.seeds import HOSTILE_TEXTS
 
 CONFIG = load_config()
 SOURCES = {source.track for item in CONFIG.inputs for source in item.sources}
@@ -185,9 +185,8 @@ def test_times_that_go_back_are_put_in_order() -> None:
 
 
 def test_limits_of_headers_and_samples_are_the_same_for_both_readers(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vitalprep.harmonize import vital_headers, vital_scan
-
     from tests.reference import slow_scan
+    from vitalprep.harmonize import vital_headers, vital_scan
 
     tracks = [track(number % 7, b"N" * (number % 11), b"") for number in range(50)]
     records = [record(number % 7, START + number, 1) for number in range(50)]

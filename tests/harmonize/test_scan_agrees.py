@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.harmonize.recordings import START, packet_rows, read_agreed
 from vitalprep.errors import CaseRefused
 from vitalprep.harmonize import _records
 from vitalprep.harmonize.vital_file import read_vital
@@ -21,8 +23,6 @@ from vitalprep.harmonize.vital_scan import ROW, ROWS, TRACK, TRACK_IDS
 from vitalprep.simulate.damage import DamageShares
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 from vitalprep.simulate.vital_writer import FileHeader, Packet, TrackHeader, encode_file, encode_packet, gzip_bytes
-
-from tests.harmonize.recordings import START, packet_rows, read_agreed
 
 HEAD = encode_file(FileHeader(start=START), [])
 MIB = 1 << 20

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.reference import design4
 from vitalprep.config_file import load_config
 from vitalprep.errors import CaseRefused
 from vitalprep.harmonize.conversion import Body
@@ -26,8 +28,6 @@ from vitalprep.simulate.vital_writer import (
     encode_packed,
     gzip_bytes,
 )
-
-from tests.reference import design4
 
 CONFIG = load_config()
 NAMES = [item.name for item in CONFIG.inputs]

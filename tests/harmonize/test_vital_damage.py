@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.harmonize.recordings import DEVICES, START, comparable, packet_rows, read_agreed
 from vitalprep.errors import CaseRefused
 from vitalprep.harmonize.vital_file import read_vital
 from vitalprep.simulate.vital_writer import (
@@ -25,8 +27,6 @@ from vitalprep.simulate.vital_writer import (
     encode_packet,
     gzip_bytes,
 )
-
-from tests.harmonize.recordings import DEVICES, START, comparable, packet_rows, read_agreed
 
 HR = TrackHeader(track_id=1, kind="numeric", name="HR", unit="/min", device_id=1)
 CO2 = TrackHeader(track_id=2, kind="wave", name="CO2", sample_format=6, sample_rate=62.5, gain=0.5, device_id=2)

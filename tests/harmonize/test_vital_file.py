@@ -14,6 +14,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.harmonize.recordings import (
+    DEVICES,
+    START,
+    Expected,
+    assert_clock,
+    assert_numerics,
+    comparable,
+    name_of,
+    packet_rows,
+    read_agreed,
+    whole_tracks,
+)
+from tests.reference.slow_vital_file import SlowVitalFile
 from vitalprep.errors import CaseRefused
 from vitalprep.simulate.vital_writer import (
     GAP_VALUES,
@@ -31,20 +45,6 @@ from vitalprep.simulate.vital_writer import (
     encode_packet,
     gzip_bytes,
 )
-
-from tests.harmonize.recordings import (
-    DEVICES,
-    START,
-    Expected,
-    assert_clock,
-    assert_numerics,
-    comparable,
-    name_of,
-    packet_rows,
-    read_agreed,
-    whole_tracks,
-)
-from tests.reference.slow_vital_file import SlowVitalFile
 
 HR = TrackHeader(track_id=1, kind="numeric", name="HR", unit="/min", device_id=1)
 

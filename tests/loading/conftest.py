@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline import BUCKET, s3_client, vitalprep
+from tests.pipeline import BUCKET, run_vitalprep, s3_client
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ def published(
     output = tmp_path_factory.mktemp("loading")
     settings = (["output.shard_mb=1"], ["output.shard_mb=1", "output.layout=single", "output.compression=gzip"])
     answers = [
-        vitalprep("run", "--input", recordings, "--output", output, *(part for one in some for part in ("--set", one)))
+        run_vitalprep(
+            "run", "--input", recordings, "--output", output, *(part for one in some for part in ("--set", one))
+        )
         for some in settings
     ]
     sharded, gzipped = (answer.result["dataset"] for answer in answers)

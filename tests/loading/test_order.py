@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from vitalprep.loading.order import FILES_AT_ONCE, in_drawn_order, in_order
 
 SIZES = [30, 0, 7, 50, 12, 1, 22]

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+
 import vitalprep
+from tests.loading.conftest import Published
 from vitalprep.errors import RefusedError, UsageError
 from vitalprep.layout import SPLITS
-
-from tests.loading.conftest import Published
 
 Key = tuple[int, int]
 
@@ -302,6 +302,6 @@ def test_importing_the_package_is_light_and_reading_needs_no_tensorflow(publishe
     command = [sys.executable, "-c", code, published.sharded]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == f"[] {published.windows['test']} []"
-    assert set(vitalprep.__all__) <= set(dir(preprocessing))
+    assert set(vitalprep.__all__) <= set(dir(vitalprep))
     with pytest.raises(AttributeError, match="lode"):
         _ = vitalprep.lode

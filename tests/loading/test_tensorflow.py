@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import vitalprep
-from vitalprep.layout import SPLITS
 
+import vitalprep
 from tests.loading.conftest import Published
+from vitalprep.layout import SPLITS
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is an extra that only reads data sets back")

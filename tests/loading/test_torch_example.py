@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import vitalprep
 
+import vitalprep
 from tests.loading.conftest import Published
 
 INSTALLED = importlib.util.find_spec("torch") is not None

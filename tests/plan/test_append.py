@@ -9,6 +9,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+
+from tests.pipeline import run_vitalprep
 from vitalprep.cli.options import plan_request
 from vitalprep.config import Config
 from vitalprep.config_file import load_config
@@ -17,8 +19,6 @@ from vitalprep.errors import RefusedError, UsageError
 from vitalprep.plan.make_plan import PlanRequest, make_plan
 from vitalprep.plan.plan import Plan
 from vitalprep.planned import plan_run
-
-from tests.pipeline import vitalprep
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_the_parent_is_a_published_data_set_of_the_same_output(
 ) -> None:
     output = tmp_path / "out"
     command = ("run", "--input", source, "--output", output, "--set", "windowing.step=60", "--workers", "1")
-    dataset = vitalprep(*command, "--cases", "1-9").result["dataset"]
+    dataset = run_vitalprep(*command, "--cases", "1-9").result["dataset"]
     request = _request(source, output, dataset, cases="10")
     assert request.config.windowing.step == 60, "the parent's configuration, where none is given"
     with pytest.raises(UsageError, match=r"windowing\.step"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from vitalprep.errors import UsageError
 from vitalprep.plan.case_list import parse_case_list, short_case_list
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from vitalprep.config_file import load_config
 from vitalprep.errors import RefusedError
 from vitalprep.plan.clinical import read_clinical_table, settle_statics

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from vitalprep.config import Config
 from vitalprep.config_file import load_config
 from vitalprep.errors import RefusedError, UsageError

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline import Answer, vitalprep
+from tests.pipeline import Answer, run_vitalprep
 
 OTHER = ("source=vitaldb", "output.layout=single", "output.compression=gzip")
 
 
 @pytest.fixture(scope="package")
 def simulated(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Answer:
-    return vitalprep("run", "--input", recordings, "--output", tmp_path_factory.mktemp("card"), "--cases", "1-16")
+    return run_vitalprep("run", "--input", recordings, "--output", tmp_path_factory.mktemp("card"), "--cases", "1-16")
 
 
 @pytest.fixture(scope="package")
 def attributed(recordings: Path, simulated: Answer) -> Answer:
     settings = [part for setting in OTHER for part in ("--set", setting)]
     output = Path(simulated.result["dataset"]).parents[1]
-    return vitalprep("run", "--input", recordings, "--output", output, *settings)
+    return run_vitalprep("run", "--input", recordings, "--output", output, *settings)

@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from markdown_it import MarkdownIt
+
+from tests.pipeline import Answer, data_digests, run_vitalprep
 from vitalprep.config_file import load_config
 from vitalprep.errors import ReasonCode
 from vitalprep.layout import made_by_vitalprep
@@ -28,8 +30,6 @@ from vitalprep.publish.card.contents import REASONS
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.card.markdown import plain
 from vitalprep.source import Agreement, RecordingSource, SettledSource
-
-from tests.pipeline import Answer, data_digests, vitalprep
 
 
 def card_of(answer: Answer) -> str:
@@ -185,7 +185,7 @@ def test_its_command_makes_the_same_records(attributed: Answer, recordings: Path
     assert fetch == "vitalprep fetch --cases 1-14 --output RECORDINGS --accept-licence"
     places = {"RECORDINGS": str(recordings), "OUTPUT": str(tmp_path), "config.yaml": str(dataset / "config.yaml")}
     command = [places.get(word, word) for word in shlex.split(run)]
-    again = vitalprep(*command[1:])
+    again = run_vitalprep(*command[1:])
     assert again.result["dataset_id"] == dataset.name
     assert data_digests(again.result["dataset"]) == data_digests(dataset)
     assert (Path(again.result["dataset"]) / "README.md").read_bytes() == (dataset / "README.md").read_bytes()
@@ -201,8 +201,8 @@ def test_its_command_names_a_clinical_table_of_another_place(recordings: Path, t
         writer.writeheader()
         writer.writerows(row | {"weight": 99} for row in rows)
     command = ("run", "--input", recordings, "--output", tmp_path / "out", "--cases", "1-8")
-    made = vitalprep(*command, "--set", "split.allow_empty=true", "--clinical", table)
-    beside = vitalprep(*command, "--set", "split.allow_empty=true", "--clinical", recordings / "clinical_data.csv")
+    made = run_vitalprep(*command, "--set", "split.allow_empty=true", "--clinical", table)
+    beside = run_vitalprep(*command, "--set", "split.allow_empty=true", "--clinical", recordings / "clinical_data.csv")
     assert made.result["dataset_id"] != beside.result["dataset_id"]
     assert "--clinical" not in card_of(beside), "it is where it is looked for"
     sha256 = hashlib.sha256(table.read_bytes()).hexdigest()
@@ -220,20 +220,20 @@ def test_its_command_names_a_clinical_table_of_another_place(recordings: Path, t
         "config.yaml": str(metadata.with_name("config.yaml")),
     }
     again = [places.get(word, word) for word in shlex.split(block(card_of(made), "sh").splitlines()[-1])]
-    assert vitalprep(*again[1:]).result["dataset_id"] == made.result["dataset_id"]
+    assert run_vitalprep(*again[1:]).result["dataset_id"] == made.result["dataset_id"]
 
 
 def test_another_source_needs_no_new_records(recordings: Path, tmp_path: Path) -> None:
-    made = vitalprep("run", "--input", recordings, "--output", tmp_path).result
+    made = run_vitalprep("run", "--input", recordings, "--output", tmp_path).result
     before = data_digests(made["dataset"])
     own = "source={name: St. Elsewhere, licence: internal use only}"
-    planned = vitalprep("plan", "--input", recordings, "--output", tmp_path, "--set", own).result
+    planned = run_vitalprep("plan", "--input", recordings, "--output", tmp_path, "--set", own).result
     assert planned["dataset_id"] == made["dataset_id"]
-    published = vitalprep("publish", "--plan", planned["plan"])
+    published = run_vitalprep("publish", "--plan", planned["plan"])
     assert header_of(card_of(published))["license_name"] == "internal use only"
     assert "St. Elsewhere" in Page(card_of(published)).text
     assert "VitalDB Data Use Agreement" not in card_of(published)
-    assert vitalprep("validate", made["dataset"]).exit_code == 0
+    assert run_vitalprep("validate", made["dataset"]).exit_code == 0
     assert data_digests(made["dataset"]) == before
 
 

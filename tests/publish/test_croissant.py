@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.pipeline import Answer
 from vitalprep.plan.plan import load_plan
 from vitalprep.publish.accounting import account
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.croissant import croissant_json
 from vitalprep.source import RecordingSource, SettledSource
-
-from tests.pipeline import Answer
 
 mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed (make develop)")
 

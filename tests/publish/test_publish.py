@@ -7,17 +7,17 @@ import json
 from pathlib import Path
 
 import pytest
+
+from tests.pipeline import Answer, run_vitalprep
 from vitalprep.plan.plan import load_plan
 from vitalprep.publish.accounting import account
 from vitalprep.publish.metadata import cases_csv
-
-from tests.pipeline import Answer, vitalprep
 
 
 @pytest.fixture(scope="module")
 def answer(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Answer:
     output = tmp_path_factory.mktemp("published")
-    return vitalprep("run", "--input", recordings, "--output", output, "--cases", "1-16")
+    return run_vitalprep("run", "--input", recordings, "--output", output, "--cases", "1-16")
 
 
 def test_the_accounting_adds_up(answer: Answer) -> None:
@@ -63,7 +63,7 @@ def test_statistics_are_those_of_the_harmonized_tables(answer: Answer) -> None:
 def test_two_runs_describe_the_same_data_set_in_the_same_words(
     recordings: Path, answer: Answer, tmp_path: Path
 ) -> None:
-    again = vitalprep("run", "--input", recordings, "--output", tmp_path, "--cases", "1-16", "--shards", "3")
+    again = run_vitalprep("run", "--input", recordings, "--output", tmp_path, "--cases", "1-16", "--shards", "3")
     first, second = Path(answer.result["dataset"]), Path(again.result["dataset"])
     assert {path.name for path in first.iterdir()} == {path.name for path in second.iterdir()}
     for path in first.iterdir():
@@ -81,36 +81,36 @@ def _without_timings(path: Path) -> bytes:
 
 def test_too_few_windows_are_not_published_and_lowering_the_bound_is_enough(recordings: Path, tmp_path: Path) -> None:
     command = ("run", "--input", recordings, "--output", tmp_path, "--set")
-    refused = vitalprep(*command, "validation.min_windows=100000")
+    refused = run_vitalprep(*command, "validation.min_windows=100000")
     assert refused.exit_code == 65
     assert "100000" in refused.result["message"]
     assert not (tmp_path / "datasets" / "latest.json").exists()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("datasets/*/*.tfrecord*")}
-    assert vitalprep(*command, "validation.min_windows=10").exit_code == 0
+    assert run_vitalprep(*command, "validation.min_windows=10").exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("datasets/*/*.tfrecord*")} == before
 
 
 def test_hashed_subjects_show_nowhere_beside_the_records(recordings: Path, tmp_path: Path) -> None:
     salt = {"VITALPREP_SUBJECT_SALT": "a long and random salt"}
     command = ("run", "--input", recordings, "--output", tmp_path, "--set", "privacy.hash_subjects=true")
-    hashed = vitalprep(*command, environment=salt)
+    hashed = run_vitalprep(*command, environment=salt)
     assert hashed.exit_code == 0
     with (recordings / "clinical_data.csv").open(encoding="utf-8-sig") as file:
         subjects = {row["subjectid"] for row in csv.DictReader(file)}
     rows = list(csv.DictReader((Path(hashed.result["dataset"]) / "cases.csv").open()))
     assert not subjects & {row["subject_id"] for row in rows}
     assert len({row["subject_id"] for row in rows}) == len(subjects)
-    other = vitalprep("build", "--plan", hashed.result["plan"], environment={k: v[::-1] for k, v in salt.items()})
+    other = run_vitalprep("build", "--plan", hashed.result["plan"], environment={k: v[::-1] for k, v in salt.items()})
     assert other.exit_code == 2
     assert "salt" in other.result["message"]
 
 
 def test_a_lost_shard_is_named_by_publish(recordings: Path, tmp_path: Path) -> None:
-    planned = vitalprep("plan", "--input", recordings, "--output", tmp_path, "--shards", "3").result
+    planned = run_vitalprep("plan", "--input", recordings, "--output", tmp_path, "--shards", "3").result
     for shard in (0, 2):
-        assert vitalprep("harmonize", "--plan", planned["plan"], "--shard", str(shard)).exit_code == 0
-    assert vitalprep("build", "--plan", planned["plan"]).exit_code == 65
-    answer = vitalprep("publish", "--plan", planned["plan"])
+        assert run_vitalprep("harmonize", "--plan", planned["plan"], "--shard", str(shard)).exit_code == 0
+    assert run_vitalprep("build", "--plan", planned["plan"]).exit_code == 65
+    answer = run_vitalprep("publish", "--plan", planned["plan"])
     assert answer.exit_code == 65
     assert "(shards 1)" in answer.result["message"]
     accounting = json.loads(next(tmp_path.glob("runs/*/accounting.json")).read_bytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
 from vitalprep.records.example import Record, RecordShape
 
 FULL = RecordShape(window=300, inputs=16, statics=6, targets=8)

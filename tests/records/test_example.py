@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vitalprep.records.example import BadExample, Record, decode_record, encode_record, encoded_size
 
 from tests.records.records_drawn import FULL, SMALL, WIDTHS, assert_equal, drawn, features_of, made
 from tests.reference.design4 import encode_example, encode_feature, field, varint
+from vitalprep.records.example import BadExample, Record, decode_record, encode_record, encoded_size
 
 RECORD = made(SMALL)
 DATA = encode_record(RECORD)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
+from tests.records.test_samples import STATIC, STATIC_ORIGIN, random_table
+from tests.reference.design4 import encode_example
 from vitalprep.config_file import load_config
 from vitalprep.records.example import encode_record
 from vitalprep.records.frames import CaseFrames
 from vitalprep.records.samples import samples_of
 from vitalprep.records.tfrecord import framed
-
-from tests.records.test_samples import STATIC, STATIC_ORIGIN, random_table
-from tests.reference.design4 import encode_example
 
 SETTINGS = (
     [],

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.reference import design4
 from vitalprep.config_file import load_config
 from vitalprep.records.impute import impute
 from vitalprep.records.normalize import denormalize, normalize
-
-from tests.reference import design4
 
 CONFIG = load_config()
 RANGES = [(item.name, *item.range) for item in (*CONFIG.inputs, *CONFIG.statics)]

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vitalprep.records.example import BadExample, Record, decode_record, encode_record
-from vitalprep.records.reader import RecordReader
 
 from tests.records.records_drawn import FULL, SMALL, WIDTHS, assert_equal, drawn, made
 from tests.records.test_example import DATA, TAMPERED
+from vitalprep.records.example import BadExample, Record, decode_record, encode_record
+from vitalprep.records.reader import RecordReader
 
 READER = RecordReader(SMALL)
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from vitalprep.config_file import load_config
 from vitalprep.records.sketch import SIZE, hashes_in, sketch_of
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from vitalprep.config_file import load_config
 from vitalprep.records.samples import samples_of
 from vitalprep.records.statistics import added, bins_of, coverage_of, statistics_of, target_origins_of

@@ -8,9 +8,9 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vitalprep.records.tfrecord import FRAME_BYTES, BadFrame, framed, masked_crc32c, records
 
 from tests.reference import design4
+from vitalprep.records.tfrecord import FRAME_BYTES, BadFrame, framed, masked_crc32c, records
 
 THREE = [b"first record", b"", bytes(range(40))]
 FILE = b"".join(map(framed, THREE))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vitalprep.config import Windowing
-from vitalprep.records.windows import observed_enough, window_starts
 
 from tests.reference import design4
+from vitalprep.config import Windowing
+from vitalprep.records.windows import observed_enough, window_starts
 
 SPECIFIED = Windowing(window=300, step=30, target_horizon=30, min_observed_fraction=0)
 

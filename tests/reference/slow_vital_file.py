@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tests.reference.slow_scan import NUMERIC, WAVE, TrackRecords, VitalScan
 from vitalprep.arriving import Arriving
 from vitalprep.errors import CaseRefused
 from vitalprep.harmonize.gunzip import gunzip
 from vitalprep.harmonize.vital_file import Numeric, VitalFile
 from vitalprep.harmonize.vital_headers import memory_of, shown
-
-from tests.reference.slow_scan import NUMERIC, WAVE, TrackRecords, VitalScan
 
 __all__ = ["SlowVitalFile", "Wave", "read_stream_slowly", "read_vital_slowly"]
 

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
-
 from tests.pipeline import Answer
 from tests.reliability.places import LocalPlace
 from tests.reliability.processes import Command, is_case_begun
 from tests.reliability.rows import Row
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 __all__ = ["Watched", "largest", "many", "row", "watched"]
 

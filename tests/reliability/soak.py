@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from moto.server import ThreadedMotoServer
-from vitalprep.simulate.damage import DamageShares
-from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from tests.pipeline import BUCKET, s3_client, vitalprep
+from tests.pipeline import BUCKET, run_vitalprep, s3_client
 from tests.reliability.faulty_s3 import FaultyS3, random_faults
 from tests.reliability.kills import Killer, Undisturbed, counts_of
 from tests.reliability.long_and_large import largest, many, row, watched
 from tests.reliability.places import LocalPlace, Place, S3Place, upload
 from tests.reliability.rows import Row
 from tests.reliability.two_at_once import SCENARIOS, Pair
+from vitalprep.simulate.damage import DamageShares
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 __all__ = ["SECTIONS", "Options", "disturbing_options", "s3_server"]
 
@@ -210,7 +210,7 @@ def _paired(section: str, options: Options, place: Place) -> Row:
 def _run_through(place: Place, environment: Mapping[str, str], undisturbed: Undisturbed) -> tuple[list[str], int]:
     """Run until done; return what is wrong, and how many tries it took."""
     for tried in range(1, MOST_TRIES + 1):
-        answer = vitalprep("run", *place.arguments("--workers", str(WORKERS)), environment=dict(environment))
+        answer = run_vitalprep("run", *place.arguments("--workers", str(WORKERS)), environment=dict(environment))
         if answer.exit_code == 0:
             return ([] if counts_of(answer) == undisturbed.counts else [f"other counts: {counts_of(answer)}"]), tried
         if answer.exit_code != 1:

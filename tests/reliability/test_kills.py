@@ -11,16 +11,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from vitalprep.plan.case_list import parse_case_list
-from vitalprep.simulate.damage import DamageShares
-from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from tests.pipeline import BUCKET, receipts, vitalprep
+from tests.pipeline import BUCKET, receipts, run_vitalprep
 from tests.reliability.faulty_s3 import FaultyS3, Rule
 from tests.reliability.kills import Killer, Undisturbed
 from tests.reliability.places import LocalPlace, Place, upload
 from tests.reliability.processes import Command, is_case_begun, on_linux
 from tests.reliability.soak import disturbing_options
+from vitalprep.plan.case_list import parse_case_list
+from vitalprep.simulate.damage import DamageShares
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 pytestmark = pytest.mark.skipif(not on_linux(), reason="needs Linux's /proc to see what processes do")
 
@@ -188,7 +188,7 @@ def test_a_shard_lost_for_good_is_named_and_all_cases_are_accounted_for(
     rule = Rule("stall", key="*0005.vital", method="GET", times=None)
     with FaultyS3(s3_environment["AWS_ENDPOINT_URL"], [rule]) as s3:
         place = LocalPlace(source, str(output), disturbing_options(CASES), s3_environment | s3.environment)
-        planned = vitalprep("plan", *place.arguments("--shards", "3"), environment=dict(place.environment)).result
+        planned = run_vitalprep("plan", *place.arguments("--shards", "3"), environment=dict(place.environment)).result
         plan = json.loads(Path(planned["plan"]).read_bytes())
         lost = next(index for index, shard in enumerate(plan["shards"]) if 5 in shard)
         for shard in range(3):
@@ -203,8 +203,8 @@ def test_a_shard_lost_for_good_is_named_and_all_cases_are_accounted_for(
                 assert answer.exit_code == (1 if shard == lost else 0)
                 if shard == lost:
                     assert "died at case 5 (exit code -9)" in answer.result["message"]
-    assert vitalprep("build", "--plan", planned["plan"]).exit_code == 65
-    published = vitalprep("publish", "--plan", planned["plan"])
+    assert run_vitalprep("build", "--plan", planned["plan"]).exit_code == 65
+    published = run_vitalprep("publish", "--plan", planned["plan"])
     assert published.exit_code == 65
     assert f"(shards {lost})" in published.result["message"]
     accounting = json.loads(next(output.glob("runs/*/accounting.json")).read_bytes())

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 from tests.pipeline import BUCKET, COMMAND, s3_client
 from tests.reliability.faulty_s3 import FaultyS3, Rule, random_faults
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 INPUT = f"s3://{BUCKET}/faults/raw"
 RETRY = re.compile(r"retry \d+ of \d+ in ")

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from tests.pipeline import COMMAND, data_digests, vitalprep
+from tests.pipeline import COMMAND, data_digests, run_vitalprep
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 
 class Mounts:
@@ -89,7 +89,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     output = tmp_path_factory.mktemp("undisturbed")
-    answer = vitalprep("run", "--input", source, "--output", output, "--workers", "1")
+    answer = run_vitalprep("run", "--input", source, "--output", output, "--workers", "1")
     assert answer.exit_code == 0, answer.result
     return data_digests(answer.result["dataset"])
 

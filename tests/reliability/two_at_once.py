@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.pipeline import Answer, vitalprep
+from tests.pipeline import Answer, run_vitalprep
 from tests.reliability.kills import Undisturbed
 from tests.reliability.places import Place
 from tests.reliability.processes import Command, is_case_begun
@@ -91,7 +91,7 @@ class Pair:
 
     def done(self, *arguments: str) -> Answer:
         """Run a command that nobody disturbs."""
-        answer = vitalprep(*arguments, environment=dict(self.place.environment))
+        answer = run_vitalprep(*arguments, environment=dict(self.place.environment))
         assert answer.exit_code == 0, answer.result
         return answer
 

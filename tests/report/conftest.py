@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
-from tests.pipeline import vitalprep
+from tests.pipeline import run_vitalprep
 from tests.report.html_page import Element, parsed
+from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     simulate_folder(recordings, SimulationOptions(seed=32, cases=24, hours=0.35, spread=0.5, damage=damage))
     output = tmp_path_factory.mktemp("reported")
     command = ("run", "--input", recordings, "--output", output, "--cases", "1-26")
-    answer = vitalprep(*command, "--set", "validation.min_success_rate=0.5")
+    answer = run_vitalprep(*command, "--set", "validation.min_success_rate=0.5")
     assert answer.exit_code == 0, answer.result
     dataset = Path(answer.result["dataset"])
     return Reported(recordings, dataset, parsed(dataset / "report.html"))

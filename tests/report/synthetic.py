@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from vitalprep.config import Config, Input
 from vitalprep.config_file import load_config
 from vitalprep.errors import ReasonCode

@@ -6,6 +6,8 @@ import re
 
 import numpy as np
 import pytest
+
+from tests.report.synthetic import planned_case
 from vitalprep.config_file import load_config
 from vitalprep.plan.plan import Plan
 from vitalprep.records.samples import samples_of
@@ -14,8 +16,6 @@ from vitalprep.report.charts import histogram_chart, nice_ticks
 from vitalprep.report.demographics import demographics_of
 from vitalprep.report.examples import COLUMNS, drawing_of
 from vitalprep.report.words import clinical, duration, percent
-
-from tests.report.synthetic import planned_case
 
 CONFIG = load_config()
 

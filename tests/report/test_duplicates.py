@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.pipeline import Answer, run_vitalprep
+from tests.report.synthetic import planned_case, receipt, sketch, stored
 from vitalprep.harmonize.vital_file import Numeric, VitalFile, read_vital
 from vitalprep.report.duplicates import near_duplicates
 from vitalprep.report.warnings import warnings_of
@@ -25,9 +28,6 @@ from vitalprep.simulate.vital_writer import (
     encode_interleaved,
     gzip_bytes,
 )
-
-from tests.pipeline import Answer, vitalprep
-from tests.report.synthetic import planned_case, receipt, sketch, stored
 
 BIS_AND_PUMPS = ("BIS/BIS", "Orchestra/")
 FLOAT64 = 2
@@ -122,7 +122,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Answer:
         return {"caseid": case, "subjectid": 900_000 + case, "sex": "F", "age": 61, "height": 151, "weight": 91.5}
 
     put(folder, copies, row)
-    return vitalprep("run", "--input", folder, "--output", tmp_path_factory.mktemp("twice-out"))
+    return run_vitalprep("run", "--input", folder, "--output", tmp_path_factory.mktemp("twice-out"))
 
 
 def groups_of(answer: Answer) -> list[tuple[int, ...]]:
@@ -158,7 +158,7 @@ def test_real_recordings_and_their_copies(shared_data: Path, tmp_path: Path) -> 
     }
     put(tmp_path, data, lambda case: {"caseid": case, "subjectid": case, "sex": "M", "height": 190, "weight": 120})
     numbers = ",".join(map(str, [*cases, *copies]))
-    made = vitalprep("run", "--input", tmp_path, "--output", tmp_path / "out", "--cases", numbers)
+    made = run_vitalprep("run", "--input", tmp_path, "--output", tmp_path / "out", "--cases", numbers)
     assert groups_of(made) == [(case, 10_000 + case) for case in cases]
 
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from tests.report.html_page import Element, parsed
+from tests.report.synthetic import CONFIG, excluded_receipt, noisy_table, planned_case, receipt, stored
 from vitalprep.config import Config
 from vitalprep.harmonize.receipt import UnitConflict
 from vitalprep.report.examples import chosen_examples
 from vitalprep.report.stage import Stored, case_html, report_html
 from vitalprep.report.warnings import warnings_of
-
-from tests.report.html_page import Element, parsed
-from tests.report.synthetic import CONFIG, excluded_receipt, noisy_table, planned_case, receipt, stored
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.pipeline import vitalprep
+from tests.pipeline import run_vitalprep
 from tests.reference import design4
 from tests.report.conftest import Reported
 from tests.report.from_records import (
@@ -192,7 +192,7 @@ def test_the_page_of_a_case_is_that_of_its_table_and_recording(reported: Reporte
     clinical = clinical_table(reported)
     case = next(c for c in cases_of(reported.dataset, "train") if None not in clinical[c].values())
     file = tmp_path / "case.html"
-    assert vitalprep("report", "--dataset", reported.dataset, "--case", str(case), "--output", file).exit_code == 0
+    assert run_vitalprep("report", "--dataset", reported.dataset, "--case", str(case), "--output", file).exit_code == 0
     page = parsed(file)
     assert f"Split train. Patient: {_person(reported, case)}. Read from" in text_of(page.one("header"))
     assert page.one("section", id="outcome").values()[1] == len(series(reported.output, case, "HR"))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.report.synthetic import CONFIG, planned_case, receipt, stored
 from vitalprep.layout import SPLITS
 from vitalprep.records.statistics import FeatureStatistics, OriginCounts
 from vitalprep.report.demographics import standardized_difference
@@ -21,8 +23,6 @@ from vitalprep.report.warnings import (
     rarely_observed,
     warnings_of,
 )
-
-from tests.report.synthetic import CONFIG, planned_case, receipt, stored
 
 LIMITS = Thresholds()
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline import vitalprep
+from tests.pipeline import run_vitalprep
 
 
 @pytest.fixture(scope="session")
 def undisturbed(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data set that `vitalprep run` makes of the same recordings."""
-    answer = vitalprep("run", "--input", recordings, "--output", tmp_path_factory.mktemp("undisturbed"))
+    answer = run_vitalprep("run", "--input", recordings, "--output", tmp_path_factory.mktemp("undisturbed"))
     assert answer.exit_code == 0, answer.result
     return Path(answer.result["dataset"])

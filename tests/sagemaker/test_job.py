@@ -15,14 +15,14 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+
+from tests.pipeline import COMMAND, Answer, data_digests, run_vitalprep, s3_client
+from tests.sagemaker.endpoint import REGION, Job, SageMaker, sagemaker
 from vitalprep.errors import RetryableError, UsageError, VitalprepError
 from vitalprep.sagemaker.aws import aws_errors, client
 from vitalprep.sagemaker.follow import follow
 from vitalprep.sagemaker.request import JobOptions, training_job
 from vitalprep.workers import StopRequest
-
-from tests.pipeline import COMMAND, Answer, data_digests, s3_client, vitalprep
-from tests.sagemaker.endpoint import REGION, Job, SageMaker, sagemaker
 
 BUCKET = "vitalprep-jobs"  # all of moto's servers in a process have the same buckets
 SETTINGS = {
@@ -66,7 +66,7 @@ def told(served: SageMaker, output: str) -> dict[str, str]:
 
 
 def submit(served: SageMaker, output: str, *options: str) -> Answer:
-    return vitalprep("submit", *options, environment=told(served, output))
+    return run_vitalprep("submit", *options, environment=told(served, output))
 
 
 def keys(served: SageMaker, prefix: str) -> list[str]:

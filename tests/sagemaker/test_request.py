@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
+from tests.sagemaker.endpoint import problems
 from vitalprep.errors import RefusedError, RetryableError, UsageError
 from vitalprep.sagemaker.follow import EndedJob, refuse_unsuccessful
 from vitalprep.sagemaker.ml_folder import failure_text
 from vitalprep.sagemaker.request import JobOptions, console_link, job_name, refuse_job_name, training_job
-
-from tests.sagemaker.endpoint import problems
 
 # As the source system was called: six spot machines, at most 26 h of work, at most 52 h of waiting and work.
 SOURCE_SYSTEM: dict[str, Any] = {

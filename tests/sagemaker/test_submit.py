@@ -9,13 +9,13 @@ from typing import Any
 
 import boto3
 import pytest
+
+from tests.pipeline import BUCKET, COMMAND, Answer, run_vitalprep, s3_client
+from tests.sagemaker.endpoint import REGION, problems
 from vitalprep.cli.options import plan_request
 from vitalprep.errors import UsageError
 from vitalprep.sagemaker.request import JobOptions
 from vitalprep.sagemaker.submit import preview
-
-from tests.pipeline import BUCKET, COMMAND, Answer, s3_client, vitalprep
-from tests.sagemaker.endpoint import REGION, problems
 
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/vitalprep/worker:0.1.0"
 ROLE = "arn:aws:iam::123456789012:role/vitalprep-sagemaker"
@@ -33,7 +33,7 @@ def raw(recordings: Path, s3_environment: dict[str, str]) -> str:
 
 def submit(raw: str, environment: dict[str, str], *options: str) -> Answer:
     where = ("--input", raw, "--output", f"s3://{BUCKET}/moto", "--image", IMAGE, "--role", ROLE, "--region", REGION)
-    return vitalprep("submit", *where, *options, environment=environment)
+    return run_vitalprep("submit", *where, *options, environment=environment)
 
 
 def test_sagemaker_has_the_job_and_a_completed_one_without_a_data_set_is_no_success(

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.pipeline import data_digests, receipts, run_vitalprep
+from tests.sagemaker.hosts import Host, lay_out
 from vitalprep.errors import UsageError
 from vitalprep.sagemaker.hyperparameters import WholePlan, read_hyperparameters
 from vitalprep.sagemaker.ml_folder import MlFolder, failure_text
-
-from tests.pipeline import data_digests, receipts, vitalprep
-from tests.sagemaker.hosts import Host, lay_out
 
 HOSTS = ["algo-1", "algo-2", "algo-3"]
 
@@ -32,7 +32,7 @@ def running() -> Iterator[list[Host]]:
 
 def planned(recordings: Path, output: Path, shards: int = len(HOSTS)) -> dict[str, Any]:
     sharding = ("--shards", str(shards), "--sharding", "modulo")
-    return vitalprep("plan", "--input", recordings, "--output", output, *sharding).result
+    return run_vitalprep("plan", "--input", recordings, "--output", output, *sharding).result
 
 
 def share(folder: Path, host: str, plan: str, **more: str) -> Path:
@@ -49,7 +49,7 @@ def test_three_hosts_at_once_make_the_data_set_of_one_run(
     assert [host.result["already_done"] for host in running] == [0, 0, 0]
     dataset = running[0].result["dataset"]
     assert data_digests(dataset) == data_digests(undisturbed)
-    assert vitalprep("validate", dataset, "--quick").exit_code == 0
+    assert run_vitalprep("validate", dataset, "--quick").exit_code == 0
     assert ["dataset" in host.result for host in running] == [True, False, False], "one host does the rest"
     for name, host in zip(HOSTS, running, strict=True):
         assert host.failure is None
@@ -167,7 +167,7 @@ def test_a_long_failure_keeps_its_mend() -> None:
 
 
 def test_outside_of_sagemaker(tmp_path: Path) -> None:
-    answer = vitalprep("train", environment={"VITALPREP_ML_FOLDER": str(tmp_path / "none")})
+    answer = run_vitalprep("train", environment={"VITALPREP_ML_FOLDER": str(tmp_path / "none")})
     assert answer.exit_code == 2
     assert "elsewhere use `vitalprep run`" in answer.result["mend"]
 

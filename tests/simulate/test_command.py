@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.pipeline import COMMAND, run_vitalprep
 from vitalprep.harmonize.vital_file import read_vital
 from vitalprep.simulate.damage import DAMAGES
-
-from tests.pipeline import COMMAND, vitalprep
 
 SMALL = ("--cases", "3", "--hours", "0.05", "--spread", "0.2")
 LARGE = ("--cases", "40", "--hours", "0.5", "--spread", "0", "--truth", "--damage", "truncated=0.1", "--seed", "8")
@@ -29,7 +29,7 @@ def made(folder: Path) -> dict[str, bytes]:
 
 def test_the_result_tells_what_was_made_and_the_log_lies_in_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "set"
-    answer = vitalprep("simulate", "--output", folder, *SMALL, "--seed", "2")
+    answer = run_vitalprep("simulate", "--output", folder, *SMALL, "--seed", "2")
     assert answer.exit_code == 0
     assert {key: answer.result[key] for key in ("ok", "cases", "made_now", "seed")} == {
         "ok": True, "cases": 3, "made_now": 3, "seed": 2,
@@ -45,37 +45,37 @@ def test_the_result_tells_what_was_made_and_the_log_lies_in_the_folder(tmp_path:
 
 def test_a_log_file_of_ones_own_replaces_the_folders(tmp_path: Path) -> None:
     own = tmp_path / "own.log"
-    assert vitalprep("simulate", "--output", tmp_path / "set", *SMALL, "--log-file", own).exit_code == 0
+    assert run_vitalprep("simulate", "--output", tmp_path / "set", *SMALL, "--log-file", own).exit_code == 0
     assert len(own.read_text("utf-8").splitlines()) == 5
     assert not (tmp_path / "set" / "logs").exists()
 
 
 def test_options_not_given_are_those_of_the_set_in_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "set"
-    vitalprep("simulate", "--output", folder, *SMALL, "--seed", "5", "--damage", "unit=0.3", "--truth")
+    run_vitalprep("simulate", "--output", folder, *SMALL, "--seed", "5", "--damage", "unit=0.3", "--truth")
     before = made(folder)
     (folder / "raw-data" / "0002.vital").unlink()
-    answer = vitalprep("simulate", "--output", folder)  # completes what is there
+    answer = run_vitalprep("simulate", "--output", folder)  # completes what is there
     assert (answer.exit_code, answer.result["made_now"]) == (0, 1)
     assert made(folder) == before
-    answer = vitalprep("simulate", "--output", folder, "--append", "--cases", "2")
+    answer = run_vitalprep("simulate", "--output", folder, "--append", "--cases", "2")
     assert (answer.result["cases"], answer.result["made_now"], answer.result["seed"]) == (5, 2, 5)
     at_once = tmp_path / "at once"
-    vitalprep("simulate", "--output", at_once, *SMALL[2:], "--cases", "5", "--seed", "5", "--damage", "unit=0.3",
+    run_vitalprep("simulate", "--output", at_once, *SMALL[2:], "--cases", "5", "--seed", "5", "--damage", "unit=0.3",
               "--truth")  # fmt: skip
     assert made(at_once) == made(folder)
 
 
 def test_fewer_cases_than_there_are_and_another_seed_are_refused_with_the_mend(tmp_path: Path) -> None:
     folder = tmp_path / "set"
-    vitalprep("simulate", "--output", folder, *SMALL)
+    run_vitalprep("simulate", "--output", folder, *SMALL)
     before = made(folder)
-    answer = vitalprep("simulate", "--output", folder, "--cases", "2")
+    answer = run_vitalprep("simulate", "--output", folder, "--cases", "2")
     assert answer.exit_code == 2
     assert "cases is 3 there, 2 here" in answer.result["message"]
     assert "--append" in answer.result["mend"]
     assert "ask for 3 cases" in answer.result["mend"]
-    answer = vitalprep("simulate", "--output", folder, "--append", "--seed", "1")
+    answer = run_vitalprep("simulate", "--output", folder, "--append", "--seed", "1")
     assert (answer.exit_code, "seed is 0 there, 1 here" in answer.result["message"]) == (2, True)
     assert made(folder) == before
 
@@ -97,7 +97,7 @@ def test_fewer_cases_than_there_are_and_another_seed_are_refused_with_the_mend(t
 )
 def test_bad_input_is_one_clear_message_and_no_folder(tmp_path: Path, arguments: tuple[str, str], message: str) -> None:
     folder = tmp_path / "set"
-    answer = vitalprep("simulate", "--output", folder, *arguments)
+    answer = run_vitalprep("simulate", "--output", folder, *arguments)
     assert answer.exit_code == 2
     assert message in answer.result["message"]
     assert answer.result["mend"]
@@ -110,7 +110,7 @@ def test_the_help_names_every_damage() -> None:
 
 
 def test_neither_a_folder_nor_a_picture_is_a_usage_error() -> None:
-    answer = vitalprep("simulate")
+    answer = run_vitalprep("simulate")
     assert answer.exit_code == 2
     assert "--output" in answer.result["message"]
 
@@ -134,7 +134,7 @@ def started(folder: Path, *, files: int) -> subprocess.Popen[str]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("undisturbed") / "set"
-    assert vitalprep("simulate", "--output", folder, *LARGE).exit_code == 0
+    assert run_vitalprep("simulate", "--output", folder, *LARGE).exit_code == 0
     return made(folder)
 
 
@@ -161,7 +161,7 @@ def test_a_stop_leaves_whole_files_and_the_way_to_the_rest(
             assert read_vital(path.read_bytes()).numerics
     with (folder / "clinical_data.csv").open(encoding="utf-8", newline="") as file:
         assert [int(row["caseid"]) for row in csv.DictReader(file)] == there
-    assert vitalprep("simulate", "--output", folder).exit_code == 0
+    assert run_vitalprep("simulate", "--output", folder).exit_code == 0
     assert made(folder) == undisturbed
 
 
@@ -173,7 +173,7 @@ def test_a_kill_costs_only_what_was_not_whole(tmp_path: Path, undisturbed: dict[
     there = {path.name: path.stat().st_mtime_ns for path in (folder / "raw-data").glob("*.vital")}
     for name in there:
         assert (folder / "raw-data" / name).read_bytes() == undisturbed[f"raw-data/{name}"]
-    assert vitalprep("simulate", "--output", folder).exit_code == 0
+    assert run_vitalprep("simulate", "--output", folder).exit_code == 0
     assert made(folder) == undisturbed
     assert there.items() <= {path.name: path.stat().st_mtime_ns for path in (folder / "raw-data").iterdir()}.items()
 
@@ -199,12 +199,12 @@ def test_a_disk_without_room_is_one_clear_message_and_no_half_file(tmp_path: Pat
     assert "0 of 3 cases are there" in result["message"]
     assert "run the same command again" in result["mend"]
     assert not list((folder / "raw-data").iterdir())
-    assert vitalprep("simulate", "--output", folder).result["made_now"] == 3
+    assert run_vitalprep("simulate", "--output", folder).result["made_now"] == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
 def test_a_read_only_place_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    answer = vitalprep("simulate", "--output", tmp_path / "set", *SMALL)
+    answer = run_vitalprep("simulate", "--output", tmp_path / "set", *SMALL)
     tmp_path.chmod(0o700)
     assert (answer.exit_code, "cannot be created" in answer.result["message"]) == (2, True)

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+
 from vitalprep.simulate.anaesthesia.anaesthetic import Anaesthetic, planned_anaesthetic
 from vitalprep.simulate.anaesthesia.anaesthetist import Anaesthetist, Seen
 from vitalprep.simulate.body import Body, Disturbance, resting_circulation

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from tests.pipeline import run_vitalprep
 from vitalprep.errors import UsageError
 from vitalprep.simulate.damage import DAMAGES, damage_of, damaged_hours, parse_damage
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
-
-from tests.pipeline import vitalprep
 
 EVERY = dict.fromkeys(DAMAGES, 0.1)
 OPTIONS = SimulationOptions(seed=6, cases=40, hours=0.12, spread=0.1, damage=EVERY)
@@ -34,7 +34,7 @@ def test_the_pipeline_excludes_every_damaged_case_for_its_reason_and_no_other(sp
     damages = listed(spoilt)
     assert {case["damage"] for case in damages.values()} == set(DAMAGES)
     lenient = ("--set", "validation.min_success_rate=0", "--set", "split.allow_empty=true")
-    answer = vitalprep("run", "--input", spoilt, "--output", tmp_path / "out", *lenient)
+    answer = run_vitalprep("run", "--input", spoilt, "--output", tmp_path / "out", *lenient)
     assert answer.exit_code == 0
     with Path(answer.result["dataset"], "cases.csv").open(encoding="utf-8", newline="") as file:
         rows = {int(row["case_id"]): row for row in csv.DictReader(file)}

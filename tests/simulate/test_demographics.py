@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from pydantic import ValidationError
+
 from vitalprep.simulate.demographics import Demographics, demographics
 
 Floats: TypeAlias = npt.NDArray[np.float64]

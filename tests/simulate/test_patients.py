@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from vitalprep.simulate.demographics import demographics
 from vitalprep.simulate.patients import (
     ClinicalTimes,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from vitalprep.simulate.anaesthesia.target_control import STEP, TargetPump
 from vitalprep.simulate.patients import Patient
 from vitalprep.simulate.physiology.breathing import Lungs, own_drive, saturation

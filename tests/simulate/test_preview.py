@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.pipeline import vitalprep
+from tests.pipeline import run_vitalprep
 
 image = pytest.importorskip("matplotlib.image", reason="pictures need matplotlib (the extra `preview`)")
 
@@ -15,7 +15,7 @@ image = pytest.importorskip("matplotlib.image", reason="pictures need matplotlib
 @pytest.mark.parametrize("case_id", [1, 2])
 def test_a_picture_shows_sixteen_signals_in_colour(tmp_path: Path, case_id: int) -> None:
     path = tmp_path / "case.png"
-    answer = vitalprep("simulate", "--preview", path, "--case", str(case_id), "--hours", "1")
+    answer = run_vitalprep("simulate", "--preview", path, "--case", str(case_id), "--hours", "1")
     assert answer.exit_code == 0
     assert answer.result["case"] == case_id
     pixels = image.imread(path)
@@ -29,14 +29,14 @@ def test_a_picture_shows_sixteen_signals_in_colour(tmp_path: Path, case_id: int)
 def test_the_same_case_is_drawn_alike_and_others_are_not(tmp_path: Path) -> None:
     drawn = []
     for name, seed in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
-        vitalprep("simulate", "--preview", tmp_path / name, "--seed", str(seed), "--hours", "0.2")
+        run_vitalprep("simulate", "--preview", tmp_path / name, "--seed", str(seed), "--hours", "0.2")
         drawn.append((tmp_path / name).read_bytes())
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_drawings_scale(tmp_path: Path) -> None:
     path = tmp_path / "case.svg"
-    assert vitalprep("simulate", "--preview", path, "--hours", "0.3").exit_code == 0
+    assert run_vitalprep("simulate", "--preview", path, "--hours", "0.3").exit_code == 0
     assert path.read_text("utf-8").count("<path") > 50
 
 
@@ -46,12 +46,12 @@ def test_drawings_scale(tmp_path: Path) -> None:
      ("missing/case.png", 1, "cannot be written")],
 )  # fmt: skip
 def test_bad_places_are_one_clear_message(tmp_path: Path, name: str, exit_code: int, message: str) -> None:
-    answer = vitalprep("simulate", "--preview", tmp_path / name, "--hours", "0.1")
+    answer = run_vitalprep("simulate", "--preview", tmp_path / name, "--hours", "0.1")
     assert answer.exit_code == exit_code
     assert message in answer.result["message"]
     assert not list(tmp_path.iterdir())
 
 
 def test_bad_cases_are_refused(tmp_path: Path) -> None:
-    answer = vitalprep("simulate", "--preview", tmp_path / "case.png", "--case", "0")
+    answer = run_vitalprep("simulate", "--preview", tmp_path / "case.png", "--case", "0")
     assert (answer.exit_code, "no case 0" in answer.result["message"]) == (2, True)

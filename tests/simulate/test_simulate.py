@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+
 from vitalprep.errors import UsageError
 from vitalprep.simulate.case import clinical_row, make_case, simulate_case
 from vitalprep.simulate.patients import CLINICAL_COLUMNS

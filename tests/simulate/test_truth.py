@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from vitalprep.config import Config
 from vitalprep.config_file import load_config
 from vitalprep.harmonize import conversion

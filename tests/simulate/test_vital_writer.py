@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from vitalprep.simulate.vital_writer import (
     GAP_VALUES,
     SAMPLE_DTYPES,

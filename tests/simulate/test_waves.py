@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from vitalprep.simulate.attached import Attached
 from vitalprep.simulate.course import Course, Quantity, case_course
 from vitalprep.simulate.patients import patient_of_case

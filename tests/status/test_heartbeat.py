@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.pipeline import BUCKET, COMMAND, Answer, receipts, run_vitalprep, s3_client
+from tests.reliability.faulty_s3 import FaultyS3, Rule
+from tests.reliability.places import upload
+from tests.reliability.processes import Command, on_linux
 from vitalprep.harmonize.progress import Tally
 from vitalprep.harmonize.stage import read_receipt
 from vitalprep.plan.plan import load_plan
 from vitalprep.simulate.damage import DamageShares
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
-
-from tests.pipeline import BUCKET, COMMAND, Answer, receipts, s3_client, vitalprep
-from tests.reliability.faulty_s3 import FaultyS3, Rule
-from tests.reliability.places import upload
-from tests.reliability.processes import Command, on_linux
 
 OFTEN = {"VITALPREP_HEARTBEAT_SECONDS": "0.1"}
 DAMAGE: DamageShares = {"truncated": 0.2}
@@ -44,7 +44,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _plan(source: Path | str, output: Path | str, shards: int = 1, **environment: str) -> dict[str, Any]:
     command = ("plan", "--input", source, "--output", output, "--shards", str(shards))
-    return vitalprep(*command, environment=environment).result
+    return run_vitalprep(*command, environment=environment).result
 
 
 def _heartbeat(output: Path, shard: int = 0) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def test_it_says_in_the_end_what_the_receipts_say(damaged: Path, tmp_path: Path)
     plan = json.loads(Path(planned["plan"]).read_bytes())
     for _ in range(2):  # also an attempt that finds everything done
         before = time.time()
-        assert vitalprep(*_shard(planned, 1)).exit_code == 0
+        assert run_vitalprep(*_shard(planned, 1)).exit_code == 0
         done = receipts(tmp_path)
         said = _heartbeat(tmp_path, 1)
         assert said.keys() == KEYS
@@ -83,7 +83,7 @@ def test_its_line_tells_rate_and_time_left_once_a_case_has_ended(recordings: Pat
     plan, output = load_plan(planned["plan"])
     tally = Tally(plan, 0, before={})
     assert tally.line(0)[0] == "shard 0: 0 of 14 cases"
-    assert vitalprep(*_shard(planned)).exit_code == 0
+    assert run_vitalprep(*_shard(planned)).exit_code == 0
     tally.add(read_receipt(plan, output, plan.shards[0][0]))
     time.sleep(0.1)
     assert re.fullmatch(r"shard 0: 1 of 14 cases, \d+\.\d MB/s, \d+ s left", tally.line(1)[0])
@@ -102,8 +102,8 @@ def test_it_moves_while_one_case_takes_long_and_stands_still_once_it_is_killed(
     recordings: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
-    some = vitalprep("plan", "--input", recordings, "--output", output, "--cases", "1-7").result
-    assert vitalprep(*_shard(some)).exit_code == 0
+    some = run_vitalprep("plan", "--input", recordings, "--output", output, "--cases", "1-7").result
+    assert run_vitalprep(*_shard(some)).exit_code == 0
     shutil.rmtree(output / "runs")
     planned = _plan(recordings, output)  # seven of its cases are done
     with Command(*_shard(planned), folder=tmp_path / "logs", environment=OFTEN) as command:
@@ -120,7 +120,7 @@ def test_it_moves_while_one_case_takes_long_and_stands_still_once_it_is_killed(
         command.wait()
     killed = _heartbeat(output)
     time.sleep(1.1)
-    [dataset] = vitalprep("status", output).result["datasets"]
+    [dataset] = run_vitalprep("status", output).result["datasets"]
     [shard] = dataset["shards"]
     assert (shard["state"], shard["updated"]) == ("running", killed["updated"])
     assert 7 <= shard["done"] < 14
@@ -145,7 +145,7 @@ def test_a_stop_is_told_and_a_retry_goes_on_from_there(recordings: Path, tmp_pat
     said = _heartbeat(output)
     assert (said["state"], said["done"]) == ("stopped", len(receipts(output)))
     assert said["done"] < 14
-    assert vitalprep(*_shard(planned)).exit_code == 0
+    assert run_vitalprep(*_shard(planned)).exit_code == 0
     assert (_heartbeat(output)["state"], _heartbeat(output)["done"]) == ("done", 14)
 
 
@@ -158,7 +158,7 @@ def test_a_heartbeat_that_is_lost_is_one_warning(
     planned = _plan(source, f"s3://{BUCKET}/{name}/out", **s3_environment)
     rule = Rule(fault, method="PUT", key="*/progress-*", times=None)
     with FaultyS3(s3_environment["AWS_ENDPOINT_URL"], [rule]) as s3:
-        answer = vitalprep(*_shard(planned), environment=s3_environment | s3.environment | OFTEN)
+        answer = run_vitalprep(*_shard(planned), environment=s3_environment | s3.environment | OFTEN)
         assert s3.count(fault) > 0
     assert answer.exit_code == 0
     assert answer.result["harmonized"] == 14
@@ -199,6 +199,6 @@ def test_without_being_asked_for_there_are_none(recordings: Path, tmp_path: Path
 def test_what_there_is_not_is_refused(recordings: Path, tmp_path: Path, setting: str) -> None:
     planned = _plan(recordings, tmp_path)
     name, value = setting.split("=")
-    answer: Answer = vitalprep(*_shard(planned), environment={name: value})
+    answer: Answer = run_vitalprep(*_shard(planned), environment={name: value})
     assert answer.exit_code == 2
     assert name in answer.result["message"]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vitalprep.status.stage import status
 
-from tests.pipeline import COMMAND, vitalprep
+from tests.pipeline import COMMAND, run_vitalprep
+from vitalprep.status.stage import status
 
 # The page in Airflow is written against these.
 DATASET = {
@@ -28,7 +28,7 @@ SHARD = {
 def published(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a whole run printed."""
     output = tmp_path_factory.mktemp("published")
-    return vitalprep("run", "--input", recordings, "--output", output, "--workers", "1", "--cases", "1-10").result
+    return run_vitalprep("run", "--input", recordings, "--output", output, "--workers", "1", "--cases", "1-10").result
 
 
 def _output(run: dict[str, Any]) -> Path:
@@ -49,14 +49,14 @@ def _states(output: Path) -> tuple[str, list[str]]:
 
 
 def _plan(source: Path, output: Path, *more: str) -> dict[str, Any]:
-    return vitalprep("plan", "--input", source, "--output", output, *more).result
+    return run_vitalprep("plan", "--input", source, "--output", output, *more).result
 
 
 def test_the_way_of_a_data_set(recordings: Path, tmp_path: Path) -> None:
     planned = _plan(recordings, tmp_path, "--shards", "2")
     assert _states(tmp_path) == ("planned", ["waiting", "waiting"])
     plan = ("--plan", planned["plan"])
-    vitalprep("harmonize", *plan, "--shard", "1")
+    run_vitalprep("harmonize", *plan, "--shard", "1")
     [one] = _status(tmp_path)
     assert (one["state"], [shard["state"] for shard in one["shards"]]) == ("harmonizing", ["waiting", "done"])
     for shard, of_plan in zip(one["shards"], planned["shards"], strict=True):
@@ -65,12 +65,12 @@ def test_the_way_of_a_data_set(recordings: Path, tmp_path: Path) -> None:
         }
     assert [shard["done"] for shard in one["shards"]] == [0, planned["shards"][1]["cases"]]
     assert (one["requested"], one["windows"], one["warnings"], one["report"]) == (None, None, None, False)
-    vitalprep("harmonize", *plan)  # both: no heartbeat tells of the first
+    run_vitalprep("harmonize", *plan)  # both: no heartbeat tells of the first
     assert _states(tmp_path) == ("building", ["done", "done"])
-    vitalprep("build", *plan)
-    vitalprep("publish", *plan)
+    run_vitalprep("build", *plan)
+    run_vitalprep("publish", *plan)
     assert _states(tmp_path)[0] == "building", "nothing is proved yet"
-    vitalprep("validate", planned["dataset"])
+    run_vitalprep("validate", planned["dataset"])
     assert _states(tmp_path) == ("published", [])
     [one] = _status(tmp_path, planned["dataset_id"])
     assert [shard["state"] for shard in one["shards"]] == ["done", "done"], "where it is asked for"
@@ -82,7 +82,7 @@ def test_the_way_of_a_data_set(recordings: Path, tmp_path: Path) -> None:
 
 def test_it_says_what_the_stages_said(published: dict[str, Any]) -> None:
     output = _output(published)
-    answer = vitalprep("status", output).result
+    answer = run_vitalprep("status", output).result
     assert answer["latest"] == published["dataset_id"]
     assert answer["output"] == str(output)
     [one] = answer["datasets"]
@@ -98,7 +98,7 @@ def test_a_grown_set_waits_although_most_is_done_and_stands_first(
     published: dict[str, Any], recordings: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
-    vitalprep("run", "--input", recordings, "--output", output, "--cases", "1-10")
+    run_vitalprep("run", "--input", recordings, "--output", output, "--cases", "1-10")
     grown = _plan(recordings, output, "--cases", "11-14", "--append-to", f"{output}/datasets/{published['dataset_id']}")
     first, second = _status(output)
     assert (first["dataset_id"], first["state"]) == (grown["dataset_id"], "planned")
@@ -111,7 +111,7 @@ def test_what_publish_refused_is_refused(recordings: Path, tmp_path: Path, limit
     raw = Path(shutil.copytree(recordings, tmp_path / "raw"))
     next(raw.rglob("0003.vital")).write_bytes(b"no recording")
     command = ("run", "--input", raw, "--output", tmp_path / "out", "--set", limit)
-    assert vitalprep(*command).exit_code == 65
+    assert run_vitalprep(*command).exit_code == 65
     [one] = _status(tmp_path / "out")
     assert (one["state"], one["validated"], one["excluded"]) == ("refused", None, {"not_vital": 1})
 
@@ -121,16 +121,16 @@ def test_the_plan_that_is_worked_at_is_shown(recordings: Path, tmp_path: Path) -
     three = _plan(recordings, tmp_path, "--shards", "3")
     assert [one["plan"] for one in _status(tmp_path)] == [three["plan"]]
     assert _plan(recordings, tmp_path, "--shards", "2")["plan"] == two["plan"]
-    vitalprep("harmonize", "--plan", two["plan"], "--shard", "0")
+    run_vitalprep("harmonize", "--plan", two["plan"], "--shard", "0")
     [one] = _status(tmp_path)
     assert (one["plan"], len(one["shards"])) == (two["plan"], 2)
 
 
 def test_where_there_is_nothing(published: dict[str, Any], tmp_path: Path) -> None:
     assert _status(tmp_path) == []
-    assert vitalprep("status", tmp_path / "typo").exit_code == 2
+    assert run_vitalprep("status", tmp_path / "typo").exit_code == 2
     for wrong in ("000000000000", "../raw"):
-        answer = vitalprep("status", _output(published), "--dataset", wrong)
+        answer = run_vitalprep("status", _output(published), "--dataset", wrong)
         assert answer.exit_code == 2
         assert wrong in answer.result["message"]
 
@@ -147,7 +147,7 @@ def test_the_stored_report_is_printed_byte_for_byte(published: dict[str, Any]) -
     command = [*COMMAND, "report", "--dataset", published["dataset"], "--stored"]
     printed = subprocess.run(command, capture_output=True, check=True).stdout
     assert printed == Path(published["dataset"], "report.html").read_bytes()
-    assert vitalprep(*command[len(COMMAND) :]).exit_code == 2, "a page is no JSON"
+    assert run_vitalprep(*command[len(COMMAND) :]).exit_code == 2, "a page is no JSON"
     absent = [*command[:-2], f"{_output(published)}/datasets/000000000000", "--stored"]
     missing = subprocess.run(absent, capture_output=True, text=True, check=False)
     assert missing.returncode == 65

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vitalprep.storage import Storage, retries
 
 from tests.pipeline import BUCKET
 from tests.reliability.faulty_s3 import FaultyS3
+from vitalprep.storage import Storage, retries
 
 
 class Lines(logging.Handler):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from vitalprep.errors import RetryableError
 from vitalprep.storage import WRITE_BUFFER, Storage
 from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing

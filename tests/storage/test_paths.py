@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from vitalprep.errors import RefusedError, UsageError
-from vitalprep.storage import Storage, normalized_uri
 
 from tests.pipeline import BUCKET, s3_client
+from vitalprep.errors import RefusedError, UsageError
+from vitalprep.storage import Storage, normalized_uri
 
 
 @pytest.mark.parametrize("path", ["a/../b", "a//b", "./a", "..", "a/."])

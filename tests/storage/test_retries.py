@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from vitalprep.errors import RetryableError, UsageError
-from vitalprep.storage import READ_CHUNK, ObjectChanged, Storage, retries
-from vitalprep.storage.retries import LONGEST_WAIT, TRIES, Transient, retried
 
 from tests.pipeline import BUCKET, s3_client
 from tests.reliability.faulty_s3 import TRANSIENT, FaultyS3, Rule
 from tests.storage.conftest import Lines
+from vitalprep.errors import RetryableError, UsageError
+from vitalprep.storage import READ_CHUNK, ObjectChanged, Storage, retries
+from vitalprep.storage.retries import LONGEST_WAIT, TRIES, Transient, retried
 
 BODY = bytes(range(251)) * (3 * READ_CHUNK // 251)
 IN_BODY = {"reset in body", "closed in body"}

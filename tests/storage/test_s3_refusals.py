@@ -7,12 +7,12 @@ import traceback
 from collections.abc import Callable
 
 import pytest
-from vitalprep.errors import UsageError, VitalprepError
-from vitalprep.storage import ObjectChanged, ObjectMissing, Storage, normalized_uri
 
 from tests.pipeline import BUCKET, s3_client
 from tests.reliability.faulty_s3 import PERMANENT, FaultyS3, Rule
 from tests.storage.conftest import Lines
+from vitalprep.errors import UsageError, VitalprepError
+from vitalprep.storage import ObjectChanged, ObjectMissing, Storage, normalized_uri
 
 MENDS = {
     "AccessDenied": "permissions",

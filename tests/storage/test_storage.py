@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from vitalprep.errors import UsageError
-from vitalprep.storage import ObjectChanged, ObjectMissing, Storage, normalized_uri, read_uri
 
 from tests.pipeline import BUCKET
+from vitalprep.errors import UsageError
+from vitalprep.storage import ObjectChanged, ObjectMissing, Storage, normalized_uri, read_uri
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.pipeline import COMMAND, Answer, s3_client, vitalprep
+from tests.pipeline import COMMAND, Answer, run_vitalprep, s3_client
 from tests.sagemaker.hosts import Host, lay_out
 from tests.terraform.guarded_s3 import OWNER, granted, guarded_s3
 
@@ -209,7 +209,7 @@ def test_roles_can_do_their_stages_and_no_others(applied: dict[str, Any], record
             return {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "eu-north-1", **keys}
 
         def as_role(role: str, *arguments: str) -> Answer:
-            return vitalprep(*arguments, environment=environment_of(role))
+            return run_vitalprep(*arguments, environment=environment_of(role))
 
         owner = s3_client(environment_of(OWNER))
         for bucket in (raw, output):
@@ -315,14 +315,14 @@ def test_the_sagemaker_role_does_a_whole_plan_that_the_submitter_made(
 
         where = ("--input", f"s3://{raw}/raw-data", "--output", f"s3://{output}", "--set", "windowing.step=45")
         planning = ("plan", *where, "--shards", "2", "--sharding", "modulo")
-        assert vitalprep(*planning, environment=environment_of("sagemaker")).exit_code == NOT_ALLOWED
-        plan = vitalprep(*planning, environment=environment_of("airflow")).result["plan"]
+        assert run_vitalprep(*planning, environment=environment_of("sagemaker")).exit_code == NOT_ALLOWED
+        plan = run_vitalprep(*planning, environment=environment_of("airflow")).result["plan"]
         names = ["algo-1", "algo-2"]
         told = {"command": "run-plan", "plan": plan, "workers": "1"}
         hosts = [Host.start(lay_out(tmp_path / name, name, names, told), environment_of("sagemaker")) for name in names]
         assert [host.ended() for host in hosts] == [0, 0], [host.failure for host in hosts]
         dataset = hosts[0].result["dataset"]
-        assert vitalprep("validate", dataset, "--quick", environment=environment_of("airflow")).exit_code == 0
+        assert run_vitalprep("validate", dataset, "--quick", environment=environment_of("airflow")).exit_code == 0
 
         job = s3_client(environment_of("sagemaker"))  # what SageMaker stores of a job, in the job's role
         job.put_object(Bucket=output, Key="sagemaker/vitalprep-x/output/output.tar.gz", Body=b"")

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.pipeline import data_digests, run_vitalprep
 from vitalprep.config_file import load_config
 from vitalprep.records.example import Record, decode_record, encode_record
 from vitalprep.records.stage import record_shape
 from vitalprep.records.tfrecord import framed, records
-
-from tests.pipeline import data_digests, vitalprep
 
 
 @dataclass
@@ -62,7 +62,7 @@ class DataSet:
 @pytest.fixture(scope="module")
 def sound(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     output = tmp_path_factory.mktemp("sound")
-    answer = vitalprep("run", "--input", recordings, "--output", output)
+    answer = run_vitalprep("run", "--input", recordings, "--output", output)
     assert answer.exit_code == 0
     return DataSet(output, answer.result["dataset_id"])
 
@@ -230,7 +230,7 @@ SPOILT = [
 def test_validate_notices(dataset: DataSet, spoil: Callable[[DataSet], None], check: str) -> None:
     (dataset.output / "datasets" / "latest.json").unlink()
     spoil(dataset)
-    answer = vitalprep("validate", dataset.folder)
+    answer = run_vitalprep("validate", dataset.folder)
     assert answer.exit_code == 65
     verdict = json.loads((dataset.folder / "validation.json").read_bytes())
     assert verdict["passed"] is False
@@ -243,8 +243,8 @@ def test_a_refused_data_set_is_built_anew_by_the_next_run(
     dataset: DataSet, sound: DataSet, recordings: Path, spoil: Callable[[DataSet], None]
 ) -> None:
     spoil(dataset)
-    assert vitalprep("validate", dataset.folder).exit_code == 65
-    answer = vitalprep("run", "--input", recordings, "--output", dataset.output)
+    assert run_vitalprep("validate", dataset.folder).exit_code == 65
+    answer = run_vitalprep("run", "--input", recordings, "--output", dataset.output)
     assert answer.exit_code == 0
     assert data_digests(dataset.folder) == data_digests(sound.folder)
 
@@ -252,25 +252,25 @@ def test_a_refused_data_set_is_built_anew_by_the_next_run(
 def test_a_data_set_from_before_there_were_cards_still_passes(dataset: DataSet) -> None:
     for name in ("README.md", "croissant.json", "config.yaml"):
         (dataset.folder / name).unlink()
-    assert vitalprep("validate", dataset.folder).exit_code == 0
+    assert run_vitalprep("validate", dataset.folder).exit_code == 0
 
 
 def test_a_sound_data_set_passes_again(dataset: DataSet) -> None:
-    answer = vitalprep("validate", dataset.folder)
+    answer = run_vitalprep("validate", dataset.folder)
     assert answer.exit_code == 0
     assert answer.result["verdict"] == "passed"
 
 
 @pytest.mark.parametrize("spoil", [missing_file, foreign_file, cut_file])
 def test_the_quick_form_notices_what_lies_there(dataset: DataSet, spoil: Callable[[DataSet], None]) -> None:
-    assert vitalprep("validate", dataset.folder, "--quick").exit_code == 0
+    assert run_vitalprep("validate", dataset.folder, "--quick").exit_code == 0
     spoil(dataset)
     if spoil is cut_file:  # its size agrees with the summary again; only the whole form can notice
-        assert vitalprep("validate", dataset.folder).exit_code == 65
-    assert vitalprep("validate", dataset.folder, "--quick").exit_code == 65
+        assert run_vitalprep("validate", dataset.folder).exit_code == 65
+    assert run_vitalprep("validate", dataset.folder, "--quick").exit_code == 65
 
 
 def test_a_location_that_is_no_data_set(tmp_path: Path) -> None:
-    answer = vitalprep("validate", tmp_path)
+    answer = run_vitalprep("validate", tmp_path)
     assert answer.exit_code == 2
     assert "is not the URI of a data set" in answer.result["message"]

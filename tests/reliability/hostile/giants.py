@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
+
+from tests.reliability.hostile.memory import peak_rss
 from vitalprep.arriving import Arriving
 from vitalprep.config_file import load_config
 from vitalprep.errors import CaseRefused
@@ -38,8 +40,6 @@ from vitalprep.simulate.vital_writer import (
     encode_packet,
     gzip_bytes,
 )
-
-from tests.reliability.hostile.memory import peak_rss
 
 __all__ = ["GIANTS", "LONGEST_TIME", "MOST_MEMORY", "Figures", "measured"]
 

@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from vitalprep.simulate.vital_writer import gzip_bytes
-
 from tests.reliability.hostile.seeds import HOSTILE_TEXTS, START, Stream, split
+from vitalprep.simulate.vital_writer import gzip_bytes
 
 __all__ = ["Mutant", "mutant"]
 

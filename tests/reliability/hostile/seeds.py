@@ -6,6 +6,7 @@ import struct
 from dataclasses import replace
 
 import numpy as np
+
 from vitalprep.simulate.vital_writer import (
     SAMPLE_DTYPES,
     DeviceHeader,
