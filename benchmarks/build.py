@@ -14,14 +14,14 @@ from benchmarks.harmonize import BODY
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
 from benchmarks.timing import medians
-from vitalprep.arriving import Arriving
-from vitalprep.config import Config
-from vitalprep.config_file import load_config
-from vitalprep.harmonize.series import harmonize
-from vitalprep.harmonize.table import from_parquet, to_parquet
-from vitalprep.harmonize.vital_file import read_vital
-from vitalprep.records.frames import CaseFrames
-from vitalprep.records.samples import Samples, samples_of
+from vitalprep.build.frames import CaseFrames
+from vitalprep.contract.config import Config
+from vitalprep.contract.config_file import load_config
+from vitalprep.contract.table import from_parquet, to_parquet
+from vitalprep.features.grid import harmonize
+from vitalprep.features.samples import Samples, samples_of
+from vitalprep.storage.stream import Arriving
+from vitalprep.vital.recording import read_vital
 
 __all__ = ["parquet_tables", "rows", "written"]
 

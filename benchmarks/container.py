@@ -11,9 +11,9 @@ from pathlib import Path
 
 from benchmarks.recordings import Recordings, repeated
 from benchmarks.rows import Row
-from vitalprep.config_file import load_config
+from vitalprep.contract.config_file import load_config
 from vitalprep.plan.make_plan import PlanRequest
-from vitalprep.planned import plan_run
+from vitalprep.run.plan_run import plan_run
 
 __all__ = ["rows"]
 

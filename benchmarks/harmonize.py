@@ -10,13 +10,13 @@ from pathlib import Path
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
 from benchmarks.timing import medians
-from vitalprep.arriving import Arriving
-from vitalprep.config import Config
-from vitalprep.config_file import load_config
-from vitalprep.harmonize.conversion import Body
-from vitalprep.harmonize.series import harmonize
-from vitalprep.harmonize.table import to_parquet
-from vitalprep.harmonize.vital_file import read_vital
+from vitalprep.contract.config import Config
+from vitalprep.contract.config_file import load_config
+from vitalprep.contract.table import to_parquet
+from vitalprep.features.conversion import Body
+from vitalprep.features.grid import harmonize
+from vitalprep.storage.stream import Arriving
+from vitalprep.vital.recording import read_vital
 
 __all__ = ["rows"]
 

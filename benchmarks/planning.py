@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _open(plan: str) -> None:
-    from vitalprep.plan.plan import load_shard
+    from vitalprep.contract.plan import load_shard
 
     shard, _ = load_shard(plan, 1)
     if len(shard.cases) < 1:
@@ -69,9 +69,9 @@ def _open(plan: str) -> None:
 def _plan(folder: Path, cases: int) -> dict[str, object]:
     import time
 
-    from vitalprep.config_file import load_config
+    from vitalprep.contract.config_file import load_config
+    from vitalprep.contract.plan import store_plan
     from vitalprep.plan.make_plan import PlanRequest, plan_recordings
-    from vitalprep.plan.plan import store_plan
     from vitalprep.storage import Storage, StoredObject
 
     rng = np.random.default_rng(0)

@@ -9,9 +9,9 @@ from benchmarks.build import parquet_tables, written
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
 from benchmarks.timing import medians
-from vitalprep.config_file import load_config
-from vitalprep.records.summary import FileSummary
-from vitalprep.records.tfrecord import records
+from vitalprep.contract.build_summary import FileSummary
+from vitalprep.contract.config_file import load_config
+from vitalprep.tfrecord.framing import records
 from vitalprep.validate.file import FileFindings, ValidateTask, validate_file
 
 __all__ = ["rows"]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.pipeline import Answer, run_vitalprep
-from vitalprep.layout import SPLITS
-from vitalprep.plan.plan import Plan, store_plan
+from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.plan import Plan, store_plan
 from vitalprep.plan.splits import assign_splits
 from vitalprep.storage import Storage
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline import data_digests, run_vitalprep
-from vitalprep.errors import UsageError
-from vitalprep.hosts import HostShare, host_share
 from vitalprep.plan.shards import modulo_shards
+from vitalprep.runtime.errors import UsageError
+from vitalprep.sagemaker.hosts import HostShare, host_share
 
 HOSTS = [f"algo-{number}" for number in range(1, 7)]
 

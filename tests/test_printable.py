@@ -20,9 +20,9 @@ from vitalprep.clean.command import _print_inventory
 from vitalprep.clean.inventory import Inventory, Item
 from vitalprep.cli.main import main
 from vitalprep.cli.report import report
-from vitalprep.console import log, log_through, report_failure
 from vitalprep.cost.tables import _print_backends
-from vitalprep.errors import RefusedError, UsageError
+from vitalprep.runtime.console import log, log_through, report_failure
+from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.status.command import print_status
 
 HOSTILE = "\x1b[2J\x1b]0;x\x07\r\n\x85\u2028\u2029\u202e\udc80"

@@ -187,9 +187,9 @@ def test_the_real_cases_become_a_valid_data_set(shared_data: Path, tmp_path: Pat
 
 def test_the_hot_path_imports_neither_tensorflow_nor_pandas() -> None:
     code = (
-        "import sys, vitalprep.run, vitalprep.cli.main\n"
+        "import sys, vitalprep.run.all_stages, vitalprep.cli.main\n"
         "import numpy as np\n"
-        "from vitalprep.harmonize.table import from_parquet, to_parquet\n"
+        "from vitalprep.contract.table import from_parquet, to_parquet\n"
         "from_parquet(to_parquet(np.zeros((3, 1), np.float32), ['a']), ['a'])\n"
         "print(sorted({'tensorflow', 'pandas', 'airflow'} & set(sys.modules)))"
     )

@@ -18,17 +18,17 @@ import yaml
 
 from tests.pipeline import BUCKET, COMMAND, s3_client
 from vitalprep.cli.main import vitalprep as command
-from vitalprep.config_file import load_config
+from vitalprep.contract.case_list import parse_case_list
+from vitalprep.contract.config_file import load_config
+from vitalprep.contract.paths import made_by_vitalprep, output_of_dataset, output_of_plan
+from vitalprep.contract.plan import Plan
 from vitalprep.cost.figures import load_figures
-from vitalprep.errors import RefusedError, UsageError
-from vitalprep.layout import made_by_vitalprep, output_of_dataset, output_of_plan
-from vitalprep.plan.case_list import parse_case_list
 from vitalprep.plan.make_plan import PlanRequest, make_plan
-from vitalprep.plan.plan import Plan
 from vitalprep.plan.recordings import find_recordings
+from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.runtime.strict_yaml import _StrictLoader, yaml_content
 from vitalprep.storage import Storage
 from vitalprep.storage.location import holds_credentials
-from vitalprep.strict_yaml import _StrictLoader, yaml_content
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(path for folder in ("preprocessing", "dags", "plugins") for path in (ROOT / folder).rglob("*.py"))

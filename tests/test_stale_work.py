@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from tests.pipeline import COMMAND, data_digests, receipts, run_vitalprep
-from vitalprep.config_file import load_config
-from vitalprep.plan import identity
+from vitalprep.contract import identity
+from vitalprep.contract.config_file import load_config
 from vitalprep.plan.make_plan import PlanRequest
-from vitalprep.run import RunResult, run
-from vitalprep.workers import StopRequest
+from vitalprep.run.all_stages import RunResult, run
+from vitalprep.runtime.workers import StopRequest
 
 CASES = set(range(1, 10))
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline import COMMAND
-from vitalprep.errors import RefusedError, RetryableError, Stopped
-from vitalprep.workers import StopRequest, WorkerPool, stop_on_signals
+from vitalprep.runtime.errors import RefusedError, RetryableError, Stopped
+from vitalprep.runtime.workers import StopRequest, WorkerPool, stop_on_signals
 
 
 def _square(number: int) -> int:
@@ -100,7 +100,7 @@ def test_a_signal_is_a_request_and_a_second_one_too() -> None:
 def test_who_does_not_heed_a_second_signal_is_ended() -> None:
     code = (
         "import os, signal, time\n"
-        "from vitalprep.workers import stop_on_signals\n"
+        "from vitalprep.runtime.workers import stop_on_signals\n"
         "with stop_on_signals():\n"
         "    for _ in range(2):\n"
         "        os.kill(os.getpid(), signal.SIGTERM)\n"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.report.synthetic import surgical_data_set
-from vitalprep.report.stage import Stored, report_html
-from vitalprep.report.warnings import DataWarning, warnings_of
+from vitalprep.contract.warning import DataWarning
+from vitalprep.report.report import Stored, report_html
+from vitalprep.report.warnings import warnings_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline import BUCKET, COMMAND, Answer, run_vitalprep, s3_client
-from vitalprep.clean.stage import clean
-from vitalprep.errors import RefusedError, UsageError
+from vitalprep.clean.clean import clean
+from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import Storage
 
 DAY = 86400

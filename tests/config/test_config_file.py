@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from tests.pipeline import run_vitalprep
-from vitalprep.config_file import load_config
-from vitalprep.errors import UsageError
+from vitalprep.contract.config_file import load_config
+from vitalprep.runtime.errors import UsageError
 
 DEFAULTS = Path(__file__).parents[2] / "preprocessing" / "vitalprep" / "master_poc.yaml"
 

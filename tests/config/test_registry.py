@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vitalprep.config import Config
-from vitalprep.config_file import load_config
+from vitalprep.contract.config import Config
+from vitalprep.contract.config_file import load_config
 
 # name, unit, range, default, hold, sources in order
 INPUTS = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline import BUCKET, run_vitalprep, s3_client
-from vitalprep.config_file import load_config
+from vitalprep.contract.config_file import load_config
 from vitalprep.cost.command import cost
 from vitalprep.cost.figures import load_figures
 from vitalprep.cost.tables import print_cost

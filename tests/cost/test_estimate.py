@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitalprep.config import Config
-from vitalprep.config_file import load_config
+from vitalprep.contract.config import Config
+from vitalprep.contract.config_file import load_config
 from vitalprep.cost.estimate import BackendCost, estimate, file_count, run_cpu_seconds
 from vitalprep.cost.figures import Figures, load_figures
 from vitalprep.cost.volume import volume_of

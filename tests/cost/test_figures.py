@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vitalprep.cost.figures import Backend, Figure, Figures, load_figures
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 
 
 def _figures(node: Any, key: str = "") -> Iterator[tuple[str, Figure]]:

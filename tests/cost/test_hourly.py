@@ -9,7 +9,7 @@ import pytest
 from tests.pipeline import run_vitalprep
 from vitalprep.cost.figures import load_figures
 from vitalprep.cost.hourly import hourly_price
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 
 FIGURES = load_figures()
 

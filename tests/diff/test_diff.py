@@ -24,7 +24,7 @@ from tests.report.html_page import parsed
 from vitalprep.diff.command import text_of
 from vitalprep.diff.compare import compare
 from vitalprep.diff.described import described
-from vitalprep.errors import RefusedError
+from vitalprep.runtime.errors import RefusedError
 
 REGISTRY = yaml.safe_load((Path(__file__).parents[2] / "preprocessing" / "vitalprep" / "master_poc.yaml").read_text())
 

@@ -18,10 +18,10 @@ import pytest
 
 from tests.fetch.imitation import Imitation, recording
 from tests.pipeline import BUCKET, COMMAND, Answer, run_vitalprep, s3_client
-from vitalprep.errors import RefusedError
+from vitalprep.contract.provenance import known_source
 from vitalprep.fetch import clinical_table
 from vitalprep.fetch.clinical_table import fetch_clinical_table
-from vitalprep.source import known_source
+from vitalprep.runtime.errors import RefusedError
 
 
 def fetch(service: Imitation, output: Path | str, *more: str, environment: dict[str, str] | None = None) -> Answer:

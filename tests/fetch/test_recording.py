@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.fetch.imitation import Imitation, recording
-from vitalprep.errors import RefusedError, RetryableError, UsageError
 from vitalprep.fetch.recording import Fetched, FetchTask, fetch_recording
 from vitalprep.fetch.website import NotThere, checked_base_url, download
+from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
 from vitalprep.storage import retries
 
 

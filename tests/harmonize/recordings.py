@@ -13,8 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tests.reference.slow_vital_file import SlowVitalFile, read_vital_slowly
-from vitalprep.errors import CaseRefused
-from vitalprep.harmonize.vital_file import VitalFile, read_vital
+from vitalprep.runtime.errors import CaseRefused
 from vitalprep.simulate.vital_writer import (
     GAP_VALUES,
     SAMPLE_DTYPES,
@@ -28,6 +27,7 @@ from vitalprep.simulate.vital_writer import (
     TrackOrder,
     WaveRecord,
 )
+from vitalprep.vital.recording import VitalFile, read_vital
 
 START = 4102444800.0
 DEVICES = (

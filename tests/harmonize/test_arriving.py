@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from tests.harmonize.recordings import START, comparable, packet_rows
 from tests.pipeline import BUCKET
-from vitalprep.arriving import Arriving
-from vitalprep.errors import CaseRefused, RetryableError
-from vitalprep.harmonize.vital_file import read_vital
+from vitalprep.runtime.errors import CaseRefused, RetryableError
 from vitalprep.simulate.vital_writer import FileHeader, Packet, encode_file, gzip_bytes
 from vitalprep.storage import READ_CHUNK, ObjectChanged, ObjectMissing, Storage
+from vitalprep.storage.stream import Arriving
+from vitalprep.vital.recording import read_vital
 
 
 def pieces(data: bytes, cuts: list[float]) -> list[bytes]:

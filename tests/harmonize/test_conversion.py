@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.reference import design4
-from vitalprep.config_file import load_config
-from vitalprep.harmonize.conversion import Body, ideal_body_weight
-from vitalprep.harmonize.series import harmonize
-from vitalprep.harmonize.vital_file import Numeric, VitalFile
+from vitalprep.contract.config_file import load_config
+from vitalprep.features.conversion import Body, ideal_body_weight
+from vitalprep.features.grid import harmonize
+from vitalprep.vital.recording import Numeric, VitalFile
 
 CONFIG = load_config()
 NAMES = [item.name for item in CONFIG.inputs]

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 from tests.harmonize.recordings import START, read_agreed
 from tests.reliability.hostile.seeds import HOSTILE_TEXTS
-from vitalprep.config_file import load_config
-from vitalprep.errors import CaseRefused
+from vitalprep.contract.config_file import load_config
+from vitalprep.contract.plan import PlannedCase
+from vitalprep.contract.receipt import Receipt
+from vitalprep.features.conversion import Body
+from vitalprep.features.grid import harmonize, seconds_of
 from vitalprep.harmonize.case import CaseTask, harmonize_case
-from vitalprep.harmonize.conversion import Body
-from vitalprep.harmonize.receipt import Receipt
-from vitalprep.harmonize.series import harmonize, seconds_of
-from vitalprep.harmonize.vital_file import read_vital
-from vitalprep.harmonize.vital_headers import LONGEST_SHOWN, shown
-from vitalprep.plan.plan import PlannedCase
+from vitalprep.runtime.errors import CaseRefused
 from vitalprep.simulate.vital_writer import FileHeader, Packet, RawPacket, encode_file, gzip_bytes
+from vitalprep.vital.headers import LONGEST_SHOWN, shown
+from vitalprep.vital.recording import read_vital
 
 CONFIG = load_config()
 SOURCES = {source.track for item in CONFIG.inputs for source in item.sources}
@@ -186,7 +186,8 @@ def test_times_that_go_back_are_put_in_order() -> None:
 
 def test_limits_of_headers_and_samples_are_the_same_for_both_readers(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.reference import slow_scan
-    from vitalprep.harmonize import vital_headers, vital_scan
+    from vitalprep.vital import headers as vital_headers
+    from vitalprep.vital import scan as vital_scan
 
     tracks = [track(number % 7, b"N" * (number % 11), b"") for number in range(50)]
     records = [record(number % 7, START + number, 1) for number in range(50)]

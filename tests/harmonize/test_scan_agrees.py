@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.harmonize.recordings import START, packet_rows, read_agreed
-from vitalprep.errors import CaseRefused
-from vitalprep.harmonize import _records
-from vitalprep.harmonize.vital_file import read_vital
-from vitalprep.harmonize.vital_scan import ROW, ROWS, TRACK, TRACK_IDS
+from vitalprep.runtime.errors import CaseRefused
 from vitalprep.simulate.damage import DamageShares
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 from vitalprep.simulate.vital_writer import FileHeader, Packet, TrackHeader, encode_file, encode_packet, gzip_bytes
+from vitalprep.vital import _records
+from vitalprep.vital.recording import read_vital
+from vitalprep.vital.scan import ROW, ROWS, TRACK, TRACK_IDS
 
 HEAD = encode_file(FileHeader(start=START), [])
 MIB = 1 << 20

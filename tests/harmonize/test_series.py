@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import design4
-from vitalprep.config_file import load_config
-from vitalprep.errors import CaseRefused
-from vitalprep.harmonize.conversion import Body
-from vitalprep.harmonize.series import Series, harmonize
-from vitalprep.harmonize.vital_file import Numeric, VitalFile, read_vital
+from vitalprep.contract.config_file import load_config
+from vitalprep.features.conversion import Body
+from vitalprep.features.grid import Series, harmonize
+from vitalprep.runtime.errors import CaseRefused
 from vitalprep.simulate.vital_writer import (
     DeviceHeader,
     FileHeader,
@@ -28,6 +27,7 @@ from vitalprep.simulate.vital_writer import (
     encode_packed,
     gzip_bytes,
 )
+from vitalprep.vital.recording import Numeric, VitalFile, read_vital
 
 CONFIG = load_config()
 NAMES = [item.name for item in CONFIG.inputs]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vitalprep.harmonize.table import from_parquet, to_parquet
+from vitalprep.contract.table import from_parquet, to_parquet
 
 tables = arrays(np.float32, st.tuples(st.integers(0, 30), st.just(3)), elements=st.floats(width=32))
 

@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.harmonize.recordings import DEVICES, START, comparable, packet_rows, read_agreed
-from vitalprep.errors import CaseRefused
-from vitalprep.harmonize.vital_file import read_vital
+from vitalprep.runtime.errors import CaseRefused
 from vitalprep.simulate.vital_writer import (
     FileHeader,
     NumericRecord,
@@ -27,6 +26,7 @@ from vitalprep.simulate.vital_writer import (
     encode_packet,
     gzip_bytes,
 )
+from vitalprep.vital.recording import read_vital
 
 HR = TrackHeader(track_id=1, kind="numeric", name="HR", unit="/min", device_id=1)
 CO2 = TrackHeader(track_id=2, kind="wave", name="CO2", sample_format=6, sample_rate=62.5, gain=0.5, device_id=2)

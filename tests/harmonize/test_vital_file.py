@@ -28,7 +28,7 @@ from tests.harmonize.recordings import (
     whole_tracks,
 )
 from tests.reference.slow_vital_file import SlowVitalFile
-from vitalprep.errors import CaseRefused
+from vitalprep.runtime.errors import CaseRefused
 from vitalprep.simulate.vital_writer import (
     GAP_VALUES,
     DeviceHeader,

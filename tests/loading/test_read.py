@@ -17,8 +17,8 @@ import pytest
 
 import vitalprep
 from tests.loading.conftest import Published
-from vitalprep.errors import RefusedError, UsageError
-from vitalprep.layout import SPLITS
+from vitalprep.contract.paths import SPLITS
+from vitalprep.runtime.errors import RefusedError, UsageError
 
 Key = tuple[int, int]
 

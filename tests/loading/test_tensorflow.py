@@ -14,7 +14,7 @@ import pytest
 
 import vitalprep
 from tests.loading.conftest import Published
-from vitalprep.layout import SPLITS
+from vitalprep.contract.paths import SPLITS
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is an extra that only reads data sets back")

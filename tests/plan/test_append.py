@@ -12,13 +12,13 @@ import pytest
 
 from tests.pipeline import run_vitalprep
 from vitalprep.cli.options import plan_request
-from vitalprep.config import Config
-from vitalprep.config_file import load_config
-from vitalprep.documents import canonical_json
-from vitalprep.errors import RefusedError, UsageError
+from vitalprep.contract.config import Config
+from vitalprep.contract.config_file import load_config
+from vitalprep.contract.document import canonical_json
+from vitalprep.contract.plan import Plan
 from vitalprep.plan.make_plan import PlanRequest, make_plan
-from vitalprep.plan.plan import Plan
-from vitalprep.planned import plan_run
+from vitalprep.run.plan_run import plan_run
+from vitalprep.runtime.errors import RefusedError, UsageError
 
 
 @pytest.fixture

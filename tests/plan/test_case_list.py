@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitalprep.errors import UsageError
-from vitalprep.plan.case_list import parse_case_list, short_case_list
+from vitalprep.contract.case_list import parse_case_list, short_case_list
+from vitalprep.runtime.errors import UsageError
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vitalprep.config_file import load_config
-from vitalprep.errors import RefusedError
+from vitalprep.contract.config_file import load_config
 from vitalprep.plan.clinical import read_clinical_table, settle_statics
+from vitalprep.runtime.errors import RefusedError
 
 HEADER = "caseid,subjectid,age,sex,height,weight,bmi,asa\n"
 

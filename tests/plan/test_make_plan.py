@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from vitalprep.config import Config
-from vitalprep.config_file import load_config
-from vitalprep.errors import RefusedError, UsageError
-from vitalprep.plan.identity import harmonize_digest
+from vitalprep.contract.config import Config
+from vitalprep.contract.config_file import load_config
+from vitalprep.contract.identity import harmonize_digest
+from vitalprep.contract.plan import Plan, load_plan, load_shard, store_plan
 from vitalprep.plan.make_plan import PlanRequest, make_plan
-from vitalprep.plan.plan import Plan, load_plan, load_shard, store_plan
 from vitalprep.plan.recordings import find_recordings
 from vitalprep.plan.shards import balanced_shards, modulo_shards
+from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import Storage
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from vitalprep.config_file import load_config
-from vitalprep.errors import RefusedError, UsageError
+from vitalprep.contract.config_file import load_config
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.provenance import SourceNote, known_source
 from vitalprep.plan.make_plan import PlanRequest, make_plan
-from vitalprep.plan.plan import Plan
-from vitalprep.source import SourceNote, known_source
+from vitalprep.runtime.errors import RefusedError, UsageError
 
 OWN = '{name: "St. Elsewhere", licence: internal use only, patients: real}'
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import design4
-from vitalprep.config import Split
-from vitalprep.errors import RefusedError
+from vitalprep.contract.config import Split
 from vitalprep.plan.clinical import read_clinical_table
 from vitalprep.plan.splits import assign_splits, refuse_empty_splits
+from vitalprep.runtime.errors import RefusedError
 
 SPLIT = Split(seed=42, train=0.70, validation=0.15, allow_empty=False)
 

@@ -20,16 +20,16 @@ import yaml
 from markdown_it import MarkdownIt
 
 from tests.pipeline import Answer, data_digests, run_vitalprep
-from vitalprep.config_file import load_config
-from vitalprep.errors import ReasonCode
-from vitalprep.layout import made_by_vitalprep
-from vitalprep.plan.plan import load_plan
-from vitalprep.publish.accounting import account
+from vitalprep.contract.accounting import account
+from vitalprep.contract.config_file import load_config
+from vitalprep.contract.paths import made_by_vitalprep
+from vitalprep.contract.plan import load_plan
+from vitalprep.contract.provenance import Agreement, RecordingSource, SettledSource
 from vitalprep.publish.card.card import dataset_card
 from vitalprep.publish.card.contents import REASONS
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.card.markdown import plain
-from vitalprep.source import Agreement, RecordingSource, SettledSource
+from vitalprep.runtime.errors import ReasonCode
 
 
 def card_of(answer: Answer) -> str:

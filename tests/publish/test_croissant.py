@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tests.pipeline import Answer
-from vitalprep.plan.plan import load_plan
-from vitalprep.publish.accounting import account
+from vitalprep.contract.accounting import account
+from vitalprep.contract.plan import load_plan
+from vitalprep.contract.provenance import RecordingSource, SettledSource
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.croissant import croissant_json
-from vitalprep.source import RecordingSource, SettledSource
 
 mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed (make develop)")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline import Answer, run_vitalprep
-from vitalprep.plan.plan import load_plan
-from vitalprep.publish.accounting import account
+from vitalprep.contract.accounting import account
+from vitalprep.contract.plan import load_plan
 from vitalprep.publish.metadata import cases_csv
 
 

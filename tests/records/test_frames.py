@@ -7,11 +7,11 @@ import pytest
 
 from tests.records.test_samples import STATIC, STATIC_ORIGIN, random_table
 from tests.reference.design4 import encode_example
-from vitalprep.config_file import load_config
-from vitalprep.records.example import encode_record
-from vitalprep.records.frames import CaseFrames
-from vitalprep.records.samples import samples_of
-from vitalprep.records.tfrecord import framed
+from vitalprep.build.frames import CaseFrames
+from vitalprep.contract.config_file import load_config
+from vitalprep.features.samples import samples_of
+from vitalprep.tfrecord.example import encode_record
+from vitalprep.tfrecord.framing import framed
 
 SETTINGS = (
     [],

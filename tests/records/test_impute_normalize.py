@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import design4
-from vitalprep.config_file import load_config
-from vitalprep.records.impute import impute
-from vitalprep.records.normalize import denormalize, normalize
+from vitalprep.contract.config_file import load_config
+from vitalprep.features.impute import impute
+from vitalprep.features.normalize import denormalize, normalize
 
 CONFIG = load_config()
 RANGES = [(item.name, *item.range) for item in (*CONFIG.inputs, *CONFIG.statics)]

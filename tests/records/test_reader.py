@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.records.records_drawn import FULL, SMALL, WIDTHS, assert_equal, drawn, made
 from tests.records.test_example import DATA, TAMPERED
-from vitalprep.records.example import BadExample, Record, decode_record, encode_record
-from vitalprep.records.reader import RecordReader
+from vitalprep.tfrecord.example import BadExample, Record, decode_record, encode_record
+from vitalprep.tfrecord.reader import RecordReader
 
 READER = RecordReader(SMALL)
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import design4
-from vitalprep.config import Config
-from vitalprep.config_file import load_config
-from vitalprep.records.samples import Samples, samples_of
-from vitalprep.records.statistics import added, statistics_of
+from vitalprep.contract.config import Config
+from vitalprep.contract.config_file import load_config
+from vitalprep.features.samples import Samples, samples_of
+from vitalprep.features.statistics import added, statistics_of
 
 SMALL = ["windowing.window=12", "windowing.step=4"]
 STATIC, STATIC_ORIGIN = (61.0, 1.0, 165.0, 68.0, 24.977, 2.0), (0, 0, 0, 0, 0, 2)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vitalprep.config_file import load_config
-from vitalprep.records.sketch import SIZE, hashes_in, sketch_of
+from vitalprep.contract.build_summary import SIZE
+from vitalprep.contract.config_file import load_config
+from vitalprep.features.sketch import hashes_in, sketch_of
 
 CONFIG = load_config()
 NAMES = [item.name for item in CONFIG.inputs]

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitalprep.config_file import load_config
-from vitalprep.records.samples import samples_of
-from vitalprep.records.statistics import added, bins_of, coverage_of, statistics_of, target_origins_of
+from vitalprep.contract.config_file import load_config
+from vitalprep.features.samples import samples_of
+from vitalprep.features.statistics import added, bins_of, coverage_of, statistics_of, target_origins_of
 
 CONFIG = load_config()
 STATIC = (50.0, 1.0, 170.0, 70.0, 24.2, 2.0)

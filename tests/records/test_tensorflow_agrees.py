@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 
 from tests.records.records_drawn import FULL, NUMBERS, SERIES, SMALL, assert_equal, drawn, features_of, made
-from vitalprep.records.example import Record, decode_record, encode_record
-from vitalprep.records.tfrecord import framed, records
+from vitalprep.tfrecord.example import Record, decode_record, encode_record
+from vitalprep.tfrecord.framing import framed, records
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is an extra that only reads data sets back")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import design4
-from vitalprep.records.tfrecord import FRAME_BYTES, BadFrame, framed, masked_crc32c, records
+from vitalprep.tfrecord.framing import FRAME_BYTES, BadFrame, framed, masked_crc32c, records
 
 THREE = [b"first record", b"", bytes(range(40))]
 FILE = b"".join(map(framed, THREE))

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import design4
-from vitalprep.config import Windowing
-from vitalprep.records.windows import observed_enough, window_starts
+from vitalprep.contract.config import Windowing
+from vitalprep.features.windows import observed_enough, window_starts
 
 SPECIFIED = Windowing(window=300, step=30, target_horizon=30, min_observed_fraction=0)
 

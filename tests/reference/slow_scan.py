@@ -30,9 +30,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalprep.errors import CaseRefused
-from vitalprep.harmonize.vital_headers import HeaderMemory, memory_of, shown
-from vitalprep.harmonize.vital_scan import LONGEST_HEADER_PACKET, MOST_SAMPLES
+from vitalprep.runtime.errors import CaseRefused
+from vitalprep.vital.headers import HeaderMemory, memory_of, shown
+from vitalprep.vital.scan import LONGEST_HEADER_PACKET, MOST_SAMPLES
 
 __all__ = ["NUMERIC", "SAMPLE_FORMATS", "WAVE", "TrackRecords", "VitalScan"]
 

@@ -1,4 +1,4 @@
-"""The readable reference of `vitalprep.harmonize.vital_file`, which can also give the waves."""
+"""The readable reference of `vitalprep.vital.recording`, which can also give the waves."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.reference.slow_scan import NUMERIC, WAVE, TrackRecords, VitalScan
-from vitalprep.arriving import Arriving
-from vitalprep.errors import CaseRefused
-from vitalprep.harmonize.gunzip import gunzip
-from vitalprep.harmonize.vital_file import Numeric, VitalFile
-from vitalprep.harmonize.vital_headers import memory_of, shown
+from vitalprep.runtime.errors import CaseRefused
+from vitalprep.storage.stream import Arriving
+from vitalprep.vital.gunzip import gunzip
+from vitalprep.vital.headers import memory_of, shown
+from vitalprep.vital.recording import Numeric, VitalFile
 
 __all__ = ["SlowVitalFile", "Wave", "read_stream_slowly", "read_vital_slowly"]
 

@@ -17,7 +17,7 @@ from tests.pipeline import Answer
 from tests.reliability.places import Place, Seen
 from tests.reliability.processes import Command, is_case_begun
 from tests.reliability.rows import Row
-from vitalprep.plan.case_list import parse_case_list
+from vitalprep.contract.case_list import parse_case_list
 
 __all__ = ["KILLS", "Killer", "Undisturbed", "counts_of"]
 

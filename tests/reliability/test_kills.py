@@ -18,7 +18,7 @@ from tests.reliability.kills import Killer, Undisturbed
 from tests.reliability.places import LocalPlace, Place, upload
 from tests.reliability.processes import Command, is_case_begun, on_linux
 from tests.reliability.soak import disturbing_options
-from vitalprep.plan.case_list import parse_case_list
+from vitalprep.contract.case_list import parse_case_list
 from vitalprep.simulate.damage import DamageShares
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 

@@ -12,21 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from vitalprep.config import Config, Input
-from vitalprep.config_file import load_config
-from vitalprep.errors import ReasonCode
-from vitalprep.harmonize.receipt import InputObject, Receipt, UnitConflict
-from vitalprep.harmonize.series import FeatureQuality
-from vitalprep.harmonize.table import to_parquet
-from vitalprep.layout import SPLITS
-from vitalprep.plan.plan import ExcludedCase, Plan, PlannedCase
-from vitalprep.publish.accounting import Account, Accounting
-from vitalprep.records.sketch import SIZE
-from vitalprep.records.statistics import FeatureStatistics, OriginCounts, bins_of
-from vitalprep.records.summary import BuildSummary, CaseOutcome, FileSummary
-from vitalprep.records.windows import window_starts
+from vitalprep.contract.accounting import Account, Accounting
+from vitalprep.contract.build_summary import (
+    SIZE,
+    BuildSummary,
+    CaseOutcome,
+    FeatureStatistics,
+    FileSummary,
+    OriginCounts,
+)
+from vitalprep.contract.config import Config, Input
+from vitalprep.contract.config_file import load_config
+from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.plan import ExcludedCase, Plan, PlannedCase
+from vitalprep.contract.receipt import FeatureQuality, InputObject, Receipt, UnitConflict
+from vitalprep.contract.table import to_parquet
+from vitalprep.features.statistics import bins_of
+from vitalprep.features.windows import window_starts
 from vitalprep.report.examples import chosen_examples
-from vitalprep.report.stage import Stored
+from vitalprep.report.report import Stored
+from vitalprep.runtime.errors import ReasonCode
 from vitalprep.storage import Storage
 
 DIGEST = "0123456789ab"

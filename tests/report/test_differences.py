@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from tests.report.synthetic import planned_case, receipt, stored
-from vitalprep.layout import SPLITS
-from vitalprep.plan.plan import PlannedCase
+from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.plan import PlannedCase
+from vitalprep.contract.warning import DataWarning
 from vitalprep.report.chance import effective_number, holm, smirnov_p, student_p
 from vitalprep.report.differences import differences_of
-from vitalprep.report.stage import Stored
-from vitalprep.report.warnings import DataWarning, warnings_of
+from vitalprep.report.report import Stored
+from vitalprep.report.warnings import warnings_of
 
 DIFFERENCES = {"splits_differ", "distributions_differ", "coverage_differs", "sources_differ"}
 

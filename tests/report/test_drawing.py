@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.report.synthetic import planned_case
-from vitalprep.config_file import load_config
-from vitalprep.plan.plan import Plan
-from vitalprep.records.samples import samples_of
-from vitalprep.records.summary import CaseOutcome
+from vitalprep.contract.build_summary import CaseOutcome
+from vitalprep.contract.config_file import load_config
+from vitalprep.contract.plan import Plan
+from vitalprep.features.samples import samples_of
 from vitalprep.report.charts import histogram_chart, nice_ticks
 from vitalprep.report.demographics import demographics_of
 from vitalprep.report.examples import COLUMNS, drawing_of

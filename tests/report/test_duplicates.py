@@ -15,7 +15,6 @@ import pytest
 
 from tests.pipeline import Answer, run_vitalprep
 from tests.report.synthetic import planned_case, receipt, sketch, stored
-from vitalprep.harmonize.vital_file import Numeric, VitalFile, read_vital
 from vitalprep.report.duplicates import near_duplicates
 from vitalprep.report.warnings import warnings_of
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
@@ -28,6 +27,7 @@ from vitalprep.simulate.vital_writer import (
     encode_interleaved,
     gzip_bytes,
 )
+from vitalprep.vital.recording import Numeric, VitalFile, read_vital
 
 BIS_AND_PUMPS = ("BIS/BIS", "Orchestra/")
 FLOAT64 = 2

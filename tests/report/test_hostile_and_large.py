@@ -11,10 +11,10 @@ import pytest
 
 from tests.report.html_page import Element, parsed
 from tests.report.synthetic import CONFIG, excluded_receipt, noisy_table, planned_case, receipt, stored
-from vitalprep.config import Config
-from vitalprep.harmonize.receipt import UnitConflict
+from vitalprep.contract.config import Config
+from vitalprep.contract.receipt import UnitConflict
 from vitalprep.report.examples import chosen_examples
-from vitalprep.report.stage import Stored, case_html, report_html
+from vitalprep.report.report import Stored, case_html, report_html
 from vitalprep.report.warnings import warnings_of
 
 HOSTILE = (

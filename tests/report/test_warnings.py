@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from tests.report.synthetic import CONFIG, planned_case, receipt, stored
-from vitalprep.layout import SPLITS
-from vitalprep.records.statistics import FeatureStatistics, OriginCounts
+from vitalprep.contract.build_summary import FeatureStatistics, OriginCounts
+from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.warning import DataWarning
 from vitalprep.report.demographics import standardized_difference
 from vitalprep.report.signals import distance
 from vitalprep.report.thresholds import Thresholds
 from vitalprep.report.warnings import (
-    DataWarning,
     cases_dominate,
     input_mostly_default,
     mostly_default,

@@ -18,11 +18,11 @@ from botocore.config import Config
 
 from tests.pipeline import COMMAND, Answer, data_digests, run_vitalprep, s3_client
 from tests.sagemaker.endpoint import REGION, Job, SageMaker, sagemaker
-from vitalprep.errors import RetryableError, UsageError, VitalprepError
+from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
+from vitalprep.runtime.workers import StopRequest
 from vitalprep.sagemaker.aws import aws_errors, client
 from vitalprep.sagemaker.follow import follow
 from vitalprep.sagemaker.request import JobOptions, training_job
-from vitalprep.workers import StopRequest
 
 BUCKET = "vitalprep-jobs"  # all of moto's servers in a process have the same buckets
 SETTINGS = {

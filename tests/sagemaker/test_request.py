@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.sagemaker.endpoint import problems
-from vitalprep.errors import RefusedError, RetryableError, UsageError
+from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
 from vitalprep.sagemaker.follow import EndedJob, refuse_unsuccessful
 from vitalprep.sagemaker.ml_folder import failure_text
 from vitalprep.sagemaker.request import JobOptions, console_link, job_name, refuse_job_name, training_job

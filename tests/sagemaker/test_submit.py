@@ -13,7 +13,7 @@ import pytest
 from tests.pipeline import BUCKET, COMMAND, Answer, run_vitalprep, s3_client
 from tests.sagemaker.endpoint import REGION, problems
 from vitalprep.cli.options import plan_request
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 from vitalprep.sagemaker.request import JobOptions
 from vitalprep.sagemaker.submit import preview
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.pipeline import data_digests, receipts, run_vitalprep
 from tests.sagemaker.hosts import Host, lay_out
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 from vitalprep.sagemaker.hyperparameters import WholePlan, read_hyperparameters
 from vitalprep.sagemaker.ml_folder import MlFolder, failure_text
 

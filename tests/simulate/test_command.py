@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline import COMMAND, run_vitalprep
-from vitalprep.harmonize.vital_file import read_vital
 from vitalprep.simulate.damage import DAMAGES
+from vitalprep.vital.recording import read_vital
 
 SMALL = ("--cases", "3", "--hours", "0.05", "--spread", "0.2")
 LARGE = ("--cases", "40", "--hours", "0.5", "--spread", "0", "--truth", "--damage", "truncated=0.1", "--seed", "8")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline import run_vitalprep
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 from vitalprep.simulate.damage import DAMAGES, damage_of, damaged_hours, parse_damage
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 
-from vitalprep.config_file import load_config
+from vitalprep.contract.config_file import load_config
 from vitalprep.simulate.attached import Attached
 from vitalprep.simulate.course import Course, case_course
 from vitalprep.simulate.monitors import attach, monitors

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 from vitalprep.simulate.case import clinical_row, make_case, simulate_case
 from vitalprep.simulate.patients import CLINICAL_COLUMNS
 from vitalprep.simulate.signals import NumericTrack

@@ -11,12 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vitalprep.config import Config
-from vitalprep.config_file import load_config
-from vitalprep.harmonize import conversion
-from vitalprep.harmonize.series import harmonize
-from vitalprep.harmonize.vital_file import VitalFile, read_vital
-from vitalprep.records.impute import impute
+from vitalprep.contract.config import Config
+from vitalprep.contract.config_file import load_config
+from vitalprep.features import conversion
+from vitalprep.features.grid import harmonize
+from vitalprep.features.impute import impute
 from vitalprep.simulate.course import case_course
 from vitalprep.simulate.monitors import attach
 from vitalprep.simulate.patients import Patient, patient_of_case
@@ -25,6 +24,7 @@ from vitalprep.simulate.signals import NumericTrack, numeric_tracks
 from vitalprep.simulate.truth import HELD, MEASURED, MISSING, Body, WrittenCase, body_of, case_truth, write_truth
 from vitalprep.simulate.waves.forms import WAVE_FORMS
 from vitalprep.simulate.waves.tracks import WaveTrack
+from vitalprep.vital.recording import VitalFile, read_vital
 
 CONFIG = load_config()
 CAUSAL = load_config(settings=["imputation.causal=true"])

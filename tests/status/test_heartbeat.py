@@ -20,9 +20,9 @@ from tests.pipeline import BUCKET, COMMAND, Answer, receipts, run_vitalprep, s3_
 from tests.reliability.faulty_s3 import FaultyS3, Rule
 from tests.reliability.places import upload
 from tests.reliability.processes import Command, on_linux
+from vitalprep.contract.plan import load_plan
+from vitalprep.contract.receipt import read_receipt
 from vitalprep.harmonize.progress import Tally
-from vitalprep.harmonize.stage import read_receipt
-from vitalprep.plan.plan import load_plan
 from vitalprep.simulate.damage import DamageShares
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.pipeline import COMMAND, run_vitalprep
-from vitalprep.status.stage import status
+from vitalprep.status.status import status
 
 # The page in Airflow is written against these.
 DATASET = {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vitalprep.errors import RetryableError
+from vitalprep.runtime.errors import RetryableError
 from vitalprep.storage import WRITE_BUFFER, Storage
 from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
 

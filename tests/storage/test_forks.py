@@ -10,7 +10,7 @@ import pytest
 
 PARENT = """
 import os, sys
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 from vitalprep.storage import Storage
 if sys.argv[2] == "used":
     Storage(sys.argv[1]).get("name")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline import BUCKET, s3_client
-from vitalprep.errors import RefusedError, UsageError
+from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import Storage, normalized_uri
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.pipeline import BUCKET, s3_client
 from tests.reliability.faulty_s3 import TRANSIENT, FaultyS3, Rule
 from tests.storage.conftest import Lines
-from vitalprep.errors import RetryableError, UsageError
+from vitalprep.runtime.errors import RetryableError, UsageError
 from vitalprep.storage import READ_CHUNK, ObjectChanged, Storage, retries
 from vitalprep.storage.retries import LONGEST_WAIT, TRIES, Transient, retried
 

@@ -11,7 +11,7 @@ import pytest
 from tests.pipeline import BUCKET, s3_client
 from tests.reliability.faulty_s3 import PERMANENT, FaultyS3, Rule
 from tests.storage.conftest import Lines
-from vitalprep.errors import UsageError, VitalprepError
+from vitalprep.runtime.errors import UsageError, VitalprepError
 from vitalprep.storage import ObjectChanged, ObjectMissing, Storage, normalized_uri
 
 MENDS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline import BUCKET
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 from vitalprep.storage import ObjectChanged, ObjectMissing, Storage, normalized_uri, read_uri
 
 

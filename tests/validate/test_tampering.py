@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 
 from tests.pipeline import data_digests, run_vitalprep
-from vitalprep.config_file import load_config
-from vitalprep.records.example import Record, decode_record, encode_record
-from vitalprep.records.stage import record_shape
-from vitalprep.records.tfrecord import framed, records
+from vitalprep.contract.config_file import load_config
+from vitalprep.tfrecord.example import Record, decode_record, encode_record, record_shape
+from vitalprep.tfrecord.framing import framed, records
 
 
 @dataclass

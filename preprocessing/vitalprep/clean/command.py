@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
+from vitalprep.clean.clean import clean as clean_output
 from vitalprep.clean.inventory import Inventory, Item
-from vitalprep.clean.stage import clean as clean_output
-from vitalprep.console import cell
-from vitalprep.errors import UsageError
+from vitalprep.runtime.console import cell
+from vitalprep.runtime.errors import UsageError
 
 __all__ = ["clean"]
 

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from vitalprep.errors import RefusedError
-from vitalprep.layout import DATASETS, HARMONIZED, LATEST, RUNS, dataset_path, is_plan, made_by_vitalprep
-from vitalprep.plan.plan import Plan
-from vitalprep.publish.stored_metadata import METADATA_NAME, StoredMetadata
+from vitalprep.contract.paths import DATASETS, HARMONIZED, LATEST, RUNS, dataset_path, is_plan, made_by_vitalprep
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.stored_metadata import METADATA_NAME, StoredMetadata
+from vitalprep.contract.verdict import Latest, read_verdict
+from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import ObjectMissing, Storage, StoredObject
-from vitalprep.validate.verdict import Latest, read_verdict
 
 __all__ = ["Inventory", "Item", "take_inventory"]
 

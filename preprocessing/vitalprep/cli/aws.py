@@ -12,7 +12,7 @@ import click
 from vitalprep.cli.group import vitalprep
 from vitalprep.cli.options import location, logs, plan_request, selected, worker_pool
 from vitalprep.cli.report import report
-from vitalprep.console import log_to_file
+from vitalprep.runtime.console import log_to_file
 
 __all__: list[str] = []
 
@@ -105,10 +105,10 @@ def submit(
     The machines share the cases; the first one then builds, publishes and validates. An interrupted job goes on from
     the receipts, and so does submitting the same again.
     """
+    from vitalprep.runtime.workers import stop_on_signals
     from vitalprep.sagemaker import submit as jobs
     from vitalprep.sagemaker.aws import client
     from vitalprep.sagemaker.request import JobOptions
-    from vitalprep.workers import stop_on_signals
 
     if max_wait is None and where["spot"]:
         max_wait = 2 * max_run
@@ -146,9 +146,9 @@ def _print_request(request: dict[str, Any], as_json: bool) -> None:
 
 
 def _followed(name: str, dataset: str, sagemaker: Any, region: str, stop: Any) -> dict[str, Any]:
+    from vitalprep.contract.published import refuse_unready
     from vitalprep.sagemaker.aws import client
     from vitalprep.sagemaker.follow import follow, refuse_unsuccessful
-    from vitalprep.validate.stage import refuse_unready
 
     job = follow(name, sagemaker=sagemaker, logs=client("logs", region), stop=stop)
     refuse_unsuccessful(job)
@@ -178,7 +178,7 @@ def train(ml_folder: str, as_json: bool) -> None:
             return
         if log_file:
             log_to_file(log_file)
-        from vitalprep.hosts import host_share
+        from vitalprep.sagemaker.hosts import host_share
         from vitalprep.sagemaker.run_plan import run_plan
 
         with worker_pool(task.workers) as pool:

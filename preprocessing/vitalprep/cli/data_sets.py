@@ -9,7 +9,7 @@ import click
 from vitalprep.cli.group import vitalprep
 from vitalprep.cli.options import location, logs
 from vitalprep.cli.report import report as print_report
-from vitalprep.console import print_result
+from vitalprep.runtime.console import print_result
 
 __all__: list[str] = []
 
@@ -30,7 +30,7 @@ __all__: list[str] = []
 def report(dataset_uri: str, case_id: int | None, file: str | None, stored: bool, as_json: bool) -> None:
     """Draw the report of a data set, or one case of it, into a file that any browser opens without network."""
     from vitalprep.report.command import draw_report, stored_report
-    from vitalprep.workers import stop_on_signals
+    from vitalprep.runtime.workers import stop_on_signals
 
     if stored:
         if case_id is not None or file is not None or as_json:
@@ -51,7 +51,7 @@ def report(dataset_uri: str, case_id: int | None, file: str | None, stored: bool
 def diff(a: str, b: str, html: str | None, as_json: bool) -> None:
     """Compare data sets A and B (their URIs): configuration, cases, counts, distributions, bytes."""
     from vitalprep.diff.command import diff_data_sets
-    from vitalprep.workers import stop_on_signals
+    from vitalprep.runtime.workers import stop_on_signals
 
     with stop_on_signals():
         result, text = diff_data_sets(a, b, html=html)

@@ -10,9 +10,9 @@ import click
 
 from vitalprep.cli import aws, data_sets, recordings, stages, upkeep  # noqa: F401  (they add their commands)
 from vitalprep.cli.group import vitalprep
-from vitalprep.console import log, print_failure, report_failure
-from vitalprep.errors import VitalprepError
-from vitalprep.printable import printable, printable_lines
+from vitalprep.runtime.console import log, print_failure, report_failure
+from vitalprep.runtime.errors import VitalprepError
+from vitalprep.runtime.printable import printable, printable_lines
 
 __all__ = ["main"]
 

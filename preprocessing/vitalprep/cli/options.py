@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vitalprep.console import log_to
-from vitalprep.errors import UsageError
+from vitalprep.runtime.console import log_to
+from vitalprep.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from vitalprep.plan.make_plan import PlanRequest
-    from vitalprep.workers import WorkerPool
+    from vitalprep.runtime.workers import WorkerPool
 
 __all__ = [
     "configured", "force_option", "location", "logs", "output_option",
@@ -129,7 +129,7 @@ force_option = click.option("--force", is_flag=True, help="Do everything again: 
 @contextmanager
 def worker_pool(workers: int | None) -> Iterator[WorkerPool]:
     """Yield a pool of so many worker processes (default: one per core) that stops on SIGTERM."""
-    from vitalprep.workers import WorkerPool, default_workers, stop_on_signals
+    from vitalprep.runtime.workers import WorkerPool, default_workers, stop_on_signals
 
     with stop_on_signals() as stop, WorkerPool(workers or default_workers(), stop) as pool:
         yield pool
@@ -150,7 +150,7 @@ def plan_request(
 
     An appended data set has its parent's configuration unless one is given.
     """
-    from vitalprep.config_file import load_config
+    from vitalprep.contract.config_file import load_config
     from vitalprep.plan.make_plan import PlanRequest
     from vitalprep.plan.parent import load_parent
 

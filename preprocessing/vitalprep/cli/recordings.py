@@ -46,8 +46,8 @@ def simulate(
     The same options give the same bytes, whatever the number of workers. An interrupted set is completed by the same
     command, or by `vitalprep simulate --output FOLDER`; log lines go to the screen and to FOLDER/logs.
     """
+    from vitalprep.runtime.workers import default_workers, stop_on_signals
     from vitalprep.simulate import command
-    from vitalprep.workers import default_workers, stop_on_signals
 
     if preview is not None:
         report("Drawn", command.preview(preview, given, case_id=case_id), as_json)
@@ -98,9 +98,9 @@ def fetch(output: str, as_json: bool, **asked: Any) -> None:
 
     The tests talk to a server that imitates VitalDB's. The live service was never reached from them.
     """
-    from vitalprep.fetch.stage import FetchRequest
-    from vitalprep.fetch.stage import fetch as fetch_recordings
-    from vitalprep.workers import stop_on_signals
+    from vitalprep.fetch.fetch import FetchRequest
+    from vitalprep.fetch.fetch import fetch as fetch_recordings
+    from vitalprep.runtime.workers import stop_on_signals
 
     with stop_on_signals() as stop:
         result = fetch_recordings(FetchRequest(**asked), output, stop=stop)

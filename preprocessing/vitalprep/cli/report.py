@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitalprep.console import print_result, print_table
+from vitalprep.runtime.console import print_result, print_table
 
 __all__ = ["report"]
 

@@ -23,7 +23,7 @@ from vitalprep.cli.options import (
     workers_option,
 )
 from vitalprep.cli.report import report
-from vitalprep.console import log, print_result
+from vitalprep.runtime.console import log, print_result
 
 __all__: list[str] = []
 
@@ -33,7 +33,7 @@ __all__: list[str] = []
 @logs
 def config(config_file: str | None, settings: tuple[str, ...], as_json: bool) -> None:
     """Print the settled configuration."""
-    from vitalprep.config_file import load_config
+    from vitalprep.contract.config_file import load_config
 
     settled = load_config(config_file, settings)
     content = settled.content() | {"features": settled.features()}
@@ -85,8 +85,8 @@ def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> 
 @logs
 def plan(output: str, shards: int, sharding: str, force: bool, dry_run: bool, as_json: bool, **request: Any) -> None:
     """Settle which cases, splits and shards a run has, and store that."""
-    from vitalprep.planned import plan_run
-    from vitalprep.workers import stop_on_signals
+    from vitalprep.run.plan_run import plan_run
+    from vitalprep.runtime.workers import stop_on_signals
 
     with stop_on_signals():
         asked = plan_request(output, **request, shards=shards, sharding=sharding)
@@ -105,10 +105,10 @@ def harmonize(plan_uri: str, shard: int | None, this_host: bool, workers: int | 
     """Put the cases of a plan (or of one shard) on the 1 Hz grid. Resumes by receipts."""
     import os
 
+    from vitalprep.contract.paths import output_of_plan
+    from vitalprep.contract.plan import load_plan, load_shard
     from vitalprep.harmonize.stage import harmonize_shards
-    from vitalprep.hosts import host_share, load_host_shard
-    from vitalprep.layout import output_of_plan
-    from vitalprep.plan.plan import load_plan, load_shard
+    from vitalprep.sagemaker.hosts import host_share, load_host_shard
 
     with worker_pool(workers) as pool:
         if this_host:
@@ -131,10 +131,10 @@ def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: b
     """Write the TFRecord files of a plan's splits from its harmonized cases."""
     import time
 
-    from vitalprep.layout import SPLITS
-    from vitalprep.plan.plan import load_plan
-    from vitalprep.records.stage import build_split
-    from vitalprep.validate.verdict import is_refused
+    from vitalprep.build.stage import build_split
+    from vitalprep.contract.paths import SPLITS
+    from vitalprep.contract.plan import load_plan
+    from vitalprep.contract.verdict import is_refused
 
     began = time.monotonic()
     with worker_pool(workers) as pool:
@@ -156,9 +156,9 @@ def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: b
 @logs
 def publish(plan_uri: str, as_json: bool) -> None:
     """Account for every case, judge the success rate, and describe the data set."""
-    from vitalprep.plan.plan import load_plan
+    from vitalprep.contract.plan import load_plan
     from vitalprep.publish.stage import publish as publish_plan
-    from vitalprep.workers import stop_on_signals
+    from vitalprep.runtime.workers import stop_on_signals
 
     with stop_on_signals():
         loaded, storage = load_plan(plan_uri)
@@ -174,7 +174,8 @@ def publish(plan_uri: str, as_json: bool) -> None:
 @logs
 def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) -> None:
     """Prove a data set by reading every record again; on a pass, datasets/latest.json moves to it."""
-    from vitalprep.validate.stage import refuse_unready, validate_dataset
+    from vitalprep.contract.published import refuse_unready
+    from vitalprep.validate.stage import validate_dataset
 
     if quick:
         verdict = refuse_unready(dataset_uri)
@@ -194,8 +195,8 @@ def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) 
 @logs
 def run(output: str, shards: int, workers: int | None, force: bool, as_json: bool, **request: Any) -> None:
     """Do all stages on one machine: recordings in, a proven data set out. Run it again to resume or to add nothing."""
-    from vitalprep.run import run as run_all
-    from vitalprep.workers import default_workers, stop_on_signals
+    from vitalprep.run.all_stages import run as run_all
+    from vitalprep.runtime.workers import default_workers, stop_on_signals
 
     with stop_on_signals() as stop:
         result = run_all(

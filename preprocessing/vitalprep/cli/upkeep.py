@@ -9,8 +9,8 @@ import click
 from vitalprep.cli.group import vitalprep
 from vitalprep.cli.options import configured, location, logs, output_option
 from vitalprep.cli.report import report
-from vitalprep.console import print_result
-from vitalprep.errors import UsageError
+from vitalprep.runtime.console import print_result
+from vitalprep.runtime.errors import UsageError
 
 __all__: list[str] = []
 
@@ -40,7 +40,7 @@ def cost(
     **asked: Any,
 ) -> None:
     """Estimate windows, GB, hours and dollars of a run from the input's listing; no recording is opened."""
-    from vitalprep.config_file import load_config
+    from vitalprep.contract.config_file import load_config
     from vitalprep.cost import command, tables
     from vitalprep.cost.figures import load_figures
     from vitalprep.cost.hourly import hourly_price
@@ -89,7 +89,7 @@ def clean(output: str, names: tuple[str, ...], as_json: bool, **how: Any) -> Non
 def status(output: str, dataset_id: str | None, as_json: bool) -> None:
     """Tell how far the data sets below OUTPUT (a folder or s3:// prefix) are, and what their shards do."""
     from vitalprep.status.command import print_status
-    from vitalprep.status.stage import status as output_status
+    from vitalprep.status.status import status as output_status
 
     result = output_status(output, dataset_id=dataset_id)
     if as_json:

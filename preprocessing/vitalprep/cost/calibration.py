@@ -23,20 +23,20 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalprep.config import Config
-from vitalprep.config_file import load_config
+from vitalprep.build.stage import build_split
+from vitalprep.contract.build_summary import BuildSummary
+from vitalprep.contract.config import Config
+from vitalprep.contract.config_file import load_config
+from vitalprep.contract.paths import SPLITS
 from vitalprep.cost.figures import Machine, Rates, Stage
 from vitalprep.cost.volume import Load
 from vitalprep.harmonize.stage import harmonize_shards
-from vitalprep.layout import SPLITS
 from vitalprep.plan.make_plan import PlanRequest
-from vitalprep.planned import plan_run
 from vitalprep.publish.stage import publish
-from vitalprep.records.stage import build_split
-from vitalprep.records.summary import BuildSummary
+from vitalprep.run.plan_run import plan_run
+from vitalprep.runtime.workers import StopRequest, WorkerPool, default_workers
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 from vitalprep.validate.stage import validate_dataset
-from vitalprep.workers import StopRequest, WorkerPool, default_workers
 
 __all__ = ["CalibrationSet", "measure", "simulated_sets"]
 

@@ -8,16 +8,16 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from vitalprep.config import Config
-from vitalprep.console import log
+from vitalprep.contract.case_list import parse_case_list, short_case_list
+from vitalprep.contract.config import Config
 from vitalprep.cost.estimate import BackendCost, estimate, file_count, run_cpu_seconds
 from vitalprep.cost.figures import Figures
 from vitalprep.cost.volume import Volume, volume_of
-from vitalprep.errors import RefusedError
-from vitalprep.plan.case_list import parse_case_list, short_case_list
 from vitalprep.plan.recordings import find_recordings
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import RefusedError
+from vitalprep.runtime.workers import default_workers
 from vitalprep.storage import Storage
-from vitalprep.workers import default_workers
 
 __all__ = ["cost"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vitalprep.config import Config
+from vitalprep.contract.config import Config
+from vitalprep.contract.receipt import READERS
 from vitalprep.cost.figures import Backend, Figures, Machine, Stage, Storing
 from vitalprep.cost.volume import Load, Volume
 from vitalprep.plan.shards import balanced_shards
-from vitalprep.records.stage import READERS
 from vitalprep.storage import WRITE_BUFFER
 
 __all__ = ["STAGES", "BackendCost", "cpu_seconds", "estimate", "file_count", "run_cpu_seconds"]

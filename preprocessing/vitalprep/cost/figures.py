@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationError
 
-from vitalprep.documents import Model
-from vitalprep.errors import RefusedError, UsageError
+from vitalprep.contract.document import Model
+from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.runtime.strict_yaml import yaml_content
 from vitalprep.storage import read_uri
-from vitalprep.strict_yaml import yaml_content
 
 __all__ = ["Backend", "Figure", "Figures", "Machine", "Rates", "Stage", "Storing", "load_figures"]
 

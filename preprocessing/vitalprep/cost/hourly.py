@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from vitalprep.cost.figures import Backend, Figures
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 
 __all__ = ["hourly_price"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vitalprep.console import cell, print_table
+from vitalprep.runtime.console import cell, print_table
 
 __all__ = ["print_cost"]
 

@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from vitalprep.config import Config
-from vitalprep.records.example import encoded_size
-from vitalprep.records.stage import record_shape
-from vitalprep.records.tfrecord import FRAME_BYTES
-from vitalprep.records.windows import window_starts
+from vitalprep.contract.config import Config
+from vitalprep.features.windows import window_starts
+from vitalprep.tfrecord.example import encoded_size, record_shape
+from vitalprep.tfrecord.framing import FRAME_BYTES
 
 __all__ = ["Load", "Volume", "record_bytes", "volume_of"]
 

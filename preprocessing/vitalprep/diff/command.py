@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from vitalprep.contract.case_list import short_case_list
 from vitalprep.diff.compare import compare
 from vitalprep.diff.comparison import Change, Comparison, Distribution, Shares
 from vitalprep.diff.described import described
-from vitalprep.plan.case_list import short_case_list
-from vitalprep.printable import printable
 from vitalprep.report.command import write_page
 from vitalprep.report.page import rendered
 from vitalprep.report.words import NOTHING, clinical, count, percent
+from vitalprep.runtime.printable import printable
 
 __all__ = ["diff_data_sets", "shown", "text_of"]
 

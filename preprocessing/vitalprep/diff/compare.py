@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.stored_metadata import StoredWarning
 from vitalprep.diff.comparison import Bytes, CaseChange, Cases, Change, Comparison, WarningChanges
 from vitalprep.diff.described import Described
 from vitalprep.diff.distributions import distributions, target_origins
-from vitalprep.layout import SPLITS
-from vitalprep.publish.stored_metadata import StoredWarning
 
 __all__ = ["compare"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitalprep.documents import Model
+from vitalprep.contract.document import Model
 
 __all__ = [
     "Bytes", "CaseChange", "Cases", "Change", "Comparison", "Distribution", "Shares", "TargetOrigins", "WarningChanges",

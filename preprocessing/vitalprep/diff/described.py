@@ -7,11 +7,11 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vitalprep.errors import RefusedError
-from vitalprep.layout import SPLITS, dataset_path, output_of_dataset
-from vitalprep.plan.parent import plan_of_dataset
-from vitalprep.publish.stored_metadata import METADATA_NAME, StoredMetadata
-from vitalprep.records.summary import BuildSummary, read_build_summary
+from vitalprep.contract.accounting import plan_of_dataset
+from vitalprep.contract.build_summary import BuildSummary, read_build_summary
+from vitalprep.contract.paths import SPLITS, dataset_path, output_of_dataset
+from vitalprep.contract.stored_metadata import METADATA_NAME, StoredMetadata
+from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import ObjectMissing, Storage
 
 __all__ = ["CaseRow", "Described", "described"]

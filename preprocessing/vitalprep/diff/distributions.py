@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vitalprep.contract.build_summary import FeatureStatistics, OriginCounts
+from vitalprep.contract.paths import SPLITS
 from vitalprep.diff.comparison import Distribution, Shares, TargetOrigins
 from vitalprep.diff.described import Described
-from vitalprep.layout import SPLITS
-from vitalprep.records.statistics import FeatureStatistics, OriginCounts
 from vitalprep.report.signals import distance
 
 __all__ = ["distributions", "target_origins"]

@@ -7,12 +7,12 @@ import io
 import logging
 from collections.abc import Mapping
 
-from vitalprep.arriving import Arriving
-from vitalprep.console import log
-from vitalprep.errors import CaseRefused, RefusedError, UsageError
 from vitalprep.fetch.website import NotThere, download
-from vitalprep.harmonize.gunzip import gunzip
 from vitalprep.plan.clinical import COLUMNS, FORMULA, is_accepted
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import CaseRefused, RefusedError, UsageError
+from vitalprep.storage.stream import Arriving
+from vitalprep.vital.gunzip import gunzip
 
 __all__ = ["fetch_clinical_table"]
 

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from vitalprep.errors import RefusedError, RetryableError
+from vitalprep.contract.case_list import short_case_list
 from vitalprep.fetch.recording import Fetched
-from vitalprep.plan.case_list import short_case_list
 from vitalprep.plan.clinical import clinical_rows
+from vitalprep.runtime.errors import RefusedError, RetryableError
 
 __all__ = ["Rows", "refuse_incomplete", "rows_of"]
 

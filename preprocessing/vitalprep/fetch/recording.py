@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import IO, Literal
 
-from vitalprep.arriving import Arriving
-from vitalprep.console import log
-from vitalprep.errors import CaseRefused, RefusedError, RetryableError
 from vitalprep.fetch.website import PIECE, Denied, NotThere, download
-from vitalprep.harmonize.gunzip import longest_file
-from vitalprep.harmonize.vital_file import read_vital
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import CaseRefused, RefusedError, RetryableError
 from vitalprep.storage import ObjectMissing, Storage
+from vitalprep.storage.stream import Arriving
+from vitalprep.vital.gunzip import longest_file
+from vitalprep.vital.recording import read_vital
 
 __all__ = ["FetchTask", "Fetched", "fetch_recording"]
 

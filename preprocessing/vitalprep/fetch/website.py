@@ -17,7 +17,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, LocationParseError
 
 import vitalprep
-from vitalprep.errors import RefusedError, RetryableError, UsageError
+from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
 from vitalprep.storage.bucket import seconds_set
 from vitalprep.storage.location import holds_credentials, uri_parts
 from vitalprep.storage.retries import TRIES, Transient, retried

@@ -7,17 +7,17 @@ import time
 from dataclasses import dataclass
 from functools import cache
 
-from vitalprep.config import Config
-from vitalprep.console import log
-from vitalprep.errors import CaseRefused, RetryableError
-from vitalprep.harmonize.conversion import Body
-from vitalprep.harmonize.gunzip import longest_file
-from vitalprep.harmonize.receipt import InputObject, Receipt, UnitConflict
-from vitalprep.harmonize.series import harmonize
-from vitalprep.harmonize.table import to_parquet
-from vitalprep.harmonize.vital_file import VitalFile, read_vital
-from vitalprep.plan.plan import PlannedCase
+from vitalprep.contract.config import Config
+from vitalprep.contract.plan import PlannedCase
+from vitalprep.contract.receipt import InputObject, Receipt, UnitConflict
+from vitalprep.contract.table import to_parquet
+from vitalprep.features.conversion import Body
+from vitalprep.features.grid import harmonize
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import CaseRefused, RetryableError
 from vitalprep.storage import ObjectChanged, ObjectMissing, Storage
+from vitalprep.vital.gunzip import longest_file
+from vitalprep.vital.recording import VitalFile, read_vital
 
 __all__ = ["CaseTask", "harmonize_case"]
 

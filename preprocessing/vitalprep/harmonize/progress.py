@@ -15,50 +15,26 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import AwareDatetime
-
-from vitalprep.console import log
-from vitalprep.documents import Document
-from vitalprep.errors import UsageError, VitalprepError
-from vitalprep.harmonize.receipt import Receipt
-from vitalprep.layout import progress_path
-from vitalprep.plan.plan import Plan
+from vitalprep.contract.paths import progress_path
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.progress import ShardProgress, State
+from vitalprep.contract.receipt import Receipt
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import UsageError, VitalprepError
+from vitalprep.runtime.periodic import called_every
+from vitalprep.runtime.workers import StopRequest
 from vitalprep.storage import Storage
 from vitalprep.storage.bucket import seconds_set
-from vitalprep.ticks import called_every
-from vitalprep.workers import StopRequest
 
-__all__ = ["ShardProgress", "Tally", "heartbeat", "heartbeat_seconds"]
+__all__ = ["Tally", "heartbeat", "heartbeat_seconds"]
 
 HEARTBEAT_SECONDS = 10.0
 SECONDS_FOR_THE_LAST = 5.0  # a stop has 20 s to commit and 27 s to leave
 SECONDS_FOR_THE_LAST_AT_ONCE = 0.1  # after a second signal there is 1 s to end the worker processes
 METRICS = "VITALPREP_METRICS"
 NAMESPACE = "vitalprep"
-
-State = Literal["running", "stopped", "done"]
-
-
-class ShardProgress(Document):
-    """How far a shard was when it was `updated`.
-
-    `done` are its cases with a receipt, of earlier attempts too, `excluded` those of them that were refused, and
-    `bytes_done` the size of their recordings. `bytes_per_second` is this attempt's rate. `seconds_left` is None while
-    it cannot be told.
-    """
-
-    index: int
-    state: State
-    cases: int
-    bytes: int
-    done: int
-    excluded: int
-    bytes_done: int
-    bytes_per_second: float
-    seconds_left: int | None
-    updated: AwareDatetime
 
 
 @dataclass(frozen=True)

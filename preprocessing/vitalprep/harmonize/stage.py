@@ -7,21 +7,22 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
-from datetime import datetime
 
-from vitalprep.console import log, progress
-from vitalprep.documents import Model
-from vitalprep.errors import RefusedError, Stopped, UsageError
+from vitalprep.contract.case_list import short_case_list
+from vitalprep.contract.document import Model
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.receipt import Receipt, listed_receipts
 from vitalprep.harmonize.case import CaseTask, harmonize_case
 from vitalprep.harmonize.progress import Tally, heartbeat, heartbeat_seconds
-from vitalprep.harmonize.receipt import Receipt
-from vitalprep.plan.case_list import short_case_list
-from vitalprep.plan.plan import Plan
+from vitalprep.runtime.console import log, progress
+from vitalprep.runtime.errors import RefusedError, Stopped, UsageError
+from vitalprep.runtime.workers import WorkerPool
 from vitalprep.storage import Storage
-from vitalprep.workers import WorkerPool
 
-__all__ = ["HarmonizeSummary", "ListedReceipt", "finished_cases", "harmonize_shards", "listed_receipts", "read_receipt"]
+__all__ = [
+    "HarmonizeSummary",
+    "harmonize_shards",
+]
 
 
 class HarmonizeSummary(Model):
@@ -31,36 +32,6 @@ class HarmonizeSummary(Model):
     excluded: dict[str, int]
     already_done: int
     seconds: float
-
-
-@dataclass(frozen=True)
-class ListedReceipt:
-    """What a listing tells of a receipt: when it was written, and whether it excludes the case, which has no table."""
-
-    modified: datetime | None
-    excluded: bool
-
-
-def listed_receipts(plan: Plan, output: Storage) -> dict[int, ListedReceipt]:
-    """Return the plan's cases that have a receipt, from one listing."""
-    listed = {stored.path: stored.modified for stored in output.list(f"harmonized/{plan.harmonize_digest}")}
-    stems = {case.case_id: plan.stem(case.case_id) for case in plan.cases}
-    return {
-        case: ListedReceipt(listed[f"{stem}.json"], excluded=f"{stem}.parquet" not in listed)
-        for case, stem in stems.items()
-        if f"{stem}.json" in listed
-    }
-
-
-def finished_cases(plan: Plan, output: Storage) -> set[int]:
-    """Return the plan's cases that have a receipt, from one listing."""
-    return set(listed_receipts(plan, output))
-
-
-def read_receipt(plan: Plan, output: Storage, case_id: int) -> Receipt:
-    """Return a finished case's receipt."""
-    path = f"{plan.stem(case_id)}.json"
-    return Receipt.from_bytes(output.get(path), uri=output.uri_of(path))
 
 
 def harmonize_shards(

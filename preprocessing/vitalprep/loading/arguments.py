@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 
 __all__ = ["count_of", "seed_of"]
 

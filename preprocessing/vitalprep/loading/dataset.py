@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalprep.errors import UsageError
+from vitalprep.contract.build_summary import FileSummary
 from vitalprep.loading.arguments import count_of, seed_of
 from vitalprep.loading.description import Description, describe
 from vitalprep.loading.files import encoded_records, refuse_incomplete
 from vitalprep.loading.order import FILES_AT_ONCE
 from vitalprep.loading.windows import BUFFER
-from vitalprep.records.summary import FileSummary
+from vitalprep.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     import tensorflow as tf  # noqa: TID251

@@ -9,14 +9,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vitalprep.errors import RefusedError, UsageError
-from vitalprep.layout import LATEST
-from vitalprep.loading.metadata import Feature, Metadata
-from vitalprep.records import normalize as scale
-from vitalprep.records.example import RecordShape
-from vitalprep.records.summary import FileSummary
+from vitalprep.contract.build_summary import FileSummary
+from vitalprep.contract.metadata import Feature, Metadata
+from vitalprep.contract.paths import LATEST
+from vitalprep.contract.verdict import Latest, Verdict
+from vitalprep.features import normalize as scale
+from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectMissing, Storage
-from vitalprep.validate.verdict import Latest, Verdict
+from vitalprep.tfrecord.example import RecordShape
 
 __all__ = ["Description", "Feature", "describe"]
 

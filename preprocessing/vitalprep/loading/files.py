@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vitalprep.arriving import Arriving
-from vitalprep.errors import CaseRefused, RefusedError
-from vitalprep.harmonize.gunzip import gunzip
+from vitalprep.contract.build_summary import FileSummary
 from vitalprep.loading.description import Description
-from vitalprep.records.summary import FileSummary
-from vitalprep.records.tfrecord import BadFrame, records
+from vitalprep.runtime.errors import CaseRefused, RefusedError
 from vitalprep.storage import READ_CHUNK, Storage
+from vitalprep.storage.stream import Arriving
+from vitalprep.tfrecord.framing import BadFrame, records
+from vitalprep.vital.gunzip import gunzip
 
 __all__ = ["damaged", "encoded_records", "refuse_incomplete"]
 

@@ -11,13 +11,13 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from vitalprep.contract.build_summary import FileSummary
 from vitalprep.loading.arguments import count_of, seed_of
 from vitalprep.loading.description import Description, describe
 from vitalprep.loading.files import damaged, encoded_records, refuse_incomplete
 from vitalprep.loading.order import in_drawn_order, in_order
-from vitalprep.records.example import BadExample, Record
-from vitalprep.records.reader import RecordReader
-from vitalprep.records.summary import FileSummary
+from vitalprep.tfrecord.example import BadExample, Record
+from vitalprep.tfrecord.reader import RecordReader
 
 __all__ = ["BUFFER", "Batch", "Origins", "Window", "read"]
 

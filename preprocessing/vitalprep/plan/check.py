@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vitalprep.documents import Model
-from vitalprep.errors import VitalprepError
+from vitalprep.contract.document import Model
 from vitalprep.plan.make_plan import PlanRequest, make_plan
 from vitalprep.plan.recordings import find_recordings
+from vitalprep.runtime.errors import VitalprepError
 from vitalprep.storage import Storage
 
 __all__ = ["CHECKS", "CheckOutcome", "run_checks"]

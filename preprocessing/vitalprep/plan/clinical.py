@@ -9,8 +9,8 @@ import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
-from vitalprep.config import Config
-from vitalprep.errors import RefusedError
+from vitalprep.contract.config import Config
+from vitalprep.runtime.errors import RefusedError
 
 __all__ = [
     "COLUMNS",

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from vitalprep.config import Config
-from vitalprep.errors import RefusedError, UsageError
-from vitalprep.layout import SplitName
-from vitalprep.plan.case_list import parse_case_list
+from vitalprep.contract.case_list import parse_case_list
+from vitalprep.contract.config import Config
+from vitalprep.contract.identity import dataset_id, harmonize_digest, identity_of, input_id, subject_salt
+from vitalprep.contract.paths import SplitName
+from vitalprep.contract.plan import Append, ClinicalTable, ExcludedCase, Plan, PlannedCase
+from vitalprep.contract.provenance import SettledSource
 from vitalprep.plan.clinical import ClinicalRow, read_clinical_table, settle_statics
-from vitalprep.plan.identity import dataset_id, harmonize_digest, identity_of, input_id, subject_salt
 from vitalprep.plan.parent import continuing, refuse_another_config
-from vitalprep.plan.plan import Append, ClinicalTable, ExcludedCase, Plan, PlannedCase
-from vitalprep.plan.recording_source import settled_source
+from vitalprep.plan.provenance import settled_source
 from vitalprep.plan.recordings import find_recordings
 from vitalprep.plan.shards import balanced_shards, modulo_shards
 from vitalprep.plan.splits import assign_splits, refuse_empty_splits
-from vitalprep.source import SettledSource
+from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectMissing, Storage, StoredObject, normalized_uri, read_uri
 
 __all__ = ["PlanRequest", "make_plan", "plan_recordings"]

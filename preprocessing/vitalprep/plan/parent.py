@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from vitalprep.config import Config
-from vitalprep.errors import RefusedError, UsageError
-from vitalprep.layout import SPLITS, accounting_path, output_of_dataset
-from vitalprep.plan.plan import Append, Plan
-from vitalprep.publish.accounting import Accounting
-from vitalprep.storage import ObjectMissing, Storage, normalized_uri
-from vitalprep.validate.verdict import read_verdict
+from vitalprep.contract.accounting import plan_of_dataset
+from vitalprep.contract.config import Config
+from vitalprep.contract.paths import SPLITS, output_of_dataset
+from vitalprep.contract.plan import Append, Plan
+from vitalprep.contract.verdict import read_verdict
+from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.storage import Storage, normalized_uri
 
-__all__ = ["continuing", "load_parent", "plan_of_dataset", "refuse_another_config"]
+__all__ = ["continuing", "load_parent", "refuse_another_config"]
 
 
 def load_parent(dataset_uri: str, output_uri: str) -> Plan:
@@ -41,22 +41,6 @@ def load_parent(dataset_uri: str, output_uri: str) -> Plan:
         raise RefusedError(
             f"{dataset_uri} cannot be continued: its plan below {output.uri_of('runs')} is no longer there.",
             mend="put back the folder runs/ of its making; nothing else knows the split of each subject.",
-        )
-    return plan
-
-
-def plan_of_dataset(output: Storage, dataset_id: str) -> Plan | None:
-    """Return the plan that a data set was accounted by, or None where it is no longer there."""
-    path = accounting_path(dataset_id)
-    try:
-        accounting = Accounting.from_bytes(output.get(path), uri=output.uri_of(path))
-        plan = Plan.from_bytes(output.get(accounting.plan), uri=output.uri_of(accounting.plan))
-    except ObjectMissing:
-        return None
-    if plan.dataset_id != dataset_id:
-        raise RefusedError(
-            f"{output.uri_of(accounting.plan)} is the plan of {plan.dataset_id}, not of {dataset_id}.",
-            mend="put back the documents of its making below runs/.",
         )
     return plan
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vitalprep.errors import RefusedError
-from vitalprep.plan.case_list import HIGHEST_CASE
+from vitalprep.contract.case_list import HIGHEST_CASE
+from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import Storage, StoredObject
 
 __all__ = ["find_recordings", "recordings_there"]

@@ -6,9 +6,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 
-from vitalprep.config import Split
-from vitalprep.errors import RefusedError
-from vitalprep.layout import SPLITS, SplitName
+from vitalprep.contract.config import Split
+from vitalprep.contract.paths import SPLITS, SplitName
+from vitalprep.runtime.errors import RefusedError
 
 __all__ = ["assign_splits", "refuse_empty_splits"]
 

@@ -12,13 +12,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from vitalprep.layout import SplitName, tfrecord_name
+from vitalprep.contract.build_summary import BuildSummary
+from vitalprep.contract.paths import SplitName, tfrecord_name
+from vitalprep.contract.provenance import RecordingSource
 from vitalprep.publish.card.card import title_of
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.card.markdown import one_line
 from vitalprep.publish.tfds_files import TFDS_VERSION
-from vitalprep.records.summary import BuildSummary
-from vitalprep.source import RecordingSource
 
 __all__ = ["croissant_json"]
 

@@ -11,16 +11,16 @@ from typing import Any
 import yaml
 
 import vitalprep
-from vitalprep.config import Config
-from vitalprep.documents import canonical_json
-from vitalprep.layout import SplitName
+from vitalprep.contract.accounting import Accounting
+from vitalprep.contract.build_summary import BuildSummary, CaseOutcome
+from vitalprep.contract.config import Config
+from vitalprep.contract.document import canonical_json
+from vitalprep.contract.identity import BUILD_VERSION, HARMONIZE_VERSION, recorded_subject
+from vitalprep.contract.paths import SplitName
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.warning import DataWarning
 from vitalprep.plan.clinical import FORMULA
-from vitalprep.plan.identity import BUILD_VERSION, HARMONIZE_VERSION
-from vitalprep.plan.plan import Plan
-from vitalprep.publish.accounting import Accounting
-from vitalprep.records.stage import record_shape, recorded_subject
-from vitalprep.records.summary import BuildSummary, CaseOutcome
-from vitalprep.report.warnings import DataWarning
+from vitalprep.tfrecord.example import record_shape
 
 __all__ = ["CONFIG_NAME", "cases_csv", "config_yaml", "metadata_json"]
 

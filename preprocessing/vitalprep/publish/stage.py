@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import logging
 
-from vitalprep.console import log
-from vitalprep.errors import RefusedError, VitalprepError
-from vitalprep.layout import SPLITS, build_summary_path, dataset_path
-from vitalprep.plan.plan import Plan
-from vitalprep.publish.accounting import Account, Accounting, account, store_accounting
+from vitalprep.account.judgement import judge
+from vitalprep.contract.accounting import Account, Accounting, account, store_accounting
+from vitalprep.contract.identity import salt_of
+from vitalprep.contract.paths import SPLITS, build_summary_path, dataset_path
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.verdict import read_verdict
 from vitalprep.publish.card.card import dataset_card
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.croissant import croissant_json
-from vitalprep.publish.judgement import judge
 from vitalprep.publish.metadata import CONFIG_NAME, cases_csv, config_yaml, metadata_json
 from vitalprep.publish.tfds_files import dataset_info_json, features_json
-from vitalprep.records.stage import record_shape, salt_of
-from vitalprep.report.stage import Stored, report_html
+from vitalprep.report.report import Stored, report_html
 from vitalprep.report.warnings import warnings_of
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import RefusedError, VitalprepError
 from vitalprep.storage import Storage
-from vitalprep.validate.verdict import read_verdict
+from vitalprep.tfrecord.example import record_shape
 
 __all__ = ["publish"]
 

@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vitalprep.config import Output
-from vitalprep.layout import SplitName
-from vitalprep.records.example import RecordShape
-from vitalprep.records.summary import BuildSummary
+from vitalprep.contract.build_summary import BuildSummary
+from vitalprep.contract.config import Output
+from vitalprep.contract.paths import SplitName
+from vitalprep.tfrecord.example import RecordShape
 
 __all__ = ["dataset_info_json", "features_json"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from vitalprep.harmonize.receipt import Receipt
-from vitalprep.plan.plan import Plan
-from vitalprep.publish.accounting import UNREADABLE, Account
-from vitalprep.records.summary import CaseOutcome
+from vitalprep.contract.accounting import UNREADABLE, Account
+from vitalprep.contract.build_summary import CaseOutcome
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.receipt import Receipt
 
 __all__ = ["CaseLine", "FunnelStep", "case_lines", "funnel", "observed_share", "reasons_of"]
 

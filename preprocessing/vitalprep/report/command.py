@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vitalprep.copied import copied_dataset
-from vitalprep.errors import RefusedError, RetryableError
-from vitalprep.layout import dataset_path, output_of_dataset
-from vitalprep.report.stage import case_html, report_html, stored_dataset
+from vitalprep.contract.paths import dataset_path, output_of_dataset
+from vitalprep.contract.published import copied_dataset
+from vitalprep.report.report import case_html, report_html, stored_dataset
 from vitalprep.report.warnings import warnings_of
+from vitalprep.runtime.errors import RefusedError, RetryableError
 from vitalprep.storage import ObjectMissing, Storage
 
 __all__ = ["draw_report", "stored_report", "write_page"]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalprep.config import Static
-from vitalprep.layout import SPLITS
-from vitalprep.plan.plan import Plan
-from vitalprep.records.impute import DEFAULT
-from vitalprep.records.summary import CaseOutcome
+from vitalprep.contract.build_summary import CaseOutcome
+from vitalprep.contract.config import Static
+from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.plan import Plan
+from vitalprep.features.impute import DEFAULT
 
 __all__ = ["Demographic", "StaticSummary", "demographics_of", "standardized_difference"]
 

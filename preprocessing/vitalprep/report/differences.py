@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from vitalprep.config import Input, Source
-from vitalprep.layout import SPLITS
-from vitalprep.plan.plan import Plan
-from vitalprep.publish.accounting import Account
-from vitalprep.records.impute import DEFAULT
-from vitalprep.records.statistics import FeatureStatistics
+from vitalprep.contract.accounting import Account
+from vitalprep.contract.build_summary import FeatureStatistics
+from vitalprep.contract.config import Input, Source
+from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.plan import Plan
+from vitalprep.features.impute import DEFAULT
 from vitalprep.report.chance import effective_number, smirnov_p, student_p
 from vitalprep.report.demographics import demographics_of
 from vitalprep.report.signals import distance, sources_of

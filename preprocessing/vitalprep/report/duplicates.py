@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
-from vitalprep.harmonize.receipt import Receipt
-from vitalprep.records.sketch import SIZE, hashes_in
+from vitalprep.contract.build_summary import SIZE
+from vitalprep.contract.receipt import Receipt
+from vitalprep.features.sketch import hashes_in
 
 __all__ = ["near_duplicates"]
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalprep.config import Config, Input
-from vitalprep.harmonize.receipt import Receipt
-from vitalprep.layout import SPLITS
-from vitalprep.plan.plan import Plan, PlannedCase
-from vitalprep.publish.accounting import Account
-from vitalprep.records.impute import DEFAULT, HELD, OBSERVED
-from vitalprep.records.samples import Samples
-from vitalprep.records.statistics import OriginCounts, target_origins_of
+from vitalprep.contract.accounting import Account
+from vitalprep.contract.build_summary import OriginCounts
+from vitalprep.contract.config import Config, Input
+from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.plan import Plan, PlannedCase
+from vitalprep.contract.receipt import Receipt
+from vitalprep.features.impute import DEFAULT, HELD, OBSERVED
+from vitalprep.features.samples import Samples
+from vitalprep.features.statistics import target_origins_of
 from vitalprep.report.account_of_cases import observed_share
 
 __all__ = ["CaseDrawing", "Example", "Strip", "chosen_examples", "drawing_of"]

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitalprep.printable import printable
 from vitalprep.report import words
+from vitalprep.runtime.printable import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment

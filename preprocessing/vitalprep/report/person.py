@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vitalprep.config import Static
-from vitalprep.plan.plan import PlannedCase
-from vitalprep.records.impute import DEFAULT
+from vitalprep.contract.config import Static
+from vitalprep.contract.plan import PlannedCase
+from vitalprep.features.impute import DEFAULT
 
 __all__ = ["person_of"]
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vitalprep.config import Input
-from vitalprep.harmonize.receipt import Receipt
-from vitalprep.records.statistics import CaseCoverage, FeatureStatistics
+from vitalprep.contract.build_summary import CaseCoverage, FeatureStatistics
+from vitalprep.contract.config import Input
+from vitalprep.contract.receipt import Receipt
 
 __all__ = [
     "Conflict", "Gaps", "Quantile", "SourceUse", "Step",

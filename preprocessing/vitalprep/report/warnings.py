@@ -7,58 +7,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
-from typing import Literal
 
-from pydantic import Field
-
-from vitalprep.config import Config
-from vitalprep.documents import Model
-from vitalprep.layout import SPLITS
-from vitalprep.plan.case_list import short_case_list
-from vitalprep.plan.plan import Plan
-from vitalprep.publish.accounting import Account
-from vitalprep.records.statistics import FeatureStatistics, OriginCounts
+from vitalprep.contract.accounting import Account
+from vitalprep.contract.build_summary import FeatureStatistics, OriginCounts
+from vitalprep.contract.case_list import short_case_list
+from vitalprep.contract.config import Config
+from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.warning import Code, DataWarning, Level
 from vitalprep.report.chance import holm
 from vitalprep.report.demographics import Demographic, demographics_of
 from vitalprep.report.differences import Difference, differences_of
 from vitalprep.report.duplicates import near_duplicates
 from vitalprep.report.thresholds import Thresholds
 
-__all__ = ["DataWarning", "Thresholds", "warnings_of"]
+__all__ = ["Thresholds", "warnings_of"]
 
-Code = Literal[
-    "few_subjects",
-    "cases_dominate",
-    "near_duplicate",
-    "static_all_default",
-    "input_mostly_default",
-    "rarely_observed",
-    "mostly_default",
-    "often_clipped",
-    "splits_differ",
-    "distributions_differ",
-    "coverage_differs",
-    "sources_differ",
-    "origin_tells_future",
-]
 MOST_GROUPS = 100
-Level = Literal["warning", "note"]
-
-
-class DataWarning(Model):
-    """One thing to point out.
-
-    `level` is ``note`` where chance cannot be excluded, or where it holds for every data set of its kind. `item` is the
-    input, target, static or source, `values` what was found by split, `cases` the cases concerned.
-    """
-
-    code: Code
-    level: Level
-    item: str | None = None
-    threshold: float | None = None
-    values: Mapping[str, float] = Field(default_factory=dict)
-    cases: tuple[int, ...] = ()
-    message: str
 
 
 Statistics = Mapping[str, Mapping[str, FeatureStatistics]]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from vitalprep.errors import RetryableError, UsageError, VitalprepError
+from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
 
 __all__ = ["aws_errors", "client", "error_code"]
 

@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from vitalprep.console import log
-from vitalprep.errors import RefusedError, RetryableError, Stopped, UsageError, VitalprepError
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import RefusedError, RetryableError, Stopped, UsageError, VitalprepError
+from vitalprep.runtime.workers import StopRequest
 from vitalprep.sagemaker.aws import aws_errors, error_code
 from vitalprep.sagemaker.pauses import growing_pauses, pause
-from vitalprep.workers import StopRequest
 
 __all__ = ["EndedJob", "JobLogs", "follow", "refuse_unsuccessful"]
 

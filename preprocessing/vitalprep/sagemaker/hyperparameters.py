@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 
 __all__ = ["COMMANDS", "RUN_PLAN", "WAIT_SECONDS", "OneCommand", "WholePlan", "read_hyperparameters"]
 

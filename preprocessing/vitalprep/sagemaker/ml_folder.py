@@ -15,9 +15,9 @@ from pathlib import Path
 
 import click
 
-from vitalprep.console import log
-from vitalprep.errors import UsageError, VitalprepError
-from vitalprep.hosts import RESOURCE_CONFIG, host_share
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import UsageError, VitalprepError
+from vitalprep.sagemaker.hosts import RESOURCE_CONFIG, host_share
 
 __all__ = ["FAILURE_LENGTH", "ML_FOLDER", "MlFolder", "failure_text"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from vitalprep.workers import StopRequest
+from vitalprep.runtime.workers import StopRequest
 
 __all__ = ["growing_pauses", "pause"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 from vitalprep.sagemaker.hyperparameters import RUN_PLAN
 
 __all__ = ["JobOptions", "console_link", "job_name", "refuse_job_name", "training_job"]

@@ -7,17 +7,18 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from vitalprep.console import log
-from vitalprep.errors import RetryableError
-from vitalprep.harmonize.stage import finished_cases, harmonize_shards
-from vitalprep.hosts import HostShare, load_host_shard
-from vitalprep.layout import output_of_plan
-from vitalprep.plan.case_list import short_case_list
-from vitalprep.plan.plan import Plan, load_plan
-from vitalprep.run import accounted_for, finish
+from vitalprep.contract.case_list import short_case_list
+from vitalprep.contract.paths import output_of_plan
+from vitalprep.contract.plan import Plan, load_plan
+from vitalprep.contract.receipt import finished_cases
+from vitalprep.harmonize.stage import harmonize_shards
+from vitalprep.run.all_stages import accounted_for, finish
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import RetryableError
+from vitalprep.runtime.workers import StopRequest, WorkerPool
+from vitalprep.sagemaker.hosts import HostShare, load_host_shard
 from vitalprep.sagemaker.pauses import growing_pauses, pause
 from vitalprep.storage import Storage
-from vitalprep.workers import StopRequest, WorkerPool
 
 __all__ = ["run_plan", "wait_for_receipts"]
 

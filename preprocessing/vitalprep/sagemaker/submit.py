@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from vitalprep.console import log
-from vitalprep.errors import UsageError
+from vitalprep.contract.plan import Plan
 from vitalprep.plan.make_plan import PlanRequest, make_plan
-from vitalprep.plan.plan import Plan
-from vitalprep.planned import Planned, plan_run
+from vitalprep.run.plan_run import Planned, plan_run
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import UsageError
 from vitalprep.sagemaker.aws import aws_errors
 from vitalprep.sagemaker.request import JobOptions, console_link, job_name, refuse_job_name, training_job
 from vitalprep.storage import Storage

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 from vitalprep.simulate.anaesthesia.anaesthetic import Phases, planned_anaesthetic
 from vitalprep.simulate.course import Course, case_course
 from vitalprep.simulate.monitors import attach
@@ -20,7 +20,7 @@ from vitalprep.simulate.waves.tracks import WaveTrack, wave_tracks
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from vitalprep.config import Config
+    from vitalprep.contract.config import Config
 
 __all__ = ["MAX_HOURS", "SimulatedCase", "case_truth_table", "clinical_row", "make_case", "simulate_case"]
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vitalprep.console import log, log_to_file, progress
-from vitalprep.errors import Stopped, VitalprepError
+from vitalprep.runtime.console import log, log_to_file, progress
+from vitalprep.runtime.errors import Stopped, VitalprepError
+from vitalprep.runtime.workers import StopRequest
 from vitalprep.simulate.damage import parse_damage
 from vitalprep.simulate.simulate import SimulatedSet, SimulationOptions, case_hours, found_options, open_set
-from vitalprep.workers import StopRequest
 
 __all__ = ["preview", "simulate"]
 
@@ -73,7 +73,7 @@ def simulate(
 
 def preview(picture: str, given: Mapping[str, Any], *, case_id: int) -> dict[str, Any]:
     """Draw one case of the set that the options describe; nothing else is written."""
-    from vitalprep.config_file import load_config
+    from vitalprep.contract.config_file import load_config
     from vitalprep.simulate.case import case_truth_table, make_case
     from vitalprep.simulate.preview import draw_case
 

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 from vitalprep.simulate.case import SimulatedCase
 from vitalprep.simulate.signals import NumericTrack
 from vitalprep.simulate.streams import Purpose, case_rng

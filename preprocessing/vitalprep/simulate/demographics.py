@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
-from vitalprep.documents import Model
+from vitalprep.contract.document import Model
 
 __all__ = ["Demographics", "Sex", "Urgency", "demographics"]
 

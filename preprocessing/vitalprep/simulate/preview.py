@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from vitalprep.config import Config, Input
-from vitalprep.errors import RetryableError, UsageError
+from vitalprep.contract.config import Config, Input
+from vitalprep.runtime.errors import RetryableError, UsageError
 from vitalprep.simulate.anaesthesia.anaesthetic import Phases
 from vitalprep.simulate.case import SimulatedCase
 from vitalprep.simulate.patients import Patient

@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from vitalprep.errors import RetryableError, Stopped, UsageError
+from vitalprep.contract.provenance import SIMULATION_NAME, SimulationNote
+from vitalprep.runtime.errors import RetryableError, Stopped, UsageError
+from vitalprep.runtime.workers import StopRequest, WorkerPool
 from vitalprep.simulate.case import MAX_HOURS, case_truth_table, clinical_row, make_case
 from vitalprep.simulate.damage import EXPECTED, DamageShares, damage_of, damaged, damaged_hours
 from vitalprep.simulate.patients import clinical_table, drawn_length, patient_of_case
 from vitalprep.simulate.streams import Purpose, case_rng
-from vitalprep.source import SIMULATION_NAME, SimulationNote
-from vitalprep.workers import StopRequest, WorkerPool
 
 __all__ = ["SimulatedSet", "SimulationOptions", "case_hours", "open_set", "simulate_folder"]
 
@@ -254,7 +254,7 @@ def _make(task: _Task) -> int:
     case = make_case(options.seed, case_id, case_hours(options, case_id), waves=options.waves)
     case, data = damaged(case, damage)
     if options.truth and damage not in _REFUSED_FILES:
-        from vitalprep.config_file import load_config
+        from vitalprep.contract.config_file import load_config
         from vitalprep.simulate.truth import write_truth
 
         path = task.into.truth(case_id)

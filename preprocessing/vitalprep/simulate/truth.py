@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vitalprep.config import Config, Input, Source
+from vitalprep.contract.config import Config, Input, Source
 from vitalprep.simulate.course import Floats, Quantity
 from vitalprep.simulate.signals import NumericTrack
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from vitalprep.console import cell
-from vitalprep.printable import printable
+from vitalprep.runtime.console import cell
+from vitalprep.runtime.printable import printable
 
 __all__ = ["print_status"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from vitalprep.layout import DATASETS, RUNS, is_digest, is_plan, progress_path
+from vitalprep.contract.paths import DATASETS, RUNS, is_digest, is_plan, progress_path
 from vitalprep.storage import Storage, StoredObject
 
 __all__ = ["ListedDataset", "listed_datasets"]

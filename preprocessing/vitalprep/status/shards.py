@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from vitalprep.harmonize.progress import ShardProgress
-from vitalprep.harmonize.stage import ListedReceipt
-from vitalprep.plan.plan import Plan
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.progress import ShardProgress
+from vitalprep.contract.receipt import ListedReceipt
 from vitalprep.storage import ObjectMissing, Storage
 
 __all__ = ["READERS", "read_heartbeats", "shard_statuses"]

@@ -11,7 +11,7 @@ from typing import TypeVar
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 from vitalprep.storage.location import uri_parts
 from vitalprep.storage.retries import retried
 from vitalprep.storage.s3_errors import translated

@@ -14,7 +14,7 @@ from typing import TypeVar
 from obstore.exceptions import BaseError, InvalidPathError, PreconditionError
 from obstore.store import LocalStore
 
-from vitalprep.errors import RefusedError, RetryableError, UsageError, VitalprepError
+from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError, VitalprepError
 from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
 
 __all__ = ["Folder"]

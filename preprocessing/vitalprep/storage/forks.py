@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 
 __all__ = ["refuse_fork"]
 

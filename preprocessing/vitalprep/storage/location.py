@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from vitalprep.errors import UsageError
+from vitalprep.runtime.errors import UsageError
 
 __all__ = ["holds_credentials", "normalized_uri", "uri_parts"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitalprep.errors import RefusedError
+from vitalprep.runtime.errors import RefusedError
 
 __all__ = ["ObjectChanged", "ObjectMissing"]
 

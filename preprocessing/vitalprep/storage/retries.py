@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from vitalprep.console import log
-from vitalprep.errors import VitalprepError
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import VitalprepError
 
 __all__ = ["TRIES", "Transient", "retried"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import obstore
 from obstore.exceptions import PreconditionError
 
-from vitalprep.errors import RetryableError
+from vitalprep.runtime.errors import RetryableError
 from vitalprep.storage.retries import Transient
 
 if TYPE_CHECKING:

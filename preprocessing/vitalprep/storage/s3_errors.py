@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from obstore.exceptions import AlreadyExistsError, InvalidPathError, PreconditionError
 
-from vitalprep.errors import RefusedError, RetryableError, UsageError, VitalprepError
+from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError, VitalprepError
 from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
 from vitalprep.storage.retries import Transient
 

@@ -14,8 +14,7 @@ from typing import IO, Any, Protocol, TypeVar
 import obstore
 from obstore.exceptions import AlreadyExistsError
 
-from vitalprep.arriving import Arriving
-from vitalprep.errors import RetryableError, UsageError
+from vitalprep.runtime.errors import RetryableError, UsageError
 from vitalprep.storage.bucket import Bucket
 from vitalprep.storage.folder import Folder
 from vitalprep.storage.forks import refuse_fork
@@ -23,6 +22,7 @@ from vitalprep.storage.location import normalized_uri
 from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
 from vitalprep.storage.retries import Transient
 from vitalprep.storage.s3_download import READ_CHUNK, Download, is_md5_of_other
+from vitalprep.storage.stream import Arriving
 
 __all__ = ["WRITE_BUFFER", "Storage", "StoredObject", "Writer", "read_uri"]
 

@@ -8,44 +8,24 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalprep.harmonize.receipt import Receipt
-from vitalprep.layout import SplitName
-from vitalprep.plan.identity import identity_of
-from vitalprep.plan.parent import plan_of_dataset
-from vitalprep.plan.plan import Plan
+from vitalprep.contract.accounting import Accounting, plan_of_dataset
+from vitalprep.contract.build_summary import BuildSummary, listing_problem
+from vitalprep.contract.identity import identity_of, recorded_subject, salt_of
+from vitalprep.contract.paths import SplitName
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.receipt import Receipt, receipts_of
+from vitalprep.contract.verdict import Check
+from vitalprep.features.windows import window_starts
 from vitalprep.plan.splits import assign_splits
-from vitalprep.publish.accounting import Accounting
-from vitalprep.records.stage import receipts_of, recorded_subject, salt_of
-from vitalprep.records.summary import BuildSummary
-from vitalprep.records.windows import window_starts
 from vitalprep.storage import Storage
 from vitalprep.validate.descriptions import description_problems
 from vitalprep.validate.file import FileFindings
-from vitalprep.validate.verdict import Check
 
-__all__ = ["Checks", "listing_problem"]
+__all__ = [
+    "Checks",
+]
 
-TFRECORD = ".tfrecord"
 MOST_PLACES = 3
-
-
-def listing_problem(output: Storage, dataset_id: str, summaries: Mapping[SplitName, BuildSummary]) -> str | None:
-    """Return what differs between the files that lie there and those that were built, or None."""
-    prefix = f"datasets/{dataset_id}/"
-    there = {
-        stored.path.removeprefix(prefix): stored.size
-        for stored in output.list(prefix.rstrip("/"))
-        if TFRECORD in stored.path
-    }
-    built = {file.name: file.bytes for summary in summaries.values() for file in summary.files}
-    for name in sorted(there.keys() | built.keys()):
-        if name not in there:
-            return f"{name} is missing"
-        if name not in built:
-            return f"{name} was not built by this data set"
-        if there[name] != built[name]:
-            return f"{name} has {there[name]} bytes, built were {built[name]}"
-    return None
 
 
 class Checks:

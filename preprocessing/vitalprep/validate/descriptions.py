@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vitalprep.layout import dataset_path
-from vitalprep.records.summary import BuildSummary
+from vitalprep.contract.build_summary import BuildSummary
+from vitalprep.contract.paths import dataset_path
 from vitalprep.storage import ObjectMissing, Storage
 
 __all__ = ["description_problems"]

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalprep.arriving import Arriving
-from vitalprep.config import Config
-from vitalprep.records.example import BadExample, Record
-from vitalprep.records.impute import DEFAULT
-from vitalprep.records.normalize import normalize
-from vitalprep.records.reader import RecordReader
-from vitalprep.records.stage import record_shape
-from vitalprep.records.summary import FileSummary
-from vitalprep.records.tfrecord import BadFrame, records
+from vitalprep.contract.build_summary import FileSummary
+from vitalprep.contract.config import Config
+from vitalprep.features.impute import DEFAULT
+from vitalprep.features.normalize import normalize
 from vitalprep.storage import READ_CHUNK, ObjectMissing, Storage
+from vitalprep.storage.stream import Arriving
+from vitalprep.tfrecord.example import BadExample, Record, record_shape
+from vitalprep.tfrecord.framing import BadFrame, records
+from vitalprep.tfrecord.reader import RecordReader
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from vitalprep.config import Validation
-from vitalprep.console import log, progress
-from vitalprep.copied import refuse_copy
-from vitalprep.errors import RefusedError
-from vitalprep.layout import LATEST, SPLITS, SplitName, accounting_path, dataset_path, output_of_dataset
-from vitalprep.plan.plan import Plan
-from vitalprep.publish.accounting import Accounting, account
-from vitalprep.records.summary import BuildSummary, read_build_summary
+from vitalprep.contract.accounting import Accounting, account
+from vitalprep.contract.build_summary import BuildSummary, require_build_summary
+from vitalprep.contract.paths import LATEST, SPLITS, SplitName, accounting_path, dataset_path, output_of_dataset
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.published import refuse_copy
+from vitalprep.contract.verdict import Latest, Verdict
+from vitalprep.runtime.console import log, progress
+from vitalprep.runtime.errors import RefusedError
+from vitalprep.runtime.workers import WorkerPool
 from vitalprep.storage import ObjectMissing, Storage
-from vitalprep.validate.checks import Checks, listing_problem
+from vitalprep.validate.checks import Checks
 from vitalprep.validate.file import FileFindings, ValidateTask, validate_file
-from vitalprep.validate.verdict import Latest, Verdict, is_published, read_verdict
-from vitalprep.workers import WorkerPool
 
-__all__ = ["is_up_to_date", "refuse_unready", "validate_dataset"]
+__all__ = ["validate_dataset"]
 
 
 def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
@@ -35,7 +34,7 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
     output_uri, dataset_id = output_of_dataset(dataset_uri)
     output = Storage(output_uri)
     plan, accounting = _plan_of(output, dataset_id)
-    summaries = {split: _summary(output, dataset_id, split) for split in SPLITS}
+    summaries = {split: require_build_summary(output, dataset_id, split) for split in SPLITS}
     findings = _findings(plan, output, summaries, pool)
     checks = Checks(plan, output, summaries, findings, accounting).all()
     verdict = Verdict(
@@ -61,42 +60,6 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
     return verdict
 
 
-def refuse_unready(dataset_uri: str) -> Verdict:
-    """Compare the stored verdict with what lies there, without reading records. Return the verdict.
-
-    Raises
-    ------
-    RefusedError
-        If there is no passing verdict, a file is missing or has another size, or it does not lie where it was made.
-    """
-    refuse_copy(dataset_uri)
-    output_uri, dataset_id = output_of_dataset(dataset_uri)
-    output = Storage(output_uri)
-    verdict = read_verdict(output, dataset_id)
-    if verdict is None or not verdict.passed:
-        raise RefusedError(
-            f"{dataset_uri} has {'no' if verdict is None else 'a failing'} verdict.",
-            mend="run `vitalprep validate` on it.",
-        )
-    summaries = {split: _summary(output, dataset_id, split) for split in SPLITS}
-    problem = listing_problem(output, dataset_id, summaries)
-    if problem:
-        raise RefusedError(f"{dataset_uri}: {problem}.", mend="run it again: what is missing is built anew.")
-    return verdict
-
-
-def is_up_to_date(output: Storage, dataset_id: str, limits: Validation) -> bool:
-    """Return whether a data set is published, the latest, and lies there whole (by name and size)."""
-    if not is_published(output, dataset_id, limits):
-        return False
-    try:
-        refuse_unready(output.uri_of(f"datasets/{dataset_id}"))
-    except RefusedError as error:
-        log(f"not up to date: {error.message}", level=logging.WARNING)
-        return False
-    return True
-
-
 def _plan_of(output: Storage, dataset_id: str) -> tuple[Plan, Accounting]:
     path = accounting_path(dataset_id)
     try:
@@ -107,16 +70,6 @@ def _plan_of(output: Storage, dataset_id: str) -> tuple[Plan, Accounting]:
         ) from error
     plan = Plan.from_bytes(output.get(accounting.plan), uri=output.uri_of(accounting.plan))
     return plan, account(plan, output)[0]
-
-
-def _summary(output: Storage, dataset_id: str, split: str) -> BuildSummary:
-    summary = read_build_summary(output, dataset_id, split)
-    if summary is None:
-        raise RefusedError(
-            f"The {split} split of {output.uri_of('datasets')}/{dataset_id} is not built.",
-            mend="run `vitalprep build` for it, then publish and validate.",
-        )
-    return summary
 
 
 def _findings(

@@ -19,7 +19,7 @@ import numpy as np
 
 __all__ = ["ADDRESS_SANITIZER", "Edges", "build"]
 
-MODULE = "vitalprep.harmonize._records"
+MODULE = "vitalprep.vital._records"
 READER, COUNTER = (
     Path(__file__).parents[3] / "preprocessing/vitalprep/harmonize/_records.c",
     Path(__file__).with_name("edges.c"),

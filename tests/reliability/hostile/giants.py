@@ -19,16 +19,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from tests.reliability.hostile.memory import peak_rss
-from vitalprep.arriving import Arriving
-from vitalprep.config_file import load_config
-from vitalprep.errors import CaseRefused
-from vitalprep.harmonize.conversion import Body
-from vitalprep.harmonize.gunzip import MOST_MEMBERS
-from vitalprep.harmonize.series import harmonize
-from vitalprep.harmonize.table import to_parquet
-from vitalprep.harmonize.vital_file import read_vital
-from vitalprep.harmonize.vital_headers import MOST_HEADERS
-from vitalprep.harmonize.vital_scan import MOST_SAMPLES
+from vitalprep.contract.config_file import load_config
+from vitalprep.contract.table import to_parquet
+from vitalprep.features.conversion import Body
+from vitalprep.features.grid import harmonize
+from vitalprep.runtime.errors import CaseRefused
 from vitalprep.simulate.vital_writer import (
     DeviceHeader,
     FileHeader,
@@ -40,6 +35,11 @@ from vitalprep.simulate.vital_writer import (
     encode_packet,
     gzip_bytes,
 )
+from vitalprep.storage.stream import Arriving
+from vitalprep.vital.gunzip import MOST_MEMBERS
+from vitalprep.vital.headers import MOST_HEADERS
+from vitalprep.vital.recording import read_vital
+from vitalprep.vital.scan import MOST_SAMPLES
 
 __all__ = ["GIANTS", "LONGEST_TIME", "MOST_MEMORY", "Figures", "measured"]
 

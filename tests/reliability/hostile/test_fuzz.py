@@ -13,7 +13,7 @@ from tests.reliability.hostile.giants import MOST_MEMORY
 from tests.reliability.hostile.outcomes import OUTCOMES
 from tests.reliability.hostile.session import LONGEST_READ, Session
 from tests.reliability.hostile.verdict import WrongAnswer, harmonized, judged
-from vitalprep.harmonize.vital_file import read_vital
+from vitalprep.vital.recording import read_vital
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched through /proc")
 CORPUS = sorted(Path(__file__).with_name("corpus").glob("*.vital"))

@@ -18,12 +18,12 @@ from tests.harmonize.test_series import SOURCES, reference_table
 from tests.reference import design4
 from tests.reference.slow_vital_file import read_stream_slowly
 from tests.reliability.hostile.outcomes import MAX_BYTES, OUTCOMES
-from vitalprep.config import Config
-from vitalprep.config_file import load_config
-from vitalprep.errors import CaseRefused
-from vitalprep.harmonize.conversion import Body
-from vitalprep.harmonize.series import harmonize
-from vitalprep.harmonize.vital_file import VitalFile, read_vital
+from vitalprep.contract.config import Config
+from vitalprep.contract.config_file import load_config
+from vitalprep.features.conversion import Body
+from vitalprep.features.grid import harmonize
+from vitalprep.runtime.errors import CaseRefused
+from vitalprep.vital.recording import VitalFile, read_vital
 
 __all__ = ["Verdict", "WrongAnswer", "harmonized", "judged"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vitalprep.config import Input
-from vitalprep.layout import SPLITS
+from vitalprep.contract.config import Input
+from vitalprep.contract.paths import SPLITS
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.card.markdown import code, plain, table
 

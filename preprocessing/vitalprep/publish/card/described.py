@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from vitalprep.config import Config
-from vitalprep.layout import SPLITS, SplitName
-from vitalprep.plan.plan import Plan
-from vitalprep.publish.accounting import Accounting
-from vitalprep.records.statistics import FeatureStatistics, added
-from vitalprep.records.summary import BuildSummary
-from vitalprep.report.warnings import DataWarning
-from vitalprep.source import RecordingSource, SettledSource
+from vitalprep.contract.accounting import Accounting
+from vitalprep.contract.build_summary import BuildSummary, FeatureStatistics
+from vitalprep.contract.config import Config
+from vitalprep.contract.paths import SPLITS, SplitName
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.provenance import RecordingSource, SettledSource
+from vitalprep.contract.warning import DataWarning
+from vitalprep.features.statistics import added
 
 __all__ = ["Coverage", "Described"]
 

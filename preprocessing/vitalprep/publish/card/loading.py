@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitalprep.config import Config
+from vitalprep.contract.config import Config
 from vitalprep.publish.card.markdown import fenced
 
 __all__ = ["loading_example"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 
 import vitalprep
-from vitalprep.plan.case_list import short_case_list
+from vitalprep.contract.case_list import short_case_list
+from vitalprep.contract.provenance import SIMULATION_NAME, known_source
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.card.markdown import bullets, code, fenced, plain
 from vitalprep.publish.metadata import CONFIG_NAME
-from vitalprep.source import SIMULATION_NAME, known_source
 
 __all__ = ["again", "licence", "limitations", "making"]
 

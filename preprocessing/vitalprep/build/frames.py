@@ -1,0 +1,100 @@
+"""A case's records in their frames, put together from bytes that never change and slices of the case's arrays.
+
+All but a few hundred bytes of a record are its time series and their origins, which lie in the case's arrays as they
+stand in the record. What is around them is encoded once for each length that the start second can have, and then
+filled in for all windows of a case together.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalprep.contract.config import Config
+from vitalprep.features.samples import Samples
+from vitalprep.tfrecord.example import Record, encode_record, payload_places, varint
+from vitalprep.tfrecord.framing import FRAME_BYTES, framed, masked_crc32c
+
+__all__ = ["CaseFrames"]
+
+HEAD = FRAME_BYTES - 4  # length and its checksum, before the record
+_CRC = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """The windows of a case whose starts have varints of one length, and what is around their series.
+
+    Attributes
+    ----------
+    heads : ndarray of uint8, shape (windows, bytes)
+        Each frame up to its series: head, integers, statics and target.
+    between : ndarray of uint8
+        What stands between series and origins, in every frame.
+    series, origin : slice
+        Where they lie in the frame; after the origins comes the checksum.
+    """
+
+    heads: NDArray[np.uint8]
+    between: NDArray[np.uint8]
+    series: slice
+    origin: slice
+
+    @property
+    def size(self) -> int:
+        return int(self.origin.stop) + _CRC.size
+
+
+class CaseFrames:
+    """The framed records of one case; equal to `framed(encode_record(samples.record(...)))`, byte for byte."""
+
+    def __init__(self, samples: Samples, *, case_id: int, subject_id: int, config: Config) -> None:
+        self._series, self._origin = _rows(samples.series.astype("<f4", copy=False)), _rows(samples.origin)
+        self._window = config.windowing.window
+        self._place: dict[int, tuple[_Windows, int]] = {}
+        by_width: dict[int, list[int]] = {}
+        for start in samples.starts.tolist():
+            by_width.setdefault(len(varint(start)), []).append(start)
+        for starts in by_width.values():
+            record = samples.record(starts[0], case_id=case_id, subject_id=subject_id, config=config)
+            windows = _windows(record, starts, samples, config)
+            self._place |= {start: (windows, row) for row, start in enumerate(starts)}
+
+    def size(self, start: int) -> int:
+        """Bytes of the frame of the window that begins at second `start`."""
+        return self._place[start][0].size
+
+    def put(self, start: int, frame: NDArray[np.uint8]) -> None:
+        """Write the frame of the window that begins at second `start` into an array of its size."""
+        windows, row = self._place[start]
+        series, origin = windows.series, windows.origin
+        stop = start + self._window
+        frame[: series.start] = windows.heads[row]
+        frame[series] = self._series[start:stop].reshape(-1)
+        frame[series.stop : origin.start] = windows.between
+        frame[origin] = self._origin[start:stop].reshape(-1)
+        _CRC.pack_into(frame.data, origin.stop, masked_crc32c(frame[HEAD : origin.stop]))
+
+
+def _windows(first: Record, starts: list[int], samples: Samples, config: Config) -> _Windows:
+    """Lay out the windows of some starts after the record of the first of them."""
+    frame = np.frombuffer(framed(encode_record(first)), dtype=np.uint8)
+    at = {key: slice(place.start + HEAD, place.stop + HEAD) for key, place in payload_places(first).items()}
+    series, origin = at["timeseries"], at["timeseries_origin"]
+    names = [item.name for item in config.inputs]
+    outputs = np.array([names.index(target.input) for target in config.targets])
+    seconds = np.array(starts) + config.windowing.window - 1 + config.windowing.target_horizon
+    targets = np.ix_(seconds, outputs)
+    heads = np.tile(frame[: series.start], (len(starts), 1))
+    heads[:, at["start_second"]] = [list(varint(start)) for start in starts]
+    heads[:, at["target"]] = _rows(samples.series[targets].astype("<f4", copy=False))
+    heads[:, at["target_origin"]] = samples.origin[targets]
+    return _Windows(heads, frame[series.stop : origin.start], series, origin)
+
+
+def _rows(values: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The bytes of an array of shape (n, columns), a row each."""
+    return np.ascontiguousarray(values).view(np.uint8)

@@ -1,0 +1,115 @@
+"""Removing what no published data set needs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from vitalprep.clean.inventory import Inventory, Item, take_inventory
+from vitalprep.contract.paths import DATASETS, HARMONIZED, LATEST, RUNS, made_by_vitalprep
+from vitalprep.runtime.console import log, progress
+from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.storage import Storage
+
+__all__ = ["Cleaned", "clean"]
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What was there and what of it was removed; `swept` are files of killed processes that no listing shows."""
+
+    inventory: Inventory
+    removed: tuple[Item, ...]
+    swept: int
+
+    def described(self) -> dict[str, Any]:
+        """Return what ``vitalprep clean --json`` prints."""
+        return {
+            "items": [item.described() for item in self.inventory.items],
+            "foreign": self.inventory.foreign,
+            "removed": [item.name for item in self.removed],
+            "bytes_removed": sum(item.size for item in self.removed),
+            "swept": self.swept,
+        }
+
+
+def clean(
+    output_uri: str, names: Sequence[str], *, older_than: timedelta, agree: Callable[[Inventory, list[Item]], bool]
+) -> Cleaned:
+    """List an output, ask, and remove what may go.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Harmonized digests or data set ids; empty: all that may go.
+    older_than : timedelta
+        What was written later stays, because a run may be at work.
+    agree : callable
+        Gets the inventory and the items to remove; nothing is removed unless it returns True.
+
+    Raises
+    ------
+    UsageError
+        If a name is none of an item.
+    RefusedError
+        If a named item has to stay; nothing is removed then.
+    """
+    output = Storage(output_uri)
+    inventory = take_inventory(output, now=datetime.now(UTC), older_than=older_than)
+    chosen = _chosen(inventory, names)
+    if not agree(inventory, chosen):
+        return Cleaned(inventory, (), 0)
+    # An answer may take hours, in which a run can begin or a data set be published.
+    still = take_inventory(output, now=datetime.now(UTC), older_than=older_than)
+    removed = []
+    for item in chosen:
+        now = next((other for other in still.items if (other.kind, other.name) == (item.kind, item.name)), None)
+        if now is None or now.kept:
+            log(f"{item.kind} {item.name} stays: {now.kept if now else 'gone'}", level=logging.WARNING)
+            continue
+        _remove(output, now)
+        removed.append(now)
+    swept = sum(output.sweep(folder, of=_is_swept) for folder in (HARMONIZED, DATASETS, RUNS))
+    return Cleaned(inventory, tuple(removed), swept)
+
+
+def _chosen(inventory: Inventory, names: Sequence[str]) -> list[Item]:
+    if not names:
+        return [item for item in inventory.items if item.kept is None]
+    unknown = sorted(set(names) - {item.name for item in inventory.items})
+    if unknown:
+        raise UsageError(
+            f"{unknown[0]!r} is neither a harmonized digest nor a data set of this output.",
+            mend="name it as `vitalprep clean --dry-run` lists it.",
+        )
+    chosen = [item for item in inventory.items if item.name in names]
+    for item in chosen:
+        if item.kept:
+            raise RefusedError(
+                f"The {item.kind} {item.name} has to stay: {item.kept}. Nothing was removed.",
+                mend="leave it out. If no run is at work, --older-than 0 lifts the limit of age; a published data set "
+                "is given up by removing its validation.json.",
+            )
+    return chosen
+
+
+def _remove(output: Storage, item: Item) -> None:
+    with progress(f"remove {item.name}", len(item.paths)) as advance:
+        for path in item.paths:
+            output.delete([path])
+            advance()
+    if not output.uri.startswith("s3://"):
+        folders = {path.rpartition("/")[0] for path in item.paths}
+        for folder in sorted(folders, reverse=True):  # the deeper ones first
+            with suppress(OSError):  # not empty
+                Path(output.uri, folder).rmdir()
+    log(f"{item.kind} {item.name} removed", kind=item.kind, item=item.name, files=len(item.paths), bytes=item.size)
+
+
+def _is_swept(path: str) -> bool:
+    return made_by_vitalprep(path) or path == LATEST

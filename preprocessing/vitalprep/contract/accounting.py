@@ -1,0 +1,107 @@
+"""Adding up: every requested case ends in windows written or in exactly one reason, or the run is not finished."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, NamedTuple, get_args
+
+from pydantic import Field
+
+from vitalprep.contract.build_summary import BuildSummary, CaseOutcome, read_build_summary
+from vitalprep.contract.document import Document
+from vitalprep.contract.paths import SPLITS, Digest, SplitName, accounting_path
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.receipt import Receipt, finished_cases, receipts_of
+from vitalprep.runtime.errors import ReasonCode, RefusedError
+from vitalprep.storage import ObjectMissing, Storage
+
+__all__ = ["UNREADABLE", "Account", "Accounting", "account", "plan_of_dataset", "store_accounting"]
+
+_Reason = Annotated[str, Field(pattern=f"^({'|'.join(get_args(ReasonCode))})$")]
+
+UNREADABLE = ("not_vital", "truncated", "corrupt", "too_large", "unit_mismatch")
+
+
+class Accounting(Document):
+    """The numbers of a run. `unfinished` cases have no receipt yet; `unbuilt` splits have no files."""
+
+    dataset_id: Digest
+    plan: str
+    requested: int
+    present: int
+    written: int
+    excluded: dict[_Reason, int]
+    unfinished: tuple[int, ...]
+    unbuilt: tuple[SplitName, ...]
+    windows: dict[SplitName, int]
+    success_rate: float
+    stage_seconds: dict[str, float]
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether requested = windows written + excluded by reason, with nothing unfinished."""
+        return not self.unfinished and self.requested == self.written + sum(self.excluded.values())
+
+
+class Account(NamedTuple):
+    """A plan's accounting, and what it rests on: each planned case's outcome, the build summaries and receipts."""
+
+    accounting: Accounting
+    outcomes: dict[int, CaseOutcome]
+    summaries: Mapping[SplitName, BuildSummary]
+    receipts: Mapping[int, Receipt]
+
+
+def account(plan: Plan, output: Storage) -> Account:
+    """Return the account of what is there of a plan."""
+    read = {split: read_build_summary(output, plan.dataset_id, split) for split in SPLITS}
+    summaries = {split: summary for split, summary in read.items() if summary is not None}
+    outcomes = {case.case_id: case for summary in summaries.values() for case in summary.cases}
+    finished = finished_cases(plan, output)
+    receipts = receipts_of(plan, output, [case for case in plan.cases if case.case_id in finished])
+    for case, receipt in receipts.items():
+        if case not in outcomes and receipt.reason is not None:
+            outcomes[case] = CaseOutcome(case_id=case, reason=receipt.reason)
+    excluded = Counter(str(case.reason) for case in plan.excluded)
+    excluded.update(str(outcome.reason) for outcome in outcomes.values() if outcome.reason is not None)
+    requested = len(plan.cases) + len(plan.excluded)
+    present = requested - excluded["raw_object_missing"]
+    seconds: Counter[str] = Counter()
+    for receipt in receipts.values():
+        seconds.update(receipt.timings)
+    accounting = Accounting(
+        dataset_id=plan.dataset_id,
+        plan=plan.path,
+        requested=requested,
+        present=present,
+        written=sum(1 for outcome in outcomes.values() if outcome.windows),
+        excluded=dict(sorted((+excluded).items())),
+        unfinished=tuple(case.case_id for case in plan.cases if case.case_id not in finished),
+        unbuilt=tuple(split for split in SPLITS if split not in summaries),
+        windows={split: summary.windows for split, summary in summaries.items()},
+        success_rate=1 - sum(excluded[reason] for reason in UNREADABLE) / present if present else 0.0,
+        stage_seconds={name: round(value, 3) for name, value in sorted(seconds.items())},
+    )
+    return Account(accounting, outcomes, summaries, receipts)
+
+
+def store_accounting(accounting: Accounting, output: Storage) -> None:
+    """Write the accounting; it is the one document of a run that later runs replace."""
+    output.put(accounting_path(accounting.dataset_id), accounting.to_bytes())
+
+
+def plan_of_dataset(output: Storage, dataset_id: str) -> Plan | None:
+    """Return the plan that a data set was accounted by, or None where it is no longer there."""
+    path = accounting_path(dataset_id)
+    try:
+        accounting = Accounting.from_bytes(output.get(path), uri=output.uri_of(path))
+        plan = Plan.from_bytes(output.get(accounting.plan), uri=output.uri_of(accounting.plan))
+    except ObjectMissing:
+        return None
+    if plan.dataset_id != dataset_id:
+        raise RefusedError(
+            f"{output.uri_of(accounting.plan)} is the plan of {plan.dataset_id}, not of {dataset_id}.",
+            mend="put back the documents of its making below runs/.",
+        )
+    return plan

@@ -1,0 +1,196 @@
+"""What building a split came to: files, windows and reasons; no times or hosts, so that it is the same again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, NamedTuple
+
+from pydantic import Field
+
+from vitalprep.contract.document import Document, Model
+from vitalprep.contract.paths import SplitName, build_summary_path, dataset_path
+from vitalprep.contract.plan import Plan
+from vitalprep.runtime.errors import ReasonCode, RefusedError
+from vitalprep.storage import ObjectMissing, Storage
+
+__all__ = [
+    "SIZE",
+    "TFRECORD",
+    "BuildSummary",
+    "CaseCoverage",
+    "CaseOutcome",
+    "FeatureStatistics",
+    "FileSummary",
+    "OriginCounts",
+    "Sketch",
+    "is_built",
+    "listing_problem",
+    "read_build_summary",
+]
+
+
+TFRECORD = ".tfrecord"
+
+
+SIZE = 48  # hashes kept: 256 characters; a resemblance of one half is estimated to 0.07
+
+
+Sketch = Annotated[str, Field(pattern=rf"^([A-Za-z0-9+/]{{{SIZE * 4 // 3 * 4}}})?$")]
+"""A sketch in a document: `SIZE` hashes of 32 bits in base64, or nothing."""
+
+
+class OriginCounts(Model):
+    """How many values of something were observed, held and default."""
+
+    observed: int = 0
+    held: int = 0
+    default: int = 0
+
+    def __add__(self, other: OriginCounts) -> OriginCounts:
+        return OriginCounts(
+            observed=self.observed + other.observed, held=self.held + other.held, default=self.default + other.default
+        )
+
+
+class CaseCoverage(NamedTuple):
+    """When one input of one case was observed, in seconds.
+
+    `observed` seconds in all; `before` the first of them (the whole case where there is none), the longest gap
+    `inside`, between two of them, and `after` the last one.
+    """
+
+    observed: int
+    before: int
+    inside: int
+    after: int
+
+
+class FeatureStatistics(Model):
+    """One input over some cases. Counts are seconds; sums are over observed seconds, in the input's unit.
+
+    `clipped` counts observed or held seconds outside the normalization range. `histogram` counts observed seconds:
+    below the range, in each of `bins_of` equal parts of it (the last one closed), above it. Builds before it have none.
+    `cases` are those with an observed second.
+    """
+
+    observed: int = 0
+    held: int = 0
+    default: int = 0
+    clipped: int = 0
+    total: float = 0.0
+    total_of_squares: float = 0.0
+    minimum: float | None = None
+    maximum: float | None = None
+    histogram: tuple[int, ...] = ()
+    cases: int = 0
+
+    def described(self) -> dict[str, float | int | None]:
+        """Return counts, and mean, standard deviation and extremes of what was observed."""
+        mean = self.total / self.observed if self.observed else None
+        variance = self.total_of_squares / self.observed - mean * mean if mean is not None else None
+        return {
+            "observed_seconds": self.observed,
+            "held_seconds": self.held,
+            "default_seconds": self.default,
+            "clipped_seconds": self.clipped,
+            "mean": mean,
+            "standard_deviation": None if variance is None else math.sqrt(max(variance, 0.0)),
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+        }
+
+
+class FileSummary(Model):
+    """One TFRecord file; `window_bytes` counts its framed records before compression."""
+
+    name: str
+    windows: int
+    bytes: int
+    window_bytes: int
+    sha256: str
+
+
+class CaseOutcome(Model):
+    """One case: windows written, or the one reason why there are none. `dropped` windows were observed too little."""
+
+    case_id: int
+    seconds: int | None = None
+    windows: int = 0
+    dropped: int = 0
+    reason: ReasonCode | None = None
+
+
+class BuildSummary(Document):
+    """The build of one split.
+
+    `targets` counts the windows by the origin of each target. `coverage` is of each written case, by input. `sketches`
+    are those of the cases that have windows, by case number, see `sketch_of`. Builds before version 3 have neither.
+    """
+
+    current_version: ClassVar[int] = 3  # 2: `targets`; histograms and cases in `statistics`. 3: `coverage`, `sketches`
+    schema_version: int = 3
+    dataset_id: str
+    split: str
+    files: tuple[FileSummary, ...]
+    cases: tuple[CaseOutcome, ...]
+    statistics: dict[str, FeatureStatistics]
+    targets: dict[str, OriginCounts] = Field(default_factory=dict)
+    coverage: dict[str, dict[int, CaseCoverage]] = Field(default_factory=dict)
+    sketches: dict[int, Sketch] = Field(default_factory=dict)
+
+    @property
+    def windows(self) -> int:
+        """Windows over all files."""
+        return sum(file.windows for file in self.files)
+
+
+def read_build_summary(output: Storage, dataset_id: str, split: str) -> BuildSummary | None:
+    """Return a split's summary, or None where it is not built."""
+    path = build_summary_path(dataset_id, split)
+    try:
+        return BuildSummary.from_bytes(output.get(path), uri=output.uri_of(path))
+    except ObjectMissing:
+        return None
+
+
+def is_built(summary: BuildSummary, plan: Plan, output: Storage) -> bool:
+    """Return whether all files of a summary are there with their sizes."""
+    there = {stored.path: stored.size for stored in output.list(f"datasets/{plan.dataset_id}")}
+    return all(there.get(dataset_path(plan.dataset_id, file.name)) == file.bytes for file in summary.files)
+
+
+def listing_problem(output: Storage, dataset_id: str, summaries: Mapping[SplitName, BuildSummary]) -> str | None:
+    """Return what differs between the files that lie there and those that were built, or None."""
+    prefix = f"datasets/{dataset_id}/"
+    there = {
+        stored.path.removeprefix(prefix): stored.size
+        for stored in output.list(prefix.rstrip("/"))
+        if TFRECORD in stored.path
+    }
+    built = {file.name: file.bytes for summary in summaries.values() for file in summary.files}
+    for name in sorted(there.keys() | built.keys()):
+        if name not in there:
+            return f"{name} is missing"
+        if name not in built:
+            return f"{name} was not built by this data set"
+        if there[name] != built[name]:
+            return f"{name} has {there[name]} bytes, built were {built[name]}"
+    return None
+
+
+def require_build_summary(output: Storage, dataset_id: str, split: str) -> BuildSummary:
+    """Return a split's summary.
+
+    Raises
+    ------
+    RefusedError
+        If the split is not built.
+    """
+    summary = read_build_summary(output, dataset_id, split)
+    if summary is None:
+        raise RefusedError(
+            f"The {split} split of {output.uri_of('datasets')}/{dataset_id} is not built.",
+            mend="run `vitalprep build` for it, then publish and validate.",
+        )
+    return summary

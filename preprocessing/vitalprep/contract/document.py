@@ -1,0 +1,94 @@
+"""JSON documents with a schema version, canonical bytes and digests.
+
+Every document vitalprep stores (plan, receipt, build summary, accounting, verdict) is a `Document`: frozen, strict
+about unknown keys, and written as canonical JSON, so that equal content has equal bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vitalprep.runtime.errors import RefusedError
+
+__all__ = ["Document", "Model", "canonical_json", "digest", "digest_of_json"]
+
+DIGEST_LENGTH = 12
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the one JSON text of a value: keys sorted, no spaces, ASCII, no NaN.
+
+    Raises
+    ------
+    ValueError
+        If the value holds NaN or an infinity.
+    """
+    return _ENCODER.encode(value).encode("ascii")
+
+
+def digest(value: Any) -> str:
+    """Return the first 12 hex digits of SHA-256 over the canonical JSON of a value."""
+    return digest_of_json(canonical_json(value))
+
+
+def digest_of_json(text: bytes) -> str:
+    """Return the digest of a value that is canonical JSON already."""
+    return hashlib.sha256(text).hexdigest()[:DIGEST_LENGTH]
+
+
+class Model(BaseModel):
+    """A frozen part of a document or of the configuration; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def content(self) -> dict[str, Any]:
+        """Return the model as plain JSON types."""
+        return self.model_dump(mode="json")
+
+
+class Document(Model):
+    """A stored JSON document. Subclasses raise `current_version` when their fields change."""
+
+    current_version: ClassVar[int] = 1
+    schema_version: int = 1
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes that are stored."""
+        return canonical_json(self.content()) + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, uri: str) -> Self:
+        """Read a stored document.
+
+        Raises
+        ------
+        RefusedError
+            If it is no JSON document of this kind, or was written by a newer vitalprep.
+        """
+        try:
+            content = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise RefusedError(
+                f"{uri} is not JSON ({error}).", mend="remove this object and run the stage that writes it again."
+            ) from error
+        version = content.get("schema_version", 1) if isinstance(content, Mapping) else 1
+        if isinstance(version, int) and version > cls.current_version:
+            raise RefusedError(
+                f"{uri} has schema version {version}; this vitalprep reads {cls.__name__} up to {cls.current_version}.",
+                mend="use the vitalprep that wrote it, or a newer one.",
+            )
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise RefusedError(
+                f"{uri} is not a valid {cls.__name__}: {place}: {first['msg']}.",
+                mend="remove this object and run the stage that writes it again.",
+            ) from error

@@ -1,0 +1,155 @@
+"""Where everything lies below an output location (DESIGN 5): the one place that knows a storage path."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from vitalprep.runtime.errors import UsageError
+from vitalprep.storage import normalized_uri
+
+__all__ = [
+    "DATASETS",
+    "HARMONIZED",
+    "LATEST",
+    "RUNS",
+    "SPLITS",
+    "Digest",
+    "SplitName",
+    "accounting_path",
+    "build_summary_path",
+    "dataset_path",
+    "harmonized_stem",
+    "is_digest",
+    "is_plan",
+    "made_by_vitalprep",
+    "output_of_dataset",
+    "output_of_plan",
+    "plan_path",
+    "progress_path",
+    "shard_path",
+    "tfrecord_name",
+]
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+HARMONIZED, DATASETS, RUNS = "harmonized", "datasets", "runs"
+LATEST = "datasets/latest.json"
+
+_DIGEST = "[0-9a-f]{12}"
+_SPLIT = "(train|validation|test)"
+_DESCRIPTIONS = (
+    "features.json",
+    "dataset_info.json",
+    "cases.csv",
+    "config.yaml",
+    "report.html",
+    "README.md",
+    "croissant.json",
+    "preprocessing_metadata.json",
+    "validation.json",
+)
+_MADE = re.compile(
+    rf"{HARMONIZED}/{_DIGEST}/\d{{4,}}-{_DIGEST}\.(parquet|json)"
+    rf"|{RUNS}/{_DIGEST}/(plan-{_DIGEST}(/(shard|progress)-\d{{5}})?|accounting)\.json"
+    rf"|{DATASETS}/{_DIGEST}/(vitaldb-{_SPLIT}\.tfrecord-\d{{5}}-of-\d{{5}}|{_SPLIT}\.tfrecord|build-{_SPLIT}\.json"
+    rf"|{'|'.join(map(re.escape, _DESCRIPTIONS))})",
+    re.ASCII,
+)
+
+_PLAN = re.compile(rf"{RUNS}/{_DIGEST}/plan-{_DIGEST}\.json")
+
+Digest = Annotated[str, Field(pattern=f"^{_DIGEST}$")]
+"""A digest in a document: what becomes a part of a path can name no other folder."""
+
+
+def is_digest(name: str) -> bool:
+    """Return whether a name is 12 hex digits, as data sets, plans and harmonized folders are named."""
+    return re.fullmatch(_DIGEST, name) is not None
+
+
+def made_by_vitalprep(path: str) -> bool:
+    """Return whether a path below the output is one that a stage writes. Nothing else is ever removed."""
+    return _MADE.fullmatch(path) is not None
+
+
+def harmonized_stem(harmonize_digest: str, case_id: int, input_id: str) -> str:
+    """Path of a harmonized case without its ending: ``.parquet`` is the table, ``.json`` its receipt."""
+    return f"{HARMONIZED}/{harmonize_digest}/{case_id:04d}-{input_id}"
+
+
+def plan_path(dataset_id: str, plan_digest: str) -> str:
+    """Path of an immutable plan."""
+    return f"{RUNS}/{dataset_id}/plan-{plan_digest}.json"
+
+
+def is_plan(path: str) -> bool:
+    """Return whether a path below the output is that of a whole plan."""
+    return _PLAN.fullmatch(path) is not None
+
+
+def shard_path(plan: str, index: int) -> str:
+    """Path of what one shard needs of a plan, from the plan's path."""
+    return f"{plan.removesuffix('.json')}/shard-{index:05d}.json"
+
+
+def progress_path(plan: str, index: int) -> str:
+    """Path of how far one shard of a plan is, from the plan's path."""
+    return f"{plan.removesuffix('.json')}/progress-{index:05d}.json"
+
+
+def accounting_path(dataset_id: str) -> str:
+    """Path of the run's accounting."""
+    return f"{RUNS}/{dataset_id}/accounting.json"
+
+
+def dataset_path(dataset_id: str, name: str) -> str:
+    """Path of one file of a data set."""
+    return f"{DATASETS}/{dataset_id}/{name}"
+
+
+def build_summary_path(dataset_id: str, split: str) -> str:
+    """Path of the counts and digests of a split's files."""
+    return dataset_path(dataset_id, f"build-{split}.json")
+
+
+def tfrecord_name(split: str, index: int, count: int, *, layout: str) -> str:
+    """Name of an output file: TFDS's template for shards, the plain split for ``layout: single``."""
+    return f"{split}.tfrecord" if layout == "single" else f"vitaldb-{split}.tfrecord-{index:05d}-of-{count:05d}"
+
+
+def output_of_plan(plan_uri: str) -> tuple[str, str]:
+    """Split a plan's URI into the output location and the path below it.
+
+    Raises
+    ------
+    UsageError
+        If it does not look like ``<output>/runs/<dataset_id>/plan-<digest>.json``.
+    """
+    parts = normalized_uri(plan_uri).rsplit("/", 3)
+    path = "/".join(parts[1:])
+    if not is_plan(path):
+        raise UsageError(
+            f"{plan_uri!r} is not the URI of a plan.",
+            mend="give <output>/runs/<dataset_id>/plan-<digest>.json, as `vitalprep plan` prints it.",
+        )
+    return parts[0] or "/", path
+
+
+def output_of_dataset(dataset_uri: str) -> tuple[str, str]:
+    """Split a data set's URI into the output location and the dataset id.
+
+    Raises
+    ------
+    UsageError
+        If it does not look like ``<output>/datasets/<dataset_id>``.
+    """
+    parts = normalized_uri(dataset_uri).rsplit("/", 2)
+    if len(parts) != 3 or parts[1] != DATASETS or not is_digest(parts[2]):
+        raise UsageError(
+            f"{dataset_uri!r} is not the URI of a data set.",
+            mend="give <output>/datasets/<dataset_id>, as `vitalprep run` prints it.",
+        )
+    return parts[0] or "/", parts[2]

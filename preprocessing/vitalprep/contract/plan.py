@@ -1,0 +1,229 @@
+"""The plan: which cases, which subject in which split, which case in which shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from vitalprep.contract.case_list import short_case_list
+from vitalprep.contract.config import Config
+from vitalprep.contract.document import Document, Model, canonical_json, digest_of_json
+from vitalprep.contract.paths import SPLITS, Digest, SplitName, harmonized_stem, output_of_plan, plan_path, shard_path
+from vitalprep.contract.provenance import ASSUMED, SettledSource, known_source
+from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.storage import ObjectMissing, Storage
+
+__all__ = ["Append", "ClinicalTable", "ExcludedCase", "Plan", "PlannedCase", "load_plan", "load_shard", "store_plan"]
+
+WRITERS = 16  # shards' documents are small: many are written at once
+
+
+def _below(path: str) -> str:
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError(f"the path {path!r} leads out of the input")
+    return path
+
+
+class PlannedCase(Model):
+    """One case that is there and has a clinical row. `object` is its path below the plan's input."""
+
+    case_id: int
+    subject_id: int
+    object: Annotated[str, AfterValidator(_below)]
+    size: int
+    etag: str
+    input_id: Digest
+    split: SplitName
+    static: tuple[float, ...]
+    static_origin: tuple[int, ...]
+
+
+class ExcludedCase(Model):
+    """One requested case that cannot be planned."""
+
+    case_id: int
+    reason: Literal["raw_object_missing", "no_clinical_row"]
+
+
+class Append(Model):
+    """What an appended data set continues.
+
+    `parents` are the data sets before it, the first one first; the others are all subjects that these ever held, by
+    the split that they keep.
+    """
+
+    parents: tuple[Digest, ...] = Field(min_length=1)
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+
+    @cached_property
+    def split_of_subject(self) -> dict[int, SplitName]:
+        """The split that every earlier subject keeps."""
+        return {subject: split for split in SPLITS for subject in getattr(self, split)}
+
+
+class ClinicalTable(Model):
+    """A clinical table of its own place, as ``--clinical`` named it. A URI of ours has no secrets in it."""
+
+    uri: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Plan(Document):
+    """An immutable plan. It holds no output location, so that it can be moved with its output.
+
+    `clinical` is None where the clinical table lies beside the recordings.
+    """
+
+    current_version: ClassVar[int] = 4  # 2: `append`, 3: `source`, 4: `clinical`; without them it is written as before
+    schema_version: int = 2
+    dataset_id: Digest
+    harmonize_digest: Digest
+    input: str
+    config: Config
+    salt_check: str | None = None
+    append: Append | None = None
+    source: SettledSource | None = Field(default=None, exclude_if=lambda value: value is None)
+    clinical: ClinicalTable | None = Field(default=None, exclude_if=lambda value: value is None)
+    cases: tuple[PlannedCase, ...]
+    excluded: tuple[ExcludedCase, ...]
+    shards: tuple[tuple[int, ...], ...]
+
+    @model_validator(mode="after")
+    def _shards_hold_its_cases(self) -> Self:
+        unknown = {case for shard in self.shards for case in shard} - self.by_id.keys()
+        if unknown:
+            raise ValueError(f"a shard holds case {min(unknown)}, which is none of the plan's")
+        return self
+
+    @cached_property
+    def by_id(self) -> dict[int, PlannedCase]:
+        """The planned cases by number."""
+        return {case.case_id: case for case in self.cases}
+
+    @property
+    def requested(self) -> set[int]:
+        """The cases that were asked for, whether they are there or not."""
+        return set(self.by_id) | {case.case_id for case in self.excluded}
+
+    @cached_property
+    def split_of_subject(self) -> dict[int, SplitName]:
+        """The split of every subject of this data set and of those before it."""
+        earlier = self.append.split_of_subject if self.append else {}
+        return earlier | {case.subject_id: case.split for case in self.cases}
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The data sets that this one continues, the first one first."""
+        return self.append.parents if self.append else ()
+
+    @property
+    def parent(self) -> str | None:
+        """The data set that this one was appended to."""
+        return self.parents[-1] if self.parents else None
+
+    @property
+    def settled_source(self) -> SettledSource:
+        """Where the recordings come from, and how that is known."""
+        return self.source or SettledSource(basis="assumed", source=known_source(ASSUMED))
+
+    @cached_property
+    def digest(self) -> str:
+        """The plan's own digest, which names it."""
+        return digest_of_json(self._json)
+
+    @cached_property
+    def _content(self) -> dict[str, Any]:
+        return self.content()
+
+    @cached_property
+    def _json(self) -> bytes:
+        return canonical_json(self._content)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes that are stored."""
+        return self._json + b"\n"
+
+    @property
+    def path(self) -> str:
+        """Where the plan lies below the output."""
+        return plan_path(self.dataset_id, self.digest)
+
+    def shard_documents(self) -> Iterator[tuple[str, bytes]]:
+        """Yield (path, bytes) of each shard's own document: the plan as if it had the cases of that shard alone.
+
+        Where the recordings come from is said once, in the plan.
+        """
+        content = {key: value for key, value in self._content.items() if key != "source"}
+        content["config"] = {key: value for key, value in content["config"].items() if key != "source"}
+        cases = {case["case_id"]: case for case in content["cases"]}
+        for index, shard in enumerate(self.shards):
+            part = {"cases": [cases[case] for case in shard], "excluded": [], "append": None}
+            shards = [shard if other == index else () for other in range(len(self.shards))]
+            yield shard_path(self.path, index), canonical_json(content | part | {"shards": shards}) + b"\n"
+
+    def stem(self, case_id: int) -> str:
+        """Path of a case's harmonized table and receipt, without ending."""
+        return harmonized_stem(self.harmonize_digest, case_id, self.by_id[case_id].input_id)
+
+    def cases_of(self, split: str) -> list[PlannedCase]:
+        """The planned cases of one split, by number."""
+        return [case for case in self.cases if case.split == split]
+
+    def shards_of(self, cases: Iterable[int]) -> list[int]:
+        """The shards that hold some cases."""
+        wanted = set(cases)
+        return [index for index, shard in enumerate(self.shards) if wanted & set(shard)]
+
+    def shard_label(self, index: int) -> str:
+        """A shard's cases and size for people."""
+        cases = self.shards[index]
+        size = sum(self.by_id[case].size for case in cases)
+        return f"cases {_shortened(short_case_list(cases))} ({len(cases)} cases, {size / 1e6:.1f} MB)"
+
+
+def store_plan(plan: Plan, output: Storage) -> str:
+    """Write a plan where its digest says, after a document for each of its shards, and return its URI."""
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for _ in pool.map(lambda shard: output.create(*shard), plan.shard_documents()):
+            pass
+    output.create(plan.path, plan.to_bytes())
+    return output.uri_of(plan.path)
+
+
+def load_plan(plan_uri: str) -> tuple[Plan, Storage]:
+    """Read a plan and open the output that it lies in."""
+    output_uri, path = output_of_plan(plan_uri)
+    output = Storage(output_uri)
+    return Plan.from_bytes(output.get(path), uri=output.uri_of(path)), output
+
+
+def load_shard(plan_uri: str, index: int) -> tuple[Plan, Storage]:
+    """Read what one shard needs of a plan, however many cases the plan has, and open the output.
+
+    Raises
+    ------
+    UsageError
+        If the plan has no such shard.
+    """
+    output_uri, path = output_of_plan(plan_uri)
+    output = Storage(output_uri)
+    part = shard_path(path, index)
+    try:
+        return Plan.from_bytes(output.get(part), uri=output.uri_of(part)), output
+    except ObjectMissing as error:
+        plan, _ = load_plan(plan_uri)
+        if index >= len(plan.shards):
+            raise UsageError(
+                f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", mend="name one of them."
+            ) from error
+        raise RefusedError(f"{output.uri_of(part)} is not there.", mend="plan again: that writes it.") from error
+
+
+def _shortened(text: str, longest: int = 40) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."

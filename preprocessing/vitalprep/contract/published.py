@@ -1,0 +1,93 @@
+"""A data set that was moved or copied: its own files, without plan, receipts and tables, which its output holds."""
+
+from __future__ import annotations
+
+import logging
+
+from vitalprep.contract.build_summary import listing_problem, require_build_summary
+from vitalprep.contract.config import Validation
+from vitalprep.contract.metadata import Metadata
+from vitalprep.contract.paths import HARMONIZED, RUNS, SPLITS, output_of_dataset
+from vitalprep.contract.verdict import Verdict, is_published, read_verdict
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.storage import ObjectMissing, Storage
+
+__all__ = ["copied_dataset", "is_up_to_date", "refuse_copy", "refuse_unready"]
+
+METADATA = "preprocessing_metadata.json"
+
+
+def copied_dataset(dataset_uri: str) -> Metadata | None:
+    """Return the metadata of a data set that does not lie where it was made, or None: it does, or there is none."""
+    if _is_in_its_output(dataset_uri):
+        return None
+    try:
+        place = Storage(dataset_uri)
+        return Metadata.from_bytes(place.get(METADATA), uri=place.uri_of(METADATA))
+    except (ObjectMissing, UsageError):
+        return None
+
+
+def refuse_copy(dataset_uri: str) -> None:
+    """Refuse a data set that does not lie where it was made, because only its own files are there.
+
+    Raises
+    ------
+    RefusedError
+        If it is one.
+    """
+    metadata = copied_dataset(dataset_uri)
+    if metadata is not None:
+        raise RefusedError(
+            f"{dataset_uri} is a copy of data set {metadata.dataset_id}: the plan, receipts and tables are not there, "
+            "against which its records are proved.",
+            mend=f"validate <output>/datasets/{metadata.dataset_id} where it was made and copy it with its "
+            "validation.json. Whether a copy is whole: its croissant.json has the SHA-256 of each file, and "
+            "vitalprep.read checks every record that it reads.",
+        )
+
+
+def _is_in_its_output(dataset_uri: str) -> bool:
+    try:
+        output_uri, dataset_id = output_of_dataset(dataset_uri)
+        output = Storage(output_uri)
+    except UsageError:  # another folder's name, or not there at all
+        return False
+    return any(True for folder in (f"{RUNS}/{dataset_id}", HARMONIZED) for _ in output.list(folder))
+
+
+def refuse_unready(dataset_uri: str) -> Verdict:
+    """Compare the stored verdict with what lies there, without reading records. Return the verdict.
+
+    Raises
+    ------
+    RefusedError
+        If there is no passing verdict, a file is missing or has another size, or it does not lie where it was made.
+    """
+    refuse_copy(dataset_uri)
+    output_uri, dataset_id = output_of_dataset(dataset_uri)
+    output = Storage(output_uri)
+    verdict = read_verdict(output, dataset_id)
+    if verdict is None or not verdict.passed:
+        raise RefusedError(
+            f"{dataset_uri} has {'no' if verdict is None else 'a failing'} verdict.",
+            mend="run `vitalprep validate` on it.",
+        )
+    summaries = {split: require_build_summary(output, dataset_id, split) for split in SPLITS}
+    problem = listing_problem(output, dataset_id, summaries)
+    if problem:
+        raise RefusedError(f"{dataset_uri}: {problem}.", mend="run it again: what is missing is built anew.")
+    return verdict
+
+
+def is_up_to_date(output: Storage, dataset_id: str, limits: Validation) -> bool:
+    """Return whether a data set is published, the latest, and lies there whole (by name and size)."""
+    if not is_published(output, dataset_id, limits):
+        return False
+    try:
+        refuse_unready(output.uri_of(f"datasets/{dataset_id}"))
+    except RefusedError as error:
+        log(f"not up to date: {error.message}", level=logging.WARNING)
+        return False
+    return True

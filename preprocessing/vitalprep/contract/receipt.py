@@ -1,0 +1,142 @@
+"""The receipt of a case: it exists iff the case is done."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from vitalprep.contract.case_list import short_case_list
+from vitalprep.contract.document import Document, Model
+from vitalprep.contract.plan import Plan, PlannedCase
+from vitalprep.runtime.errors import ReasonCode, RefusedError
+from vitalprep.storage import Storage
+
+__all__ = [
+    "READERS",
+    "FeatureQuality",
+    "InputObject",
+    "ListedReceipt",
+    "Receipt",
+    "UnitConflict",
+    "finished_cases",
+    "listed_receipts",
+    "read_receipt",
+    "receipts_of",
+]
+
+
+READERS = 16  # receipts are small: many are read at once
+
+
+class FeatureQuality(Model):
+    """What one input's sources gave.
+
+    Attributes
+    ----------
+    live_seconds : dict
+        Seconds in which each source's value was used.
+    implausible : int
+        Records dropped as not finite or outside the source's limits.
+    before_start : int
+        Records dropped as earlier than the recording's start time.
+    longest_gap : int
+        Longest run of seconds without a value.
+    minimum, mean, maximum : float or None
+        Over the seconds with a value, in the feature's unit.
+    """
+
+    live_seconds: dict[str, int]
+    implausible: int
+    before_start: int
+    longest_gap: int
+    minimum: float | None
+    mean: float | None
+    maximum: float | None
+
+
+class InputObject(Model):
+    """The raw object that was read."""
+
+    uri: str
+    size: int
+    etag: str
+
+
+class UnitConflict(Model):
+    """A track that was not used, and the unit that the file gives it."""
+
+    track: str
+    unit: str
+
+
+class Receipt(Document):
+    """What harmonizing one case came to. `timings` in seconds; `seconds` is the length of the table."""
+
+    case_id: int
+    status: Literal["ok", "excluded"]
+    reason: ReasonCode | None = None
+    detail: str | None = None
+    input: InputObject
+    input_id: str
+    harmonize_digest: str
+    seconds: int | None = None
+    parquet_sha256: str | None = None
+    features: dict[str, FeatureQuality] = Field(default_factory=dict)
+    unit_conflicts: tuple[UnitConflict, ...] = ()
+    skipped_records: int = 0
+    timings: dict[str, float] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ListedReceipt:
+    """What a listing tells of a receipt: when it was written, and whether it excludes the case, which has no table."""
+
+    modified: datetime | None
+    excluded: bool
+
+
+def listed_receipts(plan: Plan, output: Storage) -> dict[int, ListedReceipt]:
+    """Return the plan's cases that have a receipt, from one listing."""
+    listed = {stored.path: stored.modified for stored in output.list(f"harmonized/{plan.harmonize_digest}")}
+    stems = {case.case_id: plan.stem(case.case_id) for case in plan.cases}
+    return {
+        case: ListedReceipt(listed[f"{stem}.json"], excluded=f"{stem}.parquet" not in listed)
+        for case, stem in stems.items()
+        if f"{stem}.json" in listed
+    }
+
+
+def finished_cases(plan: Plan, output: Storage) -> set[int]:
+    """Return the plan's cases that have a receipt, from one listing."""
+    return set(listed_receipts(plan, output))
+
+
+def read_receipt(plan: Plan, output: Storage, case_id: int) -> Receipt:
+    """Return a finished case's receipt."""
+    path = f"{plan.stem(case_id)}.json"
+    return Receipt.from_bytes(output.get(path), uri=output.uri_of(path))
+
+
+def receipts_of(plan: Plan, output: Storage, cases: list[PlannedCase]) -> dict[int, Receipt]:
+    """Return the receipts of some cases.
+
+    Raises
+    ------
+    RefusedError
+        If some have none; it names the shards and cases.
+    """
+    wanted = [case.case_id for case in cases]
+    missing = sorted(set(wanted) - finished_cases(plan, output))
+    if missing:
+        shards = ", ".join(map(str, plan.shards_of(missing)))
+        raise RefusedError(
+            f"Cases {short_case_list(missing)} are not harmonized (shards {shards}).",
+            mend="harmonize these shards first: `vitalprep harmonize --plan ... --shard I`.",
+        )
+    with ThreadPoolExecutor(READERS) as pool:
+        receipts = list(pool.map(lambda case: read_receipt(plan, output, case), wanted))
+    return dict(zip(wanted, receipts, strict=True))

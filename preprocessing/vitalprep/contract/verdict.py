@@ -1,0 +1,68 @@
+"""The verdict on a data set: it is published iff this says passed."""
+
+from __future__ import annotations
+
+from vitalprep.contract.config import Validation
+from vitalprep.contract.document import Document, Model
+from vitalprep.contract.paths import LATEST, Digest, SplitName, dataset_path
+from vitalprep.storage import ObjectMissing, Storage
+
+__all__ = ["Check", "Latest", "Verdict", "is_published", "is_refused", "read_verdict"]
+
+
+class Check(Model):
+    """One thing that was proved, or the first places where it fails."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+class Verdict(Document):
+    """What validating came to; `success_rate` and `windows` are what the thresholds are held against."""
+
+    dataset_id: Digest
+    passed: bool
+    checks: tuple[Check, ...]
+    windows: dict[SplitName, int]
+    files: dict[str, int]
+    success_rate: float
+
+    def meets(self, limits: Validation) -> bool:
+        """Return whether the data set passed and reaches these thresholds."""
+        enough = self.success_rate >= limits.min_success_rate and sum(self.windows.values()) >= limits.min_windows
+        return self.passed and enough
+
+
+class Latest(Document):
+    """``datasets/latest.json``: the data set that passed last."""
+
+    dataset_id: Digest
+    path: str
+
+
+def read_verdict(output: Storage, dataset_id: str) -> Verdict | None:
+    """Return the stored verdict, or None where there is none."""
+    path = dataset_path(dataset_id, "validation.json")
+    try:
+        return Verdict.from_bytes(output.get(path), uri=output.uri_of(path))
+    except ObjectMissing:
+        return None
+
+
+def is_refused(output: Storage, dataset_id: str) -> bool:
+    """Return whether a data set was validated and did not pass, so that its files are to be written again."""
+    verdict = read_verdict(output, dataset_id)
+    return verdict is not None and not verdict.passed
+
+
+def is_published(output: Storage, dataset_id: str, limits: Validation) -> bool:
+    """Return whether a data set passed, reaches the thresholds, and is the latest."""
+    verdict = read_verdict(output, dataset_id)
+    if verdict is None or not verdict.meets(limits):
+        return False
+    try:
+        latest = Latest.from_bytes(output.get(LATEST), uri=output.uri_of(LATEST))
+    except ObjectMissing:
+        return False
+    return latest.dataset_id == dataset_id

@@ -1,0 +1,48 @@
+"""A warning of the report, as metadata and report hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from vitalprep.contract.document import Model
+
+__all__ = ["Code", "DataWarning", "Level"]
+
+
+Code = Literal[
+    "few_subjects",
+    "cases_dominate",
+    "near_duplicate",
+    "static_all_default",
+    "input_mostly_default",
+    "rarely_observed",
+    "mostly_default",
+    "often_clipped",
+    "splits_differ",
+    "distributions_differ",
+    "coverage_differs",
+    "sources_differ",
+    "origin_tells_future",
+]
+
+
+Level = Literal["warning", "note"]
+
+
+class DataWarning(Model):
+    """One thing to point out.
+
+    `level` is ``note`` where chance cannot be excluded, or where it holds for every data set of its kind. `item` is the
+    input, target, static or source, `values` what was found by split, `cases` the cases concerned.
+    """
+
+    code: Code
+    level: Level
+    item: str | None = None
+    threshold: float | None = None
+    values: Mapping[str, float] = Field(default_factory=dict)
+    cases: tuple[int, ...] = ()
+    message: str

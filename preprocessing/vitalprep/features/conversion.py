@@ -1,0 +1,46 @@
+"""From a device's unit to the clinical unit: one multiplier for a source and a patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vitalprep.contract.config import IdealBodyWeight, Source
+
+__all__ = ["Body", "ideal_body_weight", "multiplier"]
+
+MINUTES_PER_HOUR = 60
+
+
+@dataclass(frozen=True)
+class Body:
+    """What doses and tidal volumes are divided by: sex (-1 female, +1 male), height in cm, weight in kg."""
+
+    sex: float
+    height: float
+    weight: float
+
+
+def ideal_body_weight(body: Body, formula: IdealBodyWeight) -> float:
+    """Return the ideal body weight in kg after Devine, floored for short patients (ruling 7).
+
+    ``max(devine(height), min(weight, devine(reference_height)))``: below the reference height of 152.4 cm the formula
+    falls to zero and under, and the patient's own weight is the better divisor.
+    """
+    base = formula.male_base if body.sex > 0 else formula.female_base
+    devine = base + formula.slope * (body.height - formula.reference_height)
+    return max(devine, min(body.weight, base))
+
+
+def multiplier(source: Source, body: Body, formula: IdealBodyWeight) -> float:
+    """Return m such that ``value * m`` is the feature's unit (DESIGN 4)."""
+    conversion = source.conversion
+    if conversion is None:
+        return 1.0
+    if conversion.per_kg_h is not None:
+        return conversion.per_kg_h.concentration / body.weight
+    if conversion.per_kg_min is not None:
+        return conversion.per_kg_min.concentration / MINUTES_PER_HOUR / body.weight
+    if conversion.per_kg_ibw:
+        return 1 / ideal_body_weight(body, formula)
+    assert conversion.factor is not None  # Conversion holds exactly one kind
+    return conversion.factor

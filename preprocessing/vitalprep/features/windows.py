@@ -1,0 +1,38 @@
+"""Which windows a recording has (DESIGN 4)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalprep.contract.config import Windowing
+from vitalprep.features.impute import OBSERVED
+
+__all__ = ["observed_enough", "window_starts"]
+
+
+def window_starts(seconds: int, windowing: Windowing) -> NDArray[np.int64]:
+    """Return the first second of every window of a recording.
+
+    Window j starts at ``s = j * step`` and exists while ``s + window - 1 + target_horizon <= seconds - 1``.
+    """
+    last = seconds - windowing.window - windowing.target_horizon
+    return np.arange(0, last + 1, windowing.step, dtype=np.int64) if last >= 0 else np.empty(0, dtype=np.int64)
+
+
+def observed_enough(
+    starts: NDArray[np.int64], vital_origins: NDArray[np.uint8], windowing: Windowing
+) -> NDArray[np.bool_]:
+    """Return which windows have the minimal share of observed samples over the vitals.
+
+    Parameters
+    ----------
+    vital_origins : ndarray of uint8, shape (n, vitals)
+        Origin codes of the inputs marked `vital`.
+    """
+    if windowing.min_observed_fraction == 0:
+        return np.ones(len(starts), dtype=np.bool_)
+    observed = np.concatenate(([0], np.cumsum((vital_origins == OBSERVED).sum(axis=1))))
+    counts = observed[starts + windowing.window] - observed[starts]
+    share = counts / (windowing.window * vital_origins.shape[1])
+    return np.asarray(share >= windowing.min_observed_fraction)

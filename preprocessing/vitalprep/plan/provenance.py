@@ -1,0 +1,102 @@
+"""Which source a plan's recordings come from: what the user states, or what lies beside the recordings."""
+
+from __future__ import annotations
+
+import logging
+from typing import TypeVar
+
+from vitalprep.contract.config import Config
+from vitalprep.contract.document import Document
+from vitalprep.contract.provenance import (
+    NOTE_NAME,
+    SIMULATION_NAME,
+    RecordingSource,
+    SettledSource,
+    SimulationNote,
+    SourceNote,
+    known_source,
+)
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.storage import Storage
+
+__all__ = ["noted_source", "read_note", "settled_source"]
+
+MOST_BYTES = 1 << 20  # all texts at their longest take less, but for other scripts
+
+Note = TypeVar("Note", bound=Document)
+
+
+def settled_source(config: Config, recordings: Storage, clinical: str | None) -> SettledSource | None:
+    """Return the source of recordings, or None where nothing says it.
+
+    Parameters
+    ----------
+    config : Config
+        Its ``source`` goes before everything else.
+    recordings : Storage
+        The input.
+    clinical : str, optional
+        URI of a clinical table of its own place: what lies beside it counts where nothing lies beside the recordings.
+
+    Raises
+    ------
+    RefusedError
+        If there is a note and it cannot be read.
+    """
+    if config.source is not None:
+        stated = known_source(config.source) if isinstance(config.source, str) else config.source
+        return SettledSource(basis="configuration", source=stated)
+    found = noted_source(recordings)
+    if found is None and clinical is not None:
+        found = _beside(clinical)
+    return SettledSource(basis="note", source=found) if found else None
+
+
+def noted_source(recordings: Storage) -> RecordingSource | None:
+    """Return what a note of `vitalprep fetch`, or the options of `vitalprep simulate`, say of a folder."""
+    note = read_note(recordings)
+    if note is not None:
+        return note.source
+    return known_source("simulated") if _is_simulated(recordings) else None
+
+
+def read_note(recordings: Storage) -> SourceNote | None:
+    """Return what `vitalprep fetch`, or somebody by hand, has noted beside recordings.
+
+    Raises
+    ------
+    RefusedError
+        If there is a note and it cannot be read, or is none for its size.
+    """
+    return _read(recordings, NOTE_NAME, SourceNote)
+
+
+def _is_simulated(recordings: Storage) -> bool:
+    """Whether `vitalprep simulate` wrote what lies there; a file that only has its name makes no patient simulated."""
+    try:
+        return _read(recordings, SIMULATION_NAME, SimulationNote) is not None
+    except RefusedError as error:
+        log(f"it does not tell that patients are simulated: {error.message}", level=logging.WARNING)
+        return False
+
+
+def _read(recordings: Storage, name: str, kind: type[Note]) -> Note | None:
+    found = recordings.head(name)
+    if found is None:
+        return None
+    uri = recordings.uri_of(name)
+    if found.size > MOST_BYTES:
+        raise RefusedError(
+            f"{uri} has more than {MOST_BYTES} bytes.", mend="write what the README shows, or remove it."
+        )
+    return kind.from_bytes(recordings.get(name, size=found.size), uri=uri)
+
+
+def _beside(uri: str) -> RecordingSource | None:
+    folder = uri.rpartition("/")[0] or "/"
+    try:
+        return noted_source(Storage(folder))
+    except UsageError as error:  # who may read the table need not be allowed to ask what else is there
+        log(f"no {NOTE_NAME} could be looked for in {folder}: {error.message}", level=logging.WARNING)
+        return None

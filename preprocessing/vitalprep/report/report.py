@@ -1,0 +1,287 @@
+"""The report of a data set and of a single case: gathered from storage, drawn, returned as the bytes of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import vitalprep
+from vitalprep.account.judgement import objection_to
+from vitalprep.build.write_file import BuildCase, load_samples
+from vitalprep.contract.accounting import Account, account, plan_of_dataset
+from vitalprep.contract.build_summary import CaseCoverage, FeatureStatistics
+from vitalprep.contract.config import Input
+from vitalprep.contract.identity import BUILD_VERSION, HARMONIZE_VERSION
+from vitalprep.contract.paths import SPLITS, output_of_dataset
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.warning import DataWarning
+from vitalprep.report.account_of_cases import case_lines, funnel, reasons_of
+from vitalprep.report.charts import HistogramChart, histogram_chart
+from vitalprep.report.demographics import Demographic, demographics_of
+from vitalprep.report.examples import CaseDrawing, Example, chosen_examples, drawing_of
+from vitalprep.report.page import rendered
+from vitalprep.report.person import person_of
+from vitalprep.report.signals import (
+    Quantile,
+    SourceUse,
+    conflicts_of,
+    distance,
+    gaps_of,
+    implausible_of,
+    mismatches_of,
+    quantile,
+    sources_of,
+    timings_of,
+)
+from vitalprep.report.thresholds import Thresholds
+from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.storage import Storage
+
+__all__ = ["Stored", "case_html", "report_html", "stored_dataset"]
+
+QUANTILES = (0.05, 0.5, 0.95)
+SLOW = 60  # s; a source whose values stand for longer is named where it is used
+MOST_LINES = 5000  # of cases.csv, excluded cases first: a page of a million lines opens nowhere
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A data set as its stages left it."""
+
+    plan: Plan
+    account: Account
+    output: Storage
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One input in all splits: counts, chart and distances of validation and test from train.
+
+    `cases` are the written ones with an observed second. `slow` are the seconds whose value is of a source that stands
+    for minutes, by its track. `quantiles` are those of `QUANTILES`.
+    """
+
+    item: Input
+    splits: Mapping[str, FeatureStatistics]
+    chart: HistogramChart | None
+    distances: Mapping[str, float | None]
+    slow: Mapping[str, Mapping[str, int]]
+    quantiles: Mapping[str, Sequence[Quantile | None]]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The sources of one input over the written cases, and the share of each by split, if there is any."""
+
+    item: Input
+    uses: Sequence[SourceUse]
+    shares: Sequence[Mapping[str, float | None]]
+
+
+def stored_dataset(dataset_uri: str) -> Stored:
+    """Find what a data set was made of.
+
+    Raises
+    ------
+    RefusedError
+        If its plan or the summary of a split is no longer there.
+    """
+    output_uri, dataset_id = output_of_dataset(dataset_uri)
+    output = Storage(output_uri)
+    plan = plan_of_dataset(output, dataset_id)
+    if plan is None:
+        raise RefusedError(
+            f"The report of {dataset_uri} cannot be drawn: it has no accounting or no plan below "
+            f"{output.uri_of('runs')}.",
+            mend="run `vitalprep publish` first, or put the folder runs/ of its making back.",
+        )
+    found = account(plan, output)
+    if found.accounting.unbuilt:
+        raise RefusedError(
+            f"The report of {dataset_uri} cannot be drawn: {' and '.join(found.accounting.unbuilt)} is not built.",
+            mend="run `vitalprep build` for it, then publish.",
+        )
+    return Stored(plan, found, output)
+
+
+def report_html(stored: Stored, warnings: Sequence[DataWarning]) -> bytes:
+    """Return the report of a data set as one page.
+
+    It depends on what lies in the output alone. Of that, only the timings differ between two runs of one data set.
+    """
+    plan, found = stored.plan, stored.account
+    examples = chosen_examples(plan, found)
+    lines, unlisted = case_lines(plan, found, {example.case_id for example in examples}, most=MOST_LINES)
+    written = {case: found.receipts[case] for split in SPLITS for case in _written(stored, split)}
+    demographics = demographics_of(plan, found.outcomes)
+    return rendered(
+        "report.html.j2",
+        plan=plan,
+        config=plan.config,
+        splits=SPLITS,
+        accounting=found.accounting,
+        summaries=found.summaries,
+        subjects=_subjects(stored),
+        shared=_shared_subjects(plan),
+        objection=objection_to(plan, found.accounting),
+        settled=plan.settled_source,
+        seconds={split: _seconds(stored, split) for split in SPLITS},
+        funnel=funnel(found.accounting.requested, found.accounting.excluded),
+        warnings=warnings,
+        limits=Thresholds(),
+        demographics=[(item, _demographic_chart(item)) for item in demographics],
+        signals=_signals(stored),
+        gaps=[
+            (item, gaps_of(_coverage(stored, item)), implausible_of(item.name, written.values()))
+            for item in plan.config.inputs
+        ],
+        sources=[_sources(stored, item) for item in plan.config.inputs],
+        conflicts=conflicts_of(found.receipts),
+        mismatches=mismatches_of(found.receipts),
+        person_of=person_of,
+        drawings=[_drawing(stored, example) for example in examples],
+        lines=lines,
+        unlisted=unlisted,
+        reasons=reasons_of(lines),
+        timings=timings_of(found.receipts),
+        versions={"vitalprep": vitalprep.__version__, "harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION},
+    )
+
+
+def case_html(stored: Stored, case_id: int) -> bytes:
+    """Return the page of one case.
+
+    Raises
+    ------
+    UsageError
+        If the data set has no such case.
+    """
+    plan, found = stored.plan, stored.account
+    if case_id not in plan.requested:
+        raise UsageError(
+            f"Case {case_id} is not in data set {plan.dataset_id}.", mend="name one of those in its cases.csv."
+        )
+    lines, _ = case_lines(plan, found, set(), most=len(plan.requested))
+    line = next(line for line in lines if line.case_id == case_id)
+    receipt = found.receipts.get(case_id)
+    drawn = receipt is not None and receipt.status == "ok"
+    return rendered(
+        "case.html.j2",
+        plan=plan,
+        config=plan.config,
+        line=line,
+        case=plan.by_id.get(case_id),
+        receipt=receipt,
+        person_of=person_of,
+        settled=plan.settled_source,
+        objection=objection_to(plan, found.accounting),
+        drawing=_drawing(stored, Example(case_id, f"case of {line.split}")) if drawn else None,
+    )
+
+
+def _drawing(stored: Stored, example: Example) -> CaseDrawing:
+    """Read a case's table and draw it; nothing on the page tells its subject."""
+    plan, case = stored.plan, stored.plan.by_id[example.case_id]
+    built = BuildCase(
+        case_id=case.case_id,
+        subject_id=0,
+        parquet=f"{plan.stem(case.case_id)}.parquet",
+        parquet_sha256=stored.account.receipts[case.case_id].parquet_sha256 or "",
+        static=case.static,
+        static_origin=case.static_origin,
+    )
+    return drawing_of(case, load_samples(stored.output, built, plan.config), plan.config, why=example.why)
+
+
+def _written(stored: Stored, split: str) -> list[int]:
+    summary = next((summary for name, summary in stored.account.summaries.items() if name == split), None)
+    return [case.case_id for case in summary.cases if case.windows] if summary else []
+
+
+def _coverage(stored: Stored, item: Input) -> dict[int, CaseCoverage]:
+    parts = (summary.coverage.get(item.name, {}) for summary in stored.account.summaries.values())
+    return {case: found for part in parts for case, found in part.items()}
+
+
+def _sources(stored: Stored, item: Input) -> Sources:
+    receipts = stored.account.receipts
+    of_split = {split: sources_of(item, (receipts[case] for case in _written(stored, split))) for split in SPLITS}
+    known = {split: any(use.seconds for use in uses) for split, uses in of_split.items()}
+    return Sources(
+        item=item,
+        uses=sources_of(item, (receipts[case] for split in SPLITS for case in _written(stored, split))),
+        shares=[
+            {split: uses[place].share if known[split] else None for split, uses in of_split.items()}
+            for place in range(len(item.sources))
+        ],
+    )
+
+
+def _signals(stored: Stored) -> list[Signal]:
+    summaries, receipts = stored.account.summaries, stored.account.receipts
+    result = []
+    for item in stored.plan.config.inputs:
+        splits: dict[str, FeatureStatistics] = {
+            split: summaries[split].statistics.get(item.name, FeatureStatistics()) for split in SPLITS
+        }
+        counts: dict[str, tuple[int, Sequence[int], int]] = {
+            split: (statistics.histogram[0], statistics.histogram[1:-1], statistics.histogram[-1])
+            for split, statistics in splits.items()
+            if statistics.histogram
+        }
+        uses = {split: sources_of(item, (receipts[case] for case in _written(stored, split))) for split in SPLITS}
+        result.append(
+            Signal(
+                item=item,
+                splits=splits,
+                chart=histogram_chart(counts, item.range),
+                distances={split: distance(splits["train"], splits[split]) for split in SPLITS[1:]},
+                slow={
+                    source.track: {split: uses[split][place].seconds for split in SPLITS}
+                    for place, source in enumerate(item.sources)
+                    if source.stale_after > SLOW and len(item.sources) > 1
+                },
+                quantiles={
+                    split: [quantile(statistics, item.range, share) for share in QUANTILES]
+                    for split, statistics in splits.items()
+                },
+            )
+        )
+    return result
+
+
+def _demographic_chart(item: Demographic) -> HistogramChart | None:
+    low, high = item.static.range
+    classes = item.static.name == "asa"
+    if classes:
+        low, high = low - 0.5, high + 0.5
+    found = item.splits.items()
+    return histogram_chart(
+        {split: (own.below, own.counts, own.above) for split, own in found}, (low, high), ends=not classes
+    )
+
+
+def _subjects(stored: Stored) -> dict[str, int]:
+    return {
+        split: len({stored.plan.by_id[case.case_id].subject_id for case in summary.cases if case.windows})
+        for split, summary in stored.account.summaries.items()
+    }
+
+
+def _shared_subjects(plan: Plan) -> int:
+    """Return how many subjects have cases in more than one split."""
+    splits: dict[int, set[str]] = {}
+    for case in plan.cases:
+        splits.setdefault(case.subject_id, set()).add(case.split)
+    return sum(len(own) > 1 for own in splits.values())
+
+
+def _seconds(stored: Stored, split: str) -> dict[str, Any]:
+    cases = [case for name, item in stored.account.summaries.items() if name == split for case in item.cases]
+    written = [case for case in cases if case.windows]
+    return {
+        "cases": len(written),
+        "seconds": sum(case.seconds or 0 for case in written),
+        "dropped": sum(case.dropped for case in cases),
+    }

@@ -1,0 +1,120 @@
+"""All stages on one machine, one after the other: what ``vitalprep run`` does."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from vitalprep.build.stage import build_split
+from vitalprep.contract.accounting import Accounting, account, store_accounting
+from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.verdict import Verdict, is_refused
+from vitalprep.harmonize.stage import harmonize_shards
+from vitalprep.plan.make_plan import PlanRequest
+from vitalprep.publish.stage import publish
+from vitalprep.run.plan_run import Planned, plan_run
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import VitalprepError
+from vitalprep.runtime.workers import StopRequest, WorkerPool
+from vitalprep.storage import Storage
+from vitalprep.validate.stage import validate_dataset
+
+__all__ = ["Finished", "RunResult", "accounted_for", "finish", "run"]
+
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to; `verdict` is None where there was nothing new to do."""
+
+    planned: Planned
+    accounting: Accounting
+    verdict: Verdict | None
+    stage_seconds: dict[str, float]
+
+    def described(self) -> dict[str, Any]:
+        """Return what ``vitalprep run --json`` prints."""
+        accounting = self.accounting
+        return {
+            "dataset": self.planned.dataset_uri,
+            "dataset_id": self.planned.plan.dataset_id,
+            "plan": self.planned.uri,
+            "parents": list(self.planned.plan.parents),
+            "new": self.verdict is not None,
+            "requested": accounting.requested,
+            "written": accounting.written,
+            "excluded": accounting.excluded,
+            "windows": accounting.windows,
+            "success_rate": accounting.success_rate,
+            "stage_seconds": self.stage_seconds,
+        }
+
+
+def run(request: PlanRequest, output_uri: str, *, workers: int, force: bool, stop: StopRequest) -> RunResult:
+    """Plan, harmonize, build, publish and validate; what is done already is left as it is.
+
+    The accounting is written also when a stage fails or the run is stopped.
+    """
+    seconds: dict[str, float] = {}
+    planned = _timed("plan", seconds, lambda: plan_run(request, output_uri, force=force))
+    plan, output = planned.plan, planned.output
+    if planned.up_to_date:
+        log("nothing new: the data set is built and proved", dataset=planned.dataset_uri)
+        return RunResult(planned, account(plan, output)[0], None, seconds)
+    with WorkerPool(workers, stop) as pool:
+        with accounted_for(plan, output):
+            shards = range(len(plan.shards))
+            _timed("harmonize", seconds, lambda: harmonize_shards(plan, output, shards, pool=pool, plan_path=plan.path))
+        finished = finish(plan, output, pool=pool)
+    return RunResult(planned, finished.accounting, finished.verdict, seconds | finished.stage_seconds)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What the stages after harmonize came to."""
+
+    accounting: Accounting
+    verdict: Verdict
+    stage_seconds: dict[str, float]
+
+
+def finish(plan: Plan, output: Storage, *, pool: WorkerPool) -> Finished:
+    """Build, publish and validate a plan whose cases all have receipts; what is built already is left as it is."""
+    seconds: dict[str, float] = {}
+    with accounted_for(plan, output):
+        again = is_refused(output, plan.dataset_id)
+        _timed("build", seconds, lambda: [build_split(plan, output, s, pool=pool, again=again) for s in SPLITS])
+    accounting = _timed("publish", seconds, lambda: publish(plan, output))
+    dataset = output.uri_of(f"datasets/{plan.dataset_id}")
+    verdict = _timed("validate", seconds, lambda: validate_dataset(dataset, pool=pool))
+    return Finished(accounting, verdict, seconds)
+
+
+@contextmanager
+def accounted_for(plan: Plan, output: Storage) -> Iterator[None]:
+    """Write what is done and what is not if the block fails.
+
+    The failure itself is what the user has to see, even if writing the accounting fails too.
+    """
+    try:
+        yield
+    except VitalprepError:
+        try:
+            store_accounting(account(plan, output)[0], output)
+        except VitalprepError as error:
+            log(f"the accounting could not be written: {error}", level=logging.WARNING)
+        raise
+
+
+def _timed(stage: str, seconds: dict[str, float], work: Callable[[], Outcome]) -> Outcome:
+    began = time.monotonic()
+    try:
+        return work()
+    finally:
+        seconds[stage] = round(time.monotonic() - began, 3)

@@ -1,0 +1,140 @@
+"""The plan stage: what is asked for becomes a stored plan, and what is done of it already is found."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from vitalprep.contract.case_list import short_case_list
+from vitalprep.contract.paths import (
+    DATASETS,
+    HARMONIZED,
+    RUNS,
+    SPLITS,
+    build_summary_path,
+    dataset_path,
+    made_by_vitalprep,
+    progress_path,
+)
+from vitalprep.contract.plan import Plan, store_plan
+from vitalprep.contract.published import is_up_to_date
+from vitalprep.contract.receipt import finished_cases
+from vitalprep.plan.make_plan import PlanRequest, make_plan
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import UsageError
+from vitalprep.storage import Storage
+
+__all__ = ["Planned", "plan_run"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, the output it lies in (or would), and what is done of it already."""
+
+    plan: Plan
+    output: Storage
+    uri: str
+    dataset_uri: str
+    finished: set[int]
+    up_to_date: bool
+
+    def described(self) -> dict[str, Any]:
+        """Return what ``vitalprep plan --json`` prints."""
+        plan = self.plan
+        excluded: dict[str, int] = {}
+        for case in plan.excluded:
+            excluded[case.reason] = excluded.get(case.reason, 0) + 1
+        return {
+            "plan": self.uri,
+            "dataset": self.dataset_uri,
+            "dataset_id": plan.dataset_id,
+            "harmonize_digest": plan.harmonize_digest,
+            "parents": list(plan.parents),
+            "up_to_date": self.up_to_date,
+            "cases": {
+                "requested": len(plan.cases) + len(plan.excluded),
+                "present": len(plan.cases) + excluded.get("no_clinical_row", 0),
+                "excluded": excluded,
+            },
+            "shards": [
+                {
+                    "index": index,
+                    "cases": len(shard),
+                    "bytes": sum(plan.by_id[case].size for case in shard),
+                    "unfinished": sum(case not in self.finished for case in shard),
+                    "label": plan.shard_label(index),
+                }
+                for index, shard in enumerate(plan.shards)
+            ],
+            "splits": {
+                split: {
+                    "cases": len(plan.cases_of(split)),
+                    "subjects": len({case.subject_id for case in plan.cases_of(split)}),
+                }
+                for split in SPLITS
+            },
+        }
+
+
+def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_run: bool = False) -> Planned:
+    """Plan, store the plan, and look at what is done; with `force`, first undo what is.
+
+    Force removes the verdict and the build summaries before the receipts, so that an interruption never leaves a data
+    set that looks published. With `dry_run` nothing is stored and nothing removed.
+    """
+    if force and dry_run:
+        raise UsageError("--force removes things, and --dry-run shall not.", mend="leave out one of them.")
+    plan = make_plan(request)
+    if request.parent is not None:
+        if force and plan.dataset_id == request.parent.dataset_id:
+            raise UsageError(
+                f"There is nothing to append to {plan.dataset_id}, and --force would undo that data set itself.",
+                mend="leave out --force.",
+            )
+        _log_growth(request.parent, plan)
+    output = Storage(output_uri, create=True)
+    if not dry_run:
+        _store(plan, output, force=force)
+    return Planned(
+        plan=plan,
+        output=output,
+        uri=output.uri_of(plan.path),
+        dataset_uri=output.uri_of(f"datasets/{plan.dataset_id}"),
+        finished=finished_cases(plan, output),
+        up_to_date=is_up_to_date(output, plan.dataset_id, plan.config.validation),
+    )
+
+
+def _store(plan: Plan, output: Storage, *, force: bool) -> None:
+    for folder in (HARMONIZED, RUNS, DATASETS):  # what killed processes left of unfinished writes
+        output.sweep(folder, of=made_by_vitalprep)
+    store_plan(plan, output)
+    if force:
+        names = [dataset_path(plan.dataset_id, "validation.json")]
+        names += [build_summary_path(plan.dataset_id, split) for split in SPLITS]
+        names += [f"{plan.stem(case.case_id)}.json" for case in plan.cases]
+        names += [progress_path(plan.path, index) for index in range(len(plan.shards))]
+        output.delete(names)
+        log("force: receipts, build summaries and verdict removed", dataset_id=plan.dataset_id)
+
+
+def _log_growth(parent: Plan, plan: Plan) -> None:
+    """Say how an appended data set differs from its parent; a case that is gone is no error, but nobody wants it."""
+    before = parent.by_id
+    new = plan.by_id.keys() - before.keys()
+    gone = sorted(before.keys() - plan.by_id.keys())
+    changed = sum(case.input_id != before.get(case.case_id, case).input_id for case in plan.cases)
+    log(
+        f"appending to {parent.dataset_id}: {len(new)} new cases, {changed} changed",
+        parent=parent.dataset_id,
+        new=len(new),
+        changed=changed,
+        gone=len(gone),
+    )
+    if gone:
+        log(
+            f"cases {short_case_list(gone)} of {parent.dataset_id} are no longer in {plan.input}: they will be missing",
+            level=logging.WARNING,
+            gone=len(gone),
+        )

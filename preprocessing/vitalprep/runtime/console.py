@@ -1,0 +1,203 @@
+"""What the user sees: a progress bar on a terminal, JSON log lines otherwise, and one machine-readable last line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from vitalprep.runtime.errors import UsageError, VitalprepError
+from vitalprep.runtime.periodic import called_every
+from vitalprep.runtime.printable import printable, printable_lines
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+__all__ = [
+    "cell", "log", "log_again", "log_through", "log_to", "log_to_file",
+    "print_failure", "print_result", "print_table", "progress", "report_failure",
+]  # fmt: skip
+
+_RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "shown_by_bar"}
+_LOGGER = logging.getLogger("vitalprep")
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a record: time, level, message, then the record's own keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "message": record.getMessage(),
+        }
+        line |= {key: value for key, value in vars(record).items() if key not in _RECORD_KEYS}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def log_to(*, level: str, file: str | None) -> None:
+    """Send log records to stderr (readable on a terminal, else JSON lines) and, if wanted, to a file as JSON lines."""
+    _LOGGER.setLevel(level.upper())
+    _LOGGER.propagate = False
+    for old in list(_LOGGER.handlers):
+        _LOGGER.removeHandler(old)
+    terminal: logging.Handler
+    if sys.stderr.isatty():
+        from rich.logging import RichHandler
+
+        terminal = RichHandler(console=_terminal(), show_path=False, highlighter=None)
+        terminal.addFilter(lambda record: not getattr(record, "shown_by_bar", False))
+    else:
+        terminal = logging.StreamHandler(sys.stderr)
+        terminal.setFormatter(_JsonLines())
+    _LOGGER.addHandler(terminal)
+    if file:
+        log_to_file(file)
+
+
+def log_to_file(file: str) -> None:
+    """Send log records to a file, too, as JSON lines."""
+    try:
+        lines = logging.FileHandler(file, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"The log file {file} cannot be written ({error.strerror}).", mend="name another.") from error
+    lines.setFormatter(_JsonLines())
+    _LOGGER.addHandler(lines)
+
+
+class _Through(logging.Handler):
+    def __init__(self, send: Callable[[logging.LogRecord], None]) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._send(record)
+
+
+def log_through(send: Callable[[logging.LogRecord], None]) -> None:
+    """Give all records to `send`: a worker process shows nothing itself, its parent does by `log_again`."""
+    _LOGGER.setLevel(logging.DEBUG)
+    _LOGGER.propagate = False
+    _LOGGER.handlers[:] = [_Through(send)]
+
+
+def log_again(record: logging.LogRecord) -> None:
+    """Log what a worker process sent."""
+    if _LOGGER.isEnabledFor(record.levelno):
+        _LOGGER.handle(record)
+
+
+def log(
+    message: str, *, level: int = logging.INFO, shown_by_bar: bool = False, lines: bool = False, **keys: Any
+) -> None:
+    """Log one printable line with stable keys. On a terminal, what the progress bar shows already is left out.
+
+    With `lines`, line breaks in the message are meant.
+    """
+    text = printable_lines(message) if lines else printable(message)
+    _LOGGER.log(level, text, extra={**keys, "shown_by_bar": shown_by_bar})
+
+
+@cache
+def _terminal() -> Console:
+    """Return the one console of stderr, so that log lines and the bar do not write over each other."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def print_result(result: Mapping[str, Any]) -> None:
+    """Print the machine-readable last line of stdout."""
+    sys.stdout.write(json.dumps(result, sort_keys=True, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def print_failure(**failure: Any) -> None:
+    """Print a failure where JSON is asked for; people have read it in the log."""
+    if "--json" in sys.argv:
+        print_result({"ok": False} | failure)
+
+
+def report_failure(error: VitalprepError) -> None:
+    """Log an error for people, and print it where JSON is asked for."""
+    code, kind = error.exit_code, type(error).__name__
+    log(str(error), level=logging.ERROR, lines=True, error=kind, exit_code=code)
+    print_failure(exit_code=code, error=kind, message=error.message, mend=error.mend)
+
+
+@contextmanager
+def progress(
+    what: str, total: int, *, every: float = 10.0, line: Callable[[int], tuple[str, dict[str, Any]]] | None = None
+) -> Iterator[Callable[[], None]]:
+    """Show progress over `total` items; the block calls the yielded function once an item.
+
+    On a terminal a bar with rate and time left; otherwise a log line every `every` seconds, also while no item ends.
+
+    Parameters
+    ----------
+    line : callable, optional
+        Gives the log line's text and keys for so many items done. Default: how many there are, and the time left.
+    """
+    if sys.stderr.isatty():
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        rate = TextColumn("{task.fields[rate]}")
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+        with Progress(*columns, console=_terminal(), transient=True) as bar:
+            task = bar.add_task(what, total=total, rate="")
+
+            def step() -> None:
+                bar.advance(task)
+                speed = bar.tasks[0].speed
+                bar.update(task, rate=f"{60 * speed:.0f}/min" if speed else "")
+
+            yield step
+        return
+    began = time.monotonic()
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+
+    def say() -> None:
+        message, keys = line(done) if line else _counted(what, done, total, time.monotonic() - began)
+        log(message, **keys)
+
+    with called_every(every, say):
+        yield advance
+
+
+def _counted(what: str, done: int, total: int, seconds: float) -> tuple[str, dict[str, Any]]:
+    left = {"seconds_left": round(seconds / done * (total - done))} if done else {}
+    keys = {"done": done, "total": total, "per_minute": round(60 * done / seconds, 1)} | left
+    return f"{what}: {done} of {total}", keys
+
+
+def print_table(title: str, rows: Mapping[str, Any]) -> None:
+    """Print a two-column table for a person."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=cell(title), title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(cell(name), cell(value))
+    Console().print(table)
+
+
+def cell(value: object) -> Text:
+    """Return a value as a table shows it: as it stands, whatever brackets and control characters it holds."""
+    from rich.text import Text
+
+    return Text(printable(str(value)))

@@ -1,0 +1,99 @@
+"""The project's errors. Each says what is wrong, where, and how to mend it.
+
+The class decides the exit code, and with it whether anybody retries: Airflow never retries 2 and 65.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+from vitalprep.runtime.printable import printable, printable_lines
+
+__all__ = ["CaseRefused", "ReasonCode", "RefusedError", "RetryableError", "Stopped", "UsageError", "VitalprepError"]
+
+ReasonCode = Literal[
+    "raw_object_missing",
+    "no_clinical_row",
+    "not_vital",
+    "truncated",
+    "corrupt",
+    "too_large",
+    "unit_mismatch",
+    "no_signal",
+    "too_short",
+    "no_window",
+]
+
+
+class VitalprepError(Exception):
+    """Base of the errors a user sees, whatever the names that it repeats hold: they become printable here.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and where (case, track, byte, config key, object).
+    mend : str
+        What the reader can do about it.
+    lines : bool
+        Whether line breaks in the message are meant; otherwise they are escaped, too.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, mend: str, lines: bool = False) -> None:
+        self.message = printable_lines(message) if lines else printable(message)
+        self.mend = printable(mend)
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return f"{self.message} To mend: {self.mend}"
+
+    def __reduce__(self) -> tuple[Callable[..., VitalprepError], tuple[type[VitalprepError], str, str]]:
+        return _rebuilt, (type(self), self.message, self.mend)  # errors cross from worker processes
+
+
+def _rebuilt(kind: type[VitalprepError], message: str, mend: str) -> VitalprepError:
+    return kind(message, mend=mend, lines=True)  # what was not meant is escaped already
+
+
+class RetryableError(VitalprepError):
+    """Something failed that may work the next time (exit 1)."""
+
+
+class UsageError(VitalprepError):
+    """The command line or the configuration is wrong (exit 2)."""
+
+    exit_code = 2
+
+
+class RefusedError(VitalprepError):
+    """The input or the result is refused; a retry cannot help (exit 65)."""
+
+    exit_code = 65
+
+
+class Stopped(VitalprepError):  # noqa: N818  it is no fault
+    """The process was asked to stop; finished cases are committed, a retry resumes (exit 143)."""
+
+    exit_code = 143
+
+
+class CaseRefused(Exception):  # noqa: N818  it ends one case, not the run
+    """One recording cannot be used. It becomes the reason in the case's receipt.
+
+    Parameters
+    ----------
+    reason : ReasonCode
+        Code of DESIGN 5 that the accounting counts.
+    detail : str
+        Sentence naming the place (track, byte position) for a person.
+    """
+
+    def __init__(self, reason: ReasonCode, detail: str) -> None:
+        super().__init__(reason, detail)  # both, so that it survives pickling between processes
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"

@@ -1,0 +1,173 @@
+"""How far the data sets of an output are, from its listings and few small objects."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+from vitalprep.account.judgement import judge
+from vitalprep.contract.accounting import Accounting
+from vitalprep.contract.document import Document
+from vitalprep.contract.paths import LATEST, SPLITS, accounting_path, build_summary_path, dataset_path, is_digest
+from vitalprep.contract.plan import Plan
+from vitalprep.contract.progress import ShardProgress
+from vitalprep.contract.receipt import ListedReceipt, listed_receipts
+from vitalprep.contract.stored_metadata import METADATA_NAME, StoredMetadata
+from vitalprep.contract.verdict import Latest, Verdict
+from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.status.listing import ListedDataset, listed_datasets
+from vitalprep.status.shards import READERS, read_heartbeats, shard_statuses
+from vitalprep.storage import ObjectMissing, Storage
+
+__all__ = ["status"]
+
+NEWEST = 20
+
+Stored = TypeVar("Stored", bound=Document)
+State = Literal["planned", "harmonizing", "building", "refused", "published"]
+
+
+def status(output_uri: str, *, dataset_id: str | None = None) -> dict[str, Any]:
+    """Return what ``vitalprep status --json`` prints. A document that cannot be read is a `problem` of its data set.
+
+    Parameters
+    ----------
+    dataset_id : str, optional
+        Only this data set, with its shards also if it is published. Default: the 20 newest.
+
+    Raises
+    ------
+    UsageError
+        If it is not there.
+    """
+    output = Storage(output_uri)
+    if dataset_id is not None and not is_digest(dataset_id):
+        raise UsageError(f"{dataset_id!r} is not the id of a data set.", mend="give its 12 hex digits.")
+    found = listed_datasets(output, dataset_id)[:NEWEST]
+    if dataset_id is not None and not found:
+        raise UsageError(f"{output.uri} has no data set {dataset_id}.", mend="list them with `vitalprep status`.")
+    top = _Documents(output)
+    latest = top.read(LATEST, Latest)
+    with ThreadPoolExecutor(READERS) as pool:
+        described = list(pool.map(lambda one: _described(output, one, whole=dataset_id is not None), found))
+    return {
+        "output": output.uri,
+        "latest": latest.dataset_id if latest else None,
+        "datasets": described,
+        "problem": top.problem,
+    }
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is done of a data set's plan."""
+
+    plan: Plan
+    receipts: dict[int, ListedReceipt]
+    heartbeats: dict[int, ShardProgress]
+
+    def begun_since(self, planned: datetime | None) -> bool:
+        """Whether any case ended after a moment, or a shard was begun: an appended set has its parent's receipts."""
+        times = [receipt.modified for receipt in self.receipts.values() if receipt.modified]
+        return bool(self.heartbeats) or (planned is not None and any(time > planned for time in times))
+
+
+@dataclass
+class _Documents:
+    """Documents of an output as far as they are there and can be read; `problem` is why the first one cannot."""
+
+    output: Storage
+    problem: str | None = field(default=None, init=False)
+
+    def read(self, path: str, kind: type[Stored]) -> Stored | None:
+        try:
+            return kind.from_bytes(self.output.get(path), uri=self.output.uri_of(path))
+        except ObjectMissing:
+            return None
+        except RefusedError as error:
+            self.refuse(error)
+            return None
+
+    def refuse(self, error: RefusedError) -> None:
+        self.problem = self.problem or str(error)
+
+
+def _described(output: Storage, listed: ListedDataset, *, whole: bool) -> dict[str, Any]:
+    name = listed.dataset_id
+    documents = _Documents(output)
+
+    def read(path: str, kind: type[Stored]) -> Stored | None:
+        return documents.read(path, kind) if path in listed.times else None
+
+    verdict_path = dataset_path(name, "validation.json")
+    verdict = read(verdict_path, Verdict)
+    accounting = read(accounting_path(name), Accounting)
+    metadata = read(dataset_path(name, METADATA_NAME), StoredMetadata)
+    published = verdict is not None and verdict.passed
+    work = _work(documents, listed) if whole or not published else None
+    return {
+        "dataset_id": name,
+        "dataset": output.uri_of(dataset_path(name, "").rstrip("/")),
+        "state": _state(output, listed, verdict, accounting, work),
+        "planned": _stamp(listed.planned),
+        "validated": _stamp(listed.times.get(verdict_path)) if verdict else None,
+        "requested": accounting.requested if accounting else None,
+        "written": accounting.written if accounting else None,
+        "excluded": accounting.excluded if accounting else None,
+        "windows": verdict.windows if verdict else None,
+        "warnings": _warnings(metadata),
+        "report": dataset_path(name, "report.html") in listed.times,
+        "plan": output.uri_of(listed.plan) if listed.plan else None,
+        "shards": shard_statuses(work.plan, work.receipts, work.heartbeats) if work else [],
+        "problem": documents.problem,
+    }
+
+
+def _work(documents: _Documents, listed: ListedDataset) -> _Work | None:
+    plan = documents.read(listed.plan, Plan) if listed.plan else None
+    if plan is None or listed.plan is None:
+        return None
+    output, heartbeats = documents.output, {}
+    try:
+        heartbeats = read_heartbeats(output, listed.heartbeats(listed.plan, len(plan.shards)))
+    except RefusedError as error:
+        documents.refuse(error)
+    return _Work(plan, listed_receipts(plan, output), heartbeats)
+
+
+def _state(
+    output: Storage, listed: ListedDataset, verdict: Verdict | None, accounting: Accounting | None, work: _Work | None
+) -> State:
+    if verdict is not None:
+        return "published" if verdict.passed else "refused"
+    built = [build_summary_path(listed.dataset_id, split) in listed.times for split in SPLITS]
+    if work is None:
+        return "building" if any(built) else "planned"
+    if all(built) and accounting is not None and _is_refused(work.plan, accounting, output):
+        return "refused"
+    if any(built) or work.plan.by_id.keys() <= work.receipts.keys():
+        return "building"
+    return "harmonizing" if work.begun_since(listed.planned) else "planned"
+
+
+def _is_refused(plan: Plan, accounting: Accounting, output: Storage) -> bool:
+    """Whether publish has refused it; what a failed run accounts for before all splits are built is no verdict."""
+    if accounting.unbuilt:
+        return False
+    try:
+        judge(plan, accounting, output)
+    except RefusedError:
+        return True
+    return False
+
+
+def _stamp(time: datetime | None) -> str | None:
+    return None if time is None else f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _warnings(metadata: StoredMetadata | None) -> int | None:
+    if metadata is None or metadata.warnings is None:
+        return None
+    return [warning.level for warning in metadata.warnings].count("warning")
