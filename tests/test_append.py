@@ -14,7 +14,7 @@ import pytest
 from tests.pipeline import Answer, run_vitalprep
 from vitalprep.contract.paths import SPLITS
 from vitalprep.contract.plan import Plan, store_plan
-from vitalprep.plan.splits import assign_splits
+from vitalprep.contract.splits import assign_splits
 from vitalprep.storage import Storage
 
 SALT = {"VITALPREP_SUBJECT_SALT": "a long and random salt"}

@@ -18,7 +18,7 @@ import pytest
 
 from tests.fetch.imitation import Imitation, recording
 from tests.pipeline import BUCKET, COMMAND, Answer, run_vitalprep, s3_client
-from vitalprep.contract.provenance import known_source
+from vitalprep.contract.provenance import known_provenance
 from vitalprep.fetch import clinical_table
 from vitalprep.fetch.clinical_table import fetch_clinical_table
 from vitalprep.runtime.errors import RefusedError
@@ -40,7 +40,7 @@ def test_the_default_address_is_the_vitaldb_package_s() -> None:
     assert package.origin is not None
     code = Path(package.origin).with_name("dataset.py").read_text()  # importing it takes seconds
     theirs = dict(re.findall(r'^(api_url|DATASET_VERSION) = "(.+)"$', code, re.MULTILINE))
-    where = known_source("vitaldb").download
+    where = known_provenance("vitaldb").download
     assert where is not None
     assert where.base_url == theirs["api_url"]
     assert where.recording.format(case=17) == f"{theirs['DATASET_VERSION']}/17.vital"

@@ -10,7 +10,7 @@ import pytest
 
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.plan import Plan
-from vitalprep.contract.provenance import SourceNote, known_source
+from vitalprep.contract.provenance import ProvenanceNote, known_provenance
 from vitalprep.plan.make_plan import PlanRequest, make_plan
 from vitalprep.runtime.errors import RefusedError, UsageError
 
@@ -37,27 +37,27 @@ def test_a_plan_that_knows_of_no_source_is_the_document_it_was(unmarked: Path) -
     assert content["schema_version"] == 2
     assert "source" not in content
     assert "source" not in content["config"]
-    assert plan.settled_source.basis == "assumed"
-    assert plan.settled_source.source.name == "VitalDB"
+    assert plan.settled_provenance.basis == "assumed"
+    assert plan.settled_provenance.source.name == "VitalDB"
 
 
 def test_simulated_recordings_are_known_by_what_they_were_made_with(recordings: Path, unmarked: Path) -> None:
     plan = planned(recordings)
-    assert plan.settled_source.basis == "note"
-    assert plan.settled_source.source == known_source("simulated")
-    assert plan.settled_source.source.licence is None
-    assert Plan.from_bytes(plan.to_bytes(), uri="").settled_source == plan.settled_source
+    assert plan.settled_provenance.basis == "note"
+    assert plan.settled_provenance.source == known_provenance("simulated")
+    assert plan.settled_provenance.source.licence is None
+    assert Plan.from_bytes(plan.to_bytes(), uri="").settled_provenance == plan.settled_provenance
     beside = planned(recordings / "raw-data", clinical=recordings / "clinical_data.csv")
-    assert beside.settled_source == plan.settled_source
+    assert beside.settled_provenance == plan.settled_provenance
     assert beside.dataset_id != planned(unmarked).dataset_id, "other etags"
 
 
 def test_what_is_said_of_the_source_leaves_the_identity_as_it_is(recordings: Path) -> None:
     noted, stated = planned(recordings), planned(recordings, "source=vitaldb")
     own = planned(recordings, f"source={OWN}")
-    assert stated.settled_source.basis == own.settled_source.basis == "configuration"
-    assert stated.settled_source.source.licence == "CC-BY-NC-SA-4.0"
-    assert own.settled_source.source.name == "St. Elsewhere"
+    assert stated.settled_provenance.basis == own.settled_provenance.basis == "configuration"
+    assert stated.settled_provenance.source.licence == "CC-BY-NC-SA-4.0"
+    assert own.settled_provenance.source.name == "St. Elsewhere"
     assert noted.dataset_id == stated.dataset_id == own.dataset_id
     assert noted.harmonize_digest == own.harmonize_digest
     assert len({noted.digest, stated.digest, own.digest}) == 3
@@ -65,12 +65,12 @@ def test_what_is_said_of_the_source_leaves_the_identity_as_it_is(recordings: Pat
 
 def test_a_note_is_read_strictly(unmarked: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(unmarked, tmp_path / "in")
-    note = SourceNote(source=known_source("vitaldb"))
+    note = ProvenanceNote(source=known_provenance("vitaldb"))
     (folder / "source.json").write_bytes(note.to_bytes())
     plan = planned(folder)
-    assert (plan.settled_source.basis, plan.settled_source.source.name) == ("note", "VitalDB")
+    assert (plan.settled_provenance.basis, plan.settled_provenance.source.name) == ("note", "VitalDB")
     (folder / "source.json").write_text('{"source": {"name": "x"}}')
-    with pytest.raises(RefusedError, match=r"source\.json is not a valid SourceNote: source\.licence"):
+    with pytest.raises(RefusedError, match=r"source\.json is not a valid ProvenanceNote: source\.licence"):
         planned(folder)
 
 
@@ -94,7 +94,7 @@ def test_a_note_that_would_take_much_is_refused(unmarked: Path, tmp_path: Path, 
 def test_only_what_simulate_writes_makes_patients_simulated(unmarked: Path, tmp_path: Path, text: str) -> None:
     folder = shutil.copytree(unmarked, tmp_path / "in")
     (folder / "simulation.json").write_text(text)
-    assert planned(folder).settled_source.basis == "assumed"
+    assert planned(folder).settled_provenance.basis == "assumed"
 
 
 def test_a_shard_does_not_repeat_the_source(recordings: Path) -> None:

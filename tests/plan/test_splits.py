@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.reference import design4
 from vitalprep.contract.config import Split
+from vitalprep.contract.splits import assign_splits, refuse_empty_splits
 from vitalprep.plan.clinical import read_clinical_table
-from vitalprep.plan.splits import assign_splits, refuse_empty_splits
 from vitalprep.runtime.errors import RefusedError
 
 SPLIT = Split(seed=42, train=0.70, validation=0.15, allow_empty=False)

@@ -24,7 +24,7 @@ from vitalprep.contract.accounting import account
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.paths import made_by_vitalprep
 from vitalprep.contract.plan import load_plan
-from vitalprep.contract.provenance import Agreement, RecordingSource, SettledSource
+from vitalprep.contract.provenance import Agreement, Provenance, SettledProvenance
 from vitalprep.publish.card.card import dataset_card
 from vitalprep.publish.card.contents import REASONS
 from vitalprep.publish.card.described import Described
@@ -291,11 +291,11 @@ def test_what_others_wrote_is_text(simulated: Answer, text: str) -> None:
     spoilt = first.model_copy(update={"name": text, "unit": text, "description": text, "sources": (source,)})
     config = plan.config.model_copy(update={"inputs": (spoilt, *others)})
     agreement = Agreement(name=text, url="https://example.org/terms", obligations=(text,))
-    origin = RecordingSource(
+    origin = Provenance(
         name=text, description=text, licence=text, licence_name=text, agreement=agreement, attribution=text,
         citation=text, limitations=(text, text),
     )  # fmt: skip
-    settled = SettledSource(basis="note", source=origin)
+    settled = SettledProvenance(basis="note", source=origin)
     accounting, _, summaries, _ = account(plan, output)
     usual = Page(card_of(simulated))
     card = dataset_card(Described(plan.model_copy(update={"config": config, "source": settled}), accounting, summaries))

@@ -13,7 +13,7 @@ import pytest
 from tests.pipeline import Answer
 from vitalprep.contract.accounting import account
 from vitalprep.contract.plan import load_plan
-from vitalprep.contract.provenance import RecordingSource, SettledSource
+from vitalprep.contract.provenance import Provenance, SettledProvenance
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.croissant import croissant_json
 
@@ -97,8 +97,8 @@ def test_what_others_wrote_is_one_line_and_no_address(
 ) -> None:
     plan, output = load_plan(simulated.result["plan"])
     odd = "a\u202eb\x1b\nc"
-    source = RecordingSource(name="x", licence=licence, attribution=odd, citation=odd)
-    settled = plan.model_copy(update={"source": SettledSource(basis="note", source=source)})
+    source = Provenance(name="x", licence=licence, attribution=odd, citation=odd)
+    settled = plan.model_copy(update={"source": SettledProvenance(basis="note", source=source)})
     accounting, _, summaries, _ = account(plan, output)
     found = croissant_json(Described(settled, accounting, summaries), odd, {})
     read = json.loads(found)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vitalprep.tfrecord.example import Record, RecordShape
+from vitalprep.contract.record import Record, RecordShape
 
 FULL = RecordShape(window=300, inputs=16, statics=6, targets=8)
 SMALL = RecordShape(window=3, inputs=2, statics=2, targets=1)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.records.records_drawn import FULL, SMALL, WIDTHS, assert_equal, drawn, features_of, made
 from tests.reference.design4 import encode_example, encode_feature, field, varint
-from vitalprep.tfrecord.example import BadExample, Record, decode_record, encode_record, encoded_size
+from vitalprep.contract.record import Record
+from vitalprep.tfrecord.example import BadExample, decode_record, encode_record, encoded_size
 
 RECORD = made(SMALL)
 DATA = encode_record(RECORD)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 
 from tests.records.records_drawn import FULL, NUMBERS, SERIES, SMALL, assert_equal, drawn, features_of, made
-from vitalprep.tfrecord.example import Record, decode_record, encode_record
+from vitalprep.contract.record import Record
+from vitalprep.tfrecord.example import decode_record, encode_record
 from vitalprep.tfrecord.framing import framed, records
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -15,7 +15,8 @@ import pytest
 
 from tests.pipeline import data_digests, run_vitalprep
 from vitalprep.contract.config_file import load_config
-from vitalprep.tfrecord.example import Record, decode_record, encode_record, record_shape
+from vitalprep.contract.record import Record, record_shape
+from vitalprep.tfrecord.example import decode_record, encode_record
 from vitalprep.tfrecord.framing import framed, records
 
 

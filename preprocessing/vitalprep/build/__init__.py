@@ -1,1 +1,1 @@
-"""Build: harmonized tables become TFRecord files: impute, normalize, window, write."""
+"""Build: the harmonized tables of a split become its TFRecord files."""

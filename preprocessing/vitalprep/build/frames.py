@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalprep.contract.config import Config
+from vitalprep.contract.record import Record
 from vitalprep.features.samples import Samples
-from vitalprep.tfrecord.example import Record, encode_record, payload_places, varint
+from vitalprep.features.windows import target_second
+from vitalprep.tfrecord.example import encode_record, payload_places, varint
 from vitalprep.tfrecord.framing import FRAME_BYTES, framed, masked_crc32c
 
 __all__ = ["CaseFrames"]
@@ -86,7 +88,7 @@ def _windows(first: Record, starts: list[int], samples: Samples, config: Config)
     series, origin = at["timeseries"], at["timeseries_origin"]
     names = [item.name for item in config.inputs]
     outputs = np.array([names.index(target.input) for target in config.targets])
-    seconds = np.array(starts) + config.windowing.window - 1 + config.windowing.target_horizon
+    seconds = target_second(np.array(starts, dtype=np.int64), config.windowing)
     targets = np.ix_(seconds, outputs)
     heads = np.tile(frame[: series.start], (len(starts), 1))
     heads[:, at["start_second"]] = [list(varint(start)) for start in starts]

@@ -19,16 +19,17 @@ from vitalprep.contract.build_summary import (
 )
 from vitalprep.contract.config import Config
 from vitalprep.contract.identity import recorded_subject, salt_of
-from vitalprep.contract.paths import SPLITS, build_summary_path, dataset_path
+from vitalprep.contract.paths import SPLITS, build_summary_path, dataset_path, table_path
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.receipt import Receipt, receipts_of
+from vitalprep.contract.record import RecordShape, record_shape
 from vitalprep.features.statistics import added
 from vitalprep.features.windows import window_starts
 from vitalprep.runtime.console import log, progress
 from vitalprep.runtime.errors import UsageError
 from vitalprep.runtime.workers import WorkerPool
 from vitalprep.storage import Storage
-from vitalprep.tfrecord.example import RecordShape, encoded_size, record_shape
+from vitalprep.tfrecord.example import encoded_size
 from vitalprep.tfrecord.framing import FRAME_BYTES
 
 __all__ = [
@@ -65,7 +66,7 @@ def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool, ag
         case.case_id: BuildCase(
             case_id=case.case_id,
             subject_id=recorded_subject(case.subject_id, salt),
-            parquet=f"{plan.stem(case.case_id)}.parquet",
+            parquet=table_path(plan.stem(case.case_id)),
             parquet_sha256=receipts[case.case_id].parquet_sha256 or "",
             static=case.static,
             static_origin=case.static_origin,

@@ -13,12 +13,11 @@ from vitalprep.build.frames import CaseFrames
 from vitalprep.build.output_files import OutputFile, windows_in_order
 from vitalprep.contract.build_summary import CaseCoverage, FeatureStatistics, FileSummary, OriginCounts
 from vitalprep.contract.config import Config
-from vitalprep.contract.table import from_parquet
+from vitalprep.contract.table import read_table
 from vitalprep.features.samples import Samples, samples_of
 from vitalprep.features.sketch import sketch_of
 from vitalprep.features.statistics import added, coverage_of, statistics_of, target_origins_of
-from vitalprep.runtime.errors import RefusedError
-from vitalprep.storage import ObjectMissing, Storage, Writer
+from vitalprep.storage import Storage, Writer
 
 __all__ = ["BuildCase", "FileTask", "WrittenFile", "load_samples", "write_file"]
 
@@ -100,16 +99,7 @@ def load_samples(output: Storage, case: BuildCase, config: Config) -> Samples:
     RefusedError
         If the table is not there, or is not the one that the receipt names.
     """
-    try:
-        data = output.get(case.parquet)
-    except ObjectMissing:
-        data = b""
-    if hashlib.sha256(data).hexdigest() != case.parquet_sha256:
-        raise RefusedError(
-            f"{output.uri_of(case.parquet)} is not the table that the receipt of case {case.case_id} names.",
-            mend="remove its receipt (the .json beside it) and harmonize again, or plan with --force.",
-        )
-    table = from_parquet(data, [item.name for item in config.inputs])
+    table = read_table(output, case.parquet, case.parquet_sha256, case.case_id, [item.name for item in config.inputs])
     return samples_of(table, case.static, case.static_origin, config)
 
 

@@ -9,9 +9,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from vitalprep.contract.paths import DATASETS, HARMONIZED, LATEST, RUNS, dataset_path, is_plan, made_by_vitalprep
+from vitalprep.contract.metadata import Metadata
+from vitalprep.contract.paths import (
+    DATASETS,
+    HARMONIZED,
+    LATEST,
+    METADATA,
+    RUNS,
+    VERDICT,
+    dataset_path,
+    is_plan,
+    made_by_vitalprep,
+)
 from vitalprep.contract.plan import Plan
-from vitalprep.contract.stored_metadata import METADATA_NAME, StoredMetadata
 from vitalprep.contract.verdict import Latest, read_verdict
 from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import ObjectMissing, Storage, StoredObject
@@ -159,13 +169,13 @@ def _data_set(output: Storage, name: str, stored: Iterable[StoredObject]) -> _Da
     if plans:
         plan = Plan.from_bytes(output.get(plans[0]), uri=output.uri_of(plans[0]))
         return _DataSet(replace(item, state=state), plan.harmonize_digest, plan.parents)
-    metadata = dataset_path(name, METADATA_NAME)
+    metadata = dataset_path(name, METADATA)
     if metadata in item.paths:
-        content = StoredMetadata.from_bytes(output.get(metadata), uri=output.uri_of(metadata))
+        content = Metadata.from_bytes(output.get(metadata), uri=output.uri_of(metadata))
         return _DataSet(replace(item, state=state), content.harmonize_digest, content.parents)
     if state == "published":
         raise RefusedError(
-            f"{output.uri_of(DATASETS)}/{name} is published, but neither its plan nor {METADATA_NAME} is there: what "
+            f"{output.uri_of(DATASETS)}/{name} is published, but neither its plan nor {METADATA} is there: what "
             "it needs cannot be told, so nothing is removed.",
             mend="put them back, or remove its validation.json to give it up.",
         )
@@ -173,7 +183,7 @@ def _data_set(output: Storage, name: str, stored: Iterable[StoredObject]) -> _Da
 
 
 def _state(output: Storage, item: Item) -> str:
-    if dataset_path(item.name, "validation.json") in item.paths:
+    if dataset_path(item.name, VERDICT) in item.paths:
         verdict = read_verdict(output, item.name)
         return "published" if verdict and verdict.passed else "refused"
     return "unproved" if any(path.startswith(DATASETS) for path in item.paths) else "planned"

@@ -23,6 +23,7 @@ from vitalprep.cli.options import (
     workers_option,
 )
 from vitalprep.cli.report import report
+from vitalprep.contract.paths import dataset_folder
 from vitalprep.runtime.console import log, print_result
 
 __all__: list[str] = []
@@ -157,13 +158,13 @@ def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: b
 def publish(plan_uri: str, as_json: bool) -> None:
     """Account for every case, judge the success rate, and describe the data set."""
     from vitalprep.contract.plan import load_plan
-    from vitalprep.publish.stage import publish as publish_plan
+    from vitalprep.run.publication import account_and_publish
     from vitalprep.runtime.workers import stop_on_signals
 
     with stop_on_signals():
         loaded, storage = load_plan(plan_uri)
-        accounting = publish_plan(loaded, storage)
-    dataset = storage.uri_of(f"datasets/{loaded.dataset_id}")
+        accounting = account_and_publish(loaded, storage)
+    dataset = storage.uri_of(dataset_folder(loaded.dataset_id))
     report("Accounted", {"dataset": dataset} | accounting.content(), as_json)
 
 

@@ -1,0 +1,1 @@
+"""Every document and every path that vitalprep stores or reads, and what its stages agree on."""

@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from vitalprep.contract.document import Document, Model
-from vitalprep.contract.paths import SplitName, build_summary_path, dataset_path
+from vitalprep.contract.document import Document, Schema
+from vitalprep.contract.paths import SplitName, build_summary_path, dataset_folder, dataset_path
 from vitalprep.contract.plan import Plan
 from vitalprep.runtime.errors import ReasonCode, RefusedError
 from vitalprep.storage import ObjectMissing, Storage
@@ -40,7 +40,7 @@ Sketch = Annotated[str, Field(pattern=rf"^([A-Za-z0-9+/]{{{SIZE * 4 // 3 * 4}}})
 """A sketch in a document: `SIZE` hashes of 32 bits in base64, or nothing."""
 
 
-class OriginCounts(Model):
+class OriginCounts(Schema):
     """How many values of something were observed, held and default."""
 
     observed: int = 0
@@ -66,7 +66,7 @@ class CaseCoverage(NamedTuple):
     after: int
 
 
-class FeatureStatistics(Model):
+class FeatureStatistics(Schema):
     """One input over some cases. Counts are seconds; sums are over observed seconds, in the input's unit.
 
     `clipped` counts observed or held seconds outside the normalization range. `histogram` counts observed seconds:
@@ -101,7 +101,7 @@ class FeatureStatistics(Model):
         }
 
 
-class FileSummary(Model):
+class FileSummary(Schema):
     """One TFRecord file; `window_bytes` counts its framed records before compression."""
 
     name: str
@@ -111,7 +111,7 @@ class FileSummary(Model):
     sha256: str
 
 
-class CaseOutcome(Model):
+class CaseOutcome(Schema):
     """One case: windows written, or the one reason why there are none. `dropped` windows were observed too little."""
 
     case_id: int
@@ -156,13 +156,13 @@ def read_build_summary(output: Storage, dataset_id: str, split: str) -> BuildSum
 
 def is_built(summary: BuildSummary, plan: Plan, output: Storage) -> bool:
     """Return whether all files of a summary are there with their sizes."""
-    there = {stored.path: stored.size for stored in output.list(f"datasets/{plan.dataset_id}")}
+    there = {stored.path: stored.size for stored in output.list(dataset_folder(plan.dataset_id))}
     return all(there.get(dataset_path(plan.dataset_id, file.name)) == file.bytes for file in summary.files)
 
 
 def listing_problem(output: Storage, dataset_id: str, summaries: Mapping[SplitName, BuildSummary]) -> str | None:
     """Return what differs between the files that lie there and those that were built, or None."""
-    prefix = f"datasets/{dataset_id}/"
+    prefix = dataset_folder(dataset_id) + "/"
     there = {
         stored.path.removeprefix(prefix): stored.size
         for stored in output.list(prefix.rstrip("/"))

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from vitalprep.contract.document import Model
-from vitalprep.contract.provenance import KnownSource, RecordingSource
+from vitalprep.contract.document import Schema
+from vitalprep.contract.provenance import KnownProvenance, Provenance
 
 __all__ = [
     "Config",
@@ -36,13 +36,13 @@ def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
 
 
-class Dose(Model):
+class Dose(Schema):
     """A drug's concentration in the syringe, in mg/mL or ug/mL."""
 
     concentration: PositiveFloat
 
 
-class Conversion(Model):
+class Conversion(Schema):
     """How a source's value becomes the feature's unit: exactly one of the four."""
 
     factor: PositiveFloat | None = None
@@ -58,7 +58,7 @@ class Conversion(Model):
         return self
 
 
-class Source(Model):
+class Source(Schema):
     """One track that can supply an input.
 
     `limits` are the device's range in the file's own unit and drop what lies outside; `stale_after` is in seconds.
@@ -71,7 +71,7 @@ class Source(Model):
     stale_after: PositiveInt
 
 
-class Input(Model):
+class Input(Schema):
     """One time series: `range` normalizes, `hold` (s) is how long the last value outlives the last observation."""
 
     name: str
@@ -94,7 +94,7 @@ class Input(Model):
         return self
 
 
-class Static(Model):
+class Static(Schema):
     """One column of the clinical table."""
 
     name: Literal["age", "sex", "height", "weight", "bmi", "asa"]
@@ -103,14 +103,14 @@ class Static(Model):
     default: float
 
 
-class Target(Model):
+class Target(Schema):
     """One output: the value of `input`, `target_horizon` seconds after the window."""
 
     name: str
     input: str
 
 
-class IdealBodyWeight(Model):
+class IdealBodyWeight(Schema):
     """Devine's formula, in kg, kg/cm and cm."""
 
     male_base: PositiveFloat
@@ -119,19 +119,19 @@ class IdealBodyWeight(Model):
     reference_height: PositiveFloat
 
 
-class Reading(Model):
+class Reading(Schema):
     """Limits of the reader."""
 
     max_decompressed_bytes: PositiveInt
 
 
-class Imputation(Model):
+class Imputation(Schema):
     """`causal`: treat every gap like the last one, so that no sample depends on the future."""
 
     causal: bool
 
 
-class Windowing(Model):
+class Windowing(Schema):
     """Sizes in seconds."""
 
     window: PositiveInt
@@ -140,7 +140,7 @@ class Windowing(Model):
     min_observed_fraction: float = Field(ge=0, le=1)
 
 
-class Split(Model):
+class Split(Schema):
     """Shares of the cases; what train and validation leave is test."""
 
     seed: int
@@ -155,7 +155,7 @@ class Split(Model):
         return self
 
 
-class Output(Model):
+class Output(Schema):
     """Form of the TFRecord files; `shard_mb` in 10^6 bytes of records."""
 
     layout: Literal["sharded", "single"]
@@ -163,20 +163,20 @@ class Output(Model):
     compression: Literal["none", "gzip"]
 
 
-class Validation(Model):
+class Validation(Schema):
     """What a data set must reach to be published."""
 
     min_success_rate: float = Field(ge=0, le=1)
     min_windows: int = Field(ge=0)
 
 
-class Privacy(Model):
+class Privacy(Schema):
     """`hash_subjects`: records carry a salted hash in place of the subject id."""
 
     hash_subjects: bool
 
 
-class Config(Model):
+class Config(Schema):
     """The whole configuration of one data set.
 
     `source` says where the recordings come from, where the user states it; it decides nothing but what is said of them.
@@ -195,7 +195,7 @@ class Config(Model):
     output: Output
     validation: Validation
     privacy: Privacy
-    source: KnownSource | RecordingSource | None = Field(default=None, exclude_if=lambda value: value is None)
+    source: KnownProvenance | Provenance | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

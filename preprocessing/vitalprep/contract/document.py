@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vitalprep.runtime.errors import RefusedError
 
-__all__ = ["Document", "Model", "canonical_json", "digest", "digest_of_json"]
+__all__ = ["Document", "Schema", "canonical_json", "digest", "digest_of_json"]
 
 DIGEST_LENGTH = 12
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -42,7 +42,7 @@ def digest_of_json(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()[:DIGEST_LENGTH]
 
 
-class Model(BaseModel):
+class Schema(BaseModel):
     """A frozen part of a document or of the configuration; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -52,7 +52,7 @@ class Model(BaseModel):
         return self.model_dump(mode="json")
 
 
-class Document(Model):
+class Document(Schema):
     """A stored JSON document. Subclasses raise `current_version` when their fields change."""
 
     current_version: ClassVar[int] = 1

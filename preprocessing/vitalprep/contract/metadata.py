@@ -1,20 +1,23 @@
-"""``preprocessing_metadata.json`` as loading reads it: the keys it needs, whatever others there are."""
+"""``preprocessing_metadata.json``: what a data set says of itself. Publish writes it; loading and reports read it."""
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from vitalprep.contract.build_summary import FileSummary
-from vitalprep.contract.document import Document, Model
-from vitalprep.contract.paths import SplitName
+from vitalprep.contract.document import Document, Schema
+from vitalprep.contract.paths import Digest, SplitName
+from vitalprep.contract.warning import DataWarning
 
-__all__ = ["Feature", "Metadata"]
+__all__ = ["CaseCounts", "Feature", "InputFeature", "Metadata", "Shapes", "SplitCounts", "TargetColumn"]
 
 
-class _Part(Model):
-    """A part of the metadata, of which loading needs some keys."""
+class _Part(Schema):
+    """A part of the metadata. Other versions may have more keys, which are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
@@ -39,23 +42,48 @@ class Feature(_Part):
     default: float
 
 
-class Target(_Part):
+class InputFeature(Feature):
+    """One input; `hold` (s) is how long its last value is carried forward."""
+
+    hold: int
+
+
+class TargetColumn(_Part):
     """One output: a column of `target`, and the input whose unit and range it has."""
 
     name: str
     input: str
 
 
+class CaseCounts(_Part):
+    """What became of the requested cases."""
+
+    requested: int
+    present: int
+    written: int
+    excluded: dict[str, int]
+    success_rate: float
+
+
+class Shapes(_Part):
+    """Shapes of a record's arrays."""
+
+    timeseries: tuple[int, int]
+    static: tuple[int]
+    target: tuple[int]
+
+
 class SplitCounts(_Part):
-    """What a split holds."""
+    """What a split holds; `statistics` are of each input, over the seconds of its cases."""
 
     cases: int
     subjects: int
     windows: int
     files: tuple[FileSummary, ...]
+    statistics: dict[str, dict[str, float | int | None]] = Field(default_factory=dict)
 
 
-class Windowing(_Part):
+class _Windowing(_Part):
     """Sizes in seconds."""
 
     window: int
@@ -63,27 +91,80 @@ class Windowing(_Part):
     target_horizon: int
 
 
-class Output(_Part):
+class _Output(_Part):
     """Form of the files."""
 
     compression: Literal["none", "gzip"]
 
 
-class Config(_Part):
-    """Of the settled configuration, what tells how to read."""
+def _is_even(content: Any) -> bool:
+    """Whether every list holds either mappings alone or none, as a configuration's do."""
+    if isinstance(content, dict):
+        return all(map(_is_even, content.values()))
+    if isinstance(content, list):
+        return len({isinstance(item, dict) for item in content}) < 2 and all(map(_is_even, content))
+    return True
 
-    windowing: Windowing
-    output: Output
+
+def _settings(content: dict[str, Any]) -> dict[str, Any]:
+    if not _is_even(content):
+        raise ValueError("a list holds mappings and other values")
+    return content
+
+
+def _with_inputs(content: dict[str, Any]) -> dict[str, Any]:
+    inputs = content.get("inputs")
+    if not isinstance(inputs, list) or not all(
+        isinstance(item, dict) and isinstance(item.get("name"), str) and "range" in item for item in inputs
+    ):
+        raise ValueError("its inputs have no names and ranges")
+    return content
+
+
+_Settings = Annotated[dict[str, Any], AfterValidator(_settings)]
 
 
 class Metadata(Document):
-    """The keys of ``preprocessing_metadata.json`` that loading needs; others are for other readers."""
+    """A data set's metadata. It holds nothing that differs between two runs (no times, hosts or locations).
+
+    `parents` are the data sets that this one was appended to, the first one first. `source` says where the recordings
+    come from, `clinical_table` has the digest of a clinical table that does not lie beside the recordings. `config` is
+    the settled configuration without the thresholds of validation, of whatever version.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     dataset_id: str
-    inputs: tuple[Feature, ...]
+    harmonize_digest: Digest
+    parents: tuple[Digest, ...] = ()
+    versions: _Settings
+    cases: CaseCounts
+    shapes: Shapes
+    origin_codes: dict[str, str]
+    inputs: tuple[InputFeature, ...]
     statics: tuple[Feature, ...]
-    targets: tuple[Target, ...]
+    targets: tuple[TargetColumn, ...]
     splits: dict[SplitName, SplitCounts]
-    config: Config
+    warnings: tuple[DataWarning, ...] | None = None
+    source: _Settings | None = None
+    clinical_table: dict[str, str] | None = Field(default=None, exclude_if=lambda value: value is None)
+    config: Annotated[_Settings, AfterValidator(_with_inputs)]
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        self.windowing, self.compression  # noqa: B018  raise for settings without which no record can be read
+        return self
+
+    @cached_property
+    def windowing(self) -> _Windowing:
+        """Sizes of windows, in seconds."""
+        return _Windowing.model_validate(self.config.get("windowing"))
+
+    @cached_property
+    def compression(self) -> Literal["none", "gzip"]:
+        """How the files are compressed."""
+        return _Output.model_validate(self.config.get("output")).compression
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes that are stored: indented, keys in the order above, for people to read."""
+        return (json.dumps(self.content(), indent=2) + "\n").encode()

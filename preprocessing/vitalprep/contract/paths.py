@@ -14,13 +14,18 @@ __all__ = [
     "DATASETS",
     "HARMONIZED",
     "LATEST",
+    "METADATA",
+    "REPORT",
     "RUNS",
     "SPLITS",
+    "VERDICT",
     "Digest",
     "SplitName",
     "accounting_path",
     "build_summary_path",
+    "dataset_folder",
     "dataset_path",
+    "harmonized_folder",
     "harmonized_stem",
     "is_digest",
     "is_plan",
@@ -29,7 +34,9 @@ __all__ = [
     "output_of_plan",
     "plan_path",
     "progress_path",
+    "receipt_path",
     "shard_path",
+    "table_path",
     "tfrecord_name",
 ]
 
@@ -37,6 +44,7 @@ SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 HARMONIZED, DATASETS, RUNS = "harmonized", "datasets", "runs"
 LATEST = "datasets/latest.json"
+METADATA, REPORT, VERDICT = "preprocessing_metadata.json", "report.html", "validation.json"  # in a data set's folder
 
 _DIGEST = "[0-9a-f]{12}"
 _SPLIT = "(train|validation|test)"
@@ -45,11 +53,11 @@ _DESCRIPTIONS = (
     "dataset_info.json",
     "cases.csv",
     "config.yaml",
-    "report.html",
+    REPORT,
     "README.md",
     "croissant.json",
-    "preprocessing_metadata.json",
-    "validation.json",
+    METADATA,
+    VERDICT,
 )
 _MADE = re.compile(
     rf"{HARMONIZED}/{_DIGEST}/\d{{4,}}-{_DIGEST}\.(parquet|json)"
@@ -77,7 +85,7 @@ def made_by_vitalprep(path: str) -> bool:
 
 def harmonized_stem(harmonize_digest: str, case_id: int, input_id: str) -> str:
     """Path of a harmonized case without its ending: ``.parquet`` is the table, ``.json`` its receipt."""
-    return f"{HARMONIZED}/{harmonize_digest}/{case_id:04d}-{input_id}"
+    return f"{harmonized_folder(harmonize_digest)}/{case_id:04d}-{input_id}"
 
 
 def plan_path(dataset_id: str, plan_digest: str) -> str:
@@ -105,9 +113,29 @@ def accounting_path(dataset_id: str) -> str:
     return f"{RUNS}/{dataset_id}/accounting.json"
 
 
+def table_path(stem: str) -> str:
+    """Path of a harmonized case's table, from its `harmonized_stem`."""
+    return f"{stem}.parquet"
+
+
+def receipt_path(stem: str) -> str:
+    """Path of a case's receipt, from its `harmonized_stem`."""
+    return f"{stem}.json"
+
+
+def harmonized_folder(harmonize_digest: str) -> str:
+    """Path of the folder of tables and receipts that were made under one configuration."""
+    return f"{HARMONIZED}/{harmonize_digest}"
+
+
+def dataset_folder(dataset_id: str) -> str:
+    """Path of a data set's folder."""
+    return f"{DATASETS}/{dataset_id}"
+
+
 def dataset_path(dataset_id: str, name: str) -> str:
     """Path of one file of a data set."""
-    return f"{DATASETS}/{dataset_id}/{name}"
+    return f"{dataset_folder(dataset_id)}/{name}"
 
 
 def build_summary_path(dataset_id: str, split: str) -> str:

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.config import Config
-from vitalprep.contract.document import Document, Model, canonical_json, digest_of_json
+from vitalprep.contract.document import Document, Schema, canonical_json, digest_of_json
 from vitalprep.contract.paths import SPLITS, Digest, SplitName, harmonized_stem, output_of_plan, plan_path, shard_path
-from vitalprep.contract.provenance import ASSUMED, SettledSource, known_source
+from vitalprep.contract.provenance import ASSUMED, SettledProvenance, known_provenance
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectMissing, Storage
 
@@ -28,7 +28,7 @@ def _below(path: str) -> str:
     return path
 
 
-class PlannedCase(Model):
+class PlannedCase(Schema):
     """One case that is there and has a clinical row. `object` is its path below the plan's input."""
 
     case_id: int
@@ -42,14 +42,14 @@ class PlannedCase(Model):
     static_origin: tuple[int, ...]
 
 
-class ExcludedCase(Model):
+class ExcludedCase(Schema):
     """One requested case that cannot be planned."""
 
     case_id: int
     reason: Literal["raw_object_missing", "no_clinical_row"]
 
 
-class Append(Model):
+class Append(Schema):
     """What an appended data set continues.
 
     `parents` are the data sets before it, the first one first; the others are all subjects that these ever held, by
@@ -67,7 +67,7 @@ class Append(Model):
         return {subject: split for split in SPLITS for subject in getattr(self, split)}
 
 
-class ClinicalTable(Model):
+class ClinicalTable(Schema):
     """A clinical table of its own place, as ``--clinical`` named it. A URI of ours has no secrets in it."""
 
     uri: str
@@ -88,7 +88,7 @@ class Plan(Document):
     config: Config
     salt_check: str | None = None
     append: Append | None = None
-    source: SettledSource | None = Field(default=None, exclude_if=lambda value: value is None)
+    source: SettledProvenance | None = Field(default=None, exclude_if=lambda value: value is None)
     clinical: ClinicalTable | None = Field(default=None, exclude_if=lambda value: value is None)
     cases: tuple[PlannedCase, ...]
     excluded: tuple[ExcludedCase, ...]
@@ -128,9 +128,9 @@ class Plan(Document):
         return self.parents[-1] if self.parents else None
 
     @property
-    def settled_source(self) -> SettledSource:
+    def settled_provenance(self) -> SettledProvenance:
         """Where the recordings come from, and how that is known."""
-        return self.source or SettledSource(basis="assumed", source=known_source(ASSUMED))
+        return self.source or SettledProvenance(basis="assumed", source=known_provenance(ASSUMED))
 
     @cached_property
     def digest(self) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 import yaml
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, StringConstraints
 
-from vitalprep.contract.document import Document, Model
+from vitalprep.contract.document import Document, Schema
 
 __all__ = [
     "ASSUMED",
@@ -21,24 +21,24 @@ __all__ = [
     "Acceptance",
     "Agreement",
     "Download",
-    "KnownSource",
-    "RecordingSource",
-    "SettledSource",
+    "KnownProvenance",
+    "Provenance",
+    "ProvenanceNote",
+    "SettledProvenance",
     "SimulationNote",
-    "SourceNote",
-    "known_source",
+    "known_provenance",
 ]
 
 NOTE_NAME = "source.json"  # beside recordings, written by `vitalprep fetch` or by hand
 SIMULATION_NAME = "simulation.json"  # beside recordings that `vitalprep simulate` made
 
-KnownSource = Literal["vitaldb", "simulated"]
+KnownProvenance = Literal["vitaldb", "simulated"]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 Few = Annotated[tuple[Text, ...], Field(max_length=100)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9._~:/?#!$&()*+,;=%\[\]-]+$", max_length=2000)]
 
 
-class Agreement(Model):
+class Agreement(Schema):
     """A contract that whoever uses the recordings enters into; `obligations` are the user's, word for word."""
 
     name: Text
@@ -46,7 +46,7 @@ class Agreement(Model):
     obligations: Few = ()
 
 
-class Download(Model):
+class Download(Schema):
     """Where a source's files are: paths below `base_url`; `recording` holds ``{case}``."""
 
     base_url: Url
@@ -54,7 +54,7 @@ class Download(Model):
     clinical_table: Text
 
 
-class RecordingSource(Model):
+class Provenance(Schema):
     """A source of recordings.
 
     Attributes
@@ -99,14 +99,14 @@ class RecordingSource(Model):
         return "\n".join(lines)
 
 
-class SettledSource(Model):
+class SettledProvenance(Schema):
     """A source, and how it is known: stated in the `configuration`, by a `note` beside the recordings, or `assumed`."""
 
     basis: Literal["configuration", "note", "assumed"]
-    source: RecordingSource
+    source: Provenance
 
 
-class Acceptance(Model):
+class Acceptance(Schema):
     """That the terms of a source were accepted: when (UTC), of which address, and the SHA-256 of the text shown."""
 
     at: Text
@@ -116,11 +116,11 @@ class Acceptance(Model):
     terms_sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class SourceNote(Document):
+class ProvenanceNote(Document):
     """``source.json``: what lies beside recordings to tell where they come from. It names no person."""
 
     current_version: ClassVar[int] = 1
-    source: RecordingSource
+    source: Provenance
     accepted: tuple[Acceptance, ...] = Field(default=(), max_length=1000)
 
 
@@ -137,11 +137,11 @@ class SimulationNote(Document):
 
 
 @cache
-def known_source(name: KnownSource) -> RecordingSource:
+def known_provenance(name: KnownProvenance) -> Provenance:
     """Return a source of ``sources.yaml``."""
     content = yaml.safe_load(files("vitalprep.contract").joinpath("provenance.yaml").read_bytes())
-    return RecordingSource.model_validate(content[name])
+    return Provenance.model_validate(content[name])
 
 
-ASSUMED: KnownSource = "vitaldb"
+ASSUMED: KnownProvenance = "vitaldb"
 """What recordings are taken for where nothing says otherwise: the registry's tracks are VitalDB's."""

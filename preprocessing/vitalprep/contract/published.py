@@ -7,15 +7,13 @@ import logging
 from vitalprep.contract.build_summary import listing_problem, require_build_summary
 from vitalprep.contract.config import Validation
 from vitalprep.contract.metadata import Metadata
-from vitalprep.contract.paths import HARMONIZED, RUNS, SPLITS, output_of_dataset
+from vitalprep.contract.paths import HARMONIZED, METADATA, RUNS, SPLITS, dataset_folder, output_of_dataset
 from vitalprep.contract.verdict import Verdict, is_published, read_verdict
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectMissing, Storage
 
 __all__ = ["copied_dataset", "is_up_to_date", "refuse_copy", "refuse_unready"]
-
-METADATA = "preprocessing_metadata.json"
 
 
 def copied_dataset(dataset_uri: str) -> Metadata | None:
@@ -86,7 +84,7 @@ def is_up_to_date(output: Storage, dataset_id: str, limits: Validation) -> bool:
     if not is_published(output, dataset_id, limits):
         return False
     try:
-        refuse_unready(output.uri_of(f"datasets/{dataset_id}"))
+        refuse_unready(output.uri_of(dataset_folder(dataset_id)))
     except RefusedError as error:
         log(f"not up to date: {error.message}", level=logging.WARNING)
         return False

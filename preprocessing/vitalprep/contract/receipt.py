@@ -10,7 +10,8 @@ from typing import Literal
 from pydantic import Field
 
 from vitalprep.contract.case_list import short_case_list
-from vitalprep.contract.document import Document, Model
+from vitalprep.contract.document import Document, Schema
+from vitalprep.contract.paths import harmonized_folder, receipt_path, table_path
 from vitalprep.contract.plan import Plan, PlannedCase
 from vitalprep.runtime.errors import ReasonCode, RefusedError
 from vitalprep.storage import Storage
@@ -32,7 +33,7 @@ __all__ = [
 READERS = 16  # receipts are small: many are read at once
 
 
-class FeatureQuality(Model):
+class FeatureQuality(Schema):
     """What one input's sources gave.
 
     Attributes
@@ -58,7 +59,7 @@ class FeatureQuality(Model):
     maximum: float | None
 
 
-class InputObject(Model):
+class InputObject(Schema):
     """The raw object that was read."""
 
     uri: str
@@ -66,7 +67,7 @@ class InputObject(Model):
     etag: str
 
 
-class UnitConflict(Model):
+class UnitConflict(Schema):
     """A track that was not used, and the unit that the file gives it."""
 
     track: str
@@ -101,12 +102,12 @@ class ListedReceipt:
 
 def listed_receipts(plan: Plan, output: Storage) -> dict[int, ListedReceipt]:
     """Return the plan's cases that have a receipt, from one listing."""
-    listed = {stored.path: stored.modified for stored in output.list(f"harmonized/{plan.harmonize_digest}")}
+    listed = {stored.path: stored.modified for stored in output.list(harmonized_folder(plan.harmonize_digest))}
     stems = {case.case_id: plan.stem(case.case_id) for case in plan.cases}
     return {
-        case: ListedReceipt(listed[f"{stem}.json"], excluded=f"{stem}.parquet" not in listed)
+        case: ListedReceipt(listed[receipt_path(stem)], excluded=table_path(stem) not in listed)
         for case, stem in stems.items()
-        if f"{stem}.json" in listed
+        if receipt_path(stem) in listed
     }
 
 
@@ -117,7 +118,7 @@ def finished_cases(plan: Plan, output: Storage) -> set[int]:
 
 def read_receipt(plan: Plan, output: Storage, case_id: int) -> Receipt:
     """Return a finished case's receipt."""
-    path = f"{plan.stem(case_id)}.json"
+    path = receipt_path(plan.stem(case_id))
     return Receipt.from_bytes(output.get(path), uri=output.uri_of(path))
 
 

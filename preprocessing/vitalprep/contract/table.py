@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-__all__ = ["from_parquet", "to_parquet"]
+from vitalprep.runtime.errors import RefusedError
+from vitalprep.storage import ObjectMissing, Storage
+
+__all__ = ["from_parquet", "read_table", "to_parquet"]
 
 
 def to_parquet(values: NDArray[np.float32], names: Sequence[str]) -> bytes:
@@ -33,6 +37,26 @@ def from_parquet(data: bytes, names: Sequence[str]) -> NDArray[np.float32]:
     table = pq.ParquetFile(pa.BufferReader(data)).read(columns=list(names), use_threads=False)
     buffers = [table.column(name).combine_chunks().buffers()[1] for name in names]
     return np.stack([np.frombuffer(buffer, dtype=np.float32, count=len(table)) for buffer in buffers]).T
+
+
+def read_table(output: Storage, path: str, sha256: str, case_id: int, names: Sequence[str]) -> NDArray[np.float32]:
+    """Return the values of a case's stored table, checked against the SHA-256 in its receipt.
+
+    Raises
+    ------
+    RefusedError
+        If the table is not there, or is not the one that the receipt names.
+    """
+    try:
+        data = output.get(path)
+    except ObjectMissing:
+        data = b""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise RefusedError(
+            f"{output.uri_of(path)} is not the table that the receipt of case {case_id} names.",
+            mend="remove its receipt (the .json beside it) and harmonize again, or plan with --force.",
+        )
+    return from_parquet(data, names)
 
 
 def _column(values: NDArray[np.float32] | NDArray[np.int32], kind: pa.DataType) -> pa.Array:

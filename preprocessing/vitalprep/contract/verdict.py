@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from vitalprep.contract.config import Validation
-from vitalprep.contract.document import Document, Model
-from vitalprep.contract.paths import LATEST, Digest, SplitName, dataset_path
+from vitalprep.contract.document import Document, Schema
+from vitalprep.contract.paths import LATEST, VERDICT, Digest, SplitName, dataset_path
 from vitalprep.storage import ObjectMissing, Storage
 
 __all__ = ["Check", "Latest", "Verdict", "is_published", "is_refused", "read_verdict"]
 
 
-class Check(Model):
+class Check(Schema):
     """One thing that was proved, or the first places where it fails."""
 
     name: str
@@ -43,7 +43,7 @@ class Latest(Document):
 
 def read_verdict(output: Storage, dataset_id: str) -> Verdict | None:
     """Return the stored verdict, or None where there is none."""
-    path = dataset_path(dataset_id, "validation.json")
+    path = dataset_path(dataset_id, VERDICT)
     try:
         return Verdict.from_bytes(output.get(path), uri=output.uri_of(path))
     except ObjectMissing:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from vitalprep.contract.document import Model
+from vitalprep.contract.document import Schema
 
 __all__ = ["Code", "DataWarning", "Level"]
 
@@ -32,14 +32,17 @@ Code = Literal[
 Level = Literal["warning", "note"]
 
 
-class DataWarning(Model):
+class DataWarning(Schema):
     """One thing to point out.
 
     `level` is ``note`` where chance cannot be excluded, or where it holds for every data set of its kind. `item` is the
-    input, target, static or source, `values` what was found by split, `cases` the cases concerned.
+    input, target, static or source, `values` what was found by split, `cases` the cases concerned. `code` is a `Code`;
+    the metadata of another version may hold others.
     """
 
-    code: Code
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    code: str
     level: Level
     item: str | None = None
     threshold: float | None = None

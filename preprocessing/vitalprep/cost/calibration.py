@@ -32,8 +32,8 @@ from vitalprep.cost.figures import Machine, Rates, Stage
 from vitalprep.cost.volume import Load
 from vitalprep.harmonize.stage import harmonize_shards
 from vitalprep.plan.make_plan import PlanRequest
-from vitalprep.publish.stage import publish
 from vitalprep.run.plan_run import plan_run
+from vitalprep.run.publication import account_and_publish
 from vitalprep.runtime.workers import StopRequest, WorkerPool, default_workers
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 from vitalprep.validate.stage import validate_dataset
@@ -125,7 +125,7 @@ def _observed(recordings: Path, output: Path, step: int) -> Iterator[tuple[Stage
     plan, store = planned.plan, planned.output
     new, harmonizing = _timed(lambda: harmonize_shards(plan, store, range(len(plan.shards)), pool=pool))
     built, building = _timed(lambda: [build_split(plan, store, split, pool=pool) for split in SPLITS])
-    _, publishing = _timed(lambda: publish(plan, store))
+    _, publishing = _timed(lambda: account_and_publish(plan, store))
     _, validating = _timed(lambda: validate_dataset(planned.dataset_uri, pool=pool))
     load = Load(
         cases=len(plan.cases),

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationError
 
-from vitalprep.contract.document import Model
+from vitalprep.contract.document import Schema
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.runtime.strict_yaml import yaml_content
 from vitalprep.storage import read_uri
@@ -24,7 +24,7 @@ _DEFAULTS = ("prices.yaml", "machine.yaml")
 _MEND = "compare with preprocessing/vitalprep/cost/prices.yaml and machine.yaml."
 
 
-class Figure(Model):
+class Figure(Schema):
     """One number of 0 or more. `as_of` is None for a number that the user gave."""
 
     value: NonNegativeFloat
@@ -45,7 +45,7 @@ class Share(Figure):
     value: float = Field(ge=0, lt=1)
 
 
-class Recordings(Model):
+class Recordings(Schema):
     """What a recording weighs, by what is recorded, and which lengths an operation has."""
 
     waves: PositiveFigure
@@ -55,13 +55,13 @@ class Recordings(Model):
     harmonized: Figure
 
 
-class Tasks(Model):
+class Tasks(Schema):
     """How the work is cut."""
 
     shard_minutes: PositiveFigure
 
 
-class Storing(Model):
+class Storing(Schema):
     """Prices and pace of S3."""
 
     storage_gb_month: Figure
@@ -72,7 +72,7 @@ class Storing(Model):
     request_seconds: Figure
 
 
-class Backend(Model):
+class Backend(Schema):
     """Where tasks run: their size, what an hour of one costs, and what starting one takes.
 
     `machine` is the type that `machine_hour` is the price of, where machines are what is billed.
@@ -112,7 +112,7 @@ class Backend(Model):
         return min(known) if known and len(known) == len(dates) else None
 
 
-class Rates(Model):
+class Rates(Schema):
     """CPU seconds of one stage: per case, per MB read, per recorded hour, per GB of records."""
 
     per_case: NonNegativeFloat = 0.0
@@ -121,7 +121,7 @@ class Rates(Model):
     per_gb_out: NonNegativeFloat = 0.0
 
 
-class Machine(Model):
+class Machine(Schema):
     """The machine whose CPU seconds the estimate counts. `process_seconds`: what starting one process takes."""
 
     cpu: str
@@ -131,7 +131,7 @@ class Machine(Model):
     stages: dict[Stage, Rates]
 
 
-class Figures(Model):
+class Figures(Schema):
     """All of them."""
 
     region: str

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vitalprep.contract.config import Config
+from vitalprep.contract.record import record_shape
 from vitalprep.features.windows import window_starts
-from vitalprep.tfrecord.example import encoded_size, record_shape
+from vitalprep.tfrecord.example import encoded_size
 from vitalprep.tfrecord.framing import FRAME_BYTES
 
 __all__ = ["Load", "Volume", "record_bytes", "volume_of"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vitalprep.contract.paths import SPLITS
-from vitalprep.contract.stored_metadata import StoredWarning
+from vitalprep.contract.warning import DataWarning
 from vitalprep.diff.comparison import Bytes, CaseChange, Cases, Change, Comparison, WarningChanges
 from vitalprep.diff.described import Described
 from vitalprep.diff.distributions import distributions, target_origins
@@ -126,7 +126,7 @@ def _warnings(a: Described, b: Described) -> WarningChanges | None:
     )
 
 
-def _kind(warning: StoredWarning) -> tuple[Any, ...]:
+def _kind(warning: DataWarning) -> tuple[Any, ...]:
     return warning.code, warning.level, warning.item, warning.cases, tuple(sorted(warning.values))
 
 

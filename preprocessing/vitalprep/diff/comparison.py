@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from vitalprep.contract.document import Model
+from vitalprep.contract.document import Schema
 
 __all__ = [
     "Bytes", "CaseChange", "Cases", "Change", "Comparison", "Distribution", "Shares", "TargetOrigins", "WarningChanges",
 ]  # fmt: skip
 
 
-class Change(Model):
+class Change(Schema):
     """One thing of both; None where one side has none."""
 
     key: str
@@ -17,7 +17,7 @@ class Change(Model):
     b: str | int | float | bool | None
 
 
-class CaseChange(Model):
+class CaseChange(Schema):
     """One case that both have and that differs."""
 
     case_id: int
@@ -25,7 +25,7 @@ class CaseChange(Model):
     b: str
 
 
-class Cases(Model):
+class Cases(Schema):
     """The requested cases of both.
 
     `outcome` are those written in one and excluded in the other, or for another reason. `windows` begins with the
@@ -42,7 +42,7 @@ class Cases(Model):
     input: tuple[int, ...] | None
 
 
-class WarningChanges(Model):
+class WarningChanges(Schema):
     """What is pointed out in both, and the messages of what is in one alone, each as (level, message).
 
     A warning is the same if it is of the same kind and level, item, cases and splits; its numbers may differ.
@@ -53,7 +53,7 @@ class WarningChanges(Model):
     only_b: tuple[tuple[str, str], ...]
 
 
-class Shares(Model):
+class Shares(Schema):
     """Shares of all values by origin, and of the observed or held ones the share outside of the range.
 
     Each is None where there are no such values.
@@ -65,7 +65,7 @@ class Shares(Model):
     clipped: float | None = None
 
 
-class Distribution(Model):
+class Distribution(Schema):
     """One input of one split in both, over the seconds of the written cases.
 
     `cases_a` and `cases_b` are those with an observed second. `distance` is that of Kolmogorov and Smirnov between the
@@ -85,7 +85,7 @@ class Distribution(Model):
     same: bool
 
 
-class TargetOrigins(Model):
+class TargetOrigins(Schema):
     """One target of one split in both, over windows; a side is None where its build did not count it."""
 
     item: str
@@ -94,7 +94,7 @@ class TargetOrigins(Model):
     b: Shares | None
 
 
-class Bytes(Model):
+class Bytes(Schema):
     """The TFRecord files of both by SHA-256."""
 
     same: tuple[str, ...]
@@ -105,7 +105,7 @@ class Bytes(Model):
     bytes_b: int
 
 
-class Comparison(Model):
+class Comparison(Schema):
     """What is different between data sets A and B. `same` says that their files have the same bytes.
 
     `source_a` and `source_b` name where the recordings come from, None where a data set does not say. `warnings` is

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from vitalprep.contract.accounting import plan_of_dataset
 from vitalprep.contract.build_summary import BuildSummary, read_build_summary
-from vitalprep.contract.paths import SPLITS, dataset_path, output_of_dataset
-from vitalprep.contract.stored_metadata import METADATA_NAME, StoredMetadata
+from vitalprep.contract.metadata import Metadata
+from vitalprep.contract.paths import METADATA, SPLITS, dataset_folder, dataset_path, output_of_dataset
 from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import ObjectMissing, Storage
 
@@ -34,7 +34,7 @@ class Described:
 
     uri: str
     dataset_id: str
-    metadata: StoredMetadata
+    metadata: Metadata
     summaries: Mapping[str, BuildSummary]
     cases: Mapping[int, CaseRow]
 
@@ -49,8 +49,8 @@ def described(dataset_uri: str) -> Described:
     """
     output_uri, dataset_id = output_of_dataset(dataset_uri)
     output = Storage(output_uri)
-    metadata = _file(output, dataset_id, METADATA_NAME)
-    content = StoredMetadata.from_bytes(metadata, uri=output.uri_of(dataset_path(dataset_id, METADATA_NAME)))
+    metadata = _file(output, dataset_id, METADATA)
+    content = Metadata.from_bytes(metadata, uri=output.uri_of(dataset_path(dataset_id, METADATA)))
     table = _file(output, dataset_id, "cases.csv")
     summaries: dict[str, BuildSummary] = {}
     for split in SPLITS:
@@ -76,7 +76,7 @@ def described(dataset_uri: str) -> Described:
             f"{output.uri_of(dataset_path(dataset_id, 'cases.csv'))} is not what publish writes ({error}).",
             mend="run `vitalprep publish` again.",
         ) from error
-    return Described(output.uri_of(f"datasets/{dataset_id}"), dataset_id, content, summaries, rows)
+    return Described(output.uri_of(dataset_folder(dataset_id)), dataset_id, content, summaries, rows)
 
 
 def _file(output: Storage, dataset_id: str, name: str) -> bytes:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalprep.contract.config import Config
+from vitalprep.contract.record import Record
 from vitalprep.features.impute import DEFAULT, impute
 from vitalprep.features.normalize import normalize
-from vitalprep.features.windows import observed_enough, window_starts
-from vitalprep.tfrecord.example import Record
+from vitalprep.features.windows import observed_enough, target_second, window_starts
 
 __all__ = ["Samples", "samples_of"]
 
@@ -48,7 +48,7 @@ class Samples:
     def record(self, start: int, *, case_id: int, subject_id: int, config: Config) -> Record:
         """Cut the window that begins at second `start`, with its target."""
         stop = start + config.windowing.window
-        target_second = stop - 1 + config.windowing.target_horizon
+        target = target_second(start, config.windowing)
         names = [item.name for item in config.inputs]
         outputs = [names.index(target.input) for target in config.targets]
         return Record(
@@ -57,8 +57,8 @@ class Samples:
             start_second=start,
             static=self.static,
             static_origin=self.static_origin,
-            target=self.series[target_second, outputs],
-            target_origin=self.origin[target_second, outputs],
+            target=self.series[target, outputs],
+            target_origin=self.origin[target, outputs],
             timeseries=self.series[start:stop],
             timeseries_origin=self.origin[start:stop],
         )

@@ -11,6 +11,7 @@ from vitalprep.contract.build_summary import CaseCoverage, FeatureStatistics, Or
 from vitalprep.contract.config import Config
 from vitalprep.features.impute import DEFAULT, HELD, OBSERVED
 from vitalprep.features.samples import Samples
+from vitalprep.features.windows import target_second
 
 __all__ = [
         "added", "bins_of", "coverage_of", "statistics_of", "target_origins_of",
@@ -73,7 +74,7 @@ def coverage_of(samples: Samples, config: Config) -> dict[str, CaseCoverage]:
 
 def target_origins_of(samples: Samples, config: Config) -> dict[str, OriginCounts]:
     """Return the origins of a case's targets by name, a value for every window."""
-    seconds = samples.starts + config.windowing.window - 1 + config.windowing.target_horizon
+    seconds = target_second(samples.starts, config.windowing)
     columns = {item.name: column for column, item in enumerate(config.inputs)}
     result = {}
     for target in config.targets:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from vitalprep.contract.config import Windowing
 from vitalprep.features.impute import OBSERVED
 
-__all__ = ["observed_enough", "window_starts"]
+__all__ = ["observed_enough", "target_second", "window_starts"]
 
 
 def window_starts(seconds: int, windowing: Windowing) -> NDArray[np.int64]:
@@ -36,3 +38,14 @@ def observed_enough(
     counts = observed[starts + windowing.window] - observed[starts]
     share = counts / (windowing.window * vital_origins.shape[1])
     return np.asarray(share >= windowing.min_observed_fraction)
+
+
+Second = TypeVar("Second", int, NDArray[np.int64])
+
+
+def target_second(start: Second, windowing: Windowing) -> Second:
+    """Return the second of the targets of the window that begins at `start`, or of each of an array of windows.
+
+    That is ``start + window - 1 + target_horizon``: `target_horizon` seconds after the window's last second.
+    """
+    return start + windowing.window - 1 + windowing.target_horizon

@@ -8,9 +8,10 @@ import logging
 from collections.abc import Mapping
 
 from vitalprep.fetch.website import NotThere, download
-from vitalprep.plan.clinical import COLUMNS, FORMULA, is_accepted
+from vitalprep.plan.clinical import COLUMNS, is_accepted
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import CaseRefused, RefusedError, UsageError
+from vitalprep.runtime.printable import FORMULA
 from vitalprep.storage.stream import Arriving
 from vitalprep.vital.gunzip import gunzip
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vitalprep.contract.case_list import parse_case_list
-from vitalprep.contract.provenance import NOTE_NAME, Acceptance, Download, RecordingSource, SourceNote, known_source
+from vitalprep.contract.provenance import NOTE_NAME, Acceptance, Download, Provenance, ProvenanceNote, known_provenance
 from vitalprep.fetch.clinical_table import fetch_clinical_table
 from vitalprep.fetch.outcome import Rows, refuse_incomplete, rows_of
 from vitalprep.fetch.recording import Fetched, FetchTask, fetch_recording
 from vitalprep.fetch.website import checked_base_url
 from vitalprep.plan.make_plan import CLINICAL_TABLE
-from vitalprep.plan.provenance import noted_source, read_note
+from vitalprep.plan.provenance import noted_provenance, read_note
 from vitalprep.plan.recordings import recordings_there
 from vitalprep.runtime.console import log, progress
 from vitalprep.runtime.errors import RefusedError, UsageError
@@ -74,7 +74,7 @@ def fetch(request: FetchRequest, output_uri: str, *, stop: StopRequest) -> dict[
         After a signal; what is whole stays.
     """
     began = time.monotonic()
-    source = known_source("vitaldb")
+    source = known_provenance("vitaldb")
     where = source.download
     assert where is not None
     _refuse_unaccepted(source, request.accepted)
@@ -103,7 +103,7 @@ def fetch(request: FetchRequest, output_uri: str, *, stop: StopRequest) -> dict[
     }
 
 
-def _refuse_unaccepted(source: RecordingSource, accepted: bool) -> None:
+def _refuse_unaccepted(source: Provenance, accepted: bool) -> None:
     if accepted:
         log(
             source.terms(),
@@ -120,10 +120,10 @@ def _refuse_unaccepted(source: RecordingSource, accepted: bool) -> None:
 
 
 def _refuse_others(
-    source: RecordingSource, output: Storage, there: Mapping[int, StoredObject], request: FetchRequest
+    source: Provenance, output: Storage, there: Mapping[int, StoredObject], request: FetchRequest
 ) -> None:
     """Refuse to call recordings VitalDB's that are of another source, or of which nothing says where they come from."""
-    noted = noted_source(output)
+    noted = noted_provenance(output)
     if noted is not None and noted.name != source.name:
         raise RefusedError(
             f"{output.uri} holds recordings of another source ({noted.name}).", mend="name another output."
@@ -135,7 +135,7 @@ def _refuse_others(
         )
 
 
-def _record_acceptance(source: RecordingSource, base_url: str, output: Storage) -> None:
+def _record_acceptance(source: Provenance, base_url: str, output: Storage) -> None:
     """Write beside the recordings what was accepted, when and of which address; once for the same terms and address.
 
     Nothing of the person: what is recorded is that somebody who may write here accepted.
@@ -151,7 +151,7 @@ def _record_acceptance(source: RecordingSource, base_url: str, output: Storage) 
     )
     if any((known.base_url, known.terms_sha256) == (base_url, acceptance.terms_sha256) for known in accepted):
         return
-    output.put(NOTE_NAME, SourceNote(source=source, accepted=(*accepted, acceptance)).to_bytes())
+    output.put(NOTE_NAME, ProvenanceNote(source=source, accepted=(*accepted, acceptance)).to_bytes())
 
 
 def _clinical_table(base_url: str, where: Download, cases: tuple[int, ...], output: Storage) -> tuple[str, Rows]:

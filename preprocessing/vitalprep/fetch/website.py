@@ -16,8 +16,8 @@ from urllib.parse import quote, urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError, LocationParseError
 
-import vitalprep
 from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
+from vitalprep.runtime.version import __version__
 from vitalprep.storage.bucket import seconds_set
 from vitalprep.storage.location import holds_credentials, uri_parts
 from vitalprep.storage.retries import TRIES, Transient, retried
@@ -143,7 +143,7 @@ class _Transfer:
         self._answer = None
 
     def _ask(self) -> None:
-        headers = {"Accept-Encoding": "identity", "User-Agent": f"vitalprep/{vitalprep.__version__}"}
+        headers = {"Accept-Encoding": "identity", "User-Agent": f"vitalprep/{__version__}"}
         if self._position and self._etag:
             headers |= {"Range": f"bytes={self._position}-", "If-Range": self._etag}
         answer = _connections(self._url.split("/")[2], urlsplit(self._url).scheme).request(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from vitalprep.contract.config import Config
+from vitalprep.contract.paths import receipt_path, table_path
 from vitalprep.contract.plan import PlannedCase
 from vitalprep.contract.receipt import InputObject, Receipt, UnitConflict
 from vitalprep.contract.table import to_parquet
@@ -54,7 +55,7 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
         return None
     watch.lap("harmonize")
     parquet = to_parquet(series.values, [item.name for item in task.config.inputs])
-    output.put(f"{task.stem}.parquet", parquet)
+    output.put(table_path(task.stem), parquet)
     watch.lap("write")
     receipt = Receipt(
         case_id=case.case_id,
@@ -106,7 +107,7 @@ def _storage(uri: str) -> Storage:
 
 
 def _committed(receipt: Receipt, task: CaseTask, output: Storage) -> Receipt:
-    path = f"{task.stem}.json"
+    path = receipt_path(task.stem)
     if output.create(path, receipt.to_bytes()):
         return receipt
     return Receipt.from_bytes(output.get(path), uri=output.uri_of(path))

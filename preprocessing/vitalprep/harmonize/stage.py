@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 
 from vitalprep.contract.case_list import short_case_list
-from vitalprep.contract.document import Model
+from vitalprep.contract.document import Schema
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.receipt import Receipt, listed_receipts
 from vitalprep.harmonize.case import CaseTask, harmonize_case
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-class HarmonizeSummary(Model):
+class HarmonizeSummary(Schema):
     """What one call of the stage came to: cases by outcome."""
 
     harmonized: int

@@ -11,16 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from vitalprep.contract.build_summary import FileSummary
 from vitalprep.contract.metadata import Feature, Metadata
-from vitalprep.contract.paths import LATEST
+from vitalprep.contract.paths import LATEST, METADATA, VERDICT
+from vitalprep.contract.record import RecordShape
 from vitalprep.contract.verdict import Latest, Verdict
 from vitalprep.features import normalize as scale
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectMissing, Storage
-from vitalprep.tfrecord.example import RecordShape
 
 __all__ = ["Description", "Feature", "describe"]
-
-METADATA, VERDICT = "preprocessing_metadata.json", "validation.json"
 
 
 class Description:
@@ -43,7 +41,7 @@ class Description:
 
     def __init__(self, uri: str, metadata: Metadata, *, proved: bool) -> None:
         by_name = {item.name: item for item in metadata.inputs}
-        windowing = metadata.config.windowing
+        windowing = metadata.windowing
         self.uri = uri
         self.dataset_id = metadata.dataset_id
         self.proved = proved
@@ -57,7 +55,7 @@ class Description:
         self.windows: dict[str, int] = {name: split.windows for name, split in metadata.splits.items()}
         self.cases: dict[str, int] = {name: split.cases for name, split in metadata.splits.items()}
         self.subjects: dict[str, int] = {name: split.subjects for name, split in metadata.splits.items()}
-        self.compression = metadata.config.output.compression
+        self.compression = metadata.compression
         self._files: dict[str, tuple[FileSummary, ...]] = {name: split.files for name, split in metadata.splits.items()}
 
     def __repr__(self) -> str:

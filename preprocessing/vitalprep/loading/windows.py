@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalprep.contract.build_summary import FileSummary
+from vitalprep.contract.record import Record
 from vitalprep.loading.arguments import count_of, seed_of
 from vitalprep.loading.description import Description, describe
 from vitalprep.loading.files import damaged, encoded_records, refuse_incomplete
 from vitalprep.loading.order import in_drawn_order, in_order
-from vitalprep.tfrecord.example import BadExample, Record
+from vitalprep.tfrecord.example import BadExample
 from vitalprep.tfrecord.reader import RecordReader
 
 __all__ = ["BUFFER", "Batch", "Origins", "Window", "read"]

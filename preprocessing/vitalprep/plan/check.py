@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vitalprep.contract.document import Model
+from vitalprep.contract.document import Schema
 from vitalprep.plan.make_plan import PlanRequest, make_plan
 from vitalprep.plan.recordings import find_recordings
 from vitalprep.runtime.errors import VitalprepError
@@ -17,7 +17,7 @@ __all__ = ["CHECKS", "CheckOutcome", "run_checks"]
 PROBE = "runs/.write-check"
 
 
-class CheckOutcome(Model):
+class CheckOutcome(Schema):
     """One check. `exit_code` is 0, 2 or 65."""
 
     name: str

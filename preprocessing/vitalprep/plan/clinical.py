@@ -15,7 +15,6 @@ from vitalprep.runtime.errors import RefusedError
 __all__ = [
     "COLUMNS",
     "DEFAULTED",
-    "FORMULA",
     "OBSERVED",
     "ClinicalRow",
     "Statics",
@@ -31,7 +30,6 @@ COLUMNS = ("caseid", "subjectid", "sex", *_MEASURES)
 _SEXES = {"f": -1.0, "female": -1.0, "m": 1.0, "male": 1.0}
 _EMPTY = ("", "nan", "na")
 _DIGITS = re.compile(r"\d+", re.ASCII)
-FORMULA = ("=", "+", "-", "@")  # what a spreadsheet computes, unless it is a number
 LARGEST = 2**63 - 1  # int64 of the records
 LONGEST_SHOWN = 40
 

@@ -14,13 +14,13 @@ from vitalprep.contract.config import Config
 from vitalprep.contract.identity import dataset_id, harmonize_digest, identity_of, input_id, subject_salt
 from vitalprep.contract.paths import SplitName
 from vitalprep.contract.plan import Append, ClinicalTable, ExcludedCase, Plan, PlannedCase
-from vitalprep.contract.provenance import SettledSource
+from vitalprep.contract.provenance import SettledProvenance
+from vitalprep.contract.splits import assign_splits, refuse_empty_splits
 from vitalprep.plan.clinical import ClinicalRow, read_clinical_table, settle_statics
 from vitalprep.plan.parent import continuing, refuse_another_config
-from vitalprep.plan.provenance import settled_source
+from vitalprep.plan.provenance import settled_provenance
 from vitalprep.plan.recordings import find_recordings
 from vitalprep.plan.shards import balanced_shards, modulo_shards
-from vitalprep.plan.splits import assign_splits, refuse_empty_splits
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectMissing, Storage, StoredObject, normalized_uri, read_uri
 
@@ -100,7 +100,7 @@ class _Found:
     """What is there of the requested cases: `recordings` and `rows` by case number, and where they come from."""
 
     input: str
-    source: SettledSource | None
+    source: SettledProvenance | None
     clinical: ClinicalTable | None
     requested: tuple[int, ...]
     recordings: Mapping[int, StoredObject]
@@ -129,7 +129,7 @@ def _found(request: PlanRequest, recordings: Mapping[int, StoredObject]) -> _Fou
     table = _clinical_bytes(uri)
     rows = _clinical_rows(table, uri, requested)
     clinical = ClinicalTable(uri=uri, sha256=hashlib.sha256(table).hexdigest()) if uri != beside else None
-    origin = settled_source(request.config, source, uri if request.clinical else None)
+    origin = settled_provenance(request.config, source, uri if request.clinical else None)
     found = _Found(source.uri, origin, clinical, tuple(sorted(requested)), recordings, rows)
     _refuse_nothing(found)
     return found

@@ -10,24 +10,24 @@ from vitalprep.contract.document import Document
 from vitalprep.contract.provenance import (
     NOTE_NAME,
     SIMULATION_NAME,
-    RecordingSource,
-    SettledSource,
+    Provenance,
+    ProvenanceNote,
+    SettledProvenance,
     SimulationNote,
-    SourceNote,
-    known_source,
+    known_provenance,
 )
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import Storage
 
-__all__ = ["noted_source", "read_note", "settled_source"]
+__all__ = ["noted_provenance", "read_note", "settled_provenance"]
 
 MOST_BYTES = 1 << 20  # all texts at their longest take less, but for other scripts
 
 Note = TypeVar("Note", bound=Document)
 
 
-def settled_source(config: Config, recordings: Storage, clinical: str | None) -> SettledSource | None:
+def settled_provenance(config: Config, recordings: Storage, clinical: str | None) -> SettledProvenance | None:
     """Return the source of recordings, or None where nothing says it.
 
     Parameters
@@ -45,23 +45,23 @@ def settled_source(config: Config, recordings: Storage, clinical: str | None) ->
         If there is a note and it cannot be read.
     """
     if config.source is not None:
-        stated = known_source(config.source) if isinstance(config.source, str) else config.source
-        return SettledSource(basis="configuration", source=stated)
-    found = noted_source(recordings)
+        stated = known_provenance(config.source) if isinstance(config.source, str) else config.source
+        return SettledProvenance(basis="configuration", source=stated)
+    found = noted_provenance(recordings)
     if found is None and clinical is not None:
         found = _beside(clinical)
-    return SettledSource(basis="note", source=found) if found else None
+    return SettledProvenance(basis="note", source=found) if found else None
 
 
-def noted_source(recordings: Storage) -> RecordingSource | None:
+def noted_provenance(recordings: Storage) -> Provenance | None:
     """Return what a note of `vitalprep fetch`, or the options of `vitalprep simulate`, say of a folder."""
     note = read_note(recordings)
     if note is not None:
         return note.source
-    return known_source("simulated") if _is_simulated(recordings) else None
+    return known_provenance("simulated") if _is_simulated(recordings) else None
 
 
-def read_note(recordings: Storage) -> SourceNote | None:
+def read_note(recordings: Storage) -> ProvenanceNote | None:
     """Return what `vitalprep fetch`, or somebody by hand, has noted beside recordings.
 
     Raises
@@ -69,7 +69,7 @@ def read_note(recordings: Storage) -> SourceNote | None:
     RefusedError
         If there is a note and it cannot be read, or is none for its size.
     """
-    return _read(recordings, NOTE_NAME, SourceNote)
+    return _read(recordings, NOTE_NAME, ProvenanceNote)
 
 
 def _is_simulated(recordings: Storage) -> bool:
@@ -93,10 +93,10 @@ def _read(recordings: Storage, name: str, kind: type[Note]) -> Note | None:
     return kind.from_bytes(recordings.get(name, size=found.size), uri=uri)
 
 
-def _beside(uri: str) -> RecordingSource | None:
+def _beside(uri: str) -> Provenance | None:
     folder = uri.rpartition("/")[0] or "/"
     try:
-        return noted_source(Storage(folder))
+        return noted_provenance(Storage(folder))
     except UsageError as error:  # who may read the table need not be allowed to ask what else is there
         log(f"no {NOTE_NAME} could be looked for in {folder}: {error.message}", level=logging.WARNING)
         return None

@@ -1,1 +1,1 @@
-"""Publish: account for every case, judge the result, describe the data set."""
+"""Publish: the files that describe a data set."""

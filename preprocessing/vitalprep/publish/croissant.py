@@ -14,7 +14,7 @@ from typing import Any
 
 from vitalprep.contract.build_summary import BuildSummary
 from vitalprep.contract.paths import SplitName, tfrecord_name
-from vitalprep.contract.provenance import RecordingSource
+from vitalprep.contract.provenance import Provenance
 from vitalprep.publish.card.card import title_of
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.card.markdown import one_line
@@ -94,7 +94,7 @@ def croissant_json(data: Described, description: str, files: Mapping[str, bytes]
     return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _licence(source: RecordingSource) -> str | dict[str, str]:
+def _licence(source: Provenance) -> str | dict[str, str]:
     """Return the licence's address or SPDX identifier; another name is that of a work, and no reader's link."""
     named = source.licence or "none"
     if source.licence_url or _IDENTIFIER.fullmatch(named):

@@ -10,19 +10,28 @@ from typing import Any
 
 import yaml
 
-import vitalprep
 from vitalprep.contract.accounting import Accounting
 from vitalprep.contract.build_summary import BuildSummary, CaseOutcome
 from vitalprep.contract.config import Config
 from vitalprep.contract.document import canonical_json
 from vitalprep.contract.identity import BUILD_VERSION, HARMONIZE_VERSION, recorded_subject
+from vitalprep.contract.metadata import (
+    CaseCounts,
+    Feature,
+    InputFeature,
+    Metadata,
+    Shapes,
+    SplitCounts,
+    TargetColumn,
+)
 from vitalprep.contract.paths import SplitName
 from vitalprep.contract.plan import Plan
+from vitalprep.contract.record import record_shape
 from vitalprep.contract.warning import DataWarning
-from vitalprep.plan.clinical import FORMULA
-from vitalprep.tfrecord.example import record_shape
+from vitalprep.runtime.printable import FORMULA
+from vitalprep.runtime.version import __version__
 
-__all__ = ["CONFIG_NAME", "cases_csv", "config_yaml", "metadata_json"]
+__all__ = ["CONFIG_NAME", "cases_csv", "config_yaml", "metadata_of"]
 
 CONFIG_NAME = "config.yaml"
 
@@ -69,51 +78,50 @@ def _cell(path: str) -> str:
     return f"./{path}" if path.startswith(FORMULA) else path
 
 
-def metadata_json(
+def metadata_of(
     plan: Plan,
     accounting: Accounting,
     summaries: Mapping[SplitName, BuildSummary],
     warnings: Sequence[DataWarning],
-) -> bytes:
+) -> Metadata:
     """Return counts, shapes, ranges, feature order, statistics, warnings, versions, digests and the settled config.
 
-    It holds nothing that differs between two runs of one data set (no times, hosts or locations). Of a clinical table
-    that does not lie beside the recordings it has the digest; the plan has its location, too.
+    Of a clinical table that does not lie beside the recordings it has the digest; the plan has its location, too.
     """
     config = plan.config
     shape = record_shape(config)
-    content: dict[str, Any] = {
-        "schema_version": 1,
-        "dataset_id": plan.dataset_id,
-        "harmonize_digest": plan.harmonize_digest,
-        "parents": plan.parents,  # the data sets that this one was appended to, the first one first
-        "versions": {"vitalprep": vitalprep.__version__, "harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION},
-        "cases": {
-            "requested": accounting.requested,
-            "present": accounting.present,
-            "written": accounting.written,
-            "excluded": accounting.excluded,
-            "success_rate": accounting.success_rate,
-        },
-        "shapes": {
-            "timeseries": [shape.window, shape.inputs],
-            "static": [shape.statics],
-            "target": [shape.targets],
-        },
-        "origin_codes": {"0": "observed", "1": "held (last observation carried forward)", "2": "default"},
-        "inputs": [
-            {"name": item.name, "unit": item.unit, "range": item.range, "default": item.default, "hold": item.hold}
+    return Metadata(
+        dataset_id=plan.dataset_id,
+        harmonize_digest=plan.harmonize_digest,
+        parents=plan.parents,
+        versions={"vitalprep": __version__, "harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION},
+        cases=CaseCounts(
+            requested=accounting.requested,
+            present=accounting.present,
+            written=accounting.written,
+            excluded=accounting.excluded,
+            success_rate=accounting.success_rate,
+        ),
+        shapes=Shapes(
+            timeseries=(shape.window, shape.inputs),
+            static=(shape.statics,),
+            target=(shape.targets,),
+        ),
+        origin_codes={"0": "observed", "1": "held (last observation carried forward)", "2": "default"},
+        inputs=tuple(
+            InputFeature(name=item.name, unit=item.unit, range=item.range, default=item.default, hold=item.hold)
             for item in config.inputs
-        ],
-        "statics": [item.content() for item in config.statics],
-        "targets": [item.content() for item in config.targets],
-        "splits": {split: _split(plan, summary) for split, summary in summaries.items()},
-        "warnings": [warning.content() for warning in warnings],
-        "source": _sorted(plan.settled_source.content()),
-        **({"clinical_table": {"sha256": plan.clinical.sha256}} if plan.clinical else {}),
-        "config": _config_content(config),
-    }
-    return (json.dumps(content, indent=2) + "\n").encode()
+        ),
+        statics=tuple(
+            Feature(name=item.name, unit=item.unit, range=item.range, default=item.default) for item in config.statics
+        ),
+        targets=tuple(TargetColumn(name=item.name, input=item.input) for item in config.targets),
+        splits={split: _split(plan, summary) for split, summary in summaries.items()},
+        warnings=tuple(warnings),
+        source=_sorted(plan.settled_provenance.content()),
+        clinical_table={"sha256": plan.clinical.sha256} if plan.clinical else None,
+        config=_config_content(config),
+    )
 
 
 def config_yaml(plan: Plan) -> bytes:
@@ -133,12 +141,12 @@ def _sorted(content: Any) -> Any:
     return json.loads(canonical_json(content))
 
 
-def _split(plan: Plan, summary: BuildSummary) -> dict[str, Any]:
+def _split(plan: Plan, summary: BuildSummary) -> SplitCounts:
     written = {case.case_id for case in summary.cases if case.windows}
-    return {
-        "cases": len(written),
-        "subjects": len({plan.by_id[case].subject_id for case in written}),
-        "windows": summary.windows,
-        "files": [file.content() for file in summary.files],
-        "statistics": {name: statistics.described() for name, statistics in summary.statistics.items()},
-    }
+    return SplitCounts(
+        cases=len(written),
+        subjects=len({plan.by_id[case].subject_id for case in written}),
+        windows=summary.windows,
+        files=summary.files,
+        statistics={name: statistics.described() for name, statistics in summary.statistics.items()},
+    )

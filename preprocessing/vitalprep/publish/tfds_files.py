@@ -13,7 +13,7 @@ from typing import Any
 from vitalprep.contract.build_summary import BuildSummary
 from vitalprep.contract.config import Output
 from vitalprep.contract.paths import SplitName
-from vitalprep.tfrecord.example import RecordShape
+from vitalprep.contract.record import RecordShape
 
 __all__ = ["dataset_info_json", "features_json"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vitalprep.contract.paths import dataset_path, output_of_dataset
+from vitalprep.contract.paths import REPORT, dataset_path, output_of_dataset
 from vitalprep.contract.published import copied_dataset
 from vitalprep.report.report import case_html, report_html, stored_dataset
 from vitalprep.report.warnings import warnings_of
@@ -13,8 +13,6 @@ from vitalprep.runtime.errors import RefusedError, RetryableError
 from vitalprep.storage import ObjectMissing, Storage
 
 __all__ = ["draw_report", "stored_report", "write_page"]
-
-REPORT = "report.html"
 
 
 def draw_report(dataset_uri: str, *, case_id: int | None, file: str | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from vitalprep.contract.receipt import Receipt
 from vitalprep.features.impute import DEFAULT, HELD, OBSERVED
 from vitalprep.features.samples import Samples
 from vitalprep.features.statistics import target_origins_of
+from vitalprep.features.windows import target_second
 from vitalprep.report.account_of_cases import observed_share
 
 __all__ = ["CaseDrawing", "Example", "Strip", "chosen_examples", "drawing_of"]
@@ -115,7 +116,7 @@ def _of_split(receipts: Mapping[int, Receipt], vitals: list[str]) -> list[tuple[
 def drawing_of(case: PlannedCase, samples: Samples, config: Config, *, why: str) -> CaseDrawing:
     """Draw a case as the model sees it: imputed, normalized, with origins and windows."""
     seconds, starts = len(samples.series), samples.starts
-    reach = config.windowing.window - 1 + config.windowing.target_horizon
+    reach = target_second(0, config.windowing)
     return CaseDrawing(
         case=case,
         why=why,

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import vitalprep
-from vitalprep.account.judgement import objection_to
-from vitalprep.build.write_file import BuildCase, load_samples
 from vitalprep.contract.accounting import Account, account, plan_of_dataset
 from vitalprep.contract.build_summary import CaseCoverage, FeatureStatistics
 from vitalprep.contract.config import Input
 from vitalprep.contract.identity import BUILD_VERSION, HARMONIZE_VERSION
-from vitalprep.contract.paths import SPLITS, output_of_dataset
+from vitalprep.contract.judgement import objection_to
+from vitalprep.contract.paths import SPLITS, output_of_dataset, table_path
 from vitalprep.contract.plan import Plan
+from vitalprep.contract.table import read_table
 from vitalprep.contract.warning import DataWarning
+from vitalprep.features.samples import samples_of
 from vitalprep.report.account_of_cases import case_lines, funnel, reasons_of
 from vitalprep.report.charts import HistogramChart, histogram_chart
 from vitalprep.report.demographics import Demographic, demographics_of
@@ -36,6 +36,7 @@ from vitalprep.report.signals import (
 )
 from vitalprep.report.thresholds import Thresholds
 from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.runtime.version import __version__
 from vitalprep.storage import Storage
 
 __all__ = ["Stored", "case_html", "report_html", "stored_dataset"]
@@ -125,7 +126,7 @@ def report_html(stored: Stored, warnings: Sequence[DataWarning]) -> bytes:
         subjects=_subjects(stored),
         shared=_shared_subjects(plan),
         objection=objection_to(plan, found.accounting),
-        settled=plan.settled_source,
+        settled=plan.settled_provenance,
         seconds={split: _seconds(stored, split) for split in SPLITS},
         funnel=funnel(found.accounting.requested, found.accounting.excluded),
         warnings=warnings,
@@ -145,7 +146,7 @@ def report_html(stored: Stored, warnings: Sequence[DataWarning]) -> bytes:
         unlisted=unlisted,
         reasons=reasons_of(lines),
         timings=timings_of(found.receipts),
-        versions={"vitalprep": vitalprep.__version__, "harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION},
+        versions={"vitalprep": __version__, "harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION},
     )
 
 
@@ -174,7 +175,7 @@ def case_html(stored: Stored, case_id: int) -> bytes:
         case=plan.by_id.get(case_id),
         receipt=receipt,
         person_of=person_of,
-        settled=plan.settled_source,
+        settled=plan.settled_provenance,
         objection=objection_to(plan, found.accounting),
         drawing=_drawing(stored, Example(case_id, f"case of {line.split}")) if drawn else None,
     )
@@ -183,15 +184,12 @@ def case_html(stored: Stored, case_id: int) -> bytes:
 def _drawing(stored: Stored, example: Example) -> CaseDrawing:
     """Read a case's table and draw it; nothing on the page tells its subject."""
     plan, case = stored.plan, stored.plan.by_id[example.case_id]
-    built = BuildCase(
-        case_id=case.case_id,
-        subject_id=0,
-        parquet=f"{plan.stem(case.case_id)}.parquet",
-        parquet_sha256=stored.account.receipts[case.case_id].parquet_sha256 or "",
-        static=case.static,
-        static_origin=case.static_origin,
-    )
-    return drawing_of(case, load_samples(stored.output, built, plan.config), plan.config, why=example.why)
+    receipt = stored.account.receipts[case.case_id]
+    names = [item.name for item in plan.config.inputs]
+    path = table_path(plan.stem(case.case_id))
+    table = read_table(stored.output, path, receipt.parquet_sha256 or "", case.case_id, names)
+    samples = samples_of(table, case.static, case.static_origin, plan.config)
+    return drawing_of(case, samples, plan.config, why=example.why)
 
 
 def _written(stored: Stored, split: str) -> list[int]:

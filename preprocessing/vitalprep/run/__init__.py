@@ -1,0 +1,1 @@
+"""Run: the stages one after the other on one machine."""

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from vitalprep.build.stage import build_split
 from vitalprep.contract.accounting import Accounting, account, store_accounting
-from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.paths import SPLITS, dataset_folder
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.verdict import Verdict, is_refused
 from vitalprep.harmonize.stage import harmonize_shards
 from vitalprep.plan.make_plan import PlanRequest
-from vitalprep.publish.stage import publish
 from vitalprep.run.plan_run import Planned, plan_run
+from vitalprep.run.publication import account_and_publish
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import VitalprepError
 from vitalprep.runtime.workers import StopRequest, WorkerPool
@@ -90,8 +90,8 @@ def finish(plan: Plan, output: Storage, *, pool: WorkerPool) -> Finished:
     with accounted_for(plan, output):
         again = is_refused(output, plan.dataset_id)
         _timed("build", seconds, lambda: [build_split(plan, output, s, pool=pool, again=again) for s in SPLITS])
-    accounting = _timed("publish", seconds, lambda: publish(plan, output))
-    dataset = output.uri_of(f"datasets/{plan.dataset_id}")
+    accounting = _timed("publish", seconds, lambda: account_and_publish(plan, output))
+    dataset = output.uri_of(dataset_folder(plan.dataset_id))
     verdict = _timed("validate", seconds, lambda: validate_dataset(dataset, pool=pool))
     return Finished(accounting, verdict, seconds)
 

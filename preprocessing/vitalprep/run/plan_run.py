@@ -12,10 +12,13 @@ from vitalprep.contract.paths import (
     HARMONIZED,
     RUNS,
     SPLITS,
+    VERDICT,
     build_summary_path,
+    dataset_folder,
     dataset_path,
     made_by_vitalprep,
     progress_path,
+    receipt_path,
 )
 from vitalprep.contract.plan import Plan, store_plan
 from vitalprep.contract.published import is_up_to_date
@@ -100,7 +103,7 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
         plan=plan,
         output=output,
         uri=output.uri_of(plan.path),
-        dataset_uri=output.uri_of(f"datasets/{plan.dataset_id}"),
+        dataset_uri=output.uri_of(dataset_folder(plan.dataset_id)),
         finished=finished_cases(plan, output),
         up_to_date=is_up_to_date(output, plan.dataset_id, plan.config.validation),
     )
@@ -111,9 +114,9 @@ def _store(plan: Plan, output: Storage, *, force: bool) -> None:
         output.sweep(folder, of=made_by_vitalprep)
     store_plan(plan, output)
     if force:
-        names = [dataset_path(plan.dataset_id, "validation.json")]
+        names = [dataset_path(plan.dataset_id, VERDICT)]
         names += [build_summary_path(plan.dataset_id, split) for split in SPLITS]
-        names += [f"{plan.stem(case.case_id)}.json" for case in plan.cases]
+        names += [receipt_path(plan.stem(case.case_id)) for case in plan.cases]
         names += [progress_path(plan.path, index) for index in range(len(plan.shards))]
         output.delete(names)
         log("force: receipts, build summaries and verdict removed", dataset_id=plan.dataset_id)

@@ -1,0 +1,1 @@
+"""What every module may use: errors, log and progress, worker processes, periodic calls, strict YAML."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["printable", "printable_lines"]
+__all__ = ["FORMULA", "printable", "printable_lines"]
+
+FORMULA = ("=", "+", "-", "@")  # a spreadsheet evaluates a cell that begins so, unless it is a number
 
 
 def printable(text: str) -> str:

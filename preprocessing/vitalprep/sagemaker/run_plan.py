@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from vitalprep.contract.case_list import short_case_list
-from vitalprep.contract.paths import output_of_plan
+from vitalprep.contract.paths import dataset_folder, output_of_plan
 from vitalprep.contract.plan import Plan, load_plan
 from vitalprep.contract.receipt import finished_cases
 from vitalprep.harmonize.stage import harmonize_shards
@@ -69,7 +69,7 @@ def run_plan(plan_uri: str, share: HostShare, *, wait_seconds: float, pool: Work
         done
         | summary.content()
         | {
-            "dataset": output.uri_of(f"datasets/{plan.dataset_id}"),
+            "dataset": output.uri_of(dataset_folder(plan.dataset_id)),
             "dataset_id": plan.dataset_id,
             "requested": accounting.requested,
             "written": accounting.written,

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
-from vitalprep.contract.document import Model
+from vitalprep.contract.document import Schema
 
 __all__ = ["Demographics", "Sex", "Urgency", "demographics"]
 
@@ -36,7 +36,7 @@ Curve = Annotated[dict[float, Value], AfterValidator(_ascending)]
 Quantiles = Annotated[dict[float, float], AfterValidator(_ascending), AfterValidator(_rising)]
 
 
-class _Department(Model):
+class _Department(Schema):
     share: Share
     female: Share
     emergency: Share
@@ -44,20 +44,20 @@ class _Department(Model):
     age: dict[Sex, Quantiles]
 
 
-class _AgeGroup(Model):
+class _AgeGroup(Schema):
     share: Share
     early_share: Share
     age: Quantiles
 
 
-class _Adults(Model):
+class _Adults(Schema):
     height: Curve[float]
     height_sd: PositiveFloat
     bmi: Curve[float]
     bmi_ratio: Quantiles
 
 
-class _Subjects(Model):
+class _Subjects(Schema):
     first_cases: PositiveInt
     first_share: Share
     later_share: Share
@@ -68,7 +68,7 @@ class _Subjects(Model):
     asa_kept: Share
 
 
-class Demographics(Model):
+class Demographics(Schema):
     """The content of ``demographics.yaml``, which says of each number what it is, its unit and its source."""
 
     schema_version: Literal[1]

@@ -7,14 +7,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
-from vitalprep.account.judgement import judge
+from vitalprep.account.stage import judge
 from vitalprep.contract.accounting import Accounting
 from vitalprep.contract.document import Document
-from vitalprep.contract.paths import LATEST, SPLITS, accounting_path, build_summary_path, dataset_path, is_digest
+from vitalprep.contract.metadata import Metadata
+from vitalprep.contract.paths import (
+    LATEST,
+    METADATA,
+    REPORT,
+    SPLITS,
+    VERDICT,
+    accounting_path,
+    build_summary_path,
+    dataset_path,
+    is_digest,
+)
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.progress import ShardProgress
 from vitalprep.contract.receipt import ListedReceipt, listed_receipts
-from vitalprep.contract.stored_metadata import METADATA_NAME, StoredMetadata
 from vitalprep.contract.verdict import Latest, Verdict
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.status.listing import ListedDataset, listed_datasets
@@ -101,10 +111,10 @@ def _described(output: Storage, listed: ListedDataset, *, whole: bool) -> dict[s
     def read(path: str, kind: type[Stored]) -> Stored | None:
         return documents.read(path, kind) if path in listed.times else None
 
-    verdict_path = dataset_path(name, "validation.json")
+    verdict_path = dataset_path(name, VERDICT)
     verdict = read(verdict_path, Verdict)
     accounting = read(accounting_path(name), Accounting)
-    metadata = read(dataset_path(name, METADATA_NAME), StoredMetadata)
+    metadata = read(dataset_path(name, METADATA), Metadata)
     published = verdict is not None and verdict.passed
     work = _work(documents, listed) if whole or not published else None
     return {
@@ -118,7 +128,7 @@ def _described(output: Storage, listed: ListedDataset, *, whole: bool) -> dict[s
         "excluded": accounting.excluded if accounting else None,
         "windows": verdict.windows if verdict else None,
         "warnings": _warnings(metadata),
-        "report": dataset_path(name, "report.html") in listed.times,
+        "report": dataset_path(name, REPORT) in listed.times,
         "plan": output.uri_of(listed.plan) if listed.plan else None,
         "shards": shard_statuses(work.plan, work.receipts, work.heartbeats) if work else [],
         "problem": documents.problem,
@@ -167,7 +177,7 @@ def _stamp(time: datetime | None) -> str | None:
     return None if time is None else f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _warnings(metadata: StoredMetadata | None) -> int | None:
+def _warnings(metadata: Metadata | None) -> int | None:
     if metadata is None or metadata.warnings is None:
         return None
     return [warning.level for warning in metadata.warnings].count("warning")

@@ -7,26 +7,22 @@ An Example is a protocol buffer: Example{1: Features{1: map entry {1: key, 2: Fe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalprep.contract.config import Config
+from vitalprep.contract.record import Record, RecordShape
 
 __all__ = [
     "BadExample",
     "Places",
-    "Record",
-    "RecordShape",
-    "decode_record",
+            "decode_record",
     "encode_record",
     "encoded_size",
     "payload_places",
     "read_int64",
-    "record_shape",
-    "varint",
+        "varint",
 ]  # fmt: skip
 
 _LENGTH_DELIMITED = 2
@@ -35,51 +31,6 @@ _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 
 class BadExample(ValueError):  # noqa: N818  as BadGzipFile
     """The bytes are no record of this data set; the message says where they differ."""
-
-
-@dataclass(frozen=True)
-class RecordShape:
-    """Sizes of a record's parts: samples a window, inputs, statics, targets."""
-
-    window: int
-    inputs: int
-    statics: int
-    targets: int
-
-
-@dataclass(frozen=True)
-class Record:
-    """One window.
-
-    `timeseries` has shape (window, inputs), `static` (statics,), `target` (targets,): float32 in [-1, 1]; each has a
-    uint8 origin of the same shape.
-    """
-
-    case_id: int
-    subject_id: int
-    start_second: int
-    static: NDArray[np.float32]
-    static_origin: NDArray[np.uint8]
-    target: NDArray[np.float32]
-    target_origin: NDArray[np.uint8]
-    timeseries: NDArray[np.float32]
-    timeseries_origin: NDArray[np.uint8]
-
-    @classmethod
-    def zeros(cls, shape: RecordShape, *, case_id: int = 0, subject_id: int = 0, start_second: int = 0) -> Record:
-        """A record of zeros."""
-        series = (shape.window, shape.inputs)
-        return cls(
-            case_id=case_id,
-            subject_id=subject_id,
-            start_second=start_second,
-            static=np.zeros(shape.statics, dtype=np.float32),
-            static_origin=np.zeros(shape.statics, dtype=np.uint8),
-            target=np.zeros(shape.targets, dtype=np.float32),
-            target_origin=np.zeros(shape.targets, dtype=np.uint8),
-            timeseries=np.zeros(series, dtype=np.float32),
-            timeseries_origin=np.zeros(series, dtype=np.uint8),
-        )
 
 
 Places: TypeAlias = dict[str, slice]
@@ -266,13 +217,3 @@ def _take_bytes(features: dict[str, bytes], key: str, shape: tuple[int, ...]) ->
     if len(body) != int(np.prod(shape)):
         raise BadExample(f"{key} holds {len(body)} bytes, not uint8 of shape {shape}")
     return np.frombuffer(body, dtype=np.uint8).reshape(shape)
-
-
-def record_shape(config: Config) -> RecordShape:
-    """Return the sizes of a record's parts."""
-    return RecordShape(
-        window=config.windowing.window,
-        inputs=len(config.inputs),
-        statics=len(config.statics),
-        targets=len(config.targets),
-    )

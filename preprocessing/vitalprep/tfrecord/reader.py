@@ -13,11 +13,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from vitalprep.contract.record import Record, RecordShape
 from vitalprep.tfrecord.example import (
     BadExample,
     Places,
-    Record,
-    RecordShape,
     decode_record,
     encode_record,
     payload_places,

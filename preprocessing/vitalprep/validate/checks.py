@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from vitalprep.contract.accounting import Accounting, plan_of_dataset
 from vitalprep.contract.build_summary import BuildSummary, listing_problem
 from vitalprep.contract.identity import identity_of, recorded_subject, salt_of
-from vitalprep.contract.paths import SplitName
+from vitalprep.contract.paths import SplitName, harmonized_folder, receipt_path, table_path
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.receipt import Receipt, receipts_of
+from vitalprep.contract.splits import assign_splits
 from vitalprep.contract.verdict import Check
 from vitalprep.features.windows import window_starts
-from vitalprep.plan.splits import assign_splits
 from vitalprep.storage import Storage
 from vitalprep.validate.descriptions import description_problems
 from vitalprep.validate.file import FileFindings
@@ -176,8 +176,8 @@ class Checks:
         return problems
 
     def _lineage(self) -> list[str]:
-        there = {stored.path for stored in self.output.list(f"harmonized/{self.plan.harmonize_digest}")}
-        finished = [case for case in self.plan.cases if f"{self.plan.stem(case.case_id)}.json" in there]
+        there = {stored.path for stored in self.output.list(harmonized_folder(self.plan.harmonize_digest))}
+        finished = [case for case in self.plan.cases if receipt_path(self.plan.stem(case.case_id)) in there]
         receipts = receipts_of(self.plan, self.output, finished)
         seconds = {case.case_id: case.seconds for summary in self.summaries.values() for case in summary.cases}
         problems = []
@@ -197,7 +197,7 @@ class Checks:
             problems.append(f"the receipt of case {case_id} names another input object than the plan")
         if receipt.harmonize_digest != self.plan.harmonize_digest or receipt.case_id != case_id:
             problems.append(f"the receipt of case {case_id} is another one's")
-        if f"{self.plan.stem(case_id)}.parquet" not in there:
+        if table_path(self.plan.stem(case_id)) not in there:
             problems.append(f"the table of case {case_id} is missing")
         return problems
 

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from vitalprep.contract.build_summary import FileSummary
 from vitalprep.contract.config import Config
+from vitalprep.contract.record import Record, record_shape
 from vitalprep.features.impute import DEFAULT
 from vitalprep.features.normalize import normalize
 from vitalprep.storage import READ_CHUNK, ObjectMissing, Storage
 from vitalprep.storage.stream import Arriving
-from vitalprep.tfrecord.example import BadExample, Record, record_shape
+from vitalprep.tfrecord.example import BadExample
 from vitalprep.tfrecord.framing import BadFrame, records
 from vitalprep.tfrecord.reader import RecordReader
 

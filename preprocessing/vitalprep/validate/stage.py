@@ -7,7 +7,16 @@ from collections.abc import Mapping
 
 from vitalprep.contract.accounting import Accounting, account
 from vitalprep.contract.build_summary import BuildSummary, require_build_summary
-from vitalprep.contract.paths import LATEST, SPLITS, SplitName, accounting_path, dataset_path, output_of_dataset
+from vitalprep.contract.paths import (
+    LATEST,
+    SPLITS,
+    VERDICT,
+    SplitName,
+    accounting_path,
+    dataset_folder,
+    dataset_path,
+    output_of_dataset,
+)
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.published import refuse_copy
 from vitalprep.contract.verdict import Latest, Verdict
@@ -45,7 +54,7 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
         files={split: len(summaries[split].files) for split in SPLITS},
         success_rate=accounting.success_rate,
     )
-    output.put(dataset_path(dataset_id, "validation.json"), verdict.to_bytes())
+    output.put(dataset_path(dataset_id, VERDICT), verdict.to_bytes())
     for check in checks:
         level = logging.INFO if check.passed else logging.ERROR
         log(f"{'passed' if check.passed else 'FAILED'}: {check.name}: {check.detail}", level=level, check=check.name)
@@ -55,7 +64,7 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
             f"{output.uri_of('datasets')}/{dataset_id} is refused. {failed.name}: {failed.detail}.",
             mend="run it again: a refused data set is built anew; if it stays refused, run with --force.",
         )
-    latest = Latest(dataset_id=dataset_id, path=f"datasets/{dataset_id}")
+    latest = Latest(dataset_id=dataset_id, path=dataset_folder(dataset_id))
     output.put(LATEST, latest.to_bytes())
     return verdict
 

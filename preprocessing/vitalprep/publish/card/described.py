@@ -11,7 +11,7 @@ from vitalprep.contract.build_summary import BuildSummary, FeatureStatistics
 from vitalprep.contract.config import Config
 from vitalprep.contract.paths import SPLITS, SplitName
 from vitalprep.contract.plan import Plan
-from vitalprep.contract.provenance import RecordingSource, SettledSource
+from vitalprep.contract.provenance import Provenance, SettledProvenance
 from vitalprep.contract.warning import DataWarning
 from vitalprep.features.statistics import added
 
@@ -47,12 +47,12 @@ class Described:
         return self.plan.config
 
     @property
-    def settled(self) -> SettledSource:
+    def settled(self) -> SettledProvenance:
         """Where the recordings come from, and how that is known."""
-        return self.plan.settled_source
+        return self.plan.settled_provenance
 
     @property
-    def source(self) -> RecordingSource:
+    def source(self) -> Provenance:
         """Where the recordings come from."""
         return self.settled.source
 

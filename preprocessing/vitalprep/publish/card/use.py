@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 
-import vitalprep
 from vitalprep.contract.case_list import short_case_list
-from vitalprep.contract.provenance import SIMULATION_NAME, known_source
+from vitalprep.contract.provenance import SIMULATION_NAME, known_provenance
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.card.markdown import bullets, code, fenced, plain
 from vitalprep.publish.metadata import CONFIG_NAME
+from vitalprep.runtime.version import __version__
 
 __all__ = ["again", "licence", "limitations", "making"]
 
@@ -42,7 +42,7 @@ def making(data: Described) -> str:
         "Every record was read again and proved: checksums, shapes, ranges, splits, counts. `validation.json` says "
         "whether it passed; without that verdict the data set is not published.",
     ]
-    return f"By vitalprep {vitalprep.__version__}.\n\n" + bullets(rules)
+    return f"By vitalprep {__version__}.\n\n" + bullets(rules)
 
 
 def limitations(data: Described) -> str:
@@ -115,7 +115,7 @@ def again(data: Described) -> str:
     else:
         run += ["--config", CONFIG_NAME]
     lines = [shlex.join(run)]
-    if data.source == known_source("vitaldb"):
+    if data.source == known_provenance("vitaldb"):
         lines.insert(0, shlex.join(["vitalprep", "fetch", "--cases", cases, "--output", "RECORDINGS"]))
         lines[0] += " --accept-licence"
     notes = [
@@ -128,10 +128,10 @@ def again(data: Described) -> str:
             "`TABLE` is a clinical table of its own place, not the one beside the recordings; its SHA-256: "
             f"`{data.plan.clinical.sha256}`."
         )
-    if data.source == known_source("simulated"):
+    if data.source == known_provenance("simulated"):
         notes.append(f"`{SIMULATION_NAME}` beside the recordings says what they were made with.")
     if data.plan.parent:
         notes.append(f"Make {code(data.plan.parent)} first; its own card tells how. Its configuration is kept.")
     if data.config.privacy.hash_subjects:
         notes.append("`VITALPREP_SUBJECT_SALT` has to be the same for the same subject ids.")
-    return f"With vitalprep {vitalprep.__version__}:\n\n{fenced(chr(10).join(lines), 'sh')}\n\n{bullets(notes)}"
+    return f"With vitalprep {__version__}:\n\n{fenced(chr(10).join(lines), 'sh')}\n\n{bullets(notes)}"

@@ -1,4 +1,4 @@
-"""Whether what a run came to is good enough to be published."""
+"""Whether the numbers of a run are good enough to publish its data set."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 from vitalprep.contract.accounting import Accounting
 from vitalprep.contract.case_list import short_case_list
-from vitalprep.contract.paths import SPLITS, accounting_path
+from vitalprep.contract.paths import SPLITS
 from vitalprep.contract.plan import Plan
-from vitalprep.runtime.errors import RefusedError
-from vitalprep.storage import Storage
 
-__all__ = ["Objection", "judge", "objection_to"]
+__all__ = [
+    "Objection",
+    "objection_to",
+]
 
 
 class Objection(NamedTuple):
@@ -19,20 +20,6 @@ class Objection(NamedTuple):
 
     problem: str
     mend: str
-
-
-def judge(plan: Plan, accounting: Accounting, output: Storage) -> None:
-    """Raise what stands against publishing a plan's data set.
-
-    Raises
-    ------
-    RefusedError
-        If cases are unfinished, the success rate or the number of windows is too low, or a split is empty.
-    """
-    found = objection_to(plan, accounting)
-    if found:
-        where = output.uri_of(accounting_path(plan.dataset_id))
-        raise RefusedError(f"{found.problem} Nothing is published; see {where}.", mend=found.mend)
 
 
 def objection_to(plan: Plan, accounting: Accounting) -> Objection | None:

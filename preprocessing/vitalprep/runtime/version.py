@@ -1,0 +1,7 @@
+"""The version of vitalprep, as documents and cards name it."""
+
+from __future__ import annotations
+
+__all__ = ["__version__"]
+
+__version__ = "0.2.0"
