@@ -25,7 +25,7 @@ CASES = 24
 def rows(recordings: Recordings) -> Iterator[Row]:
     """One run over 8 shards in an Airflow that is up."""
     if not AIRFLOW_PYTHON.exists():
-        raise RuntimeError("There is no .venv-airflow. To mend: make airflow.")
+        raise RuntimeError("There is no .venv-airflow. Fix: make airflow.")
     source, output = recordings.folder / "dag-input", recordings.folder / "dag-output"
     simulate_folder(source, SimulationOptions(seed=1, cases=CASES, hours=0.5, spread=0.4))
     shutil.rmtree(output, ignore_errors=True)

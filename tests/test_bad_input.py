@@ -22,7 +22,7 @@ def source(recordings: Path, tmp_path: Path) -> Path:
 def _refused(answer: Answer, exit_code: int, *words: str) -> None:
     assert answer.exit_code == exit_code
     assert answer.result["ok"] is False
-    assert answer.result["mend"]
+    assert answer.result["fix"]
     for word in words:
         assert word in answer.result["message"], answer.result
     assert answer.result["message"] in answer.last_message, "the message is the last log line"

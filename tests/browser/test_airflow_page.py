@@ -218,7 +218,7 @@ def test_the_log_says_why(visit: Callable[..., Page]) -> None:
     tab = visit("/plugin/vitalprep")
     shard(tab.frame_locator("iframe"), 1).get_by_role("link", name="Log of Shard 1").click()
     tab.wait_for_url(re.compile(rf"/dags/{DAG}/runs/.*/tasks/harmonize/mapped/1\?try_number=1"))
-    tab.get_by_text("Case <b>4</b> changed. To mend: Plan again.").first.wait_for()
+    tab.get_by_text("Case <b>4</b> changed. Fix: Plan again.").first.wait_for()
 
 
 def test_the_cleared_shard_completes_the_run(visit: Callable[..., Page], folder: Path) -> None:

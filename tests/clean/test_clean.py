@@ -130,7 +130,7 @@ def test_what_was_written_lately_stays(output: Path) -> None:
     assert fates[unproved] == "its tables were written 3 days ago"
     refused = run_vitalprep("clean", "--output", output, "--yes", unproved)
     assert refused.exit_code == 65
-    assert "--older-than 0" in refused.result["mend"]
+    assert "--older-than 0" in refused.result["fix"]
     answer = run_vitalprep("clean", "--output", output, "--yes", "--older-than", "2")
     assert set(answer.result["removed"]) == {old, unproved}
 
@@ -170,7 +170,7 @@ def test_without_a_terminal_it_has_to_be_told(output: Path) -> None:
     before = _files(output)
     answer = run_vitalprep("clean", "--output", output)
     assert answer.exit_code == 2
-    assert "--yes" in answer.result["mend"]
+    assert "--yes" in answer.result["fix"]
     assert _files(output) == before
 
 

@@ -118,7 +118,7 @@ def test_what_it_refuses(tmp_path: Path, arguments: list[str], exit_code: int, n
     answer = run_vitalprep("cost", "--input", _sparse(tmp_path / "raw", {1: MB}), *arguments)
     assert (answer.exit_code, answer.result["ok"]) == (exit_code, False)
     assert named in answer.result["message"]
-    assert answer.result["mend"]
+    assert answer.result["fix"]
 
 
 def test_an_empty_input_is_refused(tmp_path: Path) -> None:

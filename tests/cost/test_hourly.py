@@ -38,7 +38,7 @@ def test_sagemaker_within_the_family(machine: str, times: float) -> None:
 def test_what_has_no_price_is_refused(machine: str) -> None:
     with pytest.raises(UsageError, match="not known") as error:
         hourly_price(FIGURES, machine)
-    assert "machine_hour" in error.value.mend
+    assert "machine_hour" in error.value.fix
 
 
 def test_prices_of_one_s_own(tmp_path: Path) -> None:

@@ -314,7 +314,7 @@ def test_a_broken_description_is_refused_by_its_name(first: Path, tmp_path: Path
     (copy / "preprocessing_metadata.json").write_text(json.dumps(metadata | {key: value} if key else value))
     with pytest.raises(RefusedError, match=r"preprocessing_metadata\.json is not a valid StoredMetadata") as caught:
         described(str(copy))
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_nothing_comes_before_the_terms_are_accepted(service: Imitation, tmp_pat
     assert answer.exit_code == 2
     for said in ("CC-BY-NC-SA-4.0", "Data Use Agreement", "Redistribution of the Data is not allowed", "https://"):
         assert said in answer.result["message"]
-    assert "--accept-licence" in answer.result["mend"]
+    assert "--accept-licence" in answer.result["fix"]
     assert not service.seen
     assert not (tmp_path / "out").exists()
 
@@ -117,7 +117,7 @@ def test_one_that_is_not_given_does_not_keep_the_others_from_coming(
     assert answer.exit_code == 65
     assert f"refuses 2 ({service.url}{recording(2)}: the server answered {status}" in answer.result["message"]
     assert "does not have" not in answer.result["message"]
-    assert answer.result["mend"].endswith("the others are there.")
+    assert answer.result["fix"].endswith("the others are there.")
     assert names(tmp_path) == ["0001.vital", "0003.vital", "0004.vital"]
 
 
@@ -128,8 +128,8 @@ def test_a_service_that_lets_nobody_in_is_not_asked_for_every_case(service: Imit
     assert answer.exit_code == 65
     assert re.match(r"0 of 14 recordings are there\. The service refuses [1-9,-]+ \(", answer.result["message"])
     assert "were not asked for" in answer.result["message"]
-    assert "others are there" not in answer.result["mend"]
-    assert "lets you in" in answer.result["mend"]
+    assert "others are there" not in answer.result["fix"]
+    assert "lets you in" in answer.result["fix"]
     assert not service.asked(recording(12))
 
 
@@ -157,7 +157,7 @@ def test_other_people_s_recordings_are_not_called_vitaldb_s(
     refused = fetch(service, tmp_path, "--cases", "1-2")
     assert refused.exit_code == 65
     assert "holds 1 recordings, and no source.json says that they are VitalDB's" in refused.result["message"]
-    assert "--add-to-others" in refused.result["mend"]
+    assert "--add-to-others" in refused.result["fix"]
     assert not service.seen
     assert [path.name for path in tmp_path.iterdir()] == ["0900.vital"]
     assert fetch(service, tmp_path, "--cases", "1-2", "--add-to-others").exit_code == 0
@@ -170,7 +170,7 @@ def test_cases_without_a_row_are_named(service: Imitation, tmp_path: Path) -> No
     assert answer.exit_code == 65
     table = tmp_path / "clinical_data.csv"
     assert answer.result["message"] == f"4 of 4 recordings are there. Without a row in {table}: 1,3-4."
-    assert answer.result["mend"] == f"add the missing rows to {table}, or leave these cases out."
+    assert answer.result["fix"] == f"add the missing rows to {table}, or leave these cases out."
     assert len(names(tmp_path)) == 4
 
 
@@ -195,7 +195,7 @@ def test_a_row_that_cannot_be_read_is_named_when_all_is_there(service: Imitation
         ):
             assert said in answer.result["message"]
         assert "old" not in answer.result["message"], "case 9 was not asked for"
-        assert f"correct it in {output}/clinical_data.csv" in answer.result["mend"]
+        assert f"correct it in {output}/clinical_data.csv" in answer.result["fix"]
         assert len(names(output)) == 4
     table = output / "clinical_data.csv"
     table.write_text(table.read_text().replace(",X,", ",M,").replace("\n3b,", "\n3,"))
@@ -297,7 +297,7 @@ def test_a_wrong_address_is_known_from_the_clinical_table(service: Imitation, tm
         "fetch", "--cases", "1", "--output", tmp_path, "--base-url", f"{service.url}/elsewhere", "--accept-licence"
     )
     assert answer.exit_code == 2
-    assert "--base-url" in answer.result["mend"]
+    assert "--base-url" in answer.result["fix"]
 
 
 def test_real_recordings_do_not_go_among_simulated_ones(service: Imitation, recordings: Path) -> None:

@@ -153,7 +153,7 @@ def test_false_draws_no_order(published: Published) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"shuffle": True}, r"shuffle is True.* To mend: give a seed, as shuffle=1"),
+        ({"shuffle": True}, r"shuffle is True.* Fix: give a seed, as shuffle=1"),
         ({"shuffle": "yes"}, "shuffle is 'yes'"),
         ({"shuffle": 1.0}, "shuffle is 1.0"),
         ({"batch_size": 2.5}, "batch_size is 2.5"),

@@ -109,7 +109,7 @@ def test_another_configuration_is_refused_and_named(recordings: Path) -> None:
     ):
         with pytest.raises(UsageError, match=f"key {key} differs") as caught:
             _plan(recordings, "10", parent, load_config(None, [setting]))
-        assert "--set" in caught.value.mend
+        assert "--set" in caught.value.fix
     thresholds = load_config(None, ["validation.min_windows=5"])
     assert _plan(recordings, "10", parent, thresholds).dataset_id == _plan(recordings, "10", parent).dataset_id
 

@@ -152,7 +152,7 @@ def test_a_recording_is_not_excluded_for_a_fault_on_the_way(
 
 
 @pytest.mark.parametrize(
-    ("rule", "exit_code", "words", "mend"),
+    ("rule", "exit_code", "words", "fix"),
     [
         (Rule("403 AccessDenied", method="GET", key="*.vital", times=None), 2, "403 AccessDenied", "permissions"),
         (Rule("403 AccessDenied", method="PUT", key="*.parquet", times=None), 2, "403 AccessDenied", "permissions"),
@@ -162,13 +162,13 @@ def test_a_recording_is_not_excluded_for_a_fault_on_the_way(
     ids=lambda value: f"{value.fault} at {value.method} {value.key}" if isinstance(value, Rule) else "",
 )
 def test_a_permanent_fault_fails_the_shard(
-    s3_run: S3Run, faulty: FaultyS3, plan: str, rule: Rule, exit_code: int, words: str, mend: str
+    s3_run: S3Run, faulty: FaultyS3, plan: str, rule: Rule, exit_code: int, words: str, fix: str
 ) -> None:
     faulty.rules.append(rule)
     told = s3_run("harmonize", "--plan", plan, "--workers", "1", over=faulty, AWS_SESSION_TOKEN="tokenofthistest")
     assert told.exit_code == exit_code
     assert words in told.result["message"]
-    assert mend in told.result["mend"]
+    assert fix in told.result["fix"]
     if exit_code == 2:
         assert re.search(r"s3://\S+\.(vital|parquet): ", told.result["message"]), "the key is named"
         assert faulty.count() == 1

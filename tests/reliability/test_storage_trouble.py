@@ -125,7 +125,7 @@ def test_a_full_disk(mounts: Mounts, source: Path, undisturbed: dict[str, str], 
     assert exit_code == 1
     assert "No space left on device" in result["message"]
     assert f"{mounts.disk}/" in result["message"], "the path is named"
-    assert "free space" in result["mend"]
+    assert "free space" in result["fix"]
     done = tables_of_receipts(mounts.seen)
     assert len(done) == 10 if stage == "datasets/" else 0 < len(done) < 10
     mounts("mount", "-o", "remount,size=50m", str(mounts.disk))
@@ -139,7 +139,7 @@ def test_a_read_only_disk(mounts: Mounts, source: Path, undisturbed: dict[str, s
     assert exit_code == 2
     assert "Read-only file system" in result["message"]
     assert str(mounts.disk) in result["message"]
-    assert "may write" in result["mend"]
+    assert "may write" in result["fix"]
     assert not list(mounts.seen.iterdir())
 
 
@@ -164,7 +164,7 @@ def test_a_disk_that_vanishes(mounts: Mounts, source: Path, undisturbed: dict[st
     exit_code, result = ended(process)
     assert exit_code == 1
     assert f"The folder {output} has vanished" in result["message"]
-    assert "mount" in result["mend"]
+    assert "mount" in result["fix"]
     assert not list(output.iterdir())
     done = tables_of_receipts(mounts.seen)
     assert len(done) >= 2

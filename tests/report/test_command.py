@@ -39,12 +39,12 @@ def test_of_a_copy_the_published_one_is_given(reported: Reported, tmp_path: Path
     assert file.read_bytes() == (reported.dataset / "report.html").read_bytes()
     one = run_vitalprep("report", "--dataset", copy, "--case", "1")
     assert one.exit_code == 65
-    assert f"<output>/datasets/{reported.dataset.name}" in one.result["mend"]
+    assert f"<output>/datasets/{reported.dataset.name}" in one.result["fix"]
     for more in ((), ("--quick",)):
         refused = run_vitalprep("validate", copy, *more)
         assert refused.exit_code == 65
         assert f"is a copy of data set {reported.dataset.name}" in refused.result["message"]
-        assert "croissant.json" in refused.result["mend"]
+        assert "croissant.json" in refused.result["fix"]
     (copy / "report.html").unlink()
     assert "report.html is not there" in run_vitalprep("report", "--dataset", copy).result["message"]
     nothing = run_vitalprep("validate", tmp_path)
@@ -104,7 +104,7 @@ def test_what_cannot_be_drawn_is_said_with_the_mend(reported: Reported, tmp_path
     assert (unknown.exit_code, "999" in unknown.result["message"]) == (2, True)
     nowhere = run_vitalprep("report", "--dataset", reported.dataset, "--output", tmp_path / "no" / "a.html")
     assert nowhere.exit_code == 1
-    assert "--output" in nowhere.result["mend"]
+    assert "--output" in nowhere.result["fix"]
     copy = tmp_path / "copy"
     shutil.copytree(reported.output, copy)
     shutil.rmtree(copy / "runs")
@@ -112,7 +112,7 @@ def test_what_cannot_be_drawn_is_said_with_the_mend(reported: Reported, tmp_path
         "report", "--dataset", copy / "datasets" / reported.dataset.name, "--output", tmp_path / "a.html"
     )
     assert gone.exit_code == 65
-    assert "runs" in gone.result["mend"]
+    assert "runs" in gone.result["fix"]
     assert run_vitalprep("report", "--dataset", tmp_path / "elsewhere", "--output", tmp_path / "a.html").exit_code == 2
 
 

@@ -113,7 +113,7 @@ def test_what_the_worker_refuses_is_refused_here(served: SageMaker) -> None:
     answer = submit(served, "strict", *strict, "--wait")
     assert answer.exit_code == 65
     assert "windows, less than the 1000000 demanded" in answer.result["message"]
-    assert answer.result["mend"] == "give more cases, or lower validation.min_windows."
+    assert answer.result["fix"] == "give more cases, or lower validation.min_windows."
 
 
 def followed(served: SageMaker, name: str) -> subprocess.Popen[str]:
@@ -146,7 +146,7 @@ def test_a_job_that_somebody_stops_can_be_submitted_again(served: SageMaker) -> 
     result = json.loads(out)
     assert following.returncode == 1
     assert result["message"] == "The job vitalprep-stopped is stopped: somebody stopped it."
-    assert result["mend"] == "submit again: it goes on from the receipts."
+    assert result["fix"] == "submit again: it goes on from the receipts."
 
 
 def test_whoever_stops_following_leaves_the_job_alone(served: SageMaker) -> None:
@@ -154,7 +154,7 @@ def test_whoever_stops_following_leaves_the_job_alone(served: SageMaker) -> None
     following.send_signal(signal.SIGTERM)
     out, _ = following.communicate(timeout=30)
     assert following.returncode == 143
-    assert "aws sagemaker stop-training-job --training-job-name vitalprep-left" in json.loads(out)["mend"]
+    assert "aws sagemaker stop-training-job --training-job-name vitalprep-left" in json.loads(out)["fix"]
     wait_until(lambda: served.jobs["vitalprep-left"].status == "Completed")
 
 
@@ -185,7 +185,7 @@ def once(service: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("answer", "exit_code", "message", "mend"),
+    ("answer", "exit_code", "message", "fix"),
     [
         (
             (400, "AccessDeniedException", "User is not authorized to perform: sagemaker:CreateTrainingJob"),
@@ -218,7 +218,7 @@ def test_what_aws_refuses_comes_with_the_mend(
     answer: tuple[int, str, str],
     exit_code: int,
     message: str,
-    mend: str,
+    fix: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in served.environment.items():
@@ -229,7 +229,7 @@ def test_what_aws_refuses_comes_with_the_mend(
     assert refused.value.exit_code == exit_code
     assert refused.value.message.startswith("Could not create the training job: AWS answered")
     assert message in refused.value.message
-    assert mend in refused.value.mend
+    assert fix in refused.value.fix
 
 
 def test_without_an_answer_or_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +272,7 @@ def test_a_dry_run_prints_the_request_and_writes_nothing(served: SageMaker) -> N
     assert submit(served, "dry", *options).exit_code == 0
     served.jobs["vitalprep-dry"].stopping = True
     taken = submit(served, "dry", *options)
-    assert (taken.exit_code, taken.result["mend"]) == (2, "leave out --job-name, or give another.")
+    assert (taken.exit_code, taken.result["fix"]) == (2, "leave out --job-name, or give another.")
     sent: dict[str, Any] = served.jobs["vitalprep-dry"].request
     assert dry.result["request"] == sent
     printed = subprocess.run(

@@ -73,7 +73,7 @@ def test_the_model_that_requests_are_held_against_notices(spoilt: dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("changed", "message", "mend"),
+    ("changed", "message", "fix"),
     [
         ({"max_wait": 93599}, "--max-wait is 93599 s and --max-run 93600 s", "give --max-wait 187200"),
         ({"max_wait": None}, "--max-wait is None", "give --max-wait 187200"),
@@ -87,11 +87,11 @@ def test_the_model_that_requests_are_held_against_notices(spoilt: dict[str, Any]
         ({"instance_count": 0}, "0 instances", "1 or more"),
     ],
 )
-def test_options_that_do_not_fit_together(changed: dict[str, Any], message: str, mend: str) -> None:
+def test_options_that_do_not_fit_together(changed: dict[str, Any], message: str, fix: str) -> None:
     with pytest.raises(UsageError) as refused:
         request(**changed)
     assert message in refused.value.message
-    assert mend in refused.value.mend
+    assert fix in refused.value.fix
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a_b", "a" * 64, "a\n", "a-"])
@@ -116,7 +116,7 @@ def test_the_saving_is_what_is_not_billed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "kind", "message", "mend"),
+    ("job", "kind", "message", "fix"),
     [
         (
             ended("Failed", reason=f"AlgorithmError: {failure_text(65, 'Too few.', 'give more.')}, exit code: 65"),
@@ -144,8 +144,8 @@ def test_the_saving_is_what_is_not_billed() -> None:
         (ended("Stopped", "MaxWaitTimeExceeded"), RetryableError, "longer than --max-wait", "--on-demand"),
     ],
 )  # fmt: skip
-def test_what_the_end_of_a_job_means(job: EndedJob, kind: type[Exception], message: str, mend: str) -> None:
+def test_what_the_end_of_a_job_means(job: EndedJob, kind: type[Exception], message: str, fix: str) -> None:
     with pytest.raises(kind) as refused:
         refuse_unsuccessful(job)
     assert message in str(refused.value)
-    assert mend in str(refused.value)
+    assert fix in str(refused.value)

@@ -95,7 +95,7 @@ def test_the_first_host_gives_up_naming_what_is_missing(recordings: Path, runnin
     failure = str(running[0].failure)
     assert failure.startswith("exit code 1: No receipt has come for 1.5 s")
     assert "shard 1 (algo-2: 5 cases), shard 2 (algo-3: 4 cases)" in failure
-    assert " To mend: " in failure
+    assert " Fix: " in failure
     logged = [line["message"] for line in running[0].log]
     assert "missing of shard 1 (algo-2): cases 2,5,8,11,14" in logged
     accounting = json.loads((tmp_path / "out" / "runs" / made["dataset_id"] / "accounting.json").read_bytes())
@@ -142,7 +142,7 @@ def test_what_is_wrong_with_hyperparameters(hyperparameters: dict[str, Any], fai
     with pytest.raises(UsageError) as refused, folder.failure_told():
         read_hyperparameters(folder.hyperparameters)
     assert failure in refused.value.message
-    assert folder.failure.read_text() == f"exit code 2: {refused.value.message} To mend: {refused.value.mend}"
+    assert folder.failure.read_text() == f"exit code 2: {refused.value.message} Fix: {refused.value.fix}"
 
 
 def test_sagemaker_s_own_hyperparameters_are_left_aside(tmp_path: Path) -> None:
@@ -163,13 +163,13 @@ def test_a_long_failure_keeps_its_mend() -> None:
     text = failure_text(1, "x" * 5000, "look at the log.")
     assert len(text) == 1024
     assert text.startswith("exit code 1: xxx")
-    assert text.endswith("xxx... To mend: look at the log.")
+    assert text.endswith("xxx... Fix: look at the log.")
 
 
 def test_outside_of_sagemaker(tmp_path: Path) -> None:
     answer = run_vitalprep("train", environment={"VITALPREP_ML_FOLDER": str(tmp_path / "none")})
     assert answer.exit_code == 2
-    assert "elsewhere use `vitalprep run`" in answer.result["mend"]
+    assert "elsewhere use `vitalprep run`" in answer.result["fix"]
 
 
 def test_one_command_a_job_and_no_log_file_where_none_can_be(
@@ -203,7 +203,7 @@ def test_what_is_refused_is_told_with_its_exit_code(recordings: Path, tmp_path: 
     host = Host.start(lay_out(tmp_path / "ml", "algo-1", ["algo-1"], {"command": "run-plan", "plan": plan}))
     assert host.ended() == 65
     assert str(host.failure).startswith("exit code 65: The input changed since it was planned: cases 5")
-    assert str(host.failure).endswith("To mend: plan again; only what changed is done again.")
+    assert str(host.failure).endswith("Fix: plan again; only what changed is done again.")
 
 
 def test_a_plan_for_another_number_of_hosts(recordings: Path, tmp_path: Path) -> None:

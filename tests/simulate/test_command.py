@@ -73,8 +73,8 @@ def test_fewer_cases_than_there_are_and_another_seed_are_refused_with_the_mend(t
     answer = run_vitalprep("simulate", "--output", folder, "--cases", "2")
     assert answer.exit_code == 2
     assert "cases is 3 there, 2 here" in answer.result["message"]
-    assert "--append" in answer.result["mend"]
-    assert "ask for 3 cases" in answer.result["mend"]
+    assert "--append" in answer.result["fix"]
+    assert "ask for 3 cases" in answer.result["fix"]
     answer = run_vitalprep("simulate", "--output", folder, "--append", "--seed", "1")
     assert (answer.exit_code, "seed is 0 there, 1 here" in answer.result["message"]) == (2, True)
     assert made(folder) == before
@@ -100,7 +100,7 @@ def test_bad_input_is_one_clear_message_and_no_folder(tmp_path: Path, arguments:
     answer = run_vitalprep("simulate", "--output", folder, *arguments)
     assert answer.exit_code == 2
     assert message in answer.result["message"]
-    assert answer.result["mend"]
+    assert answer.result["fix"]
     assert not folder.exists()
 
 
@@ -151,7 +151,7 @@ def test_a_stop_leaves_whole_files_and_the_way_to_the_rest(
     assert process.returncode == 143
     assert 5 <= len(there) < 40
     assert f"{len(there)} of 40 cases are there" in result["message"]
-    assert result["mend"] == f"`vitalprep simulate --output {folder}` makes the rest."
+    assert result["fix"] == f"`vitalprep simulate --output {folder}` makes the rest."
     assert not list(folder.rglob(".*"))
     damaged = {case["case_id"] for case in json.loads((folder / "damage.json").read_text("utf-8"))["cases"]}
     for case_id in there:
@@ -197,7 +197,7 @@ def test_a_disk_without_room_is_one_clear_message_and_no_half_file(tmp_path: Pat
     assert process.returncode == 1
     assert "cannot be written (File too large)" in result["message"]
     assert "0 of 3 cases are there" in result["message"]
-    assert "run the same command again" in result["mend"]
+    assert "run the same command again" in result["fix"]
     assert not list((folder / "raw-data").iterdir())
     assert run_vitalprep("simulate", "--output", folder).result["made_now"] == 3
 

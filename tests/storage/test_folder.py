@@ -35,7 +35,7 @@ def test_a_folder_that_vanished_is_not_made_anew(tmp_path: Path, operation: str)
     with pytest.raises(RetryableError, match="has vanished") as caught:
         OPERATIONS[operation](storage)
     assert str(tmp_path / "out") in caught.value.message
-    assert "mount" in caught.value.mend
+    assert "mount" in caught.value.fix
     with pytest.raises(RetryableError, match="has vanished"):
         Storage(str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()

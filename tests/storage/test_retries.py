@@ -152,7 +152,7 @@ def test_what_does_not_pass_ends_within_its_bounds(
         storage.get("a/b.json")
     assert f"{storage.uri}/a/b.json" in caught.value.message
     assert f"(tried {TRIES} times)" in caught.value.message
-    assert caught.value.mend
+    assert caught.value.fix
     assert faulty.count() == TRIES == len(lines.retries) + 1
 
     monkeypatch.setenv("VITALPREP_S3_RETRY_SECONDS", "0")
@@ -165,7 +165,7 @@ def test_waits_grow_and_are_drawn(lines: Lines, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(retries, "FIRST_WAIT", 0.004)
 
     def fails() -> None:
-        raise Transient(RetryableError("It fails.", mend="wait."), tries=7)
+        raise Transient(RetryableError("It fails.", fix="wait."), tries=7)
 
     for _ in range(3):
         with pytest.raises(RetryableError, match=r"It fails \(tried 7 times\)"):
@@ -184,9 +184,9 @@ def test_a_wait_beyond_the_time_left_is_not_begun(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("random.uniform", lambda low, high: high)
 
     def fails() -> None:
-        raise Transient(RetryableError("It fails.", mend="wait."))
+        raise Transient(RetryableError("It fails.", fix="wait."))
 
-    with pytest.raises(RetryableError, match=r"It fails\. To mend"):
+    with pytest.raises(RetryableError, match=r"It fails\. To fix"):
         retried(fails, key="x", seconds=5)
 
 
@@ -213,5 +213,5 @@ def test_no_room_for_what_is_to_be_uploaded(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
     with pytest.raises(RetryableError, match=r"big\.bin in .*absent") as caught, storage.writer("big.bin") as writer:
         writer.write(bytes(2000))
-    assert "TMPDIR" in caught.value.mend
+    assert "TMPDIR" in caught.value.fix
     assert not faulty.requests

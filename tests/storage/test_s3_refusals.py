@@ -1,4 +1,4 @@
-"""What S3 refuses for good: an error at once, with S3's code, the key and the mend, and without credentials."""
+"""What S3 refuses for good: an error at once, with S3's code, the key and the fix, and without credentials."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_permanent_fault_ends_at_once(
     assert caught.value.exit_code == 2
     assert f"S3 answered {fault}" in caught.value.message
     assert f"{storage.uri}/a/b.json" in caught.value.message
-    assert MENDS[fault.split()[1]] in caught.value.mend
+    assert MENDS[fault.split()[1]] in caught.value.fix
     assert faulty.count() == 1
     assert not lines.records
 
@@ -108,7 +108,7 @@ def test_without_credentials_nobody_is_kept_waiting(
         monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{nobody.getsockname()[1]}")
         with pytest.raises(UsageError, match="asked for AWS credentials") as caught:
             Storage(f"s3://{BUCKET}/x").get("a")
-    assert "AWS_ACCESS_KEY_ID" in caught.value.mend
+    assert "AWS_ACCESS_KEY_ID" in caught.value.fix
     assert len(lines.retries) == 2
     assert not faulty.requests
 

@@ -100,7 +100,7 @@ def test_a_bucket_that_is_not_there_is_a_usage_error(
     for action in (lambda store: list(store.list()), lambda store: store.put("a", b"")):
         with pytest.raises(UsageError, match="no-such-bucket") as caught:
             action(Storage("s3://no-such-bucket/prefix"))
-        assert "permissions" in caught.value.mend
+        assert "permissions" in caught.value.fix
 
 
 @pytest.mark.parametrize(

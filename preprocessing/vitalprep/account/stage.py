@@ -39,4 +39,4 @@ def judge(plan: Plan, accounting: Accounting, output: Storage) -> None:
     found = objection_to(plan, accounting)
     if found:
         where = output.uri_of(accounting_path(plan.dataset_id))
-        raise RefusedError(f"{found.problem} Nothing is published; see {where}.", mend=found.mend)
+        raise RefusedError(f"{found.problem} Nothing is published; see {where}.", fix=found.fix)

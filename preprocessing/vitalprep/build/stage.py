@@ -54,7 +54,7 @@ def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool, ag
         See `WorkerPool.results`; an interrupted build leaves no summary and is done again.
     """
     if split not in SPLITS:
-        raise UsageError(f"There is no split {split!r}.", mend=f"name one of {', '.join(SPLITS)}.")
+        raise UsageError(f"There is no split {split!r}.", fix=f"name one of {', '.join(SPLITS)}.")
     salt = salt_of(plan)
     known = read_build_summary(output, plan.dataset_id, split)
     if known is not None and not again and is_built(known, plan, output):

@@ -85,14 +85,14 @@ def _chosen(inventory: Inventory, names: Sequence[str]) -> list[Item]:
     if unknown:
         raise UsageError(
             f"{unknown[0]!r} is neither a harmonized digest nor a data set of this output.",
-            mend="name it as `vitalprep clean --dry-run` lists it.",
+            fix="name it as `vitalprep clean --dry-run` lists it.",
         )
     chosen = [item for item in inventory.items if item.name in names]
     for item in chosen:
         if item.kept:
             raise RefusedError(
                 f"The {item.kind} {item.name} has to stay: {item.kept}. Nothing was removed.",
-                mend="leave it out. If no run is at work, --older-than 0 lifts the limit of age; a published data set "
+                fix="leave it out. If no run is at work, --older-than 0 lifts the limit of age; a published data set "
                 "is given up by removing its validation.json.",
             )
     return chosen

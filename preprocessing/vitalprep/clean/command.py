@@ -36,7 +36,7 @@ def _asked(chosen: list[Item]) -> bool:
     if not sys.stdin.isatty():
         raise UsageError(
             f"{_summed(chosen)} would be removed, and nobody is here to be asked.",
-            mend="add --yes to remove it, or --dry-run to list only.",
+            fix="add --yes to remove it, or --dry-run to list only.",
         )
     return click.confirm(f"Remove {_summed(chosen)} for good?", err=True)
 

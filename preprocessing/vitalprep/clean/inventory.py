@@ -177,7 +177,7 @@ def _data_set(output: Storage, name: str, stored: Iterable[StoredObject]) -> _Da
         raise RefusedError(
             f"{output.uri_of(DATASETS)}/{name} is published, but neither its plan nor {METADATA} is there: what "
             "it needs cannot be told, so nothing is removed.",
-            mend="put them back, or remove its validation.json to give it up.",
+            fix="put them back, or remove its validation.json to give it up.",
         )
     return _DataSet(replace(item, state=state), None, ())
 

@@ -28,14 +28,14 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.UsageError as error:
         error.show()
-        print_failure(exit_code=2, error="UsageError", message=printable(error.format_message()), mend="see --help.")
+        print_failure(exit_code=2, error="UsageError", message=printable(error.format_message()), fix="see --help.")
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except Exception as error:
         trace, message = traceback.format_exc(), printable(str(error))
         log("unforeseen error", level=logging.ERROR, traceback=trace)
-        print_failure(exit_code=1, error=type(error).__name__, message=message, mend="report this with the log.")
+        print_failure(exit_code=1, error=type(error).__name__, message=message, fix="report this with the log.")
         if "--json" not in sys.argv:
             sys.stderr.write(printable_lines(trace))
         sys.exit(1)

@@ -36,15 +36,15 @@ def location(context: click.Context, parameter: click.Parameter, uri: str | None
     if holds_credentials(uri):
         raise UsageError(
             f"{name} has credentials in its URI.",
-            mend="take them out (and replace them: they are in the shell's history); set AWS's own variables. "
+            fix="take them out (and replace them: they are in the shell's history); set AWS's own variables. "
             "A folder that is named so: write ./ before it.",
         )
     parts = uri_parts(uri, name)
     if parts.scheme in ("s3", "http", "https") and (parts.query or parts.fragment):
-        raise UsageError(f"{name} has a query (? or #) in its URI.", mend="write s3://bucket/prefix.")
+        raise UsageError(f"{name} has a query (? or #) in its URI.", fix="write s3://bucket/prefix.")
     path = parts.path.strip("/")
     if parts.scheme == "s3" and path and {"", ".", ".."} & set(path.split("/")):
-        raise UsageError(f"{name} {uri!r} has an empty segment, . or .. in it.", mend="write s3://bucket/prefix.")
+        raise UsageError(f"{name} {uri!r} has an empty segment, . or .. in it.", fix="write s3://bucket/prefix.")
     return uri
 
 

@@ -62,7 +62,7 @@ def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> 
 
     outcomes = run_checks(only or tuple(CHECKS), lambda: plan_request(output, **request), output)
     for outcome in outcomes:
-        line = f"{outcome.name}: {outcome.message}" + (f" To mend: {outcome.mend}" if outcome.mend else "")
+        line = f"{outcome.name}: {outcome.message}" + (f" Fix: {outcome.fix}" if outcome.fix else "")
         log(line, level=logging.INFO if outcome.ok else logging.ERROR, check=outcome.name, ok=outcome.ok)
     worst = max(outcome.exit_code for outcome in outcomes)
     if as_json:

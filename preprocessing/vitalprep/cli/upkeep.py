@@ -49,7 +49,7 @@ def cost(
         report("An hour", hourly_price(load_figures(prices), hour_of, vcpus=vcpus, memory_gb=memory_gb), as_json)
         return
     if hour_of or not input_uri:
-        raise UsageError("One of --input and --hour-of is needed.", mend="give the recordings, or a kind of machine.")
+        raise UsageError("One of --input and --hour-of is needed.", fix="give the recordings, or a kind of machine.")
     result = command.cost(input_uri, load_config(config_file, settings), load_figures(prices), **asked)
     if as_json:
         print_result({"ok": True} | result)

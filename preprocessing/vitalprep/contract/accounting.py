@@ -102,6 +102,6 @@ def plan_of_dataset(output: Storage, dataset_id: str) -> Plan | None:
     if plan.dataset_id != dataset_id:
         raise RefusedError(
             f"{output.uri_of(accounting.plan)} is the plan of {plan.dataset_id}, not of {dataset_id}.",
-            mend="put back the documents of its making below runs/.",
+            fix="put back the documents of its making below runs/.",
         )
     return plan

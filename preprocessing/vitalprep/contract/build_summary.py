@@ -191,6 +191,6 @@ def require_build_summary(output: Storage, dataset_id: str, split: str) -> Build
     if summary is None:
         raise RefusedError(
             f"The {split} split of {output.uri_of('datasets')}/{dataset_id} is not built.",
-            mend="run `vitalprep build` for it, then publish and validate.",
+            fix="run `vitalprep build` for it, then publish and validate.",
         )
     return summary

@@ -57,13 +57,13 @@ def _range_of(token: str, spec: str) -> range:
     match = _TOKEN.fullmatch(token)
     if match is None:
         what = f"{token!r} is no case number or range" if token else "there is nothing between two commas"
-        raise UsageError(f"Case list {spec!r}: {what}.", mend="write for example 1-10,17,0022.")
+        raise UsageError(f"Case list {spec!r}: {what}.", fix="write for example 1-10,17,0022.")
     first = int(match[1])
     last = int(match[2] or match[1])
     if first > last:
-        raise UsageError(f"Case list {spec!r}: {token!r} runs backwards.", mend=f"write {last}-{first}.")
+        raise UsageError(f"Case list {spec!r}: {token!r} runs backwards.", fix=f"write {last}-{first}.")
     if first < 1 or last > HIGHEST_CASE:
         raise UsageError(
-            f"Case list {spec!r}: {token!r} is outside 1-{HIGHEST_CASE}.", mend="name cases by their VitalDB number."
+            f"Case list {spec!r}: {token!r} is outside 1-{HIGHEST_CASE}.", fix="name cases by their VitalDB number."
         )
     return range(first, last + 1)

@@ -15,7 +15,7 @@ from vitalprep.storage import read_uri
 
 __all__ = ["load_config"]
 
-_MEND = "compare with preprocessing/vitalprep/master_poc.yaml, or run `vitalprep config`."
+_FIX = "compare with preprocessing/vitalprep/master_poc.yaml, or run `vitalprep config`."
 
 
 def load_config(file: str | None = None, settings: Sequence[str] = ()) -> Config:
@@ -44,7 +44,7 @@ def load_config(file: str | None = None, settings: Sequence[str] = ()) -> Config
         first = error.errors()[0]
         raise UsageError(
             f"Configuration key {_dotted(content, first['loc'])}: {_plain(first)}.",
-            mend=_MEND,
+            fix=_FIX,
         ) from error
 
 
@@ -52,13 +52,13 @@ def _read(file: str) -> bytes:
     try:
         return read_uri(file)
     except RefusedError as error:
-        raise UsageError(f"The configuration {file} cannot be read.", mend="check the path after --config.") from error
+        raise UsageError(f"The configuration {file} cannot be read.", fix="check the path after --config.") from error
 
 
 def _parse(data: bytes, name: str) -> dict[str, Any]:
     content = yaml_content(data, name)
     if not isinstance(content, dict):
-        raise UsageError(f"{name} is not a mapping of configuration keys.", mend=_MEND)
+        raise UsageError(f"{name} is not a mapping of configuration keys.", fix=_FIX)
     return content
 
 
@@ -80,7 +80,7 @@ def _lay_over(base: Any, over: Any, *, key: str) -> Any:
         names = [_name_of(item) for item in over]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise UsageError(f"Configuration key {key}{twice} stands twice.", mend="remove one of them.")
+            raise UsageError(f"Configuration key {key}{twice} stands twice.", fix="remove one of them.")
         by_name = {_name_of(item): item for item in base}
         for item in over:
             name = _name_of(item)
@@ -92,7 +92,7 @@ def _lay_over(base: Any, over: Any, *, key: str) -> Any:
 def _set(content: dict[str, Any], setting: str) -> dict[str, Any]:
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():
-        raise UsageError(f"--set {setting!r} is not KEY=VALUE.", mend="write for example --set windowing.step=60.")
+        raise UsageError(f"--set {setting!r} is not KEY=VALUE.", fix="write for example --set windowing.step=60.")
     value = yaml_content(text, f"--set {key.strip()}: the value")
     result = _replaced(content, key.strip(), value, whole=key.strip())
     assert isinstance(result, dict)
@@ -117,7 +117,7 @@ def _replaced(node: Any, path: str, value: Any, *, whole: str) -> Any:
     if isinstance(node, dict) and "." not in path:
         return node | {path: value}  # an optional key that the defaults leave out; an unknown one is refused later
     known = ", ".join(entries) or "nothing below it"
-    raise UsageError(f"Configuration key {whole!r} is unknown at {path!r}; known here: {known}.", mend=_MEND)
+    raise UsageError(f"Configuration key {whole!r} is unknown at {path!r}; known here: {known}.", fix=_FIX)
 
 
 def _dotted(content: Any, location: tuple[int | str, ...]) -> str:

@@ -75,13 +75,13 @@ class Document(Schema):
             content = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise RefusedError(
-                f"{uri} is not JSON ({error}).", mend="remove this object and run the stage that writes it again."
+                f"{uri} is not JSON ({error}).", fix="remove this object and run the stage that writes it again."
             ) from error
         version = content.get("schema_version", 1) if isinstance(content, Mapping) else 1
         if isinstance(version, int) and version > cls.current_version:
             raise RefusedError(
                 f"{uri} has schema version {version}; this vitalprep reads {cls.__name__} up to {cls.current_version}.",
-                mend="use the vitalprep that wrote it, or a newer one.",
+                fix="use the vitalprep that wrote it, or a newer one.",
             )
         try:
             return cls.model_validate(content)
@@ -90,5 +90,5 @@ class Document(Schema):
             place = ".".join(str(part) for part in first["loc"])
             raise RefusedError(
                 f"{uri} is not a valid {cls.__name__}: {place}: {first['msg']}.",
-                mend="remove this object and run the stage that writes it again.",
+                fix="remove this object and run the stage that writes it again.",
             ) from error

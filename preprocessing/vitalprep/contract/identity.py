@@ -124,7 +124,7 @@ def subject_salt(config: Config) -> tuple[str | None, str | None]:
     if len(salt) < SHORTEST_SALT:
         raise UsageError(
             f"privacy.hash_subjects needs a salt of at least {SHORTEST_SALT} characters in {SALT_VARIABLE}.",
-            mend=f"export {SALT_VARIABLE} with a long random text, the same for every stage.",
+            fix=f"export {SALT_VARIABLE} with a long random text, the same for every stage.",
         )
     return salt, hashlib.sha256(f"vitalprep salt check:{salt}".encode()).hexdigest()[:12]
 
@@ -147,6 +147,6 @@ def salt_of(plan: Plan) -> str | None:
     salt, check = subject_salt(plan.config)
     if check != plan.salt_check:
         raise UsageError(
-            "The salt for subject ids is not the one the plan was made with.", mend="use the same salt, or plan again."
+            "The salt for subject ids is not the one the plan was made with.", fix="use the same salt, or plan again."
         )
     return salt

@@ -19,7 +19,7 @@ class Objection(NamedTuple):
     """What stands against publishing a data set, and what to do about it."""
 
     problem: str
-    mend: str
+    fix: str
 
 
 def objection_to(plan: Plan, accounting: Accounting) -> Objection | None:

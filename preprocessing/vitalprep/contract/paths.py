@@ -161,7 +161,7 @@ def output_of_plan(plan_uri: str) -> tuple[str, str]:
     if not is_plan(path):
         raise UsageError(
             f"{plan_uri!r} is not the URI of a plan.",
-            mend="give <output>/runs/<dataset_id>/plan-<digest>.json, as `vitalprep plan` prints it.",
+            fix="give <output>/runs/<dataset_id>/plan-<digest>.json, as `vitalprep plan` prints it.",
         )
     return parts[0] or "/", path
 
@@ -178,6 +178,6 @@ def output_of_dataset(dataset_uri: str) -> tuple[str, str]:
     if len(parts) != 3 or parts[1] != DATASETS or not is_digest(parts[2]):
         raise UsageError(
             f"{dataset_uri!r} is not the URI of a data set.",
-            mend="give <output>/datasets/<dataset_id>, as `vitalprep run` prints it.",
+            fix="give <output>/datasets/<dataset_id>, as `vitalprep run` prints it.",
         )
     return parts[0] or "/", parts[2]

@@ -220,9 +220,9 @@ def load_shard(plan_uri: str, index: int) -> tuple[Plan, Storage]:
         plan, _ = load_plan(plan_uri)
         if index >= len(plan.shards):
             raise UsageError(
-                f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", mend="name one of them."
+                f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", fix="name one of them."
             ) from error
-        raise RefusedError(f"{output.uri_of(part)} is not there.", mend="plan again: that writes it.") from error
+        raise RefusedError(f"{output.uri_of(part)} is not there.", fix="plan again: that writes it.") from error
 
 
 def _shortened(text: str, longest: int = 40) -> str:

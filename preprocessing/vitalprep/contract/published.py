@@ -40,7 +40,7 @@ def refuse_copy(dataset_uri: str) -> None:
         raise RefusedError(
             f"{dataset_uri} is a copy of data set {metadata.dataset_id}: the plan, receipts and tables are not there, "
             "against which its records are proved.",
-            mend=f"validate <output>/datasets/{metadata.dataset_id} where it was made and copy it with its "
+            fix=f"validate <output>/datasets/{metadata.dataset_id} where it was made and copy it with its "
             "validation.json. Whether a copy is whole: its croissant.json has the SHA-256 of each file, and "
             "vitalprep.read checks every record that it reads.",
         )
@@ -70,12 +70,12 @@ def refuse_unready(dataset_uri: str) -> Verdict:
     if verdict is None or not verdict.passed:
         raise RefusedError(
             f"{dataset_uri} has {'no' if verdict is None else 'a failing'} verdict.",
-            mend="run `vitalprep validate` on it.",
+            fix="run `vitalprep validate` on it.",
         )
     summaries = {split: require_build_summary(output, dataset_id, split) for split in SPLITS}
     problem = listing_problem(output, dataset_id, summaries)
     if problem:
-        raise RefusedError(f"{dataset_uri}: {problem}.", mend="run it again: what is missing is built anew.")
+        raise RefusedError(f"{dataset_uri}: {problem}.", fix="run it again: what is missing is built anew.")
     return verdict
 
 

@@ -136,7 +136,7 @@ def receipts_of(plan: Plan, output: Storage, cases: list[PlannedCase]) -> dict[i
         shards = ", ".join(map(str, plan.shards_of(missing)))
         raise RefusedError(
             f"Cases {short_case_list(missing)} are not harmonized (shards {shards}).",
-            mend="harmonize these shards first: `vitalprep harmonize --plan ... --shard I`.",
+            fix="harmonize these shards first: `vitalprep harmonize --plan ... --shard I`.",
         )
     with ThreadPoolExecutor(READERS) as pool:
         receipts = list(pool.map(lambda case: read_receipt(plan, output, case), wanted))

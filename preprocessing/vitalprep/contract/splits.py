@@ -72,7 +72,7 @@ def refuse_empty_splits(split_of_subject: Mapping[int, SplitName], split: Split)
     if empty and not split.allow_empty:
         raise RefusedError(
             f"{len(split_of_subject)} subjects are too few: the {' and '.join(empty)} split would be empty.",
-            mend="give more cases (seven subjects with one case each are enough), or --set split.allow_empty=true.",
+            fix="give more cases (seven subjects with one case each are enough), or --set split.allow_empty=true.",
         )
 
 

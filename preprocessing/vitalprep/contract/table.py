@@ -54,7 +54,7 @@ def read_table(output: Storage, path: str, sha256: str, case_id: int, names: Seq
     if hashlib.sha256(data).hexdigest() != sha256:
         raise RefusedError(
             f"{output.uri_of(path)} is not the table that the receipt of case {case_id} names.",
-            mend="remove its receipt (the .json beside it) and harmonize again, or plan with --force.",
+            fix="remove its receipt (the .json beside it) and harmonize again, or plan with --force.",
         )
     return from_parquet(data, names)
 

@@ -57,7 +57,7 @@ def cost(
     if not sizes:
         raise RefusedError(
             f"None of the {len(requested)} requested cases is in {source.uri}.",
-            mend=f"it holds cases {short_case_list(tuple(recordings))}; ask for some of them.",
+            fix=f"it holds cases {short_case_list(tuple(recordings))}; ask for some of them.",
         )
     kind = figures.recordings.numeric_only if numeric_only else figures.recordings.waves
     volume = volume_of(sizes, config, mb_per_minute=kind.value)
@@ -134,6 +134,6 @@ def _warn(result: Mapping[str, Any], missing: list[int]) -> None:
         log(
             f"{result['unlikely_sizes']} of {result['cases']} recordings have a size that hardly any recording"
             f" {'with' if waves else 'without'} waves has: the median would last {result['median_minutes']:.0f} min."
-            f" To mend: {'give' if waves else 'leave out'} --numeric-only, or set recordings in a --prices file.",
+            f" Fix: {'give' if waves else 'leave out'} --numeric-only, or set recordings in a --prices file.",
             level=logging.WARNING,
         )

@@ -21,7 +21,7 @@ __all__ = ["Backend", "Figure", "Figures", "Machine", "Rates", "Stage", "Storing
 Stage = Literal["plan", "harmonize", "build", "publish", "validate"]
 
 _DEFAULTS = ("prices.yaml", "machine.yaml")
-_MEND = "compare with preprocessing/vitalprep/cost/prices.yaml and machine.yaml."
+_FIX = "compare with preprocessing/vitalprep/cost/prices.yaml and machine.yaml."
 
 
 class Figure(Schema):
@@ -166,20 +166,20 @@ def load_figures(file: str | None = None) -> Figures:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         problem = "this key is unknown" if first["type"] == "extra_forbidden" else str(first["msg"])
-        raise UsageError(f"{file or 'The figures'}: {key}: {problem[0].lower()}{problem[1:]}.", mend=_MEND) from error
+        raise UsageError(f"{file or 'The figures'}: {key}: {problem[0].lower()}{problem[1:]}.", fix=_FIX) from error
 
 
 def _read(file: str) -> bytes:
     try:
         return read_uri(file)
     except RefusedError as error:
-        raise UsageError(f"The prices {file} cannot be read.", mend="check the path after --prices.") from error
+        raise UsageError(f"The prices {file} cannot be read.", fix="check the path after --prices.") from error
 
 
 def _parsed(data: bytes, name: str) -> dict[str, Any]:
     content = yaml_content(data, name)
     if not isinstance(content, dict):
-        raise UsageError(f"{name} is not a mapping of figures.", mend=_MEND)
+        raise UsageError(f"{name} is not a mapping of figures.", fix=_FIX)
     return content
 
 

@@ -55,7 +55,7 @@ def hourly_price(
 
 def _backend(figures: Figures, name: str) -> Backend:
     if name not in figures.backends:
-        raise UsageError(f"The figures have no backend {name}.", mend="leave it in the --prices file, or out of it.")
+        raise UsageError(f"The figures have no backend {name}.", fix="leave it in the --prices file, or out of it.")
     return figures.backends[name]
 
 
@@ -73,7 +73,7 @@ def _instance(backend: Backend, machine: str) -> Backend:
     if known is None or wanted is None or known[1] != wanted[1]:
         raise UsageError(
             f"The price of {machine} is not known: neither fargate nor of the family of {priced}.",
-            mend="name it in a --prices file, below backends: sagemaker_spot: {machine: TYPE, machine_hour: DOLLARS}.",
+            fix="name it in a --prices file, below backends: sagemaker_spot: {machine: TYPE, machine_hour: DOLLARS}.",
         )
     times = _vcpus(wanted) / _vcpus(known)
     return _changed(backend, vcpus=backend.vcpus.value * times, machine_hour=backend.machine_hour.value * times)

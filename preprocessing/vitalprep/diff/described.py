@@ -74,7 +74,7 @@ def described(dataset_uri: str) -> Described:
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise RefusedError(
             f"{output.uri_of(dataset_path(dataset_id, 'cases.csv'))} is not what publish writes ({error}).",
-            mend="run `vitalprep publish` again.",
+            fix="run `vitalprep publish` again.",
         ) from error
     return Described(output.uri_of(dataset_folder(dataset_id)), dataset_id, content, summaries, rows)
 
@@ -89,5 +89,5 @@ def _file(output: Storage, dataset_id: str, name: str) -> bytes:
 def _missing(output: Storage, dataset_id: str, name: str) -> RefusedError:
     return RefusedError(
         f"{output.uri_of(dataset_path(dataset_id, name))} is not there.",
-        mend="give the URI of a data set as `vitalprep run` prints it; if it is one, run `vitalprep publish` again.",
+        fix="give the URI of a data set as `vitalprep run` prints it; if it is one, run `vitalprep publish` again.",
     )

@@ -41,7 +41,7 @@ def fetch_clinical_table(base_url: str, path: str) -> bytes:
         try:
             download(base_url, path, file, most=MOST_BYTES)
         except NotThere as error:
-            raise UsageError(error.message, mend="check --base-url.") from error
+            raise UsageError(error.message, fix="check --base-url.") from error
         return _needed(_plain(file.getvalue(), url), url)
 
 
@@ -52,7 +52,7 @@ def _plain(data: bytes, url: str) -> bytes:
     try:
         return b"".join(gunzip(Arriving([data], len(data)), max_bytes=MOST_BYTES))
     except CaseRefused as refusal:
-        raise RefusedError(f"{url} is no clinical table: {refusal.detail}.", mend="check --base-url.") from refusal
+        raise RefusedError(f"{url} is no clinical table: {refusal.detail}.", fix="check --base-url.") from refusal
 
 
 def _needed(data: bytes, url: str) -> bytes:
@@ -61,7 +61,7 @@ def _needed(data: bytes, url: str) -> bytes:
         reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
         missing = [name for name in COLUMNS if name not in reader.fieldnames]
         if missing:
-            raise RefusedError(f"{url} is no clinical table: no column {missing[0]!r}.", mend="check --base-url.")
+            raise RefusedError(f"{url} is no clinical table: no column {missing[0]!r}.", fix="check --base-url.")
         text, left_empty = io.StringIO(newline=""), 0
         writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -70,7 +70,7 @@ def _needed(data: bytes, url: str) -> bytes:
             left_empty += sum(bool(row[name]) and not kept[name] for name in COLUMNS)
             writer.writerow(kept)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise RefusedError(f"{url} is no clinical table: {error}.", mend="check --base-url.") from error
+        raise RefusedError(f"{url} is no clinical table: {error}.", fix="check --base-url.") from error
     if left_empty:
         said = f"{left_empty} cells of {url} are left empty, because a spreadsheet would compute them"
         log(said, level=logging.WARNING, cells=left_empty)

@@ -114,7 +114,7 @@ def _refuse_unaccepted(source: Provenance, accepted: bool) -> None:
         return
     raise UsageError(
         f"{source.name}'s recordings come under terms that are yours to accept.\n{source.terms()}\n",
-        mend="read both; if you accept them, add --accept-licence.",
+        fix="read both; if you accept them, add --accept-licence.",
         lines=True,
     )
 
@@ -126,12 +126,12 @@ def _refuse_others(
     noted = noted_provenance(output)
     if noted is not None and noted.name != source.name:
         raise RefusedError(
-            f"{output.uri} holds recordings of another source ({noted.name}).", mend="name another output."
+            f"{output.uri} holds recordings of another source ({noted.name}).", fix="name another output."
         )
     if noted is None and there and not request.add_to_others:
         raise RefusedError(
             f"{output.uri} holds {len(there)} recordings, and no {NOTE_NAME} says that they are {source.name}'s.",
-            mend=f"name another output; if they are all {source.name}'s, add --add-to-others.",
+            fix=f"name another output; if they are all {source.name}'s, add --add-to-others.",
         )
 
 

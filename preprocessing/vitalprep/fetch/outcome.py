@@ -77,8 +77,8 @@ def refuse_incomplete(cases: tuple[int, ...], outcomes: Mapping[int, Fetched], r
         return
     message = " ".join([f"{come} of {len(cases)} recordings are there.", *_parts(of, outcomes), *_said_of(rows)])
     if of["failed"]:
-        raise RetryableError(message, mend="run it again: it resumes; if it stays, check the network and the service.")
-    raise RefusedError(message, mend=_mend(of, rows, come))
+        raise RetryableError(message, fix="run it again: it resumes; if it stays, check the network and the service.")
+    raise RefusedError(message, fix=_mend(of, rows, come))
 
 
 def _parts(of: Mapping[str, list[int]], outcomes: Mapping[int, Fetched]) -> Iterator[str]:

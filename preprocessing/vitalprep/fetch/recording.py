@@ -86,7 +86,7 @@ def fetch_recording(task: FetchTask) -> Fetched:
     except OSError as error:
         raise RetryableError(
             f"Case {task.case_id} could not be kept in the folder for temporary files: {error.strerror}.",
-            mend="free space there or set TMPDIR to another, then run it again: it resumes.",
+            fix="free space there or set TMPDIR to another, then run it again: it resumes.",
         ) from error
 
 
@@ -124,7 +124,7 @@ def _checked_download(task: FetchTask, file: IO[bytes]) -> CaseRefused | None:
             continue
         return None
     raise _DownloadFailed(
-        RetryableError(f"{READINGS} downloads of {task.remote} gave other bytes each.", mend="check the network.")
+        RetryableError(f"{READINGS} downloads of {task.remote} gave other bytes each.", fix="check the network.")
     )
 
 

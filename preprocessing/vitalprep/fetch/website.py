@@ -34,7 +34,7 @@ PIECE = 1 << 18
 _TRANSIENT = {408, 425, 429}
 _ABSENT = {404, 410}
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
-_MEND = "run it again: it resumes; if it stays, check the network and the service."
+_FIX = "run it again: it resumes; if it stays, check the network and the service."
 
 
 class NotThere(RefusedError):  # noqa: N818  it is no fault
@@ -58,9 +58,9 @@ def checked_base_url(url: str) -> str:
     """
     parts = uri_parts(url, "--base-url")
     if holds_credentials(url) or parts.query or parts.fragment:
-        raise UsageError("--base-url has credentials or a query in it.", mend="give https://host/path alone.")
+        raise UsageError("--base-url has credentials or a query in it.", fix="give https://host/path alone.")
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\x00-\x1f]", url):
-        raise UsageError(f"--base-url {url!r} is no URL.", mend="give https://host or https://host/path.")
+        raise UsageError(f"--base-url {url!r} is no URL.", fix="give https://host or https://host/path.")
     return url.rstrip("/")
 
 
@@ -131,7 +131,7 @@ class _Transfer:
         self._into.write(piece)
         self._position += len(piece)
         if self._position > self._most:
-            raise RefusedError(f"{self._url} has more than {self._most} bytes.", mend="check the address.")
+            raise RefusedError(f"{self._url} has more than {self._most} bytes.", fix="check the address.")
         if time.monotonic() - self._began > BODY_SECONDS:
             self.close()
         return True
@@ -169,16 +169,16 @@ class _Transfer:
     def _judge(self, answer: urllib3.BaseHTTPResponse) -> None:
         said = f"the server answered {answer.status} {answer.reason or ''}".rstrip()
         if answer.status in _ABSENT:
-            raise NotThere(f"{self._url} is not there: {said}.", mend="leave it out, or check the address.")
+            raise NotThere(f"{self._url} is not there: {said}.", fix="leave it out, or check the address.")
         if answer.status == 416:
             self._etag = None  # it changed meanwhile: from the begin
             raise self._fault(said)
         if answer.status in _TRANSIENT or (answer.status >= 500 and answer.status != 501):
             raise self._fault(said, wait=_asked_wait(answer))
         if answer.status not in (200, 206):
-            raise Denied(f"{self._url}: {said}.", mend="check --base-url.")
+            raise Denied(f"{self._url}: {said}.", fix="check --base-url.")
         if self._url.startswith("https:") and (answer.geturl() or self._url).startswith("http:"):
-            raise Denied(f"{self._url} redirects to http, without encryption.", mend="check --base-url.")
+            raise Denied(f"{self._url} redirects to http, without encryption.", fix="check --base-url.")
         if answer.headers.get("Content-Type", "").lower().startswith("text/html"):
             raise self._fault("a web page came in place of a file")
 
@@ -192,13 +192,13 @@ class _Transfer:
         if self._position:
             self._begun_again += 1
             if self._begun_again >= TRIES:
-                raise RetryableError(f"{self._url} broke off {TRIES} times, and cannot be resumed.", mend=_MEND)
+                raise RetryableError(f"{self._url} broke off {TRIES} times, and cannot be resumed.", fix=_FIX)
         self._into.seek(0)
         self._into.truncate()
         self._position = 0
 
     def _fault(self, how: str, *, wait: float = 0.0) -> Transient:
-        return Transient(RetryableError(f"Could not read {self._url}: {how}.", mend=_MEND), wait=wait)
+        return Transient(RetryableError(f"Could not read {self._url}: {how}.", fix=_FIX), wait=wait)
 
 
 def _timeout() -> urllib3.Timeout:
@@ -226,7 +226,7 @@ def _connections(host: str, scheme: str) -> urllib3.PoolManager:
             proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
         )
     except (LocationParseError, ValueError):  # their texts may hold its password
-        raise UsageError(f"The environment's proxy for {scheme} is no URL.", mend="correct or unset it.") from None
+        raise UsageError(f"The environment's proxy for {scheme} is no URL.", fix="correct or unset it.") from None
 
 
 def _plain(error: HTTPError) -> str:

@@ -97,7 +97,7 @@ def _recording(task: CaseTask, watch: _Stopwatch) -> VitalFile:
         return recording
     raise RetryableError(
         f"Case {case.case_id}: {READINGS} readings of {case.object} gave other bytes each.",
-        mend="check the network and the storage, then run it again: it resumes.",
+        fix="check the network and the storage, then run it again: it resumes.",
     )
 
 

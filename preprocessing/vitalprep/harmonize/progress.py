@@ -138,7 +138,7 @@ def _metrics_asked_for() -> bool:
     asked = os.environ.get(METRICS, "")
     if asked not in ("", "emf"):
         raise UsageError(
-            f"{METRICS} is {asked!r}.", mend="set it to emf (CloudWatch's embedded metric format), or unset it."
+            f"{METRICS} is {asked!r}.", fix="set it to emf (CloudWatch's embedded metric format), or unset it."
         )
     return bool(asked)
 

@@ -104,7 +104,7 @@ def _outcomes(
     if changed:
         raise RefusedError(
             f"The input changed since it was planned: cases {short_case_list(sorted(changed))} in {plan.input}.",
-            mend="plan again; only what changed is done again.",
+            fix="plan again; only what changed is done again.",
         )
     return outcomes
 
@@ -112,7 +112,7 @@ def _outcomes(
 def _shard(plan: Plan, index: int) -> tuple[int, ...]:
     if not 0 <= index < len(plan.shards):
         raise UsageError(
-            f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", mend="name one of them."
+            f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", fix="name one of them."
         )
     return plan.shards[index]
 

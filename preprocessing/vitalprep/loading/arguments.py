@@ -22,9 +22,9 @@ def count_of(name: str, value: int) -> int:
     UsageError
         If it is no integer, or less than 1.
     """
-    count = _integer(name, value, mend="give a whole number, 1 or more.")
+    count = _integer(name, value, fix="give a whole number, 1 or more.")
     if count < 1:
-        raise UsageError(f"{name} is {count}.", mend="give 1 or more.")
+        raise UsageError(f"{name} is {count}.", fix="give 1 or more.")
     return count
 
 
@@ -36,17 +36,17 @@ def seed_of(shuffle: int | None) -> int | None:
     UsageError
         If it is True, which says that something is drawn and not by which seed, or no integer.
     """
-    mend = "give a seed, as shuffle=1, or None for the order of the files."
+    fix = "give a seed, as shuffle=1, or None for the order of the files."
     if shuffle is None or (isinstance(shuffle, _TRUTHS) and not shuffle):
         return None
-    return _integer("shuffle", shuffle, mend=mend)
+    return _integer("shuffle", shuffle, fix=fix)
 
 
-def _integer(name: str, value: Any, *, mend: str) -> int:
+def _integer(name: str, value: Any, *, fix: str) -> int:
     """Return an integer of any library; True and False, which Python counts as 1 and 0, are none."""
     if not isinstance(value, _TRUTHS):
         try:
             return operator.index(value)
         except TypeError:
             pass
-    raise UsageError(f"{name} is {value!r}, which is no whole number.", mend=mend)
+    raise UsageError(f"{name} is {value!r}, which is no whole number.", fix=fix)

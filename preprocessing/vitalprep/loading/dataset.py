@@ -127,7 +127,7 @@ def _tensorflow() -> ModuleType:
     except ImportError as error:
         raise UsageError(
             "TensorFlow is not installed, which `load` needs.",
-            mend='pip install "/path/to/vitalprep[tensorflow]" (in the clone: make develop), or use `read`: it gives '
+            fix='pip install "/path/to/vitalprep[tensorflow]" (in the clone: make develop), or use `read`: it gives '
             "NumPy arrays.",
         ) from error
 

@@ -101,23 +101,23 @@ class Description:
         """
         if split not in self._files:
             known = ", ".join(self._files)
-            raise UsageError(f"{self.uri} has no split {split!r}.", mend=f"name one of {known}.")
+            raise UsageError(f"{self.uri} has no split {split!r}.", fix=f"name one of {known}.")
         files = tuple(file for file in self._files[split] if file.windows)
         if not files:
             raise UsageError(
-                f"The {split} split of {self.uri} has no window.", mend="use another split, or build with more cases."
+                f"The {split} split of {self.uri} has no window.", fix="use another split, or build with more cases."
             )
         if shard is None:
             return files
         index, count = shard
         if not 0 <= index < count:
             raise UsageError(
-                f"shard={shard} is no worker of {count}.", mend="give (index, count) with 0 <= index < count."
+                f"shard={shard} is no worker of {count}.", fix="give (index, count) with 0 <= index < count."
             )
         if count > len(files):
             raise UsageError(
                 f"The {split} split of {self.uri} has {len(files)} files, which {count} workers cannot share.",
-                mend="use fewer workers, or build it with a smaller output.shard_mb.",
+                fix="use fewer workers, or build it with a smaller output.shard_mb.",
             )
         return files[index::count]
 
@@ -160,26 +160,26 @@ class Description:
         try:
             array = np.asarray(values, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise UsageError(f"The values are no array of numbers: {error}.", mend="give numbers.") from error
+            raise UsageError(f"The values are no array of numbers: {error}.", fix="give numbers.") from error
         if not isinstance(names, str) and not len(names):
-            raise UsageError("No name was given.", mend="give the names of the last axis, in order.")
+            raise UsageError("No name was given.", fix="give the names of the last axis, in order.")
         ranges = [self._range(name) for name in ([names] if isinstance(names, str) else names)]
         if not isinstance(names, str) and (array.ndim == 0 or array.shape[-1] != len(ranges)):
             raise UsageError(
                 f"An array of shape {array.shape} does not have {len(ranges)} columns, as there are names.",
-                mend="give the names of the last axis, in order.",
+                fix="give the names of the last axis, in order.",
             )
         low, high = np.array(ranges, dtype=np.float64).T
         return array, (low, high)
 
     def _range(self, name: str) -> tuple[float, float]:
         if name not in self._ranges:
-            raise UsageError(f"{self.uri} has no feature {name!r}.", mend=f"name one of {', '.join(self._ranges)}.")
+            raise UsageError(f"{self.uri} has no feature {name!r}.", fix=f"name one of {', '.join(self._ranges)}.")
         ranges = self._ranges[name]
         if len(ranges) > 1:
             raise UsageError(
                 f"{name!r} is an input and a static of {self.uri} with different ranges.",
-                mend="scale it by the `range` of the one in `inputs` or `statics`.",
+                fix="scale it by the `range` of the one in `inputs` or `statics`.",
             )
         return next(iter(ranges))
 
@@ -220,7 +220,7 @@ def describe(uri: str | os.PathLike[str], *, unproved: bool = False) -> Descript
 
 
 def _proved(place: Storage, dataset_id: str, *, demanded: bool) -> bool:
-    mend = (
+    fix = (
         f"run `vitalprep validate` on <output>/datasets/{dataset_id} where it was made (a copy needs its {VERDICT}), "
         "or read it all the same with unproved=True."
     )
@@ -229,16 +229,14 @@ def _proved(place: Storage, dataset_id: str, *, demanded: bool) -> bool:
     except ObjectMissing as error:
         if not demanded:
             return False
-        raise RefusedError(f"{place.uri} was never validated: it has no {VERDICT}.", mend=mend) from error
+        raise RefusedError(f"{place.uri} was never validated: it has no {VERDICT}.", fix=fix) from error
     if demanded and verdict.dataset_id != dataset_id:
-        raise RefusedError(
-            f"The {VERDICT} of {place.uri} is that of {verdict.dataset_id}, not {dataset_id}.", mend=mend
-        )
+        raise RefusedError(f"The {VERDICT} of {place.uri} is that of {verdict.dataset_id}, not {dataset_id}.", fix=fix)
     if demanded and not verdict.passed:
         failed = next(
             (f"{check.name}: {check.detail}" for check in verdict.checks if not check.passed), "no reason given"
         )
-        raise RefusedError(f"{place.uri} did not pass its validation ({failed}).", mend=mend)
+        raise RefusedError(f"{place.uri} did not pass its validation ({failed}).", fix=fix)
     return verdict.passed and verdict.dataset_id == dataset_id
 
 
@@ -248,5 +246,5 @@ def _no_data_set(place: Storage) -> RefusedError:
     try:
         latest = Latest.from_bytes(place.get(LATEST), uri=place.uri_of(LATEST))
     except ObjectMissing:
-        return RefusedError(what, mend="give <output>/datasets/<dataset_id>, as `vitalprep run` prints it.")
-    return RefusedError(what, mend=f"give the data set in it: {place.uri_of(latest.path)}.")
+        return RefusedError(what, fix="give <output>/datasets/<dataset_id>, as `vitalprep run` prints it.")
+    return RefusedError(what, fix=f"give the data set in it: {place.uri_of(latest.path)}.")

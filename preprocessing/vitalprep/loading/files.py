@@ -27,11 +27,11 @@ def refuse_incomplete(about: Description, files: Sequence[FileSummary]) -> None:
     sizes = {stored.path: stored.size for stored in place.list()}
     for file in files:
         if file.name not in sizes:
-            raise RefusedError(f"{place.uri_of(file.name)} is missing.", mend="copy or build the data set again.")
+            raise RefusedError(f"{place.uri_of(file.name)} is missing.", fix="copy or build the data set again.")
         if sizes[file.name] != file.bytes:
             raise RefusedError(
                 f"{place.uri_of(file.name)} has {sizes[file.name]} bytes, {file.bytes} were written.",
-                mend="copy or build the data set again.",
+                fix="copy or build the data set again.",
             )
 
 
@@ -63,7 +63,7 @@ def damaged(about: Description, file: FileSummary, index: int, what: str) -> Ref
     """Return the error of a record that is not as it was written."""
     return RefusedError(
         f"{about.uri.rstrip('/')}/{file.name}, record {index}: {what}.",
-        mend="validate the data set, and copy or build it again.",
+        fix="validate the data set, and copy or build it again.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Checks before a run: what is wrong, and how to mend it, before anything costs money."""
+"""Checks before a run: what is wrong, and how to fix it, before anything costs money."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CheckOutcome(Schema):
     name: str
     ok: bool
     message: str
-    mend: str = ""
+    fix: str = ""
     exit_code: int = 0
 
 
@@ -47,7 +47,7 @@ def run_checks(names: tuple[str, ...], request: Callable[[], PlanRequest], outpu
             message = CHECKS[name](_Subject(request, output))
         except VitalprepError as error:
             outcomes.append(
-                CheckOutcome(name=name, ok=False, message=error.message, mend=error.mend, exit_code=error.exit_code)
+                CheckOutcome(name=name, ok=False, message=error.message, fix=error.fix, exit_code=error.exit_code)
             )
             break
         outcomes.append(CheckOutcome(name=name, ok=True, message=message))

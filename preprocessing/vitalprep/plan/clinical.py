@@ -84,12 +84,12 @@ def clinical_rows(
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise RefusedError(
-            f"{uri} is not UTF-8 text (byte {error.start}).", mend="give VitalDB's clinical table as CSV."
+            f"{uri} is not UTF-8 text (byte {error.start}).", fix="give VitalDB's clinical table as CSV."
         ) from error
     try:
         yield from _rows(csv.DictReader(io.StringIO(text, newline="")), uri, wanted)
     except csv.Error as error:
-        raise RefusedError(f"{uri} is no CSV ({error}).", mend="give VitalDB's clinical table as CSV.") from error
+        raise RefusedError(f"{uri} is no CSV ({error}).", fix="give VitalDB's clinical table as CSV.") from error
 
 
 def _rows(
@@ -100,7 +100,7 @@ def _rows(
     if missing:
         raise RefusedError(
             f"{uri} lacks the column {missing[0]!r}.",
-            mend=f"give VitalDB's clinical table; it needs {', '.join(COLUMNS)}.",
+            fix=f"give VitalDB's clinical table; it needs {', '.join(COLUMNS)}.",
         )
     reader.fieldnames = columns
     seen: set[int] = set()
@@ -112,7 +112,7 @@ def _rows(
             if case_id not in wanted:
                 continue
             if case_id in seen:
-                raise RefusedError(f"{place}: case {case_id} stands twice.", mend="remove one of the rows.")
+                raise RefusedError(f"{place}: case {case_id} stands twice.", fix="remove one of the rows.")
             seen.add(case_id)
             yield case_id, _row(cells, f"{place} (case {case_id})")
         except RefusedError as error:
@@ -165,9 +165,9 @@ def _shown(value: str | None) -> str:
 def _integer(text: str | None, place: str, column: str) -> int:
     value = _cell(text)
     if value is None or not _DIGITS.fullmatch(value):  # int() would also read 1_0 and other scripts' digits
-        raise RefusedError(f"{place}: {column} {_shown(value)} is no whole number.", mend="correct the cell.")
+        raise RefusedError(f"{place}: {column} {_shown(value)} is no whole number.", fix="correct the cell.")
     if len(value) > len(str(LARGEST)) or int(value) > LARGEST:
-        raise RefusedError(f"{place}: {column} {_shown(value)} is out of range.", mend="correct the cell.")
+        raise RefusedError(f"{place}: {column} {_shown(value)} is out of range.", fix="correct the cell.")
     return int(value)
 
 
@@ -176,7 +176,7 @@ def _sex(text: str | None, place: str) -> float | None:
     if value is None:
         return None
     if value.lower() not in _SEXES:
-        raise RefusedError(f"{place}: sex {_shown(value)} is neither M nor F.", mend="write M, F or nothing.")
+        raise RefusedError(f"{place}: sex {_shown(value)} is neither M nor F.", fix="write M, F or nothing.")
     return _SEXES[value.lower()]
 
 
@@ -191,6 +191,6 @@ def _number(text: str | None, place: str, column: str) -> float | None:
         number = math.nan
     if not math.isfinite(number) or not value.isascii() or "_" in value:
         raise RefusedError(
-            f"{place}: {column} {_shown(value)} is no number.", mend="correct the cell, or leave it empty."
+            f"{place}: {column} {_shown(value)} is no number.", fix="correct the cell, or leave it empty."
         )
     return number if number > 0 or (number == 0 and column == "age") else None

@@ -79,7 +79,7 @@ def plan_recordings(request: PlanRequest, recordings: Mapping[int, StoredObject]
     An appended plan that would hold what its parent holds *is* its parent's.
     """
     if request.shards < 1:
-        raise UsageError(f"{request.shards} shards were asked for.", mend="ask for 1 or more.")
+        raise UsageError(f"{request.shards} shards were asked for.", fix="ask for 1 or more.")
     parent = request.parent
     found = _found(request, recordings)
     if parent is None:
@@ -89,7 +89,7 @@ def plan_recordings(request: PlanRequest, recordings: Mapping[int, StoredObject]
     if plan.salt_check != parent.salt_check:
         raise UsageError(
             f"The salt for subject ids is not the one {parent.dataset_id} was made with.",
-            mend="use the same salt, so that a subject has the same id in both.",
+            fix="use the same salt, so that a subject has the same id in both.",
         )
     unchanged = identity_of(plan, append_parent=parent.parent) == parent.dataset_id
     return plan.model_copy(update={"dataset_id": parent.dataset_id, "append": parent.append}) if unchanged else plan
@@ -195,7 +195,7 @@ def _clinical_rows(table: bytes, uri: str, wanted: set[int]) -> dict[int, Clinic
     except UsageError as error:
         raise RefusedError(
             f"The clinical table {uri} cannot be read: {error.message}",
-            mend="put VitalDB's clinical_data.csv there, or name it with --clinical.",
+            fix="put VitalDB's clinical_data.csv there, or name it with --clinical.",
         ) from error
 
 
@@ -206,7 +206,7 @@ def _clinical_bytes(uri: str) -> bytes:
     except ObjectMissing as error:
         raise RefusedError(
             f"The clinical table {uri} is not there.",
-            mend="put VitalDB's clinical_data.csv there, or name it with --clinical.",
+            fix="put VitalDB's clinical_data.csv there, or name it with --clinical.",
         ) from error
 
 
@@ -217,5 +217,5 @@ def _refuse_nothing(found: _Found) -> None:
     counts = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
     raise RefusedError(
         f"None of the {len(found.requested)} requested cases can be used ({counts}) in {found.input}.",
-        mend="check the case list, the input location and the clinical table.",
+        fix="check the case list, the input location and the clinical table.",
     )

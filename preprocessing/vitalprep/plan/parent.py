@@ -27,20 +27,20 @@ def load_parent(dataset_uri: str, output_uri: str) -> Plan:
     if where != normalized_uri(output_uri):
         raise UsageError(
             f"{dataset_uri} does not lie in the output {output_uri}.",
-            mend="append in the output that holds the data set: its finished cases and its lineage are there.",
+            fix="append in the output that holds the data set: its finished cases and its lineage are there.",
         )
     output = Storage(where)
     verdict = read_verdict(output, dataset_id)
     if verdict is None or not verdict.passed:
         raise RefusedError(
             f"{dataset_uri} is not published: it has {'no' if verdict is None else 'a failing'} verdict.",
-            mend="append to a data set that `vitalprep validate` has passed.",
+            fix="append to a data set that `vitalprep validate` has passed.",
         )
     plan = plan_of_dataset(output, dataset_id)
     if plan is None:
         raise RefusedError(
             f"{dataset_uri} cannot be continued: its plan below {output.uri_of('runs')} is no longer there.",
-            mend="put back the folder runs/ of its making; nothing else knows the split of each subject.",
+            fix="put back the folder runs/ of its making; nothing else knows the split of each subject.",
         )
     return plan
 
@@ -66,5 +66,5 @@ def refuse_another_config(parent: Plan, config: Config) -> None:
         raise UsageError(
             f"Configuration key {key} differs from that of {parent.dataset_id}; an appended data set keeps its "
             "parent's configuration.",
-            mend="leave out --config and --set, then the parent's is taken, or give what the parent was made with.",
+            fix="leave out --config and --set, then the parent's is taken, or give what the parent was made with.",
         )

@@ -87,9 +87,7 @@ def _read(recordings: Storage, name: str, kind: type[Note]) -> Note | None:
         return None
     uri = recordings.uri_of(name)
     if found.size > MOST_BYTES:
-        raise RefusedError(
-            f"{uri} has more than {MOST_BYTES} bytes.", mend="write what the README shows, or remove it."
-        )
+        raise RefusedError(f"{uri} has more than {MOST_BYTES} bytes.", fix="write what the README shows, or remove it.")
     return kind.from_bytes(recordings.get(name, size=found.size), uri=uri)
 
 

@@ -21,7 +21,7 @@ def find_recordings(storage: Storage) -> dict[int, StoredObject]:
     if not found:
         raise RefusedError(
             f"{storage.uri} holds no recording.",
-            mend="give the folder or bucket prefix that holds files such as 0001.vital.",
+            fix="give the folder or bucket prefix that holds files such as 0001.vital.",
         )
     return found
 
@@ -36,13 +36,13 @@ def recordings_there(storage: Storage) -> dict[int, StoredObject]:
         if len(stem.lstrip("0")) > len(str(HIGHEST_CASE)):
             raise RefusedError(
                 f"{storage.uri_of(stored.path)} is named like a case above {HIGHEST_CASE}.",
-                mend="rename it, or move it out of the input.",
+                fix="rename it, or move it out of the input.",
             )
         case_id = int(stem)
         if case_id in found:
             raise RefusedError(
                 f"{storage.uri} holds case {case_id} twice: {found[case_id].path} and {stored.path}.",
-                mend="remove one of them, or give the folder that holds the right one.",
+                fix="remove one of them, or give the folder that holds the right one.",
             )
         found[case_id] = stored
     return dict(sorted(found.items()))

@@ -65,7 +65,7 @@ def stored_report(dataset_uri: str) -> bytes:
     except ObjectMissing as error:
         raise RefusedError(
             f"{place.uri_of(path)} is not there.",
-            mend="publish the data set, which writes its report, and copy it along.",
+            fix="publish the data set, which writes its report, and copy it along.",
         ) from error
 
 
@@ -73,7 +73,7 @@ def _of_a_copy(dataset_uri: str, dataset_id: str, *, case_id: int | None, file: 
     if case_id is not None:
         raise RefusedError(
             f"{dataset_uri} is a copy of data set {dataset_id}: the tables of its cases are not there.",
-            mend=f"ask for the case where it was made, <output>/datasets/{dataset_id}.",
+            fix=f"ask for the case where it was made, <output>/datasets/{dataset_id}.",
         )
     page = stored_report(dataset_uri)
     path = write_page(file or f"report-{dataset_id}.html", page)
@@ -92,5 +92,5 @@ def write_page(file: str, page: bytes) -> Path:
     try:
         path.write_bytes(page)
     except OSError as error:
-        raise RetryableError(f"{path} cannot be written ({error.strerror}).", mend="name another --output.") from error
+        raise RetryableError(f"{path} cannot be written ({error.strerror}).", fix="name another --output.") from error
     return path

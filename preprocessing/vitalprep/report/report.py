@@ -95,13 +95,13 @@ def stored_dataset(dataset_uri: str) -> Stored:
         raise RefusedError(
             f"The report of {dataset_uri} cannot be drawn: it has no accounting or no plan below "
             f"{output.uri_of('runs')}.",
-            mend="run `vitalprep publish` first, or put the folder runs/ of its making back.",
+            fix="run `vitalprep publish` first, or put the folder runs/ of its making back.",
         )
     found = account(plan, output)
     if found.accounting.unbuilt:
         raise RefusedError(
             f"The report of {dataset_uri} cannot be drawn: {' and '.join(found.accounting.unbuilt)} is not built.",
-            mend="run `vitalprep build` for it, then publish.",
+            fix="run `vitalprep build` for it, then publish.",
         )
     return Stored(plan, found, output)
 
@@ -161,7 +161,7 @@ def case_html(stored: Stored, case_id: int) -> bytes:
     plan, found = stored.plan, stored.account
     if case_id not in plan.requested:
         raise UsageError(
-            f"Case {case_id} is not in data set {plan.dataset_id}.", mend="name one of those in its cases.csv."
+            f"Case {case_id} is not in data set {plan.dataset_id}.", fix="name one of those in its cases.csv."
         )
     lines, _ = case_lines(plan, found, set(), most=len(plan.requested))
     line = next(line for line in lines if line.case_id == case_id)

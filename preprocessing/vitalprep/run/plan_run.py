@@ -87,13 +87,13 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
     set that looks published. With `dry_run` nothing is stored and nothing removed.
     """
     if force and dry_run:
-        raise UsageError("--force removes things, and --dry-run shall not.", mend="leave out one of them.")
+        raise UsageError("--force removes things, and --dry-run shall not.", fix="leave out one of them.")
     plan = make_plan(request)
     if request.parent is not None:
         if force and plan.dataset_id == request.parent.dataset_id:
             raise UsageError(
                 f"There is nothing to append to {plan.dataset_id}, and --force would undo that data set itself.",
-                mend="leave out --force.",
+                fix="leave out --force.",
             )
         _log_growth(request.parent, plan)
     output = Storage(output_uri, create=True)

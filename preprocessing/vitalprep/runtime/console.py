@@ -69,7 +69,7 @@ def log_to_file(file: str) -> None:
     try:
         lines = logging.FileHandler(file, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"The log file {file} cannot be written ({error.strerror}).", mend="name another.") from error
+        raise UsageError(f"The log file {file} cannot be written ({error.strerror}).", fix="name another.") from error
     lines.setFormatter(_JsonLines())
     _LOGGER.addHandler(lines)
 
@@ -131,7 +131,7 @@ def report_failure(error: VitalprepError) -> None:
     """Log an error for people, and print it where JSON is asked for."""
     code, kind = error.exit_code, type(error).__name__
     log(str(error), level=logging.ERROR, lines=True, error=kind, exit_code=code)
-    print_failure(exit_code=code, error=kind, message=error.message, mend=error.mend)
+    print_failure(exit_code=code, error=kind, message=error.message, fix=error.fix)
 
 
 @contextmanager

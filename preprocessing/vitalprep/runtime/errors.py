@@ -1,4 +1,4 @@
-"""The project's errors. Each says what is wrong, where, and how to mend it.
+"""The project's errors. Each says what is wrong, where, and how to fix it.
 
 The class decides the exit code, and with it whether anybody retries: Airflow never retries 2 and 65.
 """
@@ -33,7 +33,7 @@ class VitalprepError(Exception):
     ----------
     message : str
         What is wrong and where (case, track, byte, config key, object).
-    mend : str
+    fix : str
         What the reader can do about it.
     lines : bool
         Whether line breaks in the message are meant; otherwise they are escaped, too.
@@ -41,20 +41,20 @@ class VitalprepError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, mend: str, lines: bool = False) -> None:
+    def __init__(self, message: str, *, fix: str, lines: bool = False) -> None:
         self.message = printable_lines(message) if lines else printable(message)
-        self.mend = printable(mend)
+        self.fix = printable(fix)
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        return f"{self.message} To mend: {self.mend}"
+        return f"{self.message} Fix: {self.fix}"
 
     def __reduce__(self) -> tuple[Callable[..., VitalprepError], tuple[type[VitalprepError], str, str]]:
-        return _rebuilt, (type(self), self.message, self.mend)  # errors cross from worker processes
+        return _rebuilt, (type(self), self.message, self.fix)  # errors cross from worker processes
 
 
-def _rebuilt(kind: type[VitalprepError], message: str, mend: str) -> VitalprepError:
-    return kind(message, mend=mend, lines=True)  # what was not meant is escaped already
+def _rebuilt(kind: type[VitalprepError], message: str, fix: str) -> VitalprepError:
+    return kind(message, fix=fix, lines=True)  # what was not meant is escaped already
 
 
 class RetryableError(VitalprepError):

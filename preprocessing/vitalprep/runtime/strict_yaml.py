@@ -38,7 +38,7 @@ def yaml_content(data: bytes | str, name: str) -> Any:
         what = "it nests too deeply"
     except _ILL_FITTING:
         what = "a number, date or tag does not fit its value"
-    raise UsageError(f"{name} is not YAML: {what}.", mend="correct it at the place named; quote a text.")
+    raise UsageError(f"{name} is not YAML: {what}.", fix="correct it at the place named; quote a text.")
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -65,9 +65,9 @@ class _StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
             if not isinstance(key, Hashable):
-                raise UsageError(f"A configuration key is a list or a mapping (line {line}).", mend="name it by text.")
+                raise UsageError(f"A configuration key is a list or a mapping (line {line}).", fix="name it by text.")
             if key in seen:
-                raise UsageError(f"Configuration key {key!r} stands twice (line {line}).", mend="remove one of them.")
+                raise UsageError(f"Configuration key {key!r} stands twice (line {line}).", fix="remove one of them.")
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 

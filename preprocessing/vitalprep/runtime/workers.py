@@ -54,7 +54,7 @@ class StopRequest:
     def stopped(self, left: str) -> Stopped:
         """Return the error that tells how it was stopped and what is left."""
         how = "at once by a second signal" if self.at_once else "by a signal"
-        return Stopped(f"Stopped {how}: finished work is committed, {left}.", mend="run it again; it resumes.")
+        return Stopped(f"Stopped {how}: finished work is committed, {left}.", fix="run it again; it resumes.")
 
 
 @contextmanager
@@ -236,9 +236,7 @@ class _Worker:
         if kind == "error":
             raise value
         if kind == "unforeseen":
-            raise RetryableError(
-                f"Unforeseen error at {self.name}:\n{value}", mend="report this, with the lines above."
-            )
+            raise RetryableError(f"Unforeseen error at {self.name}:\n{value}", fix="report this, with the lines above.")
         return self.task, value
 
     def let_go(self) -> None:
@@ -251,7 +249,7 @@ class _Worker:
         self.process.join()
         return RetryableError(
             f"The worker process died at {self.name} (exit code {self.process.exitcode}).",
-            mend="retry; if it dies again, give it more memory or fewer workers.",
+            fix="retry; if it dies again, give it more memory or fewer workers.",
         )
 
 

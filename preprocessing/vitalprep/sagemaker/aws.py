@@ -12,7 +12,7 @@ __all__ = ["aws_errors", "client", "error_code"]
 
 _CREDENTIALS = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or AWS_PROFILE, or sign in again."
 _GENERAL = "correct what it names."
-_MENDS = {
+_FIXES = {
     "AccessDeniedException": "let these credentials take Airflow's role (terraform output airflow_role). It may start "
     "jobs whose names begin with the deployment's name (--job-name), and pass on only Terraform's role (--role).",
     "ResourceInUse": "leave out --job-name, or give another.",
@@ -27,7 +27,7 @@ _MENDS = {
     "ExpiredTokenException": _CREDENTIALS,
     "OptInRequired": "enable that region in the account, or give another --region.",
 }
-_VALIDATION_MENDS = {  # by words of a ValidationException's message, the first that is in it
+_VALIDATION_FIXES = {  # by words of a ValidationException's message, the first that is in it
     "assume": "give --role the SageMaker role of this account (VITALPREP_SAGEMAKER_ROLE), which trusts "
     "sagemaker.amazonaws.com.",
     "image": "push the worker's image (terraform/README.md), and give --image and --region as they are in ECR.",
@@ -57,7 +57,7 @@ def client(service: str, region: str) -> Any:
     except ImportError as error:
         raise UsageError(
             "boto3 is not installed, which only `vitalprep submit` needs.",
-            mend="install the extra `aws`: pip install 'vitalprep[aws]'; `make worker` does.",
+            fix="install the extra `aws`: pip install 'vitalprep[aws]'; `make worker` does.",
         ) from error
     from botocore.config import Config
 
@@ -96,7 +96,7 @@ def _translated(error: Exception, what: str) -> VitalprepError:
         return _answered(error.response, what)
     message = f"Could not {what}: {str(error).rstrip('.')}."
     if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError):
-        return RetryableError(message, mend="check the network and --region, then run it again.")
+        return RetryableError(message, fix="check the network and --region, then run it again.")
     credentials = (
         exceptions.NoCredentialsError,
         exceptions.PartialCredentialsError,
@@ -105,7 +105,7 @@ def _translated(error: Exception, what: str) -> VitalprepError:
         exceptions.SSOError,
         exceptions.TokenRetrievalError,
     )
-    return UsageError(message, mend=_CREDENTIALS if isinstance(error, credentials) else _GENERAL)
+    return UsageError(message, fix=_CREDENTIALS if isinstance(error, credentials) else _GENERAL)
 
 
 def _answered(response: dict[str, Any], what: str) -> VitalprepError:
@@ -113,8 +113,8 @@ def _answered(response: dict[str, Any], what: str) -> VitalprepError:
     said = str(response["Error"].get("Message", "")).strip().rstrip(".")
     message = f"Could not {what}: AWS answered {code}" + (f" ({said})." if said else ".")
     if code in _TRANSIENT or response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
-        return RetryableError(message, mend="run it again in some minutes.")
-    mend = _MENDS.get(code, _GENERAL)
+        return RetryableError(message, fix="run it again in some minutes.")
+    fix = _FIXES.get(code, _GENERAL)
     if code == "ValidationException":
-        mend = next((mend for words, mend in _VALIDATION_MENDS.items() if words in said.lower()), _GENERAL)
-    return UsageError(message, mend=mend)
+        fix = next((fix for words, fix in _VALIDATION_FIXES.items() if words in said.lower()), _GENERAL)
+    return UsageError(message, fix=fix)

@@ -74,7 +74,7 @@ def follow(name: str, *, sagemaker: Any, logs: Any, stop: StopRequest) -> EndedJ
             reached = time.monotonic()
         except RetryableError as error:
             if time.monotonic() - reached > PATIENCE:
-                raise RetryableError(f"{error.message} {name} goes on.", mend=error.mend) from error
+                raise RetryableError(f"{error.message} {name} goes on.", fix=error.fix) from error
             log(error.message, level=logging.WARNING, job=name)
         else:
             if job["SecondaryStatus"] != status:
@@ -88,7 +88,7 @@ def follow(name: str, *, sagemaker: Any, logs: Any, stop: StopRequest) -> EndedJ
         if stop.requested:
             raise Stopped(
                 f"No longer followed: the job {name} goes on.",
-                mend=f"end it by `aws sagemaker stop-training-job --training-job-name {name}`, if it shall not.",
+                fix=f"end it by `aws sagemaker stop-training-job --training-job-name {name}`, if it shall not.",
             )
     raise AssertionError("the pauses never end")
 
@@ -109,17 +109,17 @@ def refuse_unsuccessful(job: EndedJob) -> None:
         return
     found = _EXIT_CODE.search(job.reason)
     code = int(found[1]) if found else 1
-    message, _, mend = job.reason.partition(" To mend: ")
-    if mend:  # our own words, as `ml_folder` left them
-        message, mend = _DECORATION.sub("", message), _DECORATION.sub("", mend)
+    message, _, fix = job.reason.partition(" Fix: ")
+    if fix:  # our own words, as `ml_folder` left them
+        message, fix = _DECORATION.sub("", message), _DECORATION.sub("", fix)
     message = f"The job {job.name} failed: {message.rstrip('.') or 'no reason is given'}."
     if code in (UsageError.exit_code, RefusedError.exit_code):
-        raise RefusedError(message, mend=mend or "see its log.")
+        raise RefusedError(message, fix=fix or "see its log.")
     if code == KILLED:
-        mend = "if memory was the cause, give a larger --instance-type; submit again: it goes on from the receipts."
+        fix = "if memory was the cause, give a larger --instance-type; submit again: it goes on from the receipts."
     elif "CapacityError" in job.reason:
-        mend = "submit again later, with another --instance-type, or --on-demand: it goes on from the receipts."
-    raise RetryableError(message, mend=mend or "see its log, then submit again: it goes on from the receipts.")
+        fix = "submit again later, with another --instance-type, or --on-demand: it goes on from the receipts."
+    raise RetryableError(message, fix=fix or "see its log, then submit again: it goes on from the receipts.")
 
 
 def _refuse_stopped(job: EndedJob) -> NoReturn:
@@ -127,8 +127,8 @@ def _refuse_stopped(job: EndedJob) -> NoReturn:
         "MaxRuntimeExceeded": ("it ran longer than --max-run", "submit again with a longer --max-run"),
         "MaxWaitTimeExceeded": ("it waited longer than --max-wait", "submit again, with --on-demand if it hurries"),
     }
-    why, mend = how.get(job.secondary_status, ("somebody stopped it", "submit again"))
-    raise RetryableError(f"The job {job.name} is stopped: {why}.", mend=f"{mend}: it goes on from the receipts.")
+    why, fix = how.get(job.secondary_status, ("somebody stopped it", "submit again"))
+    raise RetryableError(f"The job {job.name} is stopped: {why}.", fix=f"{fix}: it goes on from the receipts.")
 
 
 def _described(name: str, sagemaker: Any) -> dict[str, Any]:

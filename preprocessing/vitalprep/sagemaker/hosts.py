@@ -60,7 +60,7 @@ def host_share(environment: Mapping[str, str], *, resource_config: Path = RESOUR
         return _share(_json(environment["SM_TRAINING_ENV"], "SM_TRAINING_ENV"), "SM_TRAINING_ENV")
     raise UsageError(
         f"Nothing tells which hosts there are: no {resource_config}, no SM_HOSTS, no SM_TRAINING_ENV.",
-        mend="name the shard with --shard; --this-host is for SageMaker's training containers.",
+        fix="name the shard with --shard; --this-host is for SageMaker's training containers.",
     )
 
 
@@ -76,7 +76,7 @@ def load_host_shard(plan_uri: str, share: HostShare) -> tuple[Plan, Storage]:
     if len(part.shards) != share.count:
         raise UsageError(
             f"The plan has {len(part.shards)} shards, and there are {share.count} hosts ({share.source}).",
-            mend=f"plan with --shards {share.count} --sharding modulo.",
+            fix=f"plan with --shards {share.count} --sharding modulo.",
         )
     return part, output
 
@@ -85,7 +85,7 @@ def _json(text: str, source: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise UsageError(f"{source} is no JSON ({error}).", mend="leave it to SageMaker to set it.") from error
+        raise UsageError(f"{source} is no JSON ({error}).", fix="leave it to SageMaker to set it.") from error
 
 
 def _share(content: Any, source: str) -> HostShare:
@@ -94,6 +94,6 @@ def _share(content: Any, source: str) -> HostShare:
     if not isinstance(hosts, list) or len(set(map(str, hosts))) != len(hosts) or current not in hosts:
         raise UsageError(
             f"{source} names the hosts {hosts!r} and this host {current!r}.",
-            mend="this host must be one of a list of different hosts; leave it to SageMaker to set them.",
+            fix="this host must be one of a list of different hosts; leave it to SageMaker to set them.",
         )
     return HostShare(host=str(current), hosts=tuple(sorted(map(str, hosts))), source=source)

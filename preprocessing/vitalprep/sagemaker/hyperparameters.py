@@ -64,10 +64,10 @@ def read_hyperparameters(path: Path) -> OneCommand | WholePlan:
         return OneCommand(command, _arguments(given.get("arguments", "[]")))
     if command != RUN_PLAN:
         names = ", ".join((*COMMANDS, RUN_PLAN))
-        raise UsageError(f"The hyperparameter `command` is {command!r}.", mend=f"give one of {names}.")
+        raise UsageError(f"The hyperparameter `command` is {command!r}.", fix=f"give one of {names}.")
     _refuse_unknown(given, command, {"plan", "wait_seconds", "workers"})
     if not given.get("plan"):
-        raise UsageError(f"{RUN_PLAN} needs the hyperparameter `plan`.", mend="give what `vitalprep plan` printed.")
+        raise UsageError(f"{RUN_PLAN} needs the hyperparameter `plan`.", fix="give what `vitalprep plan` printed.")
     workers = given.get("workers")
     return WholePlan(
         plan=given["plan"],
@@ -82,12 +82,12 @@ def _strings(path: Path) -> dict[str, str]:
     except FileNotFoundError as error:
         raise UsageError(
             f"{path} is not there.",
-            mend="`vitalprep train` is what SageMaker starts in a training container; elsewhere use `vitalprep run`.",
+            fix="`vitalprep train` is what SageMaker starts in a training container; elsewhere use `vitalprep run`.",
         ) from error
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as JSON ({error}).", mend="leave it to SageMaker.") from error
+        raise UsageError(f"{path} cannot be read as JSON ({error}).", fix="leave it to SageMaker.") from error
     if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
-        raise UsageError(f"{path} is no JSON object of strings.", mend="give every hyperparameter as a string.")
+        raise UsageError(f"{path} is no JSON object of strings.", fix="give every hyperparameter as a string.")
     return content
 
 
@@ -96,7 +96,7 @@ def _refuse_unknown(given: Mapping[str, str], command: str, known: set[str]) -> 
     if unknown:
         raise UsageError(
             f"{command} takes no hyperparameter {unknown}.",
-            mend=f"leave it out; besides `command` there may be {', '.join(f'`{name}`' for name in sorted(known))}.",
+            fix=f"leave it out; besides `command` there may be {', '.join(f'`{name}`' for name in sorted(known))}.",
         )
 
 
@@ -109,7 +109,7 @@ def _arguments(text: str) -> tuple[str, ...]:
     if not isinstance(arguments, list) or not all(isinstance(argument, str) for argument in arguments):
         raise UsageError(
             f"The hyperparameter `arguments` is {text!r}.",
-            mend='give a JSON list of strings, e.g. ["--plan", "s3://...", "--shard", "0"].',
+            fix='give a JSON list of strings, e.g. ["--plan", "s3://...", "--shard", "0"].',
         )
     return tuple(arguments)
 
@@ -120,5 +120,5 @@ def _number(name: str, text: str, *, least: float, whole: bool = False) -> float
     except ValueError:
         number = math.nan
     if not least <= number < math.inf or (whole and not number.is_integer()):
-        raise UsageError(f"The hyperparameter `{name}` is {text!r}.", mend=f"give a number from {least:g} on.")
+        raise UsageError(f"The hyperparameter `{name}` is {text!r}.", fix=f"give a number from {least:g} on.")
     return number

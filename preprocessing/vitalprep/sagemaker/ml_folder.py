@@ -61,7 +61,7 @@ class MlFolder:
         try:
             yield
         except VitalprepError as error:
-            self._tell(error.exit_code, error.message, error.mend)
+            self._tell(error.exit_code, error.message, error.fix)
             raise
         except click.UsageError as error:
             self._tell(UsageError.exit_code, error.format_message(), "correct the hyperparameter `arguments`.")
@@ -72,10 +72,10 @@ class MlFolder:
             self._tell(1, f"unforeseen {type(error).__name__} at {where}: {error}", "report this with the log.")
             raise
 
-    def _tell(self, exit_code: int, message: str, mend: str) -> None:
+    def _tell(self, exit_code: int, message: str, fix: str) -> None:
         try:
             self.failure.parent.mkdir(parents=True, exist_ok=True)
-            self.failure.write_text(failure_text(exit_code, message, mend), encoding="utf-8")
+            self.failure.write_text(failure_text(exit_code, message, fix), encoding="utf-8")
         except OSError as error:
             log(f"{self.failure} cannot be written ({error.strerror})", level=logging.WARNING)
 
@@ -86,9 +86,9 @@ class MlFolder:
             return "host"
 
 
-def failure_text(exit_code: int, message: str, mend: str) -> str:
-    """Return a failure in `FAILURE_LENGTH` characters: the exit code first, the mend whole, the message as it fits."""
-    head, tail = f"exit code {exit_code}: ", f" To mend: {mend}"
+def failure_text(exit_code: int, message: str, fix: str) -> str:
+    """Return a failure in `FAILURE_LENGTH` characters: the exit code first, the fix whole, the message as it fits."""
+    head, tail = f"exit code {exit_code}: ", f" Fix: {fix}"
     room = FAILURE_LENGTH - len(head) - len(tail)
     if len(message) > room:
         message = f"{message[: max(room - 3, 0)]}..."

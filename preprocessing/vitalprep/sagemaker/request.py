@@ -63,40 +63,40 @@ class JobOptions:
         self._refuse_places()
         self._refuse_times()
         if self.instance_count < 1:
-            raise UsageError(f"{self.instance_count} instances were asked for.", mend="give 1 or more.")
+            raise UsageError(f"{self.instance_count} instances were asked for.", fix="give 1 or more.")
 
     def _refuse_places(self) -> None:
         if not _ROLE.fullmatch(self.role):
             raise UsageError(
                 f"The role {self.role!r} is no ARN of a role.",
-                mend="give --role arn:aws:iam::ACCOUNT:role/NAME, as Terraform's VITALPREP_SAGEMAKER_ROLE has it.",
+                fix="give --role arn:aws:iam::ACCOUNT:role/NAME, as Terraform's VITALPREP_SAGEMAKER_ROLE has it.",
             )
         if not self.instance_type.startswith("ml."):
             raise UsageError(
-                f"The instance type {self.instance_type!r} is none of SageMaker's.", mend="give one as ml.m5.xlarge."
+                f"The instance type {self.instance_type!r} is none of SageMaker's.", fix="give one as ml.m5.xlarge."
             )
         registry = _ECR.fullmatch(self.image)
         if not registry:
             raise UsageError(
                 f"The image {self.image!r} is not in ECR, from where SageMaker pulls.",
-                mend="give --image ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG, as VITALPREP_SAGEMAKER_IMAGE has it.",
+                fix="give --image ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG, as VITALPREP_SAGEMAKER_IMAGE has it.",
             )
         if registry[1] != self.region:
             raise UsageError(
                 f"The image is in {registry[1]}, and the job is to run in {self.region}.",
-                mend=f"give --region {registry[1]}, or push the image to {self.region}.",
+                fix=f"give --region {registry[1]}, or push the image to {self.region}.",
             )
 
     def _refuse_times(self) -> None:
         if not 0 < self.max_run <= LONGEST_RUN:
-            raise UsageError(f"--max-run is {self.max_run} s.", mend=f"give 1 to {LONGEST_RUN} (28 days).")
+            raise UsageError(f"--max-run is {self.max_run} s.", fix=f"give 1 to {LONGEST_RUN} (28 days).")
         if not self.spot:
             if self.max_wait is not None:
-                raise UsageError("--max-wait is for spot capacity.", mend="leave it out, or give --use-spot.")
+                raise UsageError("--max-wait is for spot capacity.", fix="leave it out, or give --use-spot.")
         elif self.max_wait is None or self.max_wait < self.max_run:
             raise UsageError(
                 f"--max-wait is {self.max_wait} s and --max-run {self.max_run} s: it counts the waiting and the run.",
-                mend=f"give --max-wait {2 * self.max_run}, or at least as much as --max-run.",
+                fix=f"give --max-wait {2 * self.max_run}, or at least as much as --max-run.",
             )
 
 
@@ -109,7 +109,7 @@ def refuse_job_name(name: str) -> None:
     """Raise `UsageError` unless SageMaker takes a name."""
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"The job name {name!r} is not one that SageMaker takes.", mend="give up to 63 letters, digits and hyphens."
+            f"The job name {name!r} is not one that SageMaker takes.", fix="give up to 63 letters, digits and hyphens."
         )
 
 

@@ -132,6 +132,6 @@ def _given_up(plan: Plan, hosts: Sequence[str], missing: Collection[int], second
     named = ", ".join(f"shard {shard} ({hosts[shard]}: {len(cases)} cases)" for shard, cases in shards.items())
     return RetryableError(
         f"No receipt has come for {seconds:g} s, and these are missing: {named}.",
-        mend="see the log of these hosts, then submit the same again: it goes on from here. If cases take longer, "
+        fix="see the log of these hosts, then submit the same again: it goes on from here. If cases take longer, "
         "raise the hyperparameter wait_seconds.",
     )

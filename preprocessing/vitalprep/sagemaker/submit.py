@@ -91,7 +91,7 @@ def _job(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> 
     if len(plan.shards) < options.instance_count:
         raise UsageError(
             f"{options.instance_count} instances for {len(plan.cases)} cases: some would have none.",
-            mend=f"give --instance-count {len(plan.shards)} or less.",
+            fix=f"give --instance-count {len(plan.shards)} or less.",
         )
     return training_job(
         options,
@@ -107,13 +107,13 @@ def _refuse_request(request: PlanRequest, output_uri: str, name: str | None) -> 
     for option, uri in {"--input": request.input, "--output": output_uri}.items():
         if not uri.startswith("s3://"):
             raise UsageError(
-                f"{option} is {uri}, which SageMaker's machines do not see.", mend="give an s3:// location."
+                f"{option} is {uri}, which SageMaker's machines do not see.", fix="give an s3:// location."
             )
     if request.config.privacy.hash_subjects:
         raise UsageError(
             "privacy.hash_subjects needs a salt, and SageMaker shows a job's environment to all who may look at the "
             "job.",
-            mend="make this data set with `vitalprep run` or on ECS, whose tasks get the salt from Secrets Manager.",
+            fix="make this data set with `vitalprep run` or on ECS, whose tasks get the salt from Secrets Manager.",
         )
     if name is not None:
         refuse_job_name(name)

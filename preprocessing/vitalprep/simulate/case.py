@@ -63,11 +63,11 @@ def make_case(seed: int, case_id: int, hours: float, *, waves: bool = False) -> 
         A number out of its range.
     """
     if seed < 0:
-        raise UsageError(f"The seed is {seed}.", mend="give a seed of 0 or more.")
+        raise UsageError(f"The seed is {seed}.", fix="give a seed of 0 or more.")
     if case_id < 1:
-        raise UsageError(f"There is no case {case_id}.", mend="number cases from 1.")
+        raise UsageError(f"There is no case {case_id}.", fix="number cases from 1.")
     if not (np.isfinite(hours) and 0 < hours <= MAX_HOURS):
-        raise UsageError(f"A case cannot last {hours} h.", mend=f"give hours above 0 and up to {MAX_HOURS:g}.")
+        raise UsageError(f"A case cannot last {hours} h.", fix=f"give hours above 0 and up to {MAX_HOURS:g}.")
     patient = patient_of_case(seed, case_id)
     course = case_course(seed, patient, hours)
     attached = attach(seed, case_id, course)

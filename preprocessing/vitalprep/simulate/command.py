@@ -106,10 +106,10 @@ def _with_count(error: VitalprepError, claimed: SimulatedSet) -> VitalprepError:
     """The same error, saying how far the set has come."""
     wanted = claimed.options.cases
     there = sum(claimed.recording(case_id).exists() for case_id in range(1, wanted + 1))
-    mend = error.mend
+    fix = error.fix
     if isinstance(error, Stopped):
-        mend = f"`vitalprep simulate --output {claimed.output}` makes the rest."
-    return type(error)(f"{error.message} {there} of {wanted} cases are there.", mend=mend)
+        fix = f"`vitalprep simulate --output {claimed.output}` makes the rest."
+    return type(error)(f"{error.message} {there} of {wanted} cases are there.", fix=fix)
 
 
 def _described(claimed: SimulatedSet, written: int, seconds: float) -> dict[str, Any]:

@@ -59,18 +59,18 @@ def parse_damage(text: str) -> DamageShares:
         name, _, value = item.partition("=")
         known = next((damage for damage in DAMAGES if damage == name.strip()), None)
         if known is None:
-            raise UsageError(f"There is no damage called {name.strip()!r}.", mend=f"choose from {', '.join(DAMAGES)}.")
+            raise UsageError(f"There is no damage called {name.strip()!r}.", fix=f"choose from {', '.join(DAMAGES)}.")
         if known in shares:
-            raise UsageError(f"The damage {known} is given twice.", mend="give each damage once.")
+            raise UsageError(f"The damage {known} is given twice.", fix="give each damage once.")
         try:
             shares[known] = float(value)
         except ValueError:
-            raise UsageError(f"The share of {known} is {value!r}.", mend=f"give a number, e.g. {known}=0.01.") from None
+            raise UsageError(f"The share of {known} is {value!r}.", fix=f"give a number, e.g. {known}=0.01.") from None
         if not 0 <= shares[known] <= 1:
-            raise UsageError(f"The share of {known} is {value}.", mend="give a share of the cases from 0 to 1.")
+            raise UsageError(f"The share of {known} is {value}.", fix="give a share of the cases from 0 to 1.")
     if sum(shares.values()) > 1 + 1e-9:
         raise UsageError(
-            f"The damages add up to {sum(shares.values()):g}.", mend="give shares that add up to 1 or less."
+            f"The damages add up to {sum(shares.values()):g}.", fix="give shares that add up to 1 or less."
         )
     return shares
 

@@ -43,10 +43,10 @@ def draw_case(path: Path, case: SimulatedCase, truth: pa.Table, config: Config) 
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UsageError("Pictures need matplotlib.", mend="install vitalprep[preview].") from error
+        raise UsageError("Pictures need matplotlib.", fix="install vitalprep[preview].") from error
     formats = Figure().canvas.get_supported_filetypes()
     if path.suffix.lstrip(".").lower() not in formats:
-        raise UsageError(f"{path} does not end like a picture.", mend=f"choose one of {', '.join(sorted(formats))}.")
+        raise UsageError(f"{path} does not end like a picture.", fix=f"choose one of {', '.join(sorted(formats))}.")
     figure = Figure(figsize=(14, 11), layout="constrained")
     axes = figure.subplots(8, 2, sharex=True)
     minutes = truth["second"].to_numpy() / 60
@@ -62,7 +62,7 @@ def draw_case(path: Path, case: SimulatedCase, truth: pa.Table, config: Config) 
     try:
         figure.savefig(path, dpi=110, metadata={"Software": None} if path.suffix.lower() == ".png" else None)
     except OSError as error:
-        raise RetryableError(f"{path} cannot be written ({error.strerror}).", mend="choose another place.") from error
+        raise RetryableError(f"{path} cannot be written ({error.strerror}).", fix="choose another place.") from error
 
 
 def _draw_signal(axis: Any, minutes: Any, truth: pa.Table, feature: Input) -> None:

@@ -67,13 +67,13 @@ class SimulationOptions:
 
     def __post_init__(self) -> None:
         if self.seed < 0:
-            raise UsageError(f"The seed is {self.seed}.", mend="give a seed of 0 or more.")
+            raise UsageError(f"The seed is {self.seed}.", fix="give a seed of 0 or more.")
         if self.cases < 1:
-            raise UsageError(f"Cannot simulate {self.cases} cases.", mend="ask for one case or more.")
+            raise UsageError(f"Cannot simulate {self.cases} cases.", fix="ask for one case or more.")
         if not 0 <= self.spread <= 2:
-            raise UsageError(f"The spread of case lengths is {self.spread}.", mend="give a number from 0 to 2.")
+            raise UsageError(f"The spread of case lengths is {self.spread}.", fix="give a number from 0 to 2.")
         if not 0 < self.hours <= MAX_HOURS:  # refuses NaN too
-            raise UsageError(f"Cases cannot last {self.hours} h.", mend=f"give hours above 0 and up to {MAX_HOURS:g}.")
+            raise UsageError(f"Cases cannot last {self.hours} h.", fix=f"give hours above 0 and up to {MAX_HOURS:g}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,12 +175,12 @@ def open_set(output: Path, options: SimulationOptions, *, append: bool = False) 
         The folder holds something else; it is left as it is.
     """
     if output.exists() and not output.is_dir():
-        raise UsageError(f"{output} is a file, not a folder.", mend="choose a new folder.")
+        raise UsageError(f"{output} is a file, not a folder.", fix="choose a new folder.")
     found = found_options(output)
     if found is not None:
         options = _continued(output, found, options, append)
     elif output.exists() and any(entry.name != _unfinished(output / OPTIONS_NAME).name for entry in output.iterdir()):
-        raise UsageError(f"{output} is not empty and holds no simulated cases.", mend="choose a new folder.")
+        raise UsageError(f"{output} is not empty and holds no simulated cases.", fix="choose a new folder.")
     claimed = SimulatedSet(output=output, options=options, missing=())
     folders = [output / "raw-data", *([output / "truth"] if options.truth else [])]
     for folder in folders:
@@ -188,7 +188,7 @@ def open_set(output: Path, options: SimulationOptions, *, append: bool = False) 
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(
-                f"{output} cannot be created ({error.strerror}).", mend="choose a folder of yours."
+                f"{output} cannot be created ({error.strerror}).", fix="choose a folder of yours."
             ) from error
     _write_whole(output / OPTIONS_NAME, _json(_described(options)))
     cases = range(1, options.cases + 1)
@@ -212,9 +212,9 @@ def found_options(output: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(marker.read_text("utf-8"))
     except ValueError as error:
-        raise UsageError(f"{marker} is not readable as JSON ({error}).", mend="choose a new folder.") from error
+        raise UsageError(f"{marker} is not readable as JSON ({error}).", fix="choose a new folder.") from error
     if not isinstance(found, dict) or not isinstance(found.get("cases"), int):
-        raise UsageError(f"{marker} does not describe a simulation.", mend="choose a new folder.")
+        raise UsageError(f"{marker} does not describe a simulation.", fix="choose a new folder.")
     return found
 
 
@@ -228,10 +228,10 @@ def _continued(output: Path, found: dict[str, Any], options: SimulationOptions, 
     if not keys:
         return options
     differences = ", ".join(f"{key} is {found.get(key)} there, {wanted.get(key)} here" for key in keys)
-    mend = "choose a new folder, or the options that the folder was made with."
+    fix = "choose a new folder, or the options that the folder was made with."
     if keys == ["cases"]:
-        mend = f"add --append to make more, or ask for {found['cases']} cases to complete the set."
-    raise UsageError(f"{output} holds another simulation: {differences}.", mend=mend)
+        fix = f"add --append to make more, or ask for {found['cases']} cases to complete the set."
+    raise UsageError(f"{output} holds another simulation: {differences}.", fix=fix)
 
 
 def _described(options: SimulationOptions) -> dict[str, Any]:
@@ -291,5 +291,5 @@ def _explained(path: Path) -> Iterator[None]:
     except OSError as error:
         raise RetryableError(
             f"{path} cannot be written ({error.strerror or error}); the cases made so far are whole.",
-            mend="make room or mend the disk, then run the same command again: it makes the rest.",
+            fix="make room or fix the disk, then run the same command again: it makes the rest.",
         ) from error

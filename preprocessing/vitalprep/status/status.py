@@ -54,10 +54,10 @@ def status(output_uri: str, *, dataset_id: str | None = None) -> dict[str, Any]:
     """
     output = Storage(output_uri)
     if dataset_id is not None and not is_digest(dataset_id):
-        raise UsageError(f"{dataset_id!r} is not the id of a data set.", mend="give its 12 hex digits.")
+        raise UsageError(f"{dataset_id!r} is not the id of a data set.", fix="give its 12 hex digits.")
     found = listed_datasets(output, dataset_id)[:NEWEST]
     if dataset_id is not None and not found:
-        raise UsageError(f"{output.uri} has no data set {dataset_id}.", mend="list them with `vitalprep status`.")
+        raise UsageError(f"{output.uri} has no data set {dataset_id}.", fix="list them with `vitalprep status`.")
     top = _Documents(output)
     latest = top.read(LATEST, Latest)
     with ThreadPoolExecutor(READERS) as pool:

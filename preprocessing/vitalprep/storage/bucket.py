@@ -39,7 +39,7 @@ class Bucket:
         parts = uri_parts(uri)
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
         if endpoint and not uri_parts(endpoint, "AWS_ENDPOINT_URL").hostname:
-            raise UsageError("AWS_ENDPOINT_URL is no URL.", mend="write https://host or http://host:port, or unset it.")
+            raise UsageError("AWS_ENDPOINT_URL is no URL.", fix="write https://host or http://host:port, or unset it.")
         set_seconds = seconds_set("VITALPREP_S3_RETRY_SECONDS", RETRY_SECONDS, least=0)
         self._retry_seconds = set_seconds if retry_seconds is None else retry_seconds
         self.store = S3Store(
@@ -76,5 +76,5 @@ def seconds_set(name: str, default: float, *, least: float) -> float:
     except ValueError:
         seconds = math.nan
     if not least <= seconds < math.inf:
-        raise UsageError(f"{name} is {text!r}.", mend=f"give seconds from {least:g} on, or unset it.")
+        raise UsageError(f"{name} is {text!r}.", fix=f"give seconds from {least:g} on, or unset it.")
     return seconds

@@ -43,16 +43,14 @@ class Folder:
             _refuse_other_disk(path)
         try:
             if not create and not Path(path).is_dir():
-                raise UsageError(f"The folder {path} does not exist.", mend="check the path for a typing error.")
+                raise UsageError(f"The folder {path} does not exist.", fix="check the path for a typing error.")
             self.store = LocalStore(path, mkdir=create)
             _device_of[path] = Path(path).stat().st_dev
         except (OSError, BaseError) as error:
             what = f"The folder {path} cannot be made or opened ({_said(error)})."
             if _errno(error) in _TROUBLE:
-                raise RetryableError(
-                    what, mend="check the disk or the mount, then run it again: it resumes."
-                ) from error
-            raise UsageError(what, mend="choose a folder that this user may write.") from error
+                raise RetryableError(what, fix="check the disk or the mount, then run it again: it resumes.") from error
+            raise UsageError(what, fix="choose a folder that this user may write.") from error
 
     def do(self, action: Callable[[], Outcome], *, verb: str, uri: str) -> Outcome:
         """Return what `action` returns, or raise its error as one of the project's."""
@@ -103,7 +101,7 @@ def _refuse_other_disk(path: str) -> None:
     if not there:
         raise RetryableError(
             f"The folder {path} has vanished while it was in use ({cause}).",
-            mend="mount or restore it, then run it again: it resumes.",
+            fix="mount or restore it, then run it again: it resumes.",
         )
 
 
@@ -125,18 +123,18 @@ def _is_abandoned(staged: Path) -> bool:
 def _translated(error: Exception, *, verb: str, uri: str) -> VitalprepError:
     if isinstance(error, InvalidPathError):  # of a file that is listed: a control character in its name
         said = str(error).split("\n", 1)[0]
-        return RefusedError(f"Could not {verb} {uri}: {said}.", mend="rename that file, or name a folder without it.")
+        return RefusedError(f"Could not {verb} {uri}: {said}.", fix="rename that file, or name a folder without it.")
     number = _errno(error)
     what = f"Could not {verb} {uri}: {_said(error)}."
     if isinstance(error, PreconditionError):
-        return ObjectChanged(f"{uri} has changed since it was planned.", mend="plan again.")
+        return ObjectChanged(f"{uri} has changed since it was planned.", fix="plan again.")
     if isinstance(error, FileNotFoundError):
-        return ObjectMissing(f"{uri} is not there.", mend="check the location, or run the stage that writes it.")
+        return ObjectMissing(f"{uri} is not there.", fix="check the location, or run the stage that writes it.")
     if number in _NOT_ALLOWED:
-        return UsageError(what, mend="choose a folder that this user may write, or change its permissions.")
+        return UsageError(what, fix="choose a folder that this user may write, or change its permissions.")
     if number in _FULL:
-        return RetryableError(what, mend="free space on that disk, then run it again: it resumes.")
-    return RetryableError(what, mend="check the disk or the mount, then run it again: it resumes.")
+        return RetryableError(what, fix="free space on that disk, then run it again: it resumes.")
+    return RetryableError(what, fix="check the disk or the mount, then run it again: it resumes.")
 
 
 def _errno(error: Exception) -> int | None:

@@ -25,5 +25,5 @@ def refuse_fork() -> None:
     elif _first_user != os.getpid():
         raise UsageError(
             "This process was forked from one that has already read or written storage; here nothing would answer.",
-            mend="start worker processes by spawn (PyTorch: DataLoader(..., multiprocessing_context='spawn')).",
+            fix="start worker processes by spawn (PyTorch: DataLoader(..., multiprocessing_context='spawn')).",
         )

@@ -39,7 +39,7 @@ def uri_parts(uri: str, what: str = "A location") -> SplitResult:
     try:
         return urlsplit(uri)
     except ValueError:
-        raise UsageError(f"{what} is no URL: its host cannot be read.", mend="correct what stands after ://.") from None
+        raise UsageError(f"{what} is no URL: its host cannot be read.", fix="correct what stands after ://.") from None
 
 
 def normalized_uri(uri: str | os.PathLike[str]) -> str:
@@ -54,29 +54,27 @@ def normalized_uri(uri: str | os.PathLike[str]) -> str:
     if not isinstance(uri, str):
         return _normalized_path(uri)
     if not uri.strip():
-        raise UsageError("An empty storage location was given.", mend="give a folder or s3://bucket/prefix.")
+        raise UsageError("An empty storage location was given.", fix="give a folder or s3://bucket/prefix.")
     if holds_credentials(uri):
-        raise UsageError("A location has credentials in its URI.", mend="take them out; set AWS's own variables.")
+        raise UsageError("A location has credentials in its URI.", fix="take them out; set AWS's own variables.")
     parts = uri_parts(uri)
     shown = f"{parts.scheme}://{parts.netloc}{parts.path}"  # without query: a presigned URL has its signature there
     if parts.scheme == "s3":
         if not parts.netloc:
-            raise UsageError(f"{shown!r} names no bucket.", mend="write s3://bucket/prefix.")
+            raise UsageError(f"{shown!r} names no bucket.", fix="write s3://bucket/prefix.")
         if parts.query or parts.fragment:
-            raise UsageError(f"{shown!r} has a query (? or #).", mend="write s3://bucket/prefix.")
+            raise UsageError(f"{shown!r} has a query (? or #).", fix="write s3://bucket/prefix.")
         return uri.rstrip("/")
     if parts.scheme == "file":
         return os.path.abspath(unquote(parts.path))
     if "://" in uri or parts.scheme in ("http", "https"):
-        raise UsageError(
-            f"{shown!r}: storage of kind {parts.scheme!r} is not supported.", mend="use a folder or s3://."
-        )
+        raise UsageError(f"{shown!r}: storage of kind {parts.scheme!r} is not supported.", fix="use a folder or s3://.")
     return os.path.abspath(Path(uri).expanduser())
 
 
 def _normalized_path(path: os.PathLike[str]) -> str:
     if not isinstance(path, os.PathLike) or not isinstance(name := os.fspath(path), str):
-        raise UsageError(f"{path!r} is no storage location.", mend="give a folder or s3://bucket/prefix.")
+        raise UsageError(f"{path!r} is no storage location.", fix="give a folder or s3://bucket/prefix.")
     if name.startswith("s3:"):
-        raise UsageError(f"{type(path).__name__} drops a slash of s3://.", mend="give what lies in S3 as a str.")
+        raise UsageError(f"{type(path).__name__} drops a slash of s3://.", fix="give what lies in S3 as a str.")
     return os.path.abspath(Path(name).expanduser())

@@ -83,4 +83,4 @@ def retried(action: Callable[[], Outcome], *, key: str, seconds: float) -> Outco
 def _given_up(error: VitalprepError, tries: int) -> VitalprepError:
     if tries == 1:
         return error
-    return type(error)(f"{error.message.rstrip('.')} (tried {tries} times).", mend=error.mend)
+    return type(error)(f"{error.message.rstrip('.')} (tried {tries} times).", fix=error.fix)

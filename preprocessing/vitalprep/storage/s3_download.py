@@ -98,7 +98,7 @@ class Download:
         return memoryview(piece)
 
     def _disagrees(self, how: str) -> Transient:
-        return Transient(RetryableError(f"Could not read {self._name}: {how}.", mend="run it again: it resumes."))
+        return Transient(RetryableError(f"Could not read {self._name}: {how}.", fix="run it again: it resumes."))
 
 
 def is_md5_of_other(etag: str | None, data: bytes) -> bool:

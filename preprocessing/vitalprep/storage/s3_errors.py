@@ -1,4 +1,4 @@
-"""What an error of `obstore` means for S3: which pass and are tried again, which do not, and how to mend them.
+"""What an error of `obstore` means for S3: which pass and are tried again, which do not, and how to fix them.
 
 `obstore` gives text only. Of S3's answer just code and message are kept: its XML may repeat tokens and signatures.
 """
@@ -20,7 +20,7 @@ _CREDENTIALS = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_T
 _EXPIRED = "renew the credentials, then run it again: it resumes."
 _REGION = "set AWS_REGION to the bucket's region."
 _LOCATION = "check the location, the credentials and the permissions."
-_MENDS = {
+_FIXES = {
     "AccessDenied": "give these credentials the permissions to list, get, put and delete there, or name another place.",
     "InvalidAccessKeyId": _CREDENTIALS,
     "SignatureDoesNotMatch": _CREDENTIALS,
@@ -81,24 +81,22 @@ def translated(error: Exception, *, verb: str, uri: str) -> VitalprepError | Tra
         key = _first(_KEY, str(error))
         return RefusedError(
             f"Could not {verb} {uri}: the key {key!r} has an empty part or one of dots.",
-            mend="rename or remove that object, or name a prefix without it.",
+            fix="rename or remove that object, or name a prefix without it.",
         )
     answer = _answer_in(str(error))
     what = f"Could not {verb} {uri}: {answer.said}."
     if _is_credentials_source(str(error), uri):
-        no_credentials = UsageError(f"{what[:-1]} when asked for AWS credentials.", mend=_CREDENTIALS)
+        no_credentials = UsageError(f"{what[:-1]} when asked for AWS credentials.", fix=_CREDENTIALS)
         return Transient(no_credentials, tries=_TRIES_FOR_CREDENTIALS)
     if isinstance(error, PreconditionError) and verb == "read":
-        return ObjectChanged(f"{uri} has changed since it was planned.", mend="plan again.")
+        return ObjectChanged(f"{uri} has changed since it was planned.", fix="plan again.")
     if isinstance(error, AlreadyExistsError) or answer.passes:  # the first: another one writes it at this moment
-        return Transient(
-            RetryableError(what, mend="run it again: it resumes; if it stays, check the storage's health.")
-        )
+        return Transient(RetryableError(what, fix="run it again: it resumes; if it stays, check the storage's health."))
     if isinstance(error, FileNotFoundError) and answer.code != "NoSuchBucket":
-        return ObjectMissing(f"{uri} is not there.", mend="check the location, or run the stage that writes it.")
+        return ObjectMissing(f"{uri} is not there.", fix="check the location, or run the stage that writes it.")
     if answer.code.startswith("KMS."):
-        return UsageError(what, mend="give these credentials the use of the bucket's KMS key.")
-    return UsageError(what, mend=_MENDS.get(answer.code, _LOCATION))
+        return UsageError(what, fix="give these credentials the use of the bucket's KMS key.")
+    return UsageError(what, fix=_FIXES.get(answer.code, _LOCATION))
 
 
 def _answer_in(text: str) -> _Answer:

@@ -121,7 +121,7 @@ class Storage:
                 _buckets_without_md5.add(bucket)
                 return data
             before = data
-            wrong = RetryableError(f"Could not read {self.uri_of(path)}: its MD5 is not its etag.", mend="retry.")
+            wrong = RetryableError(f"Could not read {self.uri_of(path)}: its MD5 is not its etag.", fix="retry.")
             raise Transient(wrong)
 
         return self._do("read", path, attempt)
@@ -219,7 +219,7 @@ class Storage:
             except OSError as error:
                 raise RetryableError(
                     f"Could not keep {self.uri_of(path)} in {tempfile.gettempdir()} for its upload: {error.strerror}.",
-                    mend="free space there or set TMPDIR, then run it again: it resumes.",
+                    fix="free space there or set TMPDIR, then run it again: it resumes.",
                 ) from error
             self._do("write", path, lambda: self._upload(path, spool))
 
@@ -237,7 +237,7 @@ class Storage:
         except ValueError as error:  # of `obstore`, before it asks
             raise UsageError(
                 f"Could not {verb} {self.uri_of(path)!r}: a path has no empty part and none of dots.",
-                mend="correct the path.",
+                fix="correct the path.",
             ) from error
 
     def _read_file(self, path: str, etag: str | None, size: int | None) -> bytes:
@@ -262,7 +262,7 @@ class Storage:
             while piece := file.read(READ_CHUNK):
                 left -= len(piece)
                 if left <= 0 and obstore.head(self._store, path)["e_tag"] != meta["e_tag"]:
-                    raise ObjectChanged(f"{uri} has changed while it was read.", mend="plan again.")
+                    raise ObjectChanged(f"{uri} has changed while it was read.", fix="plan again.")
                 yield piece
 
     def _pieces(self, download: Download, path: str) -> Iterator[memoryview]:

@@ -84,4 +84,4 @@ class Arriving:
         return chunk
 
     def _wrong_size(self) -> RetryableError:
-        return RetryableError(f"{self.name}: {self._arrived} of {self.size} bytes arrived.", mend="retry.")
+        return RetryableError(f"{self.name}: {self._arrived} of {self.size} bytes arrived.", fix="retry.")

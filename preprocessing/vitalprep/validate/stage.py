@@ -62,7 +62,7 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
         failed = next(check for check in checks if not check.passed)
         raise RefusedError(
             f"{output.uri_of('datasets')}/{dataset_id} is refused. {failed.name}: {failed.detail}.",
-            mend="run it again: a refused data set is built anew; if it stays refused, run with --force.",
+            fix="run it again: a refused data set is built anew; if it stays refused, run with --force.",
         )
     latest = Latest(dataset_id=dataset_id, path=dataset_folder(dataset_id))
     output.put(LATEST, latest.to_bytes())
@@ -75,7 +75,7 @@ def _plan_of(output: Storage, dataset_id: str) -> tuple[Plan, Accounting]:
         accounting = Accounting.from_bytes(output.get(path), uri=output.uri_of(path))
     except ObjectMissing as error:
         raise RefusedError(
-            f"{output.uri_of('datasets')}/{dataset_id} has no accounting.", mend="run `vitalprep publish` first."
+            f"{output.uri_of('datasets')}/{dataset_id} has no accounting.", fix="run `vitalprep publish` first."
         ) from error
     plan = Plan.from_bytes(output.get(accounting.plan), uri=output.uri_of(accounting.plan))
     return plan, account(plan, output)[0]

@@ -34,9 +34,17 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalprep.runtime.errors import CaseRefused
-from vitalprep.vital._records import BAD_TIME, FULL, HEADER, MORE, NO_HEAD, TOO_LONG, group_rows, scan_packets
+from vitalprep.runtime.errors import CaseRefused, UsageError
 from vitalprep.vital.headers import HeaderMemory, TrackHeader, memory_of, read_device, read_track, shown
+
+try:
+    from vitalprep.vital import _records
+except ImportError as error:  # installed where there is no C compiler, which is enough to load data sets
+    raise UsageError(
+        f"The compiled reader of recordings is not installed ({error}). Only loading data sets works without it.",
+        fix="install a C compiler and Python's headers (Debian: apt-get install gcc python3-dev), then install "
+        "vitalprep again: pip install --force-reinstall --no-deps /path/to/vitalprep.",
+    ) from error
 
 __all__ = ["TrackRecords", "VitalScan"]
 
@@ -167,7 +175,7 @@ class VitalScan:
         times, values = np.empty(ends[-1]), np.empty(ends[-1])
         self._full_rows.append(self._rows[: self._row_count])
         while self._full_rows:  # each goes as soon as it is grouped
-            group_rows(self._full_rows.popleft(), group_of, places, times, values)
+            _records.group_rows(self._full_rows.popleft(), group_of, places, times, values)
         return [(times[start:end], values[start:end]) for start, end in pairwise(ends)]
 
     def _header(self, buffer: bytes) -> int:
@@ -187,7 +195,7 @@ class VitalScan:
     def _packets(self, buffer: bytes, position: int) -> int:
         """Read whole packets. Return where the next one begins, beyond the buffer if a long one was cut short."""
         while True:
-            stopped, position, self._row_count, skipped = scan_packets(
+            stopped, position, self._row_count, skipped = _records.scan_packets(
                 buffer,
                 position,
                 self._longest,
@@ -198,14 +206,14 @@ class VitalScan:
                 self._row_count,
             )
             self.skipped_records += skipped
-            if stopped == FULL:
+            if stopped == _records.FULL:
                 self._next_rows(self._offset + position)
-            elif stopped == HEADER:
+            elif stopped == _records.HEADER:
                 after = self._header_packet(buffer, position)
                 if not after:
                     return position
                 position = after
-            elif stopped == MORE:
+            elif stopped == _records.MORE:
                 return position
             else:
                 raise self._refusal(stopped, buffer, position)
@@ -222,13 +230,13 @@ class VitalScan:
         """Return the words for the packet at which the scan stopped."""
         where = self._offset + position
         _, length = _PACKET.unpack_from(buffer, position)
-        if stopped == TOO_LONG:
+        if stopped == _records.TOO_LONG:
             return CaseRefused("corrupt", f"the packet at decompressed byte {where} claims {length} bytes")
-        if stopped == NO_HEAD:
+        if stopped == _records.NO_HEAD:
             return CaseRefused("corrupt", f"the record at decompressed byte {where} is {length} bytes short of a head")
         _, time, track_id = _RECORD.unpack_from(buffer, position + _PACKET.size)
         name = shown(self._headers[int(self._track_of[track_id])].name)
-        wrong = f"has time {time}" if stopped == BAD_TIME else "is too short for its samples"
+        wrong = f"has time {time}" if stopped == _records.BAD_TIME else "is too short for its samples"
         return CaseRefused("corrupt", f"the record at decompressed byte {where} ({name}) {wrong}")
 
     def _header_packet(self, buffer: bytes, position: int) -> int:

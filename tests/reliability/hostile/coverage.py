@@ -21,7 +21,7 @@ __all__ = ["ADDRESS_SANITIZER", "Edges", "build"]
 
 MODULE = "vitalprep.vital._records"
 READER, COUNTER = (
-    Path(__file__).parents[3] / "preprocessing/vitalprep/harmonize/_records.c",
+    Path(__file__).parents[3] / "preprocessing/vitalprep/vital/_records.c",
     Path(__file__).with_name("edges.c"),
 )
 FLAGS = ["-O1", "-g", "-std=c11", "-ffp-contract=off", "-fPIC"]

@@ -13,11 +13,11 @@ from functools import cache
 
 import numpy as np
 
-from tests.harmonize.recordings import comparable
-from tests.harmonize.test_series import SOURCES, reference_table
+from tests.features.test_grid import SOURCES, reference_table
 from tests.reference import design4
 from tests.reference.slow_vital_file import read_stream_slowly
 from tests.reliability.hostile.outcomes import MAX_BYTES, OUTCOMES
+from tests.vital.recordings import comparable
 from vitalprep.contract.config import Config
 from vitalprep.contract.config_file import load_config
 from vitalprep.features.conversion import Body

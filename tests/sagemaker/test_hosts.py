@@ -58,7 +58,7 @@ def test_two_hosts_make_the_data_set_of_one(recordings: Path, tmp_path: Path) ->
     assert done == 14
     three = {"SM_HOSTS": '["a", "b", "c"]', "SM_CURRENT_HOST": "a"}
     refused = run_vitalprep("harmonize", "--plan", plan, "--this-host", environment=three)
-    assert (refused.exit_code, refused.result["mend"]) == (2, "plan with --shards 3 --sharding modulo.")
+    assert (refused.exit_code, refused.result["fix"]) == (2, "plan with --shards 3 --sharding modulo.")
     rest = run_vitalprep("run", "--input", recordings, "--output", tmp_path / "shared")
     assert data_digests(rest.result["dataset"]) == data_digests(alone.result["dataset"])
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.harmonize.recordings import DEVICES, START, comparable, packet_rows, read_agreed
+from tests.vital.recordings import DEVICES, START, comparable, packet_rows, read_agreed
 from vitalprep.runtime.errors import CaseRefused
 from vitalprep.simulate.vital_writer import (
     FileHeader,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.records.records_drawn import FULL, SMALL, WIDTHS, assert_equal, drawn, features_of, made
 from tests.reference.design4 import encode_example, encode_feature, field, varint
+from tests.tfrecord.records_drawn import FULL, SMALL, WIDTHS, assert_equal, drawn, features_of, made
 from vitalprep.contract.record import Record
 from vitalprep.tfrecord.example import BadExample, decode_record, encode_record, encoded_size
 

@@ -26,7 +26,7 @@ def _die(number: int) -> int:
 
 
 def _refuse(number: int) -> int:
-    raise RefusedError(f"{number} is refused.", mend="give another.")
+    raise RefusedError(f"{number} is refused.", fix="give another.")
 
 
 def _stumble(number: int) -> int:
@@ -63,7 +63,7 @@ def test_a_worker_that_dies_is_named_with_its_task() -> None:
 def test_an_error_arrives_as_it_was_raised() -> None:
     with WorkerPool(2, StopRequest()) as pool, pytest.raises(RefusedError) as caught:
         list(pool.results(_refuse, [7], name=_name))
-    assert (caught.value.message, caught.value.mend, caught.value.exit_code) == ("7 is refused.", "give another.", 65)
+    assert (caught.value.message, caught.value.fix, caught.value.exit_code) == ("7 is refused.", "give another.", 65)
 
 
 def test_an_unforeseen_error_keeps_its_traceback() -> None:

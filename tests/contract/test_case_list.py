@@ -47,7 +47,7 @@ def test_a_bad_token_is_named(spec: str, token: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_case_list(spec)
     assert token in caught.value.message
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 @given(st.sets(st.integers(1, 9999), min_size=1))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.records.records_drawn import FULL, SMALL, WIDTHS, assert_equal, drawn, made
-from tests.records.test_example import DATA, TAMPERED
+from tests.tfrecord.records_drawn import FULL, SMALL, WIDTHS, assert_equal, drawn, made
+from tests.tfrecord.test_example import DATA, TAMPERED
 from vitalprep.contract.record import Record
 from vitalprep.tfrecord.example import BadExample, decode_record, encode_record
 from vitalprep.tfrecord.reader import RecordReader

@@ -35,18 +35,18 @@ def printed(text: str) -> bool:
 
 
 def test_an_error_is_one_printable_line_and_stays_so_when_it_is_rebuilt() -> None:
-    error = RefusedError(f"{HOSTILE} is there.", mend=f"remove {HOSTILE}.")
+    error = RefusedError(f"{HOSTILE} is there.", fix=f"remove {HOSTILE}.")
     again = copy.copy(error)
     for one in (error, again):
-        assert one.message == str(one.args[0]) == RefusedError(one.message, mend="").message
+        assert one.message == str(one.args[0]) == RefusedError(one.message, fix="").message
         assert one.message.isprintable()
-        assert one.mend.isprintable()
+        assert one.fix.isprintable()
         assert r"\x1b[2J" in one.message
-    assert (again.message, again.mend) == (error.message, error.mend)
+    assert (again.message, again.fix) == (error.message, error.fix)
 
 
 def test_lines_that_are_meant_stay_lines() -> None:
-    error = UsageError("Terms:\n  1) \x1b[2Jnone\n", mend="accept them.", lines=True)
+    error = UsageError("Terms:\n  1) \x1b[2Jnone\n", fix="accept them.", lines=True)
     for one in (error, copy.copy(error)):
         assert one.message == "Terms:\n  1) \\x1b[2Jnone\n"
 
@@ -58,11 +58,11 @@ def test_a_log_line_is_one_printable_line(monkeypatch: pytest.MonkeyPatch) -> No
     log_through(records.append)
     log(f"case 1 of {HOSTILE}")
     log("one\ntwo\x1b[2J", lines=True)
-    report_failure(UsageError("one\ntwo", mend="three.", lines=True))
+    report_failure(UsageError("one\ntwo", fix="three.", lines=True))
     first, second, third = (record.getMessage() for record in records)
     assert first.isprintable()
     assert second == "one\ntwo\\x1b[2J"
-    assert third == "one\ntwo To mend: three."
+    assert third == "one\ntwo Fix: three."
 
 
 def _note(folder: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.harmonize.recordings import START, read_agreed
 from tests.reliability.hostile.seeds import HOSTILE_TEXTS
+from tests.vital.recordings import START, read_agreed
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.plan import PlannedCase
 from vitalprep.contract.receipt import Receipt

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.harmonize.recordings import START, comparable, packet_rows
 from tests.pipeline import BUCKET
+from tests.vital.recordings import START, comparable, packet_rows
 from vitalprep.runtime.errors import CaseRefused, RetryableError
 from vitalprep.simulate.vital_writer import FileHeader, Packet, encode_file, gzip_bytes
 from vitalprep.storage import READ_CHUNK, ObjectChanged, ObjectMissing, Storage

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.harmonize.recordings import (
+from tests.reference.slow_vital_file import SlowVitalFile
+from tests.vital.recordings import (
     DEVICES,
     START,
     Expected,
@@ -27,7 +28,6 @@ from tests.harmonize.recordings import (
     read_agreed,
     whole_tracks,
 )
-from tests.reference.slow_vital_file import SlowVitalFile
 from vitalprep.runtime.errors import CaseRefused
 from vitalprep.simulate.vital_writer import (
     GAP_VALUES,

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.harmonize.recordings import START, packet_rows, read_agreed
+from tests.vital.recordings import START, packet_rows, read_agreed
 from vitalprep.runtime.errors import CaseRefused
 from vitalprep.simulate.damage import DamageShares
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tests.records.records_drawn import FULL, NUMBERS, SERIES, SMALL, assert_equal, drawn, features_of, made
+from tests.tfrecord.records_drawn import FULL, NUMBERS, SERIES, SMALL, assert_equal, drawn, features_of, made
 from vitalprep.contract.record import Record
 from vitalprep.tfrecord.example import decode_record, encode_record
 from vitalprep.tfrecord.framing import framed, records

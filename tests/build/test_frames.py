@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.records.test_samples import STATIC, STATIC_ORIGIN, random_table
+from tests.features.test_samples import STATIC, STATIC_ORIGIN, random_table
 from tests.reference.design4 import encode_example
 from vitalprep.build.frames import CaseFrames
 from vitalprep.contract.config_file import load_config

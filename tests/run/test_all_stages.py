@@ -127,7 +127,7 @@ def test_a_table_that_is_not_its_receipt_s_is_refused(recordings: Path, tmp_path
     answer = run_vitalprep("build", "--plan", planned["plan"])
     assert answer.exit_code == 65
     assert "receipt of case" in answer.result["message"]
-    assert "--force" in answer.result["mend"]
+    assert "--force" in answer.result["fix"]
 
 
 def test_force_does_everything_again_with_the_same_bytes(recordings: Path, undisturbed: Answer, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_changed_recording_is_refused_and_named(tmp_path: Path, recordings: Pa
     answer = run_vitalprep("harmonize", "--plan", planned["plan"])
     assert answer.exit_code == 65
     assert "3,5" in answer.result["message"]
-    assert "plan again" in answer.result["mend"]
+    assert "plan again" in answer.result["fix"]
     assert len(receipts(tmp_path / "out")) == 12, "the other cases are done"
 
 

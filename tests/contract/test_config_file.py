@@ -78,7 +78,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, own: str, key: str) -> None:
     with pytest.raises(UsageError) as caught:
         load_config(_file(tmp_path, own))
     assert key in caught.value.message
-    assert caught.value.mend
+    assert caught.value.fix
 
 
 def test_a_key_that_is_no_text_is_refused(tmp_path: Path) -> None:
