@@ -14,7 +14,7 @@ from tests.storage.conftest import Lines
 from vitalprep.runtime.errors import UsageError, VitalprepError
 from vitalprep.storage import ObjectChanged, ObjectMissing, Storage, normalized_uri
 
-MENDS = {
+FIXES = {
     "AccessDenied": "permissions",
     "InvalidAccessKeyId": "AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "AWS_SECRET_ACCESS_KEY",
@@ -45,7 +45,7 @@ def test_a_permanent_fault_ends_at_once(
     assert caught.value.exit_code == 2
     assert f"S3 answered {fault}" in caught.value.message
     assert f"{storage.uri}/a/b.json" in caught.value.message
-    assert MENDS[fault.split()[1]] in caught.value.fix
+    assert FIXES[fault.split()[1]] in caught.value.fix
     assert faulty.count() == 1
     assert not lines.records
 
