@@ -66,7 +66,7 @@ lint: develop
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/lint-imports --quiet
+	.venv/bin/lint-imports --no-cache
 
 test-worker: develop
 	.venv/bin/python -m pytest -n 2 --dist loadfile --doctest-modules $(addprefix --ignore ,$(APART)) tests preprocessing
