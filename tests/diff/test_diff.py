@@ -312,7 +312,7 @@ def test_a_broken_description_is_refused_by_its_name(first: Path, tmp_path: Path
     copy = Path(shutil.copytree(first.parent.parent, tmp_path / "out"), "datasets", first.name)
     metadata = json.loads((copy / "preprocessing_metadata.json").read_bytes())
     (copy / "preprocessing_metadata.json").write_text(json.dumps(metadata | {key: value} if key else value))
-    with pytest.raises(RefusedError, match=r"preprocessing_metadata\.json is not a valid StoredMetadata") as caught:
+    with pytest.raises(RefusedError, match=r"preprocessing_metadata\.json is not a valid Metadata") as caught:
         described(str(copy))
     assert caught.value.fix
 

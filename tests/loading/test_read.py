@@ -294,7 +294,7 @@ def test_without_tensorflow_it_is_said_how_to_install_it(published: Published, m
 
 def test_importing_the_package_is_light_and_reading_needs_no_tensorflow(published: Published) -> None:
     code = (
-        "import sys, preprocessing\n"
+        "import sys, vitalprep\n"
         "light = sorted({'numpy', 'pydantic', 'obstore'} & set(sys.modules))\n"
         "windows = sum(1 for _ in vitalprep.read(sys.argv[1], 'test'))\n"
         "print(light, windows, sorted({'tensorflow', 'torch', 'pandas', 'pyarrow'} & set(sys.modules)))"
