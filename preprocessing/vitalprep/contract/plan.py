@@ -139,7 +139,7 @@ class Plan(Document):
         """The planned cases by number."""
         return {case.case_id: case for case in self.cases}
 
-    @property
+    @cached_property
     def outside_limits(self) -> dict[str, tuple[int, ...]]:
         """The cases whose value of a static was dropped by its limits, by static, in the order of the record."""
         found = {
