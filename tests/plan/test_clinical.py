@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.reference import design4
@@ -139,6 +139,7 @@ CELLS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(
     cell=CELLS,
     limits=st.one_of(st.none(), st.tuples(st.integers(-50, 10), st.integers(11, 60))),
@@ -172,6 +173,7 @@ def test_a_number_of_any_column_is_what_the_specification_says(
     assert found.origins[:-1] == (0,) * 6, "the others stay as they are"
 
 
+@settings(deadline=None)
 @given(cell=CELLS)
 def test_the_six_statics_are_read_as_ever(cell: str) -> None:
     """A number above 0, which for the age may be 0 or begin with >; all other numbers are missing."""
