@@ -16,7 +16,8 @@ from vitalprep.contract.config import Config
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.plan import Person, settled_body
 from vitalprep.features.normalize import normalize
-from vitalprep.plan.clinical import Statics, read_clinical_table, readings_of, settle_statics
+from vitalprep.plan.clinical import Statics, read_clinical_table, settle_statics
+from vitalprep.plan.readings import readings_of
 from vitalprep.runtime.errors import RefusedError
 
 HEADER = "caseid,subjectid,age,sex,height,weight,bmi,asa\n"
@@ -296,3 +297,12 @@ def test_age_is_read_where_it_is_no_static(tmp_path: Path) -> None:
     config = _config(tmp_path, statics=statics)
     assert _settled(f"{HEADER}1,7,>89,M,170,70,24,2\n", config).body == Person(age=89)
     assert _settled("caseid,subjectid,sex,height,weight,bmi,asa\n1,7,M,170,70,24,2\n", config).body == Person()
+
+
+def test_a_cell_that_nothing_configured_reads_is_not_known_rather_than_refused(tmp_path: Path) -> None:
+    statics = [item for item in load_config().content()["statics"] if item["name"] != "age"]
+    config = _config(tmp_path, statics=statics)
+    assert _settled(f"{HEADER}1,7,forty,M,170,70,24,2\n", config).body == Person()
+    config = _config(tmp_path, statics=[item for item in statics if item["name"] != "sex"], body={"sex": -1})
+    with pytest.raises(RefusedError, match=r"sex '1' is neither M nor F; inputs\.TV\.sources\.Solar8000/VENT_TV"):
+        _settled(f"{HEADER}1,7,40,1,170,70,24,2\n", config)

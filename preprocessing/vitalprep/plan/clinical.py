@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import math
-import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from vitalprep.contract.config import PERSON, Config, Static
 from vitalprep.contract.plan import Person
+from vitalprep.plan.readings import KINDS, STANDARD, Reading, value_of, whole_number
 from vitalprep.runtime.errors import RefusedError
 
 __all__ = [
@@ -19,60 +17,16 @@ __all__ = [
     "DEFAULTED",
     "OBSERVED",
     "ClinicalRow",
-    "Reading",
     "Statics",
     "clinical_rows",
     "is_accepted",
     "read_clinical_table",
-    "readings_of",
     "settle_statics",
 ]
 
 OBSERVED, DEFAULTED = 0, 2  # origin codes of DESIGN 4; a static is never held
-Kind = Literal["sex", "age", "positive", "number"]
-_KINDS: Mapping[str, Kind] = {
-    "age": "age",
-    "sex": "sex",
-    "height": "positive",
-    "weight": "positive",
-    "bmi": "positive",
-    "asa": "positive",
-}
 _IDS = ("caseid", "subjectid")
 COLUMNS = (*_IDS, "sex", "age", "height", "weight", "bmi", "asa")
-_SEXES = {"f": -1.0, "female": -1.0, "m": 1.0, "male": 1.0}
-_EMPTY = ("", "nan", "na")
-_DIGITS = re.compile(r"\d+", re.ASCII)
-LARGEST = 2**63 - 1  # int64 of the records
-LARGEST_NUMBER = 3.4028235e38  # float32 of the records
-LONGEST_SHOWN = 40
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How one fact about the patient is read from the table.
-
-    Attributes
-    ----------
-    name : str
-        Of the static, or of the fact where it is no static.
-    column : str
-        In lower case.
-    kind : str
-        ``sex`` is M or F; ``age`` and ``positive`` are missing where they are not positive, and an age of 89 may stand
-        as ``>89``; of a ``number``, 0 and negative values are values.
-    needed_by : str, optional
-        Configuration key that needs the column. None: a table without the column says of nobody what it is.
-    """
-
-    name: str
-    column: str
-    kind: Kind
-    needed_by: str | None
-
-
-STANDARD = tuple(Reading(name, name, kind, f"statics.{name}") for name, kind in _KINDS.items())
-"""The six statics of the default configuration."""
 
 
 @dataclass(frozen=True)
@@ -98,17 +52,6 @@ class Statics:
     origins: tuple[int, ...]
     outside_limits: tuple[str, ...] = ()
     body: Person | None = None
-
-
-def readings_of(config: Config) -> tuple[Reading, ...]:
-    """Return what a configuration reads of each patient: its statics, and age, sex, height and weight."""
-    statics = [
-        Reading(item.name, item.table_column, _KINDS.get(item.measure or "", "number"), f"statics.{item.name}")
-        for item in config.statics
-    ]
-    names = {item.name for item in config.statics}
-    beside = [Reading(name, name, _KINDS[name], config.needed_by(name)) for name in PERSON if name not in names]
-    return (*statics, *beside)
 
 
 def read_clinical_table(
@@ -164,7 +107,7 @@ def _rows(
         place = f"{uri}, line {reader.line_num}"
         case_id: int | None = None
         try:
-            case_id = _integer(cells.get("caseid"), place, "caseid")
+            case_id = whole_number(cells.get("caseid"), place, "caseid")
             if case_id not in wanted:
                 continue
             if case_id in seen:
@@ -201,17 +144,26 @@ def _refuse_missing(columns: Sequence[str], uri: str, readings: Sequence[Reading
 
 
 def _row(cells: Mapping[str, str | None], place: str, readings: Sequence[Reading]) -> ClinicalRow:
-    measures = {item.name: _measure(cells.get(item.column), place, item) for item in readings}
-    return ClinicalRow(_integer(cells.get("subjectid"), place, "subjectid"), measures)
+    measures = {item.name: _known(cells.get(item.column), place, item) for item in readings}
+    return ClinicalRow(whole_number(cells.get("subjectid"), place, "subjectid"), measures)
+
+
+def _known(text: str | None, place: str, reading: Reading) -> float | None:
+    try:
+        return value_of(text, place, reading)
+    except RefusedError:
+        if reading.needed_by:
+            raise
+        return None  # as in a table without the column
 
 
 def is_accepted(column: str, text: str) -> bool:
     """Return whether a cell of one of VitalDB's columns (`COLUMNS`) can be read as its column wants it."""
     try:
-        if column in _KINDS:
-            _measure(text, column, Reading(column, column, _KINDS[column], None))
+        if column in KINDS:
+            value_of(text, column, Reading(column, column, KINDS[column], None))
         else:
-            _integer(text, column, column)
+            whole_number(text, column, column)
     except RefusedError:
         return False
     return True
@@ -251,66 +203,3 @@ def settle_statics(row: ClinicalRow, config: Config) -> Statics:
 
 def _is_outside(value: float | None, static: Static) -> bool:
     return value is not None and static.limits is not None and not static.limits[0] <= value <= static.limits[1]
-
-
-def _cell(text: str | None) -> str | None:
-    stripped = (text or "").strip()
-    return None if stripped.lower() in _EMPTY else stripped
-
-
-def _shown(value: str | None) -> str:
-    return repr(value if value is None or len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + "...")
-
-
-def _integer(text: str | None, place: str, column: str) -> int:
-    value = _cell(text)
-    if value is None or not _DIGITS.fullmatch(value):  # int() would also read 1_0 and other scripts' digits
-        raise RefusedError(f"{place}: {column} {_shown(value)} is no whole number.", fix="correct the cell.")
-    if len(value) > len(str(LARGEST)) or int(value) > LARGEST:
-        raise RefusedError(f"{place}: {column} {_shown(value)} is out of range.", fix="correct the cell.")
-    return int(value)
-
-
-def _measure(text: str | None, place: str, reading: Reading) -> float | None:
-    """Return what a cell says, or None where it says nothing.
-
-    Raises
-    ------
-    RefusedError
-        If it is neither empty nor what the reading's kind asks for.
-    """
-    value = _cell(text)
-    if value is None:
-        return None
-    needed = f"; {reading.needed_by} reads it" if reading.needed_by else ""
-    if reading.kind == "sex":
-        if value.lower() not in _SEXES:
-            raise RefusedError(
-                f"{place}: {reading.column} {_shown(value)} is neither M nor F{needed}.", fix="write M, F or nothing."
-            )
-        return _SEXES[value.lower()]
-    number = _number(value.removeprefix(">") if reading.kind == "age" else value)
-    if number is None:
-        raise RefusedError(
-            f"{place}: {reading.column} {_shown(value)} is no number{needed}.",
-            fix="correct the cell, or leave it empty.",
-        )
-    if reading.kind == "number":
-        if abs(number) > LARGEST_NUMBER:
-            raise RefusedError(
-                f"{place}: {reading.column} {_shown(value)} is too large for a record (float32){needed}.",
-                fix="correct the cell, or leave it empty.",
-            )
-        return number
-    return number if number > 0 or (number == 0 and reading.kind == "age") else None  # age 0 is an infant
-
-
-def _number(text: str) -> float | None:
-    """Return a finite number written in ASCII digits, or None where the text is none."""
-    if not text.isascii() or "_" in text:  # float() would also read 1_0 and other scripts' digits
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

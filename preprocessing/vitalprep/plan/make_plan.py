@@ -16,9 +16,10 @@ from vitalprep.contract.paths import SplitName
 from vitalprep.contract.plan import Append, ClinicalTable, ExcludedCase, Plan, PlannedCase, settled_body
 from vitalprep.contract.provenance import SettledProvenance
 from vitalprep.contract.splits import assign_splits, refuse_empty_splits
-from vitalprep.plan.clinical import ClinicalRow, read_clinical_table, readings_of, settle_statics
+from vitalprep.plan.clinical import ClinicalRow, read_clinical_table, settle_statics
 from vitalprep.plan.parent import continuing, refuse_another_config
 from vitalprep.plan.provenance import settled_provenance
+from vitalprep.plan.readings import readings_of
 from vitalprep.plan.recordings import find_recordings
 from vitalprep.plan.shards import balanced_shards, modulo_shards
 from vitalprep.runtime.errors import RefusedError, UsageError
