@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from tests.pipeline import run_vitalprep
+from vitalprep.contract.config import Config
 from vitalprep.contract.config_file import load_config
+from vitalprep.contract.identity import harmonize_digest
 from vitalprep.runtime.errors import UsageError
 
 DEFAULTS = Path(__file__).parents[2] / "preprocessing" / "vitalprep" / "master_poc.yaml"
@@ -139,3 +141,115 @@ def test_config_prints_the_fixed_interface() -> None:
             assert isinstance(source["units"], list)
     assert features[6]["default"] == 50
     assert yaml.safe_load(DEFAULTS.read_text())["inputs"][6]["default"] == 0
+
+
+HB = {"unit": "g/dL", "limits": [2, 25], "range": [5, 20], "default": 13}
+
+
+def test_a_static_is_added_by_a_file_and_by_a_single_value(tmp_path: Path) -> None:
+    text = yaml.safe_dump({"statics": [{"name": "preop_hb", **HB}]})
+    by_file = load_config(_file(tmp_path, text))
+    by_value = load_config(None, [f"statics.preop_hb={HB}"])
+    assert by_file == by_value
+    assert [item.name for item in by_file.statics] == ["age", "sex", "height", "weight", "bmi", "asa", "preop_hb"]
+    assert by_file.statics[-1].content() == {"name": "preop_hb", **HB}
+    changed = load_config(_file(tmp_path, text), ["statics.preop_hb.default=12", "statics.preop_hb.column=hb"])
+    assert (changed.statics[-1].default, changed.statics[-1].table_column) == (12, "hb")
+
+
+def test_a_column_that_repeats_the_name_is_no_other_configuration() -> None:
+    named = load_config(None, [f"statics.preop_hb={HB | {'column': 'Preop_HB'}}"])
+    assert named == load_config(None, [f"statics.preop_hb={HB}"])
+
+
+def test_optional_keys_are_left_out_while_they_are_not_set() -> None:
+    content = load_config().content()
+    assert "body" not in content
+    assert all(item.keys() == {"name", "unit", "range", "default"} for item in content["statics"])
+
+
+@pytest.mark.parametrize(
+    ("statics", "message", "fix"),
+    [
+        ([{"name": "hb", **HB, "remove": True}], "statics.hb.remove: this key is unknown; the keys here are "
+         "name, column, unit, limits, range, default", "to leave one out, delete it from the whole configuration"),
+        ([{"name": "hb", "unit": "g/dL", "default": 13}], "statics.hb.range: field required", "master_poc.yaml"),
+        ([{"name": "hb", **HB, "limits": [25, 2]}], "statics.hb.limits: the range [25, 2] is upside down", "adds"),
+        ([{"name": "hb", **HB, "default": ".nan"}], "statics.hb.default", "adds"),
+        ([{"name": "hb", **HB, "column": ""}], "statics.hb.column", "adds"),
+        ([{"name": "emergency", "column": "emop", "levels": [0, 1]}],
+         "statics.emergency: levels (one-hot) cannot be built yet", "a column of numbers with unit, range and default"),
+        ([{"name": "who", "column": "SubjectID", "unit": "1", "range": [0, 1], "default": 0}],
+         "statics.who: the column subjectid says who the patient is", "give another column"),
+        ([], "statics: tuple should have at least 1 item", "to leave one out"),
+    ],
+)  # fmt: skip
+def test_a_static_that_cannot_be_is_named(tmp_path: Path, statics: list[object], message: str, fix: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_config(_file(tmp_path, yaml.safe_dump({"statics": statics})))
+    assert message in caught.value.message
+    assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("own", "keys"),
+    [
+        ("windowing: {stp: 60}", "window, step, target_horizon, min_observed_fraction"),
+        ("windowng: {}", "schema_version, units, ideal_body_weight, inputs, statics, body, targets"),
+        ("inputs: [{name: HR, sources: [{track: Solar8000/HR, limit: [1, 2]}]}]", "track, unit, conversion, limits"),
+        ("body: {hight: 170}", "height, weight, sex"),
+    ],
+)
+def test_an_unknown_key_is_told_which_keys_there_are(tmp_path: Path, own: str, keys: str) -> None:
+    with pytest.raises(UsageError, match=f"this key is unknown; the keys here are {keys}"):
+        load_config(_file(tmp_path, own))
+
+
+def _whole(tmp_path: Path, **changed: object) -> Config:
+    return load_config(_file(tmp_path, yaml.safe_dump(load_config().content() | changed)))
+
+
+def _statics(*left_out: str) -> list[dict[str, object]]:
+    return [item for item in load_config().content()["statics"] if item["name"] not in left_out]
+
+
+def test_a_whole_configuration_has_no_static_but_its_own(tmp_path: Path) -> None:
+    own = _whole(tmp_path, statics=_statics("asa", "bmi"))
+    assert [item.name for item in own.statics] == ["age", "sex", "height", "weight"]
+    assert own.inputs == load_config().inputs
+    part = yaml.safe_dump({"statics": _statics("asa", "bmi")})
+    assert load_config(_file(tmp_path, part)) == load_config(), "laid over the defaults"
+
+
+def test_what_config_prints_is_a_whole_configuration(tmp_path: Path) -> None:
+    printed = run_vitalprep("config", "--set", "windowing.step=60").result
+    content = {key: value for key, value in printed.items() if key not in ("ok", "features")}
+    content["statics"] = content["statics"][:4]
+    own = load_config(_file(tmp_path, yaml.safe_dump(content)))
+    assert (own.windowing.step, len(own.statics)) == (60, 4)
+
+
+def test_the_defaults_of_a_body_stand_in_one_place(tmp_path: Path) -> None:
+    own = _whole(tmp_path, statics=_statics("height", "weight"), body={"height": 165, "weight": 66})
+    assert [own.body_default(name) for name in ("height", "weight", "sex")] == [165, 66, -1]
+    by_statics = load_config(None, ["statics.height.default=165", "statics.weight.default=66"])
+    assert harmonize_digest(own) == harmonize_digest(by_statics), "the same doses"
+
+
+@pytest.mark.parametrize(
+    ("left_out", "body", "message", "fix"),
+    [
+        (("weight",), None, "body.weight: it has no default", "set body.weight (kg), or add a static weight"),
+        (("height", "sex"), {"height": 170}, "body.sex: it has no default", "set body.sex (-1 female, 1 male)"),
+        ((), {"height": 170}, "body.height: statics.height.default gives this default", "leave body.height out"),
+        (("sex",), {"sex": 0}, "body.sex: 0 is not a sex", "-1 for female or 1 for male"),
+        (("height",), {"height": 0}, "body.height", "vitalprep config"),
+    ],
+)
+def test_a_body_without_a_default_is_refused(
+    tmp_path: Path, left_out: tuple[str, ...], body: dict[str, float] | None, message: str, fix: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        _whole(tmp_path, statics=_statics(*left_out), **({"body": body} if body else {}))
+    assert f"Configuration key {message}" in caught.value.message
+    assert fix in caught.value.fix

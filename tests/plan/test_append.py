@@ -9,14 +9,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.pipeline import run_vitalprep
 from vitalprep.cli.options import plan_request
-from vitalprep.contract.config import Config
+from vitalprep.contract.config import BodyDefaults, Config
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.document import canonical_json
 from vitalprep.contract.plan import Plan
 from vitalprep.plan.make_plan import PlanRequest, make_plan
+from vitalprep.plan.parent import refuse_another_config
 from vitalprep.run.plan_run import plan_run
 from vitalprep.runtime.errors import RefusedError, UsageError
 
@@ -160,3 +162,20 @@ def test_the_parent_is_a_published_data_set_of_the_same_output(
     shutil.rmtree(output / "runs" / Path(dataset).name)
     with pytest.raises(RefusedError, match="its plan below"):
         _request(source, output, dataset)
+
+
+def test_a_section_that_one_of_both_lacks_is_another_configuration(recordings: Path, tmp_path: Path) -> None:
+    content = load_config().content()
+    content["statics"] = [item for item in content["statics"] if item["name"] != "weight"]
+    own = tmp_path / "own.yaml"
+    own.write_text(yaml.safe_dump(content | {"body": {"weight": 70}}))
+    with_body = load_config(str(own))
+    statics_alike = with_body.model_copy(update={"body": None})
+    parent = _plan(recordings, "1-9", config=with_body)
+    with pytest.raises(UsageError, match="Configuration key body differs"):
+        refuse_another_config(parent, statics_alike)
+    with pytest.raises(UsageError, match="Configuration key body differs"):
+        refuse_another_config(parent.model_copy(update={"config": statics_alike}), with_body)
+    other = with_body.model_copy(update={"body": BodyDefaults(weight=80)})
+    with pytest.raises(UsageError, match=r"Configuration key body\.weight differs"):
+        refuse_another_config(parent, other)

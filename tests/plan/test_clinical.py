@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from tests.reference import design4
+from vitalprep.contract.config import Config
 from vitalprep.contract.config_file import load_config
-from vitalprep.plan.clinical import read_clinical_table, settle_statics
+from vitalprep.contract.plan import Person, settled_body
+from vitalprep.features.normalize import normalize
+from vitalprep.plan.clinical import Statics, read_clinical_table, settle_statics
+from vitalprep.plan.readings import readings_of
 from vitalprep.runtime.errors import RefusedError
 
 HEADER = "caseid,subjectid,age,sex,height,weight,bmi,asa\n"
@@ -93,3 +103,206 @@ def test_the_real_table_is_read_whole(shared_data: Path) -> None:
     assert len(rows) == 6388
     asa = [static.name for static in config.statics].index("asa")
     assert sum(settle_statics(row, config).origins[asa] == 2 for row in rows.values()) == 133
+
+
+HB = "{unit: g/dL, limits: [2, 25], range: [5, 20], default: 13}"
+NUMBER = load_config(None, [f"statics.hb={HB}"])
+
+
+def _config(tmp_path: Path, **changed: object) -> Config:
+    """Return the default configuration with other sections, as a file of one's own gives it whole."""
+    path = tmp_path / "whole.yaml"
+    path.write_text(yaml.safe_dump(load_config().content() | changed))
+    return load_config(str(path))
+
+
+def _settled(text: str, config: Config) -> Statics:
+    return settle_statics(read_clinical_table(text.encode(), "table.csv", {1}, readings_of(config))[1], config)
+
+
+def _last(cell: str, config: Config) -> Statics:
+    """Settle a case whose row ends in one more cell, of the column of the last static."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([*HEADER.strip().split(","), config.statics[-1].table_column])
+    writer.writerow([1, 7, 40, "M", 170, 70, 24, 2, cell])
+    return _settled(text.getvalue(), config)
+
+
+CELLS = st.one_of(
+    st.text("0123456789.+-eE_ >,", max_size=8),
+    st.text(max_size=6),
+    st.floats().map(repr),
+    st.integers().map(str),
+    st.sampled_from(
+        ["", "NaN", "NA", "na ", "inf", "-Infinity", "1e39", "1e400", "0x10", "\N{ARABIC-INDIC DIGIT ONE}"]
+    ),
+)
+
+
+@settings(deadline=None)
+@given(
+    cell=CELLS,
+    limits=st.one_of(st.none(), st.tuples(st.integers(-50, 10), st.integers(11, 60))),
+    default=st.floats(-100, 100),
+)
+@example(cell="2", limits=(2, 25), default=13.0)
+@example(cell="25.0000001", limits=(2, 25), default=13.0)
+@example(cell="-0", limits=None, default=13.0)
+def test_a_number_of_any_column_is_what_the_specification_says(
+    cell: str, limits: tuple[int, int] | None, default: float
+) -> None:
+    config = NUMBER.model_copy(
+        update={
+            "statics": (
+                *NUMBER.statics[:-1],
+                NUMBER.statics[-1].model_copy(update={"limits": limits, "default": default}),
+            )
+        }
+    )
+    static = config.statics[-1]
+    try:
+        value, origin, counted = design4.numeric_static(cell, limits=limits, value_range=static.range, default=default)
+    except design4.NotANumber:
+        with pytest.raises(RefusedError, match="case 1"):
+            _last(cell, config)
+        return
+    found = _last(cell, config)
+    assert float(normalize(found.values[-1], static.range)) == pytest.approx(value, abs=1e-6)
+    assert found.origins[-1] == origin
+    assert found.outside_limits == (("hb",) if counted else ())
+    assert found.origins[:-1] == (0,) * 6, "the others stay as they are"
+
+
+@settings(deadline=None)
+@given(cell=CELLS)
+def test_the_six_statics_are_read_as_ever(cell: str) -> None:
+    """A number above 0, which for the age may be 0 or begin with >; all other numbers are missing."""
+    for column in ("age", "height", "weight", "bmi", "asa"):
+        cells = dict.fromkeys(("age", "height", "weight", "bmi", "asa"), "") | {column: cell}
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["caseid", "subjectid", "sex", *cells])
+        writer.writerow([1, 7, "M", *cells.values()])
+        written = cell.strip()
+        number = written.removeprefix(">") if column == "age" else written
+        try:
+            expected = design4.number_in_cell(number)
+            if expected is None and number != written:
+                raise design4.NotANumber(cell)  # > and no number
+        except design4.NotANumber:
+            if "e" in cell.lower():
+                continue  # the size of float32 is no matter of theirs
+            with pytest.raises(RefusedError, match=column):
+                _row(text.getvalue())
+            continue
+        if expected is not None and (expected < 0 or (expected == 0 and column != "age")):
+            expected = None
+        assert _row(text.getvalue()).measures[column] == expected
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("low", ["table.csv, line 2 (case 1): hb 'low' is no number; statics.hb reads it"]),
+        (">12", ["'>12'"]),
+        ("12,5", ["'12,5'"]),
+        ("1_0", ["'1_0'"]),
+        ("1e39", ["'1e39' is too large"]),
+    ],
+)
+def test_what_is_no_number_is_named_with_its_place_and_key(cell: str, words: list[str]) -> None:
+    with pytest.raises(RefusedError) as caught:
+        _last(cell, NUMBER)
+    for word in words:
+        assert word in caught.value.message
+    assert caught.value.fix == "correct the cell, or leave it empty."
+
+
+def test_a_column_is_found_without_regard_to_case_and_may_have_another_name() -> None:
+    config = load_config(None, ["statics.hb={column: Preop_HB, unit: g/dL, range: [5, 20], default: 13}"])
+    header = HEADER.strip() + ", PREOP_hb \n"
+    assert _settled(f"{header}1,7,40,M,170,70,24,2,-3\n", config).values[-1] == -3, "a value, without limits"
+
+
+def test_a_column_of_the_six_keeps_its_meaning_under_another_name() -> None:
+    old = load_config(None, ["statics.old={column: age, unit: years, range: [60, 90], default: 60}"])
+    assert _settled(f"{HEADER}1,7,>89,M,170,70,24,2\n", old).values[-1] == 89
+    man = load_config(None, ['statics.man={column: sex, unit: "1", range: [-1, 1], default: -1}'])
+    assert _settled(f"{HEADER}1,7,40,M,170,70,24,2\n", man).values[-1] == 1
+
+
+def test_the_weight_of_doses_is_the_static_s_whatever_its_column() -> None:
+    config = load_config(None, ["statics.weight.column=kg"])
+    text = HEADER.replace("weight", "kg") + "1,7,40,M,170,81,24,2\n"
+    found = _settled(text, config)
+    assert settled_body(found.values, found.body, config) == {"height": 170, "sex": 1, "weight": 81}
+
+
+def test_limits_hold_for_the_six_too_and_for_what_follows_from_them() -> None:
+    config = load_config(None, ["statics.height.limits=[30, 250]", "statics.bmi.limits=[5, 100]"])
+    row = "1,7,40,M,1.7,70,{},2\n"
+    found = _settled(HEADER + row.format(""), config)
+    assert (found.values[2], found.values[4]) == (170, 24.2)
+    assert found.origins == (0, 0, 2, 0, 2, 0)
+    assert found.outside_limits == ("height",)
+    assert settled_body(found.values, found.body, config)["height"] == 170
+    assert _settled(HEADER + row.format("224"), config).outside_limits == ("height", "bmi")
+    computed = load_config(None, ["statics.bmi.limits=[5, 100]"])
+    found = _settled(HEADER + row.format(""), computed)
+    assert (found.values[4], found.origins[4], found.outside_limits) == (24.2, 2, ("bmi",))
+    assert _settled(f"{HEADER}1,7,40,M,170,70,224,2\n", computed).origins[4] == 2, "dropped, not computed instead"
+
+
+@pytest.mark.parametrize(
+    ("without", "words", "fix"),
+    [
+        (["asa"], ["table.csv lacks the column 'asa', which statics.asa reads."], "statics.asa.column"),
+        (["hb"], ["'hb', which statics.hb reads"], "statics.hb.column"),
+        (["asa", "bmi"], ["columns 'bmi', which statics.bmi reads; 'asa', which statics.asa reads"], "statics.bmi"),
+        (["caseid"], ["lacks the column 'caseid'"], "caseid, subjectid"),
+        (["subjectid", "asa"], ["lacks the column 'subjectid'"], "caseid, subjectid"),
+    ],
+)
+def test_a_table_without_a_configured_column_is_refused(without: list[str], words: list[str], fix: str) -> None:
+    columns = [name for name in [*HEADER.strip().split(","), "hb"] if name not in without]
+    with pytest.raises(RefusedError) as caught:
+        read_clinical_table((",".join(columns) + "\n").encode(), "table.csv", {1}, readings_of(NUMBER))
+    for word in words:
+        assert word in caught.value.message
+    assert fix in caught.value.fix
+
+
+def test_a_table_needs_no_column_that_nothing_configured_reads(tmp_path: Path) -> None:
+    default = load_config().content()
+    statics = [item for item in default["statics"] if item["name"] in ("age", "sex")]
+    body = {"height": 171, "weight": 72}
+    config = _config(tmp_path, statics=statics, body=body)
+    with pytest.raises(RefusedError, match=r"'weight', which inputs\.Propofol_INF\.sources\.Orchestra/PPF20_RATE"):
+        _settled("caseid,subjectid,sex,age,height\n1,7,M,40,180\n", config)
+    found = _settled("caseid,subjectid,sex,age,height,weight\n1,7,M,40,180,\n", config)
+    assert found == Statics((40, 1), (0, 0), (), Person(height=180))
+    assert settled_body(found.values, found.body, config) == {"height": 180, "sex": 1, "weight": 72}
+
+    unweighted = [item for item in default["inputs"] if item["name"] != "TV" and not item["name"].endswith("_INF")]
+    targets = [{"name": "PEEP", "input": "PEEP"}]
+    config = _config(tmp_path, statics=statics, body=body, inputs=unweighted, targets=targets)
+    found = _settled("caseid,subjectid,sex,age\n1,7,M,40\n", config)
+    assert found == Statics((40, 1), (0, 0), (), Person())
+    assert settled_body(found.values, found.body, config) == {"height": 171, "sex": 1, "weight": 72}
+
+
+def test_age_is_read_where_it_is_no_static(tmp_path: Path) -> None:
+    statics = [item for item in load_config().content()["statics"] if item["name"] != "age"]
+    config = _config(tmp_path, statics=statics)
+    assert _settled(f"{HEADER}1,7,>89,M,170,70,24,2\n", config).body == Person(age=89)
+    assert _settled("caseid,subjectid,sex,height,weight,bmi,asa\n1,7,M,170,70,24,2\n", config).body == Person()
+
+
+def test_a_cell_that_nothing_configured_reads_is_not_known_rather_than_refused(tmp_path: Path) -> None:
+    statics = [item for item in load_config().content()["statics"] if item["name"] != "age"]
+    config = _config(tmp_path, statics=statics)
+    assert _settled(f"{HEADER}1,7,forty,M,170,70,24,2\n", config).body == Person()
+    config = _config(tmp_path, statics=[item for item in statics if item["name"] != "sex"], body={"sex": -1})
+    with pytest.raises(RefusedError, match=r"sex '1' is neither M nor F; inputs\.TV\.sources\.Solar8000/VENT_TV"):
+        _settled(f"{HEADER}1,7,40,1,170,70,24,2\n", config)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from vitalprep.contract.config import Config
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.identity import harmonize_digest
-from vitalprep.contract.plan import Plan, load_plan, load_shard, store_plan
+from vitalprep.contract.plan import Person, Plan, load_plan, load_shard, store_plan
 from vitalprep.plan.make_plan import PlanRequest, make_plan
 from vitalprep.plan.recordings import find_recordings
 from vitalprep.plan.shards import balanced_shards, modulo_shards
+from vitalprep.run.plan_run import plan_run
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import Storage
 
@@ -56,6 +59,81 @@ def test_what_a_harmonized_table_depends_on(recordings: Path, setting: str, chan
 @pytest.mark.parametrize("setting", ["validation.min_windows=5", "validation.min_success_rate=0.5"])
 def test_thresholds_are_no_part_of_the_data_set(recordings: Path, setting: str) -> None:
     assert _plan(recordings, setting).dataset_id == _plan(recordings).dataset_id
+
+
+HB = "{unit: g/dL, limits: [2, 25], range: [5, 20], default: 13}"
+
+
+def _with_hb(recordings: Path, folder: Path, *cells: str) -> str:
+    """Return a copy of the clinical table with a column `hb`, filled in turn with some cells."""
+    header, *rows = (recordings / "clinical_data.csv").read_text().splitlines()
+    lines = [f"{header},hb", *(f"{row},{cells[place % len(cells)]}" for place, row in enumerate(rows))]
+    table = folder / f"hb-{'-'.join(cells)}.csv"
+    table.write_text("\n".join(lines) + "\n")
+    return str(table)
+
+
+def test_nothing_of_a_plan_tells_that_there_could_be_other_statics(recordings: Path) -> None:
+    plan = _plan(recordings)
+    assert plan.schema_version == 3, "a simulated set says where it comes from"
+    content = plan.content()
+    assert not {"body", "outside_limits"} & {key for case in content["cases"] for key in case}
+    assert "body" not in content["config"]
+
+
+def test_another_static_is_another_data_set_of_the_same_tables(recordings: Path, tmp_path: Path) -> None:
+    table = _with_hb(recordings, tmp_path, "12.5", "99", "")
+    before = _plan(recordings, clinical=table)
+    plan = _plan(recordings, f"statics.hb={HB}", clinical=table)
+    assert plan.schema_version == 5
+    assert plan.harmonize_digest == before.harmonize_digest
+    assert [case.input_id for case in plan.cases] == [case.input_id for case in before.cases]
+    assert plan.dataset_id != before.dataset_id
+    assert [case.static[-1] for case in plan.cases[:3]] == [12.5, 13, 13]
+    assert [case.static_origin[-1] for case in plan.cases[:3]] == [0, 2, 2]
+    assert plan.outside_limits == {"hb": tuple(case.case_id for case in plan.cases[1::3])}
+    loaded = Plan.from_bytes(plan.to_bytes(), uri="plan.json")
+    assert loaded == plan
+    assert loaded.outside_limits == plan.outside_limits
+
+
+def test_a_dropped_value_is_another_data_set_than_an_empty_cell(recordings: Path, tmp_path: Path) -> None:
+    """The records are the same, but what metadata and report say of them is not."""
+    dropped = _plan(recordings, f"statics.hb={HB}", clinical=_with_hb(recordings, tmp_path, "99", "12"))
+    empty = _plan(recordings, f"statics.hb={HB}", clinical=_with_hb(recordings, tmp_path, "", "12"))
+    assert [case.static for case in dropped.cases] == [case.static for case in empty.cases]
+    assert dropped.dataset_id != empty.dataset_id
+
+
+def test_dropped_values_are_named_at_plan(recordings: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = load_config(None, [f"statics.hb={HB}"])
+    table = _with_hb(recordings, tmp_path, "12.5", "99", "", "12", "11", "10", "9")
+    with caplog.at_level(logging.WARNING, "vitalprep"):
+        plan_run(PlanRequest(input=str(recordings), config=config, clinical=table), str(tmp_path / "out"))
+    assert [record.message for record in caplog.records] == [
+        "statics.hb.limits [2, 25] drop the value of column hb in 2 of 14 cases: 2,9; their records hold the default 13"
+    ]
+    assert (caplog.records[0].static, caplog.records[0].dropped) == ("hb", 2)  # type: ignore[attr-defined]
+
+
+def test_a_body_beside_the_statics_gives_the_same_tables(recordings: Path, tmp_path: Path) -> None:
+    """Doses depend on the patient, whether or not he is in the record."""
+    content = load_config().content()
+    content["statics"] = [item for item in content["statics"] if item["name"] not in ("age", "height", "weight", "sex")]
+    own = tmp_path / "own.yaml"
+    own.write_text(yaml.safe_dump(content | {"body": {"height": 170, "weight": 70, "sex": -1}}))
+    before = _plan(recordings)
+    plan = make_plan(PlanRequest(input=str(recordings), config=load_config(str(own))))
+    assert plan.harmonize_digest == before.harmonize_digest
+    assert [case.input_id for case in plan.cases] == [case.input_id for case in before.cases]
+    assert [case.settled_body(plan.config) for case in plan.cases] == [
+        case.settled_body(before.config) for case in before.cases
+    ]
+    assert [case.static for case in plan.cases] == [case.static[-2:] for case in before.cases]
+    for case, other in zip(plan.cases, before.cases, strict=True):
+        assert case.body is not None
+        age, sex, height, weight, _, _ = other.static
+        assert case.body == Person(age=age, sex=sex, height=height, weight=weight)
 
 
 def test_shards_are_no_part_of_the_data_set(recordings: Path) -> None:

@@ -8,6 +8,7 @@ sentence leaves room, the docstring says "Read as".
 
 import hashlib
 import math
+import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ __all__ = [
     "HELD",
     "OBSERVED",
     "Corrupt",
+    "NotANumber",
     "Source",
     "assign_splits",
     "assign_splits_appending",
@@ -32,6 +34,8 @@ __all__ = [
     "impute",
     "masked_crc32c",
     "normalize",
+    "number_in_cell",
+    "numeric_static",
     "observed_fraction",
     "output_shards",
     "per_hour_multiplier",
@@ -57,6 +61,55 @@ Record = tuple[Literal["wave", "numeric"], float, int, float]
 
 class Corrupt(ValueError):
     """The recording is excluded with reason `corrupt`."""
+
+
+class NotANumber(ValueError):
+    """The cell of a configured column holds something else than a number; the table is refused."""
+
+
+# --- Statics of any column (LABELS.md, section 4) ---------------------------------------------
+
+
+def number_in_cell(cell: str) -> float | None:
+    """The number that a cell of any other column than the six of the POC holds; None where the cell is empty.
+
+    "What is not a number in a configured column is refused"; "empty cells: default"; "0 and negative
+    numbers are real values". Read as: blanks around it do not count; `NaN` and `NA` in any case are
+    empty cells, as VitalDB's table has them; a number is a decimal numeral with sign, point and
+    exponent if wanted, in ASCII; what a record's float32 cannot hold is none.
+
+    >>> number_in_cell(" -1.5e1 "), number_in_cell("0"), number_in_cell("nan")
+    (-15.0, 0.0, None)
+    """
+    text = cell.strip()
+    if text.lower() in {"", "nan", "na"}:
+        return None
+    if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
+        raise NotANumber(cell)
+    if abs(float(text)) > 3.4028235e38:
+        raise NotANumber(cell)
+    return float(text)
+
+
+def numeric_static(
+    cell: str, *, limits: tuple[float, float] | None, value_range: tuple[float, float], default: float
+) -> tuple[float, int, bool]:
+    """(normalized value, origin, whether it is counted as outside of the limits) of a numeric static.
+
+    "`limits` drop (origin 2, counted, cases named), `range` clips." Read as: a value on a limit is
+    inside of it, and the default is normalized like a value.
+
+    >>> [float(part) for part in numeric_static("20", limits=(2, 25), value_range=(5, 20), default=13)]
+    [1.0, 0.0, 0.0]
+    >>> [float(part) for part in numeric_static("99", limits=(2, 25), value_range=(5, 20), default=12.5)]
+    [0.0, 2.0, 1.0]
+    """
+    number = number_in_cell(cell)
+    if number is None:
+        return normalize(default, *value_range), DEFAULT, False
+    if limits is not None and (number < limits[0] or number > limits[1]):
+        return normalize(default, *value_range), DEFAULT, True
+    return normalize(number, *value_range), OBSERVED, False
 
 
 # --- Ideal body weight and conversion factors -----------------------------------------------

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
-from tests.report.synthetic import CONFIG, planned_case, receipt, stored
+from tests.report.synthetic import CONFIG, excluded_receipt, planned_case, receipt, stored
 from vitalprep.contract.build_summary import FeatureStatistics, OriginCounts
+from vitalprep.contract.config import Config
+from vitalprep.contract.config_file import load_config
 from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.plan import Person
 from vitalprep.contract.warning import DataWarning
-from vitalprep.report.demographics import standardized_difference
+from vitalprep.report.demographics import demographics_of, standardized_difference
 from vitalprep.report.signals import distance
 from vitalprep.report.thresholds import Thresholds
 from vitalprep.report.warnings import (
@@ -105,6 +109,63 @@ def test_a_static_that_no_case_has_is_named(tmp_path: Path) -> None:
     data = stored(tmp_path, cases, {case.case_id: receipt(case) for case in cases})
     warning = _only(warnings_of(data.plan, data.account), "static_all_default")
     assert (warning.item, set(warning.values)) == ("asa", {"validation", "test"})
+
+
+def test_values_outside_of_limits_are_named_with_their_cases(tmp_path: Path) -> None:
+    config = load_config(None, ["statics.asa.limits=[1, 6]"])
+    cases = [
+        planned_case(n, _split(n), **({"outside_limits": ("asa",)} if n in (3, 4, 5, 7) else {})) for n in range(1, 61)
+    ]
+    receipts = {case.case_id: receipt(case) for case in cases}
+    receipts[7] = excluded_receipt(cases[6], "cut")
+    data = stored(tmp_path, cases, receipts, config=config)
+    warning = _only(warnings_of(data.plan, data.account), "static_outside_limits")
+    assert (warning.level, warning.item, warning.cases) == ("warning", "asa", (3, 4, 5))
+    assert warning.values == {"train": 1 / 20, "validation": 1 / 19, "test": 1 / 20}
+    assert warning.message == (
+        "asa lies outside of its limits 1 to 6 in cases 3-5: the records hold the default 2. Look at column asa of the "
+        "clinical table."
+    )
+
+
+def test_a_weight_that_nobody_has_is_named_where_it_is_no_static(tmp_path: Path) -> None:
+    config = _without(tmp_path, "age", "weight", body={"weight": 71})
+    people = [Person(age=50 + n % 7, weight=80 if _split(n) == "train" else None) for n in range(1, 61)]
+    cases = [
+        planned_case(n, _split(n), static=(1, 170, 24, 2), static_origin=(0,) * 4, body=people[n - 1])
+        for n in range(1, 61)
+    ]
+    data = stored(tmp_path, cases, {case.case_id: receipt(case) for case in cases}, config=config)
+    warning = _only(warnings_of(data.plan, data.account), "static_all_default")
+    assert (warning.item, set(warning.values)) == ("weight", {"validation", "test"})
+    assert "doses and tidal volumes are worked out with the default 71" in warning.message
+
+
+def test_patients_are_compared_by_age_and_build_that_are_no_statics(tmp_path: Path) -> None:
+    config = _without(tmp_path, "age", "weight", body={"weight": 71})
+    ages = {n: 40 + n % 11 + 30 * (_split(n) == "test") for n in range(1, 61)}
+    cases = [
+        planned_case(n, _split(n), static=(1, 170, 24, 2), static_origin=(0,) * 4, body=Person(age=ages[n]))
+        for n in range(1, 61)
+    ]
+    data = stored(tmp_path, cases, {case.case_id: receipt(case) for case in cases}, config=config)
+    shown = {item.static.name: item for item in demographics_of(data.plan, data.account.outcomes)}
+    assert [(name, item.in_records) for name, item in shown.items()] == [
+        ("sex", True), ("height", True), ("bmi", True), ("asa", True), ("age", False), ("weight", False),
+    ]  # fmt: skip
+    for split in SPLITS:
+        assert shown["age"].splits[split].mean == pytest.approx(np.mean([ages[n] for n in ages if _split(n) == split]))
+    assert (shown["weight"].splits["train"].known, shown["weight"].splits["train"].default) == (0, 20)
+    warning = _only(warnings_of(data.plan, data.account), "splits_differ", "age")
+    assert set(warning.values) == {"test"}
+
+
+def _without(tmp_path: Path, *names: str, body: dict[str, float]) -> Config:
+    content = load_config().content()
+    content["statics"] = [item for item in content["statics"] if item["name"] not in names]
+    own = tmp_path / "own.yaml"
+    own.write_text(yaml.safe_dump(content | {"body": body}))
+    return load_config(str(own))
 
 
 def test_splits_of_few_subjects_are_named_with_their_number(tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
 
 import numpy as np
 import pytest
+import yaml
 
+from vitalprep.simulate.anaesthesia.anaesthetist import noradrenaline_ug_per_ml
 from vitalprep.simulate.anaesthesia.target_control import STEP, TargetPump
 from vitalprep.simulate.patients import Patient
 from vitalprep.simulate.physiology.breathing import Lungs, own_drive, saturation
@@ -263,3 +266,10 @@ def test_noradrenaline_raises_the_pressure_within_minutes() -> None:
         pressures.append(p["emax"] * sigmoid(pool.effect, p["c50"], p["gamma"]))
     assert 10 < pressures[-1] < 30
     assert pressures[600] > 0.7 * pressures[-1]
+
+
+def test_the_noradrenaline_pump_holds_what_the_registry_converts_it_by() -> None:
+    registry = yaml.safe_load((files("vitalprep") / "master_poc.yaml").read_text())
+    sources = {source["track"]: source for item in registry["inputs"] for source in item["sources"]}
+    stated = sources["Orchestra/NEPI_RATE"]["conversion"]["per_kg_min"]["concentration"]
+    assert noradrenaline_ug_per_ml() == stated == 20

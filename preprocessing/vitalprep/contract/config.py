@@ -6,7 +6,7 @@ The defaults are data and stand in ``master_poc.yaml``; this module says what ma
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -14,10 +14,15 @@ from vitalprep.contract.document import Schema
 from vitalprep.contract.provenance import KnownProvenance, Provenance
 
 __all__ = [
+    "BODY",
+    "PERSON",
+    "BodyDefaults",
     "Config",
+    "ConfigError",
     "Conversion",
     "IdealBodyWeight",
     "Input",
+    "Measure",
     "Output",
     "Source",
     "Split",
@@ -25,6 +30,28 @@ __all__ = [
     "Target",
     "Windowing",
 ]
+
+Measure = Literal["age", "sex", "height", "weight", "bmi", "asa"]
+"""The columns of VitalDB's clinical table whose cells have a meaning of their own; any other column holds numbers."""
+PERSON: tuple[Measure, ...] = ("age", "sex", "height", "weight")
+"""What is read of every patient, whether or not it is a static."""
+BODY: tuple[Measure, ...] = ("height", "sex", "weight")
+"""What doses and tidal volumes depend on."""
+_BODY_UNITS = {"height": "cm", "sex": "-1 female, 1 male", "weight": "kg"}
+_IDENTIFIERS = ("caseid", "subjectid")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used, with what to do about it; `key` where the location alone does not say it."""
+
+    def __init__(self, message: str, *, fix: str, key: str | None = None) -> None:
+        super().__init__(message)
+        self.fix = fix
+        self.key = key
+
+
+def _folded(name: str) -> str:
+    return name.strip().lower()
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -56,6 +83,13 @@ class Conversion(Schema):
         if sum(kind is not None for kind in kinds) != 1:
             raise ValueError("a conversion is exactly one of factor, per_kg_h, per_kg_min, per_kg_ibw")
         return self
+
+    @property
+    def depends_on(self) -> tuple[Measure, ...]:
+        """What it needs to know of the patient."""
+        if self.per_kg_ibw:
+            return BODY
+        return ("weight",) if self.per_kg_h or self.per_kg_min else ()
 
 
 class Source(Schema):
@@ -95,12 +129,70 @@ class Input(Schema):
 
 
 class Static(Schema):
-    """One column of the clinical table."""
+    """One entry of `static`: a column of the clinical table.
 
-    name: Literal["age", "sex", "height", "weight", "bmi", "asa"]
+    `column` is the column's name, without regard to case; it is left out where it is the name of the static. `limits`
+    drop a value: the record then holds the default. `range` normalizes and clips.
+    """
+
+    name: str = Field(min_length=1)
+    column: str | None = Field(default=None, min_length=1, exclude_if=lambda value: value is None)
     unit: str
+    limits: Range | None = Field(default=None, exclude_if=lambda value: value is None)
     range: Range
     default: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_one_form(cls, content: Any) -> Any:
+        """Refuse what cannot be built yet, and leave out a column that repeats the name: one data set has one id."""
+        if not isinstance(content, dict):
+            return content
+        if "levels" in content:
+            raise ConfigError(
+                "levels (one-hot) cannot be built yet; a static is a number with unit, range and default",
+                fix="leave the static out, or give a column of numbers with unit, range and default.",
+            )
+        name, column = content.get("name"), content.get("column")
+        if isinstance(name, str) and isinstance(column, str) and _folded(column) == _folded(name):
+            return {key: value for key, value in content.items() if key != "column"}
+        return content
+
+    @model_validator(mode="after")
+    def _is_no_identifier(self) -> Self:
+        if self.table_column in _IDENTIFIERS:
+            raise ConfigError(
+                f"the column {self.table_column} says who the patient is; it cannot be a static",
+                fix="give another column; records carry case_id and subject_id of their own.",
+            )
+        return self
+
+    @property
+    def table_column(self) -> str:
+        """The column's name as tables are searched for it: in lower case, without blanks around it."""
+        return _folded(self.column or self.name)
+
+    @property
+    def measure(self) -> Measure | None:
+        """What the static is of those columns whose cells have a meaning of their own, by its name, else its column."""
+        measures: tuple[Measure, ...] = get_args(Measure)
+        return next(
+            (measure for name in (self.name, self.table_column) for measure in measures if measure == name), None
+        )
+
+
+class BodyDefaults(Schema):
+    """What stands for a height (cm), weight (kg) or sex (-1 female, 1 male) that no static gives a default for."""
+
+    height: PositiveFloat | None = Field(default=None, exclude_if=lambda value: value is None)
+    weight: PositiveFloat | None = Field(default=None, exclude_if=lambda value: value is None)
+    sex: float | None = Field(default=None, exclude_if=lambda value: value is None)
+
+    @model_validator(mode="after")
+    def _is_a_sex(self) -> Self:
+        if self.sex not in (None, -1, 1):
+            raise ConfigError(f"{self.sex:g} is not a sex", fix="write -1 for female or 1 for male.", key="body.sex")
+        return self
 
 
 class Target(Schema):
@@ -187,6 +279,7 @@ class Config(Schema):
     ideal_body_weight: IdealBodyWeight
     inputs: tuple[Input, ...] = Field(min_length=1)
     statics: tuple[Static, ...] = Field(min_length=1)
+    body: BodyDefaults | None = Field(default=None, exclude_if=lambda value: value is None)
     targets: tuple[Target, ...] = Field(min_length=1)
     reading: Reading
     imputation: Imputation
@@ -203,9 +296,6 @@ class Config(Schema):
         _refuse_twice("statics", [item.name for item in self.statics])
         _refuse_twice("targets", [item.name for item in self.targets])
         _refuse_twice("inputs: source", [source.track for item in self.inputs for source in item.sources])
-        missing = {"height", "weight", "sex"} - {item.name for item in self.statics}
-        if missing:
-            raise ValueError(f"statics: {', '.join(sorted(missing))} is missing; doses and tidal volumes need it")
         for item in self.inputs:
             for source in item.sources:
                 if source.unit not in self.units:
@@ -217,13 +307,48 @@ class Config(Schema):
                 raise ValueError(f"targets.{target.name}.input: there is no input {target.input!r}")
         return self
 
+    @model_validator(mode="after")
+    def _body_has_defaults(self) -> Self:
+        """Each of height, weight and sex has its default in one place: the static of that name, or `body`."""
+        statics = {item.name for item in self.statics}
+        for name in BODY:
+            given = getattr(self.body, name, None)
+            if given is None and name not in statics:
+                raise ConfigError(
+                    "it has no default, which doses and tidal volumes take where the clinical table gives none",
+                    fix=f"set body.{name} ({_BODY_UNITS[name]}), or add a static {name} with a default.",
+                    key=f"body.{name}",
+                )
+            if given is not None and name in statics:
+                raise ConfigError(
+                    f"statics.{name}.default gives this default already",
+                    fix=f"set statics.{name}.default, and leave body.{name} out.",
+                    key=f"body.{name}",
+                )
+        return self
+
     def accepted_units(self, source: Source) -> tuple[str, ...]:
         """Return the spellings under which a source's unit stands in real files."""
         return self.units[source.unit]
 
-    def static_default(self, name: str) -> float:
-        """Return the default of one static, in its unit."""
-        return next(item.default for item in self.statics if item.name == name)
+    @property
+    def has_own_statics(self) -> bool:
+        """Whether it can only be read by a vitalprep that knows statics of any column."""
+        beside = set(PERSON) - {item.name for item in self.statics}
+        return bool(beside) or any(item.column or item.limits or item.measure is None for item in self.statics)
+
+    def body_default(self, name: str) -> float:
+        """Return the height (cm), weight (kg) or sex (-1 female, 1 male) of a patient of whom it is not known."""
+        given: float | None = getattr(self.body, name, None)
+        return next(item.default for item in self.statics if item.name == name) if given is None else given
+
+    def needed_by(self, measure: str) -> str | None:
+        """Return the key of the first conversion that depends on a patient's height, weight or sex, or None."""
+        for item in self.inputs:
+            for source in item.sources:
+                if source.conversion and measure in source.conversion.depends_on:
+                    return f"inputs.{item.name}.sources.{source.track}.conversion"
+        return None
 
     def features(self) -> list[dict[str, Any]]:
         """Return the inputs as ``vitalprep config --json`` prints them (DESIGN 6)."""

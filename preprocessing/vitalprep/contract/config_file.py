@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from vitalprep.contract.config import Config
+from vitalprep.contract.config import Config, ConfigError
+from vitalprep.contract.document import Schema
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.runtime.strict_yaml import yaml_content
 from vitalprep.storage import read_uri
@@ -16,6 +18,11 @@ from vitalprep.storage import read_uri
 __all__ = ["load_config"]
 
 _FIX = "compare with preprocessing/vitalprep/master_poc.yaml, or run `vitalprep config`."
+_FIX_OF_STATICS = (
+    "compare with preprocessing/vitalprep/master_poc.yaml. A file laid over the defaults adds and changes statics; to "
+    "leave one out, delete it from the whole configuration that `vitalprep config` prints, and give that with --config."
+)
+_REGISTRY = ("schema_version", "units", "ideal_body_weight", "inputs", "statics", "targets")
 
 
 def load_config(file: str | None = None, settings: Sequence[str] = ()) -> Config:
@@ -24,7 +31,9 @@ def load_config(file: str | None = None, settings: Sequence[str] = ()) -> Config
     Parameters
     ----------
     file : str, optional
-        Path or URI of a YAML file laid over the defaults, key by key.
+        Path or URI of a YAML file laid over the defaults, key by key: entries of a list are matched by name. A file
+        with all of the registry (schema_version, units, ideal_body_weight, inputs, statics, targets) is a whole
+        configuration: it has no entry but those it lists.
     settings : sequence of str
         ``KEY=VALUE`` with a dotted key, such as ``windowing.step=60``; the value is YAML.
 
@@ -35,17 +44,19 @@ def load_config(file: str | None = None, settings: Sequence[str] = ()) -> Config
     """
     content = _parse(files("vitalprep").joinpath("master_poc.yaml").read_bytes(), "master_poc.yaml")
     if file:
-        content = _lay_over(content, _parse(_read(file), file), key="")
+        own = _parse(_read(file), file)
+        content = _lay_over(content, own, key="", whole=all(section in own for section in _REGISTRY))
     for setting in settings:
         content = _set(content, setting)
     try:
         return Config.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(
-            f"Configuration key {_dotted(content, first['loc'])}: {_plain(first)}.",
-            fix=_FIX,
-        ) from error
+        cause = first.get("ctx", {}).get("error")
+        own_words = cause if isinstance(cause, ConfigError) else None
+        key = (own_words and own_words.key) or _dotted(content, first["loc"])
+        fix = own_words.fix if own_words else _FIX_OF_STATICS if first["loc"][:1] == ("statics",) else _FIX
+        raise UsageError(f"Configuration key {key}: {_plain(first)}.", fix=fix) from error
 
 
 def _read(file: str) -> bytes:
@@ -69,13 +80,18 @@ def _name_of(item: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _lay_over(base: Any, over: Any, *, key: str) -> Any:
-    """Lay one value over another: mappings key by key, lists of named entries by name, all else replaced."""
+def _lay_over(base: Any, over: Any, *, key: str, whole: bool = False) -> Any:
+    """Lay one value over another: mappings key by key, lists of named entries by name, all else replaced.
+
+    What is `whole` replaces lists of named entries, too.
+    """
     if isinstance(base, dict) and isinstance(over, dict):
         return base | {
-            name: _lay_over(base[name], value, key=f"{key}{name}.") if name in base else value
+            name: _lay_over(base[name], value, key=f"{key}{name}.", whole=whole) if name in base else value
             for name, value in over.items()
         }
+    if whole:
+        return over
     if isinstance(base, list) and isinstance(over, list) and over and all(_name_of(item) for item in [*base, *over]):
         names = [_name_of(item) for item in over]
         twice = next((name for name in names if names.count(name) > 1), None)
@@ -116,6 +132,8 @@ def _replaced(node: Any, path: str, value: Any, *, whole: str) -> Any:
             return copy
     if isinstance(node, dict) and "." not in path:
         return node | {path: value}  # an optional key that the defaults leave out; an unknown one is refused later
+    if isinstance(node, list) and entries and "." not in path and isinstance(value, dict):
+        return [*node, {"name": path} | value]  # another entry; what it lacks is refused later
     known = ", ".join(entries) or "nothing below it"
     raise UsageError(f"Configuration key {whole!r} is unknown at {path!r}; known here: {known}.", fix=_FIX)
 
@@ -135,6 +153,22 @@ def _dotted(content: Any, location: tuple[int | str, ...]) -> str:
 
 def _plain(error: Any) -> str:
     if error["type"] == "extra_forbidden":
-        return "this key is unknown"
+        return f"this key is unknown; the keys here are {', '.join(_keys_beside(error['loc']))}"
     message = str(error["msg"]).removeprefix("Value error, ")
     return message[0].lower() + message[1:].rstrip(".") if message else "is invalid"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that may stand where an unknown one does."""
+    schema: type[Schema] = Config
+    for part in location[:-1]:
+        if part in schema.model_fields:
+            schema = _schema_in(schema.model_fields[str(part)].annotation) or schema
+    return list(schema.model_fields)
+
+
+def _schema_in(annotation: Any) -> type[Schema] | None:
+    """Return the first model in a type such as ``tuple[Static, ...]`` or ``BodyDefaults | None``."""
+    if inspect.isclass(annotation) and issubclass(annotation, Schema):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _schema_in(part))), None)

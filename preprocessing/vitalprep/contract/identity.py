@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from vitalprep.contract.config import Config
+from vitalprep.contract.config import BODY, Config
 from vitalprep.contract.document import digest
 from vitalprep.contract.plan import ExcludedCase, Plan, PlannedCase
 from vitalprep.runtime.errors import UsageError
@@ -55,7 +55,7 @@ def harmonize_digest(config: Config) -> str:
                 for item in config.inputs
             ],
             "ideal_body_weight": config.ideal_body_weight.content(),
-            "defaults": {name: config.static_default(name) for name in ("height", "sex", "weight")},
+            "defaults": {name: config.body_default(name) for name in BODY},
             "reading": config.reading.content(),
         }
     )
@@ -87,6 +87,8 @@ def dataset_id(
                     "subject_id": case.subject_id,
                     "static": case.static,
                     "static_origin": case.static_origin,
+                    **({"body": case.body.content()} if case.body else {}),
+                    **({"outside_limits": case.outside_limits} if case.outside_limits else {}),
                 }
                 for case in cases
             ],

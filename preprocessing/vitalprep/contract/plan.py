@@ -10,14 +10,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from vitalprep.contract.case_list import short_case_list
-from vitalprep.contract.config import Config
+from vitalprep.contract.config import BODY, Config
 from vitalprep.contract.document import Document, Schema, canonical_json, digest_of_json
 from vitalprep.contract.paths import SPLITS, Digest, SplitName, harmonized_stem, output_of_plan, plan_path, shard_path
 from vitalprep.contract.provenance import ASSUMED, SettledProvenance, known_provenance
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectMissing, Storage
 
-__all__ = ["Append", "ClinicalTable", "ExcludedCase", "Plan", "PlannedCase", "load_plan", "load_shard", "store_plan"]
+__all__ = [
+    "Append", "ClinicalTable", "ExcludedCase", "Person", "Plan", "PlannedCase",
+    "load_plan", "load_shard", "settled_body", "store_plan",
+]  # fmt: skip
 
 WRITERS = 16  # shards' documents are small: many are written at once
 
@@ -28,8 +31,24 @@ def _below(path: str) -> str:
     return path
 
 
+class Person(Schema):
+    """What the clinical table says of a patient beside the statics.
+
+    Age in years, sex (-1 female, 1 male), height in cm and weight in kg; None where it is a static or not known.
+    """
+
+    age: float | None = Field(default=None, exclude_if=lambda value: value is None)
+    sex: float | None = Field(default=None, exclude_if=lambda value: value is None)
+    height: float | None = Field(default=None, exclude_if=lambda value: value is None)
+    weight: float | None = Field(default=None, exclude_if=lambda value: value is None)
+
+
 class PlannedCase(Schema):
-    """One case that is there and has a clinical row. `object` is its path below the plan's input."""
+    """One case that is there and has a clinical row.
+
+    `object` is its path below the plan's input. `body` is None where age, sex, height and weight are all statics.
+    `outside_limits` names the statics whose value was dropped by their limits.
+    """
 
     case_id: int
     subject_id: int
@@ -40,6 +59,19 @@ class PlannedCase(Schema):
     split: SplitName
     static: tuple[float, ...]
     static_origin: tuple[int, ...]
+    body: Person | None = Field(default=None, exclude_if=lambda value: value is None)
+    outside_limits: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
+
+    def settled_body(self, config: Config) -> dict[str, float]:
+        """Return sex, height (cm) and weight (kg) as doses and tidal volumes take them."""
+        return settled_body(self.static, self.body, config)
+
+
+def settled_body(static: tuple[float, ...], body: Person | None, config: Config) -> dict[str, float]:
+    """Return sex, height (cm) and weight (kg): of the statics, else of the table, else the configured default."""
+    known = dict(zip([item.name for item in config.statics], static, strict=True))
+    known |= body.content() if body else {}
+    return {name: known[name] if name in known else config.body_default(name) for name in BODY}
 
 
 class ExcludedCase(Schema):
@@ -80,7 +112,8 @@ class Plan(Document):
     `clinical` is None where the clinical table lies beside the recordings.
     """
 
-    current_version: ClassVar[int] = 4  # 2: `append`, 3: `source`, 4: `clinical`; without them it is written as before
+    # 2: `append`, 3: `source`, 4: `clinical`, 5: statics of any column; without them it is written as before
+    current_version: ClassVar[int] = 5
     schema_version: int = 2
     dataset_id: Digest
     harmonize_digest: Digest
@@ -105,6 +138,15 @@ class Plan(Document):
     def by_id(self) -> dict[int, PlannedCase]:
         """The planned cases by number."""
         return {case.case_id: case for case in self.cases}
+
+    @cached_property
+    def outside_limits(self) -> dict[str, tuple[int, ...]]:
+        """The cases whose value of a static was dropped by its limits, by static, in the order of the record."""
+        found = {
+            item.name: tuple(case.case_id for case in self.cases if item.name in case.outside_limits)
+            for item in self.config.statics
+        }
+        return {name: cases for name, cases in found.items() if cases}
 
     @property
     def requested(self) -> set[int]:

@@ -17,6 +17,7 @@ Code = Literal[
     "cases_dominate",
     "near_duplicate",
     "static_all_default",
+    "static_outside_limits",
     "input_mostly_default",
     "rarely_observed",
     "mostly_default",

@@ -114,9 +114,7 @@ def _committed(receipt: Receipt, task: CaseTask, output: Storage) -> Receipt:
 
 
 def _body(task: CaseTask) -> Body:
-    names = [static.name for static in task.config.statics]
-    settled = dict(zip(names, task.case.static, strict=True))
-    return Body(sex=settled["sex"], height=settled["height"], weight=settled["weight"])
+    return Body(**task.case.settled_body(task.config))
 
 
 def _input(task: CaseTask) -> InputObject:

@@ -1,15 +1,15 @@
-"""The clinical table as VitalDB serves it, and the statics settled from it."""
+"""The clinical table: VitalDB's columns, and any other column that a static names; statics are settled from it."""
 
 from __future__ import annotations
 
 import csv
 import io
-import math
-import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from vitalprep.contract.config import Config
+from vitalprep.contract.config import PERSON, Config, Static
+from vitalprep.contract.plan import Person
+from vitalprep.plan.readings import KINDS, STANDARD, Reading, value_of, whole_number
 from vitalprep.runtime.errors import RefusedError
 
 __all__ = [
@@ -25,20 +25,15 @@ __all__ = [
 ]
 
 OBSERVED, DEFAULTED = 0, 2  # origin codes of DESIGN 4; a static is never held
-_MEASURES = ("age", "height", "weight", "bmi", "asa")
-COLUMNS = ("caseid", "subjectid", "sex", *_MEASURES)
-_SEXES = {"f": -1.0, "female": -1.0, "m": 1.0, "male": 1.0}
-_EMPTY = ("", "nan", "na")
-_DIGITS = re.compile(r"\d+", re.ASCII)
-LARGEST = 2**63 - 1  # int64 of the records
-LONGEST_SHOWN = 40
+_IDS = ("caseid", "subjectid")
+COLUMNS = (*_IDS, "sex", "age", "height", "weight", "bmi", "asa")
 
 
 @dataclass(frozen=True)
 class ClinicalRow:
     """One case's row: its subject, and what the table says of it (None where it says nothing).
 
-    `measures` holds age (years), sex (-1 female, +1 male), height (cm), weight (kg), bmi (kg/m2) and asa.
+    `measures` holds a value for each reading, by name: sex as -1 (female) or 1 (male), numbers in the table's unit.
     """
 
     subject_id: int
@@ -47,22 +42,31 @@ class ClinicalRow:
 
 @dataclass(frozen=True)
 class Statics:
-    """The statics of a case in record order, with their origins (0 from the table or computed, 2 default)."""
+    """The statics of a case in record order, with their origins (0 from the table or computed, 2 default).
+
+    `outside_limits` names the statics whose value was dropped by their limits. `body` is what is known of age, sex,
+    height and weight where not all of them are statics.
+    """
 
     values: tuple[float, ...]
     origins: tuple[int, ...]
+    outside_limits: tuple[str, ...] = ()
+    body: Person | None = None
 
 
-def read_clinical_table(data: bytes, uri: str, wanted: Container[int]) -> dict[int, ClinicalRow]:
+def read_clinical_table(
+    data: bytes, uri: str, wanted: Container[int], readings: Sequence[Reading] = STANDARD
+) -> dict[int, ClinicalRow]:
     """Read the rows of the wanted cases from a CSV: any column order, extra columns, a byte order mark.
 
     Raises
     ------
     RefusedError
-        If it is no such table, a column is missing, a wanted case stands twice, or one of its cells cannot be read.
+        If it is no such table, a needed column is missing, a wanted case stands twice, or one of its cells cannot be
+        read.
     """
     rows: dict[int, ClinicalRow] = {}
-    for case_id, row in clinical_rows(data, uri, wanted):
+    for case_id, row in clinical_rows(data, uri, wanted, readings):
         if isinstance(row, RefusedError):
             raise row
         assert case_id is not None  # what can be read has a number
@@ -71,14 +75,14 @@ def read_clinical_table(data: bytes, uri: str, wanted: Container[int]) -> dict[i
 
 
 def clinical_rows(
-    data: bytes, uri: str, wanted: Container[int]
+    data: bytes, uri: str, wanted: Container[int], readings: Sequence[Reading] = STANDARD
 ) -> Iterator[tuple[int | None, ClinicalRow | RefusedError]]:
     """Yield the rows of the wanted cases, and what is wrong with one in its place; None where its case is not known.
 
     Raises
     ------
     RefusedError
-        If it is no such table, or a column is missing.
+        If it is no such table, or a needed column is missing.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -87,110 +91,115 @@ def clinical_rows(
             f"{uri} is not UTF-8 text (byte {error.start}).", fix="give VitalDB's clinical table as CSV."
         ) from error
     try:
-        yield from _rows(csv.DictReader(io.StringIO(text, newline="")), uri, wanted)
+        yield from _rows(csv.DictReader(io.StringIO(text, newline="")), uri, wanted, readings)
     except csv.Error as error:
         raise RefusedError(f"{uri} is no CSV ({error}).", fix="give VitalDB's clinical table as CSV.") from error
 
 
 def _rows(
-    reader: csv.DictReader[str], uri: str, wanted: Container[int]
+    reader: csv.DictReader[str], uri: str, wanted: Container[int], readings: Sequence[Reading]
 ) -> Iterator[tuple[int | None, ClinicalRow | RefusedError]]:
     columns = [name.strip().lower() for name in reader.fieldnames or []]
-    missing = [name for name in COLUMNS if name not in columns]
-    if missing:
-        raise RefusedError(
-            f"{uri} lacks the column {missing[0]!r}.",
-            fix=f"give VitalDB's clinical table; it needs {', '.join(COLUMNS)}.",
-        )
+    _refuse_missing(columns, uri, readings)
     reader.fieldnames = columns
     seen: set[int] = set()
     for cells in reader:
         place = f"{uri}, line {reader.line_num}"
         case_id: int | None = None
         try:
-            case_id = _integer(cells.get("caseid"), place, "caseid")
+            case_id = whole_number(cells.get("caseid"), place, "caseid")
             if case_id not in wanted:
                 continue
             if case_id in seen:
                 raise RefusedError(f"{place}: case {case_id} stands twice.", fix="remove one of the rows.")
             seen.add(case_id)
-            yield case_id, _row(cells, f"{place} (case {case_id})")
+            yield case_id, _row(cells, f"{place} (case {case_id})", readings)
         except RefusedError as error:
             yield case_id, error
 
 
-def _row(cells: Mapping[str, str | None], place: str) -> ClinicalRow:
-    measures: dict[str, float | None] = {"sex": _sex(cells.get("sex"), place)}
-    for name in _MEASURES:
-        measures[name] = _number(cells.get(name), place, name)
-    return ClinicalRow(_integer(cells.get("subjectid"), place, "subjectid"), measures)
+def _refuse_missing(columns: Sequence[str], uri: str, readings: Sequence[Reading]) -> None:
+    ids = [repr(name) for name in _IDS if name not in columns]
+    if ids:
+        raise RefusedError(
+            f"{uri} lacks the column {' and the column '.join(ids)}.",
+            fix="give VitalDB's clinical table, or one of your own with a row a case: caseid, subjectid and the "
+            "columns that the configuration reads.",
+        )
+    missing = [item for item in readings if item.needed_by and item.column not in columns]
+    if not missing:
+        return
+    said = "; ".join(f"{item.column!r}, which {item.needed_by} reads" for item in missing)
+    static = next((item for item in missing if item.needed_by == f"statics.{item.name}"), None)
+    other = (
+        f", name another with {static.needed_by}.column, or plan without this static (edit the whole configuration "
+        "that `vitalprep config` prints, and give it with --config)"
+        if static
+        else ""
+    )
+    raise RefusedError(
+        f"{uri} lacks the column{'s' if len(missing) > 1 else ''} {said}.",
+        fix=f"add the column to the table (its cells may be empty){other}.",
+    )
+
+
+def _row(cells: Mapping[str, str | None], place: str, readings: Sequence[Reading]) -> ClinicalRow:
+    measures = {item.name: _known(cells.get(item.column), place, item) for item in readings}
+    return ClinicalRow(whole_number(cells.get("subjectid"), place, "subjectid"), measures)
+
+
+def _known(text: str | None, place: str, reading: Reading) -> float | None:
+    try:
+        return value_of(text, place, reading)
+    except RefusedError:
+        if reading.needed_by:
+            raise
+        return None  # as in a table without the column
 
 
 def is_accepted(column: str, text: str) -> bool:
-    """Return whether a cell can be read as its column wants it."""
+    """Return whether a cell of one of VitalDB's columns (`COLUMNS`) can be read as its column wants it."""
     try:
-        if column == "sex":
-            _sex(text, column)
-        elif column in _MEASURES:
-            _number(text, column, column)
+        if column in KINDS:
+            value_of(text, column, Reading(column, column, KINDS[column], None))
         else:
-            _integer(text, column, column)
+            whole_number(text, column, column)
     except RefusedError:
         return False
     return True
 
 
 def settle_statics(row: ClinicalRow, config: Config) -> Statics:
-    """Return a case's statics: the table's, a computed bmi, or the default (rulings 7 and 10)."""
+    """Return a case's statics: the table's, a computed bmi, or the default (rulings 7 and 10).
+
+    What lies outside a static's limits is dropped: the default stands for it, and no bmi is computed from it.
+    """
     measures = dict(row.measures)
-    if measures["bmi"] is None and measures["height"] is not None and measures["weight"] is not None:
-        measures["bmi"] = measures["weight"] / (measures["height"] / 100) ** 2
+    outside = {item.name for item in config.statics if _is_outside(measures[item.name], item)}
+    measures |= dict.fromkeys(outside)
+    height, weight = measures["height"], measures["weight"]
+    for item in config.statics:
+        known = measures[item.name] is not None or item.name in outside
+        if item.measure == "bmi" and not known and height is not None and weight is not None:
+            computed = weight / (height / 100) ** 2
+            if _is_outside(computed, item):
+                outside.add(item.name)
+            else:
+                measures[item.name] = computed
     values, origins = [], []
-    for static in config.statics:
-        value = measures[static.name]
-        values.append(static.default if value is None else value)
+    for item in config.statics:
+        value = measures[item.name]
+        values.append(item.default if value is None else value)
         origins.append(DEFAULTED if value is None else OBSERVED)
-    return Statics(tuple(values), tuple(origins))
+    names = [item.name for item in config.statics]
+    beside = {name: measures[name] for name in PERSON if name not in names}
+    return Statics(
+        values=tuple(values),
+        origins=tuple(origins),
+        outside_limits=tuple(name for name in names if name in outside),
+        body=Person.model_validate(beside) if beside else None,
+    )
 
 
-def _cell(text: str | None) -> str | None:
-    stripped = (text or "").strip()
-    return None if stripped.lower() in _EMPTY else stripped
-
-
-def _shown(value: str | None) -> str:
-    return repr(value if value is None or len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + "...")
-
-
-def _integer(text: str | None, place: str, column: str) -> int:
-    value = _cell(text)
-    if value is None or not _DIGITS.fullmatch(value):  # int() would also read 1_0 and other scripts' digits
-        raise RefusedError(f"{place}: {column} {_shown(value)} is no whole number.", fix="correct the cell.")
-    if len(value) > len(str(LARGEST)) or int(value) > LARGEST:
-        raise RefusedError(f"{place}: {column} {_shown(value)} is out of range.", fix="correct the cell.")
-    return int(value)
-
-
-def _sex(text: str | None, place: str) -> float | None:
-    value = _cell(text)
-    if value is None:
-        return None
-    if value.lower() not in _SEXES:
-        raise RefusedError(f"{place}: sex {_shown(value)} is neither M nor F.", fix="write M, F or nothing.")
-    return _SEXES[value.lower()]
-
-
-def _number(text: str | None, place: str, column: str) -> float | None:
-    """Return a measure, or None where it is empty or not positive (age 0 is an infant)."""
-    value = _cell(text)
-    if value is None:
-        return None
-    try:
-        number = float(value.removeprefix(">") if column == "age" else value)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or not value.isascii() or "_" in value:
-        raise RefusedError(
-            f"{place}: {column} {_shown(value)} is no number.", fix="correct the cell, or leave it empty."
-        )
-    return number if number > 0 or (number == 0 and column == "age") else None
+def _is_outside(value: float | None, static: Static) -> bool:
+    return value is not None and static.limits is not None and not static.limits[0] <= value <= static.limits[1]

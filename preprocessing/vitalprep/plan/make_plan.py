@@ -13,12 +13,13 @@ from vitalprep.contract.case_list import parse_case_list
 from vitalprep.contract.config import Config
 from vitalprep.contract.identity import dataset_id, harmonize_digest, identity_of, input_id, subject_salt
 from vitalprep.contract.paths import SplitName
-from vitalprep.contract.plan import Append, ClinicalTable, ExcludedCase, Plan, PlannedCase
+from vitalprep.contract.plan import Append, ClinicalTable, ExcludedCase, Plan, PlannedCase, settled_body
 from vitalprep.contract.provenance import SettledProvenance
 from vitalprep.contract.splits import assign_splits, refuse_empty_splits
 from vitalprep.plan.clinical import ClinicalRow, read_clinical_table, settle_statics
 from vitalprep.plan.parent import continuing, refuse_another_config
 from vitalprep.plan.provenance import settled_provenance
+from vitalprep.plan.readings import readings_of
 from vitalprep.plan.recordings import find_recordings
 from vitalprep.plan.shards import balanced_shards, modulo_shards
 from vitalprep.runtime.errors import RefusedError, UsageError
@@ -127,7 +128,7 @@ def _found(request: PlanRequest, recordings: Mapping[int, StoredObject]) -> _Fou
     beside = source.uri_of(CLINICAL_TABLE)
     uri = normalized_uri(request.clinical) if request.clinical else beside
     table = _clinical_bytes(uri)
-    rows = _clinical_rows(table, uri, requested)
+    rows = _clinical_rows(table, uri, requested, request.config)
     clinical = ClinicalTable(uri=uri, sha256=hashlib.sha256(table).hexdigest()) if uri != beside else None
     origin = settled_provenance(request.config, source, uri if request.clinical else None)
     found = _Found(source.uri, origin, clinical, tuple(sorted(requested)), recordings, rows)
@@ -161,7 +162,7 @@ def _planned(request: PlanRequest, found: _Found, append: Append | None) -> Plan
         append=append,
         source=found.source,
         clinical=found.clinical,
-        schema_version=4 if found.clinical else 3 if found.source else 2,
+        schema_version=5 if config.has_own_statics else 4 if found.clinical else 3 if found.source else 2,
         cases=cases,
         excluded=found.excluded,
         shards=(
@@ -174,8 +175,7 @@ def _planned(request: PlanRequest, found: _Found, append: Append | None) -> Plan
 
 def _case(case_id: int, stored: StoredObject, row: ClinicalRow, config: Config, split: SplitName) -> PlannedCase:
     statics = settle_statics(row, config)
-    settled = dict(zip([static.name for static in config.statics], statics.values, strict=True))
-    body = {name: settled[name] for name in ("height", "sex", "weight")}
+    body = settled_body(statics.values, statics.body, config)
     return PlannedCase(
         case_id=case_id,
         subject_id=row.subject_id,
@@ -186,12 +186,14 @@ def _case(case_id: int, stored: StoredObject, row: ClinicalRow, config: Config, 
         split=split,
         static=statics.values,
         static_origin=statics.origins,
+        body=statics.body,
+        outside_limits=statics.outside_limits,
     )
 
 
-def _clinical_rows(table: bytes, uri: str, wanted: set[int]) -> dict[int, ClinicalRow]:
+def _clinical_rows(table: bytes, uri: str, wanted: set[int], config: Config) -> dict[int, ClinicalRow]:
     try:
-        return read_clinical_table(table, uri, wanted)
+        return read_clinical_table(table, uri, wanted, readings_of(config))
     except UsageError as error:
         raise RefusedError(
             f"The clinical table {uri} cannot be read: {error.message}",

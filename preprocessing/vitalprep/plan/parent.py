@@ -57,12 +57,13 @@ def continuing(parent: Plan) -> Append:
 def refuse_another_config(parent: Plan, config: Config) -> None:
     """Raise `UsageError` where a configuration differs from the parent's in what its records depend on."""
     before, now = parent.config.content(), config.content()
-    for section in before:
-        if section in ("validation", "source") or before[section] == now[section]:
+    for section in before | now:
+        if section in ("validation", "source") or before.get(section) == now.get(section):
             continue
         key = section
-        if isinstance(before[section], dict):
-            key += "." + next(name for name in now[section] if now[section][name] != before[section].get(name))
+        if isinstance(before.get(section), dict) and isinstance(now.get(section), dict):
+            old, new = before[section], now[section]
+            key += "." + next(name for name in new | old if new.get(name) != old.get(name))
         raise UsageError(
             f"Configuration key {key} differs from that of {parent.dataset_id}; an appended data set keeps its "
             "parent's configuration.",

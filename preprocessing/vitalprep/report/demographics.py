@@ -5,20 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitalprep.contract.build_summary import CaseOutcome
-from vitalprep.contract.config import Static
+from vitalprep.contract.config import BODY, PERSON, Config, Static
+from vitalprep.contract.config_file import load_config
 from vitalprep.contract.paths import SPLITS
 from vitalprep.contract.plan import Plan
 from vitalprep.features.impute import DEFAULT
 
-__all__ = ["Demographic", "StaticSummary", "demographics_of", "standardized_difference"]
+__all__ = ["Demographic", "Fact", "StaticSummary", "demographics_of", "facts_of", "standardized_difference"]
 
 PARTS = {"age": 24, "height": 26, "weight": 18, "bmi": 20}  # of the static's range: 5 years, 5 cm, 10 kg, 2 kg/m2
 OTHER_PARTS = 20
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One fact about the patients: a static, or age, sex, height or weight where it is none.
+
+    `values` holds it by case, where the clinical table says it. `in_records` tells statics from the others.
+    """
+
+    static: Static
+    values: Mapping[int, float]
+    in_records: bool
 
 
 @dataclass(frozen=True)
@@ -44,25 +58,60 @@ class Demographic:
     """One static in all splits.
 
     `differences` are standardized mean differences of validation and test from train, and `errors` their standard
-    errors; None where a split knows fewer than two values.
+    errors; None where a split knows fewer than two values. `in_records` is as in `Fact`.
     """
 
     static: Static
     splits: Mapping[str, StaticSummary]
     differences: Mapping[str, float | None]
     errors: Mapping[str, float | None]
+    in_records: bool = True
+
+
+def facts_of(plan: Plan) -> list[Fact]:
+    """Return the statics in the order of the record, then what else is known of age, sex, height and weight."""
+    statics = plan.config.statics
+    facts = [
+        Fact(
+            static=static,
+            values={case.case_id: case.static[i] for case in plan.cases if case.static_origin[i] != DEFAULT},
+            in_records=True,
+        )
+        for i, static in enumerate(statics)
+    ]
+    for name in PERSON:
+        if name not in {static.name for static in statics}:
+            known = {case.case_id: getattr(case.body, name, None) for case in plan.cases}
+            values = {case: value for case, value in known.items() if value is not None}
+            if values or plan.config.needed_by(name):
+                facts.append(Fact(static=_beside(name, plan.config), values=values, in_records=False))
+    return facts
+
+
+def _beside(name: str, config: Config) -> Static:
+    """Return a fact that is no static, with the unit and range of the registry and the configuration's own default."""
+    usual = next(static for static in _registry().statics if static.name == name)
+    return usual.model_copy(update={"default": config.body_default(name)}) if name in BODY else usual
+
+
+@cache
+def _registry() -> Config:
+    return load_config()
 
 
 def demographics_of(plan: Plan, outcomes: Mapping[int, CaseOutcome]) -> list[Demographic]:
-    """Return every static of the registry over the written cases."""
+    """Return every fact about the patients over the written cases."""
     written = {
-        split: [case for case in plan.cases_of(split) if case.case_id in outcomes and outcomes[case.case_id].windows]
+        split: [
+            case.case_id for case in plan.cases_of(split) if case.case_id in outcomes and outcomes[case.case_id].windows
+        ]
         for split in SPLITS
     }
     result = []
-    for column, static in enumerate(plan.config.statics):
+    for fact in facts_of(plan):
+        static = fact.static
         values = {
-            split: np.array([case.static[column] for case in cases if case.static_origin[column] != DEFAULT])
+            split: np.array([fact.values[case] for case in cases if case in fact.values])
             for split, cases in written.items()
         }
         pairs = {split: standardized_difference(values["train"], values[split]) for split in SPLITS[1:]}
@@ -75,6 +124,7 @@ def demographics_of(plan: Plan, outcomes: Mapping[int, CaseOutcome]) -> list[Dem
                 },
                 differences={split: difference for split, (difference, _) in pairs.items()},
                 errors={split: error for split, (_, error) in pairs.items()},
+                in_records=fact.in_records,
             )
         )
     return result
@@ -117,11 +167,11 @@ def _summary(values: NDArray[np.float64], static: Static, *, default: int) -> St
 
 def _counts(values: NDArray[np.float64], static: Static) -> list[int]:
     low, high = static.range
-    if static.name == "sex":
+    if static.measure == "sex":
         return [int(np.count_nonzero(values < 0)), int(np.count_nonzero(values > 0))]
-    if static.name == "asa":
+    if static.measure == "asa":
         low, high, parts = low - 0.5, high + 0.5, round(high - low) + 1
     else:
-        parts = PARTS.get(static.name, OTHER_PARTS)
+        parts = PARTS.get(static.measure or "", OTHER_PARTS)
     counts, _ = np.histogram(values, bins=parts, range=(low, high))
     return [int(count) for count in counts]

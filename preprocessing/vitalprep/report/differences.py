@@ -13,9 +13,8 @@ from vitalprep.contract.build_summary import FeatureStatistics
 from vitalprep.contract.config import Input, Source
 from vitalprep.contract.paths import SPLITS
 from vitalprep.contract.plan import Plan
-from vitalprep.features.impute import DEFAULT
 from vitalprep.report.chance import effective_number, smirnov_p, student_p
-from vitalprep.report.demographics import demographics_of
+from vitalprep.report.demographics import Fact, demographics_of, facts_of
 from vitalprep.report.signals import distance, sources_of
 
 __all__ = ["Difference", "differences_of"]
@@ -95,21 +94,21 @@ class _Splits:
 
 
 def _statics(splits: _Splits) -> Iterator[Difference]:
-    for column, item in enumerate(demographics_of(splits.plan, splits.account.outcomes)):
-        means: dict[str, list[float]] = {split: _means(splits, split, column) for split in SPLITS}
+    shown = demographics_of(splits.plan, splits.account.outcomes)
+    for fact, item in zip(facts_of(splits.plan), shown, strict=True):
+        means: dict[str, list[float]] = {split: _means(splits, split, fact) for split in SPLITS}
         for split, effect in item.differences.items():
             if effect is not None:
                 p = splits.p_of_means(means["train"], means[split])
                 yield Difference("splits_differ", item.static.name, split, effect, {split: effect}, p)
 
 
-def _means(splits: _Splits, split: str, column: int) -> list[float]:
-    """Return each subject's mean of a static over its cases."""
+def _means(splits: _Splits, split: str, fact: Fact) -> list[float]:
+    """Return each subject's mean of a fact over its cases."""
     values: dict[int, list[float]] = defaultdict(list)
     for case, subject in splits.written[split].items():
-        planned = splits.plan.by_id[case]
-        if planned.static_origin[column] != DEFAULT:
-            values[subject].append(planned.static[column])
+        if case in fact.values:
+            values[subject].append(fact.values[case])
     return [sum(own) / len(own) for own in values.values()]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from vitalprep.contract.config import Static
 from vitalprep.contract.plan import PlannedCase
 from vitalprep.features.impute import DEFAULT
@@ -13,7 +15,7 @@ ROUNDED = {"height": 5, "weight": 5, "bmi": 1}  # to so many of the unit
 
 
 def person_of(case: PlannedCase, statics: tuple[Static, ...]) -> str:
-    """Return age by decade, sex, and the rest rounded; exact values stand in the records alone."""
+    """Return age by decade, sex, and all else rounded; exact values stand in the records alone."""
     return ", ".join(
         f"{static.name} unknown" if origin == DEFAULT else _said(static, value)
         for static, value, origin in zip(statics, case.static, case.static_origin, strict=True)
@@ -21,13 +23,27 @@ def person_of(case: PlannedCase, statics: tuple[Static, ...]) -> str:
 
 
 def _said(static: Static, value: float) -> str:
-    if static.name == "sex":
+    measure = static.measure
+    if measure == "sex":
         return "male" if value > 0 else "female"
-    if static.name == "asa":
+    if measure == "asa":
         return f"ASA {value:g}"
-    if static.name == "age":
+    if measure == "age":
         decade = int(value // 10) * 10
         return f"age {OLDEST} or older" if value >= OLDEST else f"age {decade} to {decade + 9}"
-    step = ROUNDED[static.name]
+    if measure is None:
+        return _number(static, value)
+    step = ROUNDED[measure]
     rounded = round(value / step) * step
-    return f"BMI {rounded}" if static.name == "bmi" else f"{static.name} about {rounded} {static.unit}"
+    return f"BMI {rounded}" if measure == "bmi" else f"{measure} about {rounded} {static.unit}"
+
+
+def _number(static: Static, value: float) -> str:
+    """Return any other static, rounded to a power of ten that is at least a 20th of its range, or as beyond it."""
+    low, high = static.range
+    unit = "" if static.unit == "1" else f" {static.unit}"
+    if not low <= value <= high:
+        bound, beside = (low, "less") if value < low else (high, "more")
+        return f"{static.name} {bound:g}{unit} or {beside}"
+    step = 10.0 ** math.ceil(math.log10((high - low) / 20))
+    return f"{static.name} about {round(value / step) * step:g}{unit}"

@@ -251,7 +251,7 @@ def _signals(stored: Stored) -> list[Signal]:
 
 def _demographic_chart(item: Demographic) -> HistogramChart | None:
     low, high = item.static.range
-    classes = item.static.name == "asa"
+    classes = item.static.measure == "asa"
     if classes:
         low, high = low - 0.5, high + 0.5
     found = item.splits.items()

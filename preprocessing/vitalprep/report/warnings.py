@@ -6,12 +6,12 @@ Pure functions of counts and receipts. Each threshold stands with its source in 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 
 from vitalprep.contract.accounting import Account
 from vitalprep.contract.build_summary import FeatureStatistics, OriginCounts
 from vitalprep.contract.case_list import short_case_list
-from vitalprep.contract.config import Config
+from vitalprep.contract.config import BODY, Config
 from vitalprep.contract.paths import SPLITS
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.warning import Code, DataWarning, Level
@@ -43,6 +43,7 @@ def warnings_of(plan: Plan, account: Account, thresholds: Thresholds | None = No
         *cases_dominate(plan, account, limits),
         *near_duplicate_cases(plan, account),
         *static_all_default(demographics),
+        *static_outside_limits(plan, account),
         *input_mostly_default(plan.config, statistics, limits),
         *rarely_observed(plan.config, statistics, limits),
         *mostly_default(plan.config, targets, limits),
@@ -251,18 +252,49 @@ def near_duplicate_cases(plan: Plan, account: Account) -> Iterator[DataWarning]:
 
 
 def static_all_default(demographics: list[Demographic]) -> Iterator[DataWarning]:
-    """Yield statics that no written case of a split has."""
+    """Yield statics that no written case of a split has, and a height, weight or sex that doses need."""
     for item in demographics:
         splits = {split: 1.0 for split, summary in item.splits.items() if summary.default and not summary.known}
-        if splits:
+        if splits and (item.in_records or item.static.name in BODY):
+            holds = "the records hold" if item.in_records else "doses and tidal volumes are worked out with"
             yield DataWarning(
                 code="static_all_default",
                 level="warning",
                 item=item.static.name,
                 values=splits,
-                message=f"{item.static.name} is missing in every case of {_listed(splits)}: the records hold the "
+                message=f"{item.static.name} is missing in every case of {_listed(splits)}: {holds} the "
                 f"default {item.static.default:g}. Look at the clinical table.",
             )
+
+
+def static_outside_limits(plan: Plan, account: Account) -> Iterator[DataWarning]:
+    """Yield statics whose limits dropped the value of a written case."""
+    written = {case for case, outcome in account.outcomes.items() if outcome.windows}
+    for item in plan.config.statics:
+        cases = tuple(case for case in plan.outside_limits.get(item.name, ()) if case in written)
+        if cases and item.limits:
+            low, high = item.limits
+            yield DataWarning(
+                code="static_outside_limits",
+                level="warning",
+                item=item.name,
+                values=_shares_by_split(plan, set(cases), written),
+                cases=cases,
+                message=f"{item.name} lies outside of its limits {low:g} to {high:g} in "
+                f"{'case' if len(cases) == 1 else 'cases'} {short_case_list(cases)}: the records hold the default "
+                f"{item.default:g}. Look at column {item.table_column} of the clinical table.",
+            )
+
+
+def _shares_by_split(plan: Plan, cases: Collection[int], written: Collection[int]) -> dict[str, float]:
+    """Return which share of each split's written cases some cases are; splits without one are left out."""
+    shares = {}
+    for split in SPLITS:
+        own = [case.case_id for case in plan.cases_of(split) if case.case_id in written]
+        some = sum(case in cases for case in own)
+        if some:
+            shares[str(split)] = some / len(own)
+    return shares
 
 
 def _listed(splits: Container[str]) -> str:

@@ -96,6 +96,7 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
                 fix="leave out --force.",
             )
         _log_growth(request.parent, plan)
+    _warn_of_limits(plan)
     output = Storage(output_uri, create=True)
     if not dry_run:
         _store(plan, output, force=force)
@@ -141,3 +142,19 @@ def _log_growth(parent: Plan, plan: Plan) -> None:
             level=logging.WARNING,
             gone=len(gone),
         )
+
+
+def _warn_of_limits(plan: Plan) -> None:
+    """Name the cases whose clinical value a static's limits dropped."""
+    for item in plan.config.statics:
+        cases = plan.outside_limits.get(item.name)
+        if cases and item.limits:
+            low, high = item.limits
+            log(
+                f"statics.{item.name}.limits [{low:g}, {high:g}] drop the value of column {item.table_column} in "
+                f"{len(cases)} of {len(plan.cases)} cases: {short_case_list(cases)}; "
+                f"{'its' if len(cases) == 1 else 'their'} records hold the default {item.default:g}",
+                level=logging.WARNING,
+                static=item.name,
+                dropped=len(cases),
+            )

@@ -8,7 +8,7 @@ from math import exp, log
 import numpy as np
 
 from vitalprep.simulate.anaesthesia.anaesthetic import Anaesthetic
-from vitalprep.simulate.anaesthesia.anaesthetist import NORADRENALINE_UG_PER_ML, Anaesthetist, predicted_weight
+from vitalprep.simulate.anaesthesia.anaesthetist import Anaesthetist, noradrenaline_ug_per_ml, predicted_weight
 from vitalprep.simulate.patients import Patient
 from vitalprep.simulate.physiology.breathing import Breath, Lungs, own_drive
 from vitalprep.simulate.physiology.circulation import Circulation, Resting
@@ -161,7 +161,7 @@ class Body:
     def _take_drugs(self, doctor: Anaesthetist) -> None:
         self.propofol.pass_second(doctor.propofol.rate if doctor.propofol is not None else 0.0)
         self.remifentanil.pass_second(doctor.remifentanil.rate if doctor.remifentanil is not None else 0.0)
-        self.noradrenaline.pass_second(doctor.noradrenaline * NORADRENALINE_UG_PER_ML / 60)
+        self.noradrenaline.pass_second(doctor.noradrenaline * noradrenaline_ug_per_ml() / 60)
 
     def _think(self, stimulus: float) -> None:
         self.hypnosis = hypnosis(self.propofol.effect, self.remifentanil.effect, self.vapour.effect, self._sensitivity)

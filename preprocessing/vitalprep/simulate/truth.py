@@ -115,9 +115,9 @@ def body_of(config: Config, *, sex: str | None, height: float | None, weight: fl
         In kg.
     """
     formula = config.ideal_body_weight
-    male = sex == "M" if sex in ("F", "M") else config.static_default("sex") > 0
-    tall = _known(height, config.static_default("height"))
-    heavy = _known(weight, config.static_default("weight"))
+    male = sex == "M" if sex in ("F", "M") else config.body_default("sex") > 0
+    tall = _known(height, config.body_default("height"))
+    heavy = _known(weight, config.body_default("weight"))
     base = formula.male_base if male else formula.female_base
     devine = base + formula.slope * (tall - formula.reference_height)
     return Body(weight=heavy, ideal_weight=max(devine, min(heavy, base)))

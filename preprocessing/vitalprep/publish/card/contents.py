@@ -103,10 +103,6 @@ def values(data: Described) -> str:
         ]
         for index, item in enumerate(data.config.inputs)
     ]
-    statics = [
-        [str(index), code(item.name), code(item.unit), _range(item.range), f"{item.default:g}"]
-        for index, item in enumerate(data.config.statics)
-    ]
     targets = [
         [str(index), code(item.name), f"{code(item.input)}, {data.config.windowing.target_horizon} s later"]
         for index, item in enumerate(data.config.targets)
@@ -117,12 +113,38 @@ def values(data: Described) -> str:
             "`value = (normalized + 1) / 2 * (high - low) + low`. What was clipped comes back as the bound.",
             "`timeseries`. Hold: seconds for which the last value stands after the last observation.",
             table(["#", "name", "what", "unit", "low to high", "default", "hold", "sources"], inputs, numbers_from=8),
-            "`static`. Sex is -1 female, +1 male.",
-            table(["#", "name", "unit", "low to high", "default"], statics, numbers_from=5),
+            *_statics(data),
             "`target`",
             table(["#", "name", "value"], targets, numbers_from=3),
         ]
     )
+
+
+def _statics(data: Described) -> list[str]:
+    """Return the statics; column and limits only where the configuration states one."""
+    items = data.config.statics
+    columns: dict[str, list[str]] = {"#": [str(index) for index in range(len(items))]}
+    columns["name"] = [code(item.name) for item in items]
+    if any(item.column for item in items):
+        columns["column"] = [code(item.table_column) for item in items]
+    columns["unit"] = [code(item.unit) for item in items]
+    columns["low to high"] = [_range(item.range) for item in items]
+    if any(item.limits for item in items):
+        columns["limits"] = [_range(item.limits) if item.limits else "" for item in items]
+    columns["default"] = [f"{item.default:g}" for item in items]
+    text = "`static`." + (" Sex is -1 female, +1 male." if any(item.measure == "sex" for item in items) else "")
+    if "limits" in columns:
+        text += " What lay outside of the limits was dropped: the record holds the default, its origin is 2."
+    body = data.config.body.content() if data.config.body else {}
+    if body:
+        text += (
+            " Doses and tidal volumes take the height (cm), weight (kg) and sex of the clinical table; where it does "
+            f"not say: {', '.join(f'{name} {value:g}' for name, value in body.items())}."
+        )
+    return [
+        text,
+        table(list(columns), [list(row) for row in zip(*columns.values(), strict=True)], numbers_from=len(columns)),
+    ]
 
 
 def origins(data: Described) -> str:

@@ -6,19 +6,21 @@ Habits and limits stand in `practice.yaml`. The anaesthetist sees what the monit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
+from vitalprep.contract.config_file import load_config
 from vitalprep.simulate.anaesthesia.anaesthetic import Anaesthetic, practice
 from vitalprep.simulate.anaesthesia.target_control import STEP, TargetPump
 from vitalprep.simulate.patients import Patient
 from vitalprep.simulate.physiology.effects import minimum_alveolar_concentration
 from vitalprep.simulate.physiology.pharmacokinetics import eleveld, minto, schnider
 
-__all__ = ["Anaesthetist", "Seen", "predicted_weight"]
+__all__ = ["Anaesthetist", "Seen", "noradrenaline_ug_per_ml", "predicted_weight"]
 
 PROPOFOL_MG_PER_ML = 20.0
-NORADRENALINE_UG_PER_ML = 20.0
+NORADRENALINE_TRACK = "Orchestra/NEPI_RATE"
 _STOPPED = 5  # phases begun when the drugs are off
 
 
@@ -31,6 +33,16 @@ class Seen:
     etco2: float
     spo2: float
     vapour: float
+
+
+@cache
+def noradrenaline_ug_per_ml() -> float:
+    """Return the concentration in the noradrenaline pump: the one by which the registry converts its track."""
+    sources = (source for item in load_config().inputs for source in item.sources)
+    conversion = next(source.conversion for source in sources if source.track == NORADRENALINE_TRACK)
+    assert conversion is not None
+    assert conversion.per_kg_min is not None
+    return conversion.per_kg_min.concentration
 
 
 def predicted_weight(patient: Patient) -> float:

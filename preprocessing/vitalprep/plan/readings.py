@@ -1,0 +1,139 @@
+"""How each fact about a patient is read from a cell of the clinical table."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from vitalprep.contract.config import PERSON, Config
+from vitalprep.runtime.errors import RefusedError
+
+__all__ = ["KINDS", "STANDARD", "Reading", "readings_of", "value_of", "whole_number"]
+
+Kind = Literal["sex", "age", "positive", "number"]
+KINDS: Mapping[str, Kind] = {
+    "age": "age",
+    "sex": "sex",
+    "height": "positive",
+    "weight": "positive",
+    "bmi": "positive",
+    "asa": "positive",
+}
+_SEXES = {"f": -1.0, "female": -1.0, "m": 1.0, "male": 1.0}
+_EMPTY = ("", "nan", "na")
+_DIGITS = re.compile(r"\d+", re.ASCII)
+LARGEST = 2**63 - 1  # int64 of the records
+LARGEST_NUMBER = 3.4028235e38  # float32 of the records
+LONGEST_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How one fact about the patient is read from the table.
+
+    Attributes
+    ----------
+    name : str
+        Of the static, or of the fact where it is no static.
+    column : str
+        In lower case.
+    kind : str
+        ``sex`` is M or F; ``age`` and ``positive`` are missing where they are not positive, and an age of 89 may stand
+        as ``>89``; of a ``number``, 0 and negative values are values.
+    needed_by : str, optional
+        Configuration key that needs the column. None: only the report shows it. Where the column is missing, or a cell
+        cannot be read, it is not known.
+    """
+
+    name: str
+    column: str
+    kind: Kind
+    needed_by: str | None
+
+
+STANDARD = tuple(Reading(name, name, kind, f"statics.{name}") for name, kind in KINDS.items())
+"""The six statics of the default configuration."""
+
+
+def readings_of(config: Config) -> tuple[Reading, ...]:
+    """Return what a configuration reads of each patient: its statics, and age, sex, height and weight."""
+    statics = [
+        Reading(item.name, item.table_column, KINDS.get(item.measure or "", "number"), f"statics.{item.name}")
+        for item in config.statics
+    ]
+    names = {item.name for item in config.statics}
+    beside = [Reading(name, name, KINDS[name], config.needed_by(name)) for name in PERSON if name not in names]
+    return (*statics, *beside)
+
+
+def _cell(text: str | None) -> str | None:
+    stripped = (text or "").strip()
+    return None if stripped.lower() in _EMPTY else stripped
+
+
+def _shown(value: str | None) -> str:
+    return repr(value if value is None or len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + "...")
+
+
+def whole_number(text: str | None, place: str, column: str) -> int:
+    """Return the number of a case or a subject, which int64 holds.
+
+    Raises
+    ------
+    RefusedError
+        If the cell holds none.
+    """
+    value = _cell(text)
+    if value is None or not _DIGITS.fullmatch(value):  # int() would also read 1_0 and other scripts' digits
+        raise RefusedError(f"{place}: {column} {_shown(value)} is no whole number.", fix="correct the cell.")
+    if len(value) > len(str(LARGEST)) or int(value) > LARGEST:
+        raise RefusedError(f"{place}: {column} {_shown(value)} is out of range.", fix="correct the cell.")
+    return int(value)
+
+
+def value_of(text: str | None, place: str, reading: Reading) -> float | None:
+    """Return what a cell says of the patient, or None where it says nothing.
+
+    Raises
+    ------
+    RefusedError
+        If it is neither empty nor what the reading's kind asks for.
+    """
+    value = _cell(text)
+    if value is None:
+        return None
+    needed = f"; {reading.needed_by} reads it" if reading.needed_by else ""
+    if reading.kind == "sex":
+        if value.lower() not in _SEXES:
+            raise RefusedError(
+                f"{place}: {reading.column} {_shown(value)} is neither M nor F{needed}.", fix="write M, F or nothing."
+            )
+        return _SEXES[value.lower()]
+    number = _number(value.removeprefix(">") if reading.kind == "age" else value)
+    if number is None:
+        raise RefusedError(
+            f"{place}: {reading.column} {_shown(value)} is no number{needed}.",
+            fix="correct the cell, or leave it empty.",
+        )
+    if reading.kind == "number":
+        if abs(number) > LARGEST_NUMBER:
+            raise RefusedError(
+                f"{place}: {reading.column} {_shown(value)} is too large for a record (float32){needed}.",
+                fix="correct the cell, or leave it empty.",
+            )
+        return number
+    return number if number > 0 or (number == 0 and reading.kind == "age") else None  # age 0 is an infant
+
+
+def _number(text: str) -> float | None:
+    """Return a finite number written in ASCII digits, or None where the text is none."""
+    if not text.isascii() or "_" in text:  # float() would also read 1_0 and other scripts' digits
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
