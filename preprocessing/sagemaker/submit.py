@@ -12,7 +12,14 @@ from preprocessing.plan.make_plan import PlanRequest, make_plan
 from preprocessing.plan.plan import Plan
 from preprocessing.planned import Planned, plan_run
 from preprocessing.sagemaker.aws import aws_errors
-from preprocessing.sagemaker.request import JobOptions, console_link, job_name, refuse_job_name, training_job
+from preprocessing.sagemaker.request import (
+    JobOptions,
+    console_link,
+    job_name,
+    plan_job,
+    refuse_job_name,
+    refuse_outside_s3,
+)
 from preprocessing.storage import Storage
 
 __all__ = ["SubmittedJob", "preview", "submit"]
@@ -93,7 +100,7 @@ def _job(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> 
             f"{options.instance_count} instances for {len(plan.cases)} cases: some would have none.",
             mend=f"give --instance-count {len(plan.shards)} or less.",
         )
-    return training_job(
+    return plan_job(
         options,
         name=name or job_name(plan.dataset_id, datetime.now(UTC)),
         plan_uri=output.uri_of(plan.path),
@@ -104,11 +111,8 @@ def _job(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> 
 
 def _refuse_request(request: PlanRequest, output_uri: str, name: str | None) -> None:
     """Refuse what would plan well and fail in the containers."""
-    for option, uri in {"--input": request.input, "--output": output_uri}.items():
-        if not uri.startswith("s3://"):
-            raise UsageError(
-                f"{option} is {uri}, which SageMaker's machines do not see.", mend="give an s3:// location."
-            )
+    refuse_outside_s3("--input", request.input)
+    refuse_outside_s3("--output", output_uri)
     if request.config.privacy.hash_subjects:
         raise UsageError(
             "privacy.hash_subjects needs a salt, and SageMaker shows a job's environment to all who may look at the "

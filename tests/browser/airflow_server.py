@@ -18,7 +18,7 @@ WORKER = """#!/bin/sh
 case "$*" in *"--shard 1 "*)
     while test -e {folder}/wait; do sleep 0.1; done
     if test -e {folder}/refuse; then
-        echo '{{"ok": false, "exit_code": 65, "message": "Case <b>4</b> changed.", "mend": "Plan again."}}'
+        echo '{{"ok": false, "exit_code": 65, "message": "Case <b>4</b> changed.", "fix": "Plan again."}}'
         exit 65
     fi;;
 esac

@@ -19,7 +19,7 @@ from botocore.config import Config
 from preprocessing.errors import RetryableError, UsageError, VitalprepError
 from preprocessing.sagemaker.aws import aws_errors, client
 from preprocessing.sagemaker.follow import follow
-from preprocessing.sagemaker.request import JobOptions, training_job
+from preprocessing.sagemaker.request import JobOptions, plan_job
 from preprocessing.workers import StopRequest
 from tests.pipeline import COMMAND, Answer, data_digests, s3_client, vitalprep
 from tests.sagemaker.endpoint import REGION, Job, SageMaker, sagemaker
@@ -30,7 +30,7 @@ SETTINGS = {
     "VITALPREP_SAGEMAKER_IMAGE": f"123456789012.dkr.ecr.{REGION}.amazonaws.com/vitalprep/worker:0.1.0",
     "AWS_DEFAULT_REGION": REGION,
 }
-REQUEST = training_job(
+REQUEST = plan_job(
     JobOptions(
         image=SETTINGS["VITALPREP_SAGEMAKER_IMAGE"],
         role=SETTINGS["VITALPREP_SAGEMAKER_ROLE"],
