@@ -59,14 +59,17 @@ LONG := tests/test_benchmarks.py tests/cost/test_real_run.py tests/reliability/h
 APART := tests/airflow tests/containers tests/terraform tests/browser tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch $(LONG)
 WHOLE_RUNS := tests/airflow/test_scheduler.py tests/airflow/test_ecs_runs.py tests/airflow/test_sagemaker_runs.py
 
-.PHONY: test lint test-worker test-airflow test-apart test-deployment
+.PHONY: test lint lint-airflow test-worker test-airflow test-apart test-deployment
 test: lint test-worker test-airflow  ## the tests, on two cores in less than 10 minutes
 
-lint: develop
+lint: develop lint-airflow
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
+
+lint-airflow: airflow
+	.venv-airflow/bin/mypy plugins dags local_airflow
 
 test-worker: develop
 	.venv/bin/python -m pytest -n 2 --dist loadfile --doctest-modules $(addprefix --ignore ,$(APART)) tests preprocessing

@@ -1,61 +1,78 @@
-"""Turns VitalDB recordings (`.vital`) into a proven training set of TFRecords.
+"""Builds a validated training set of TFRecords from VitalDB recordings (`.vital`).
 
 ### What this DAG does
-It computes nothing itself: each task starts one command of the worker `vitalprep`, whose log lines are the task's log.
-Everything is kept in the output storage, so **every task may be run again at any time**: finished work is found there
-and not repeated.
+The tasks run in this order: `check_config`, `check_raw_data`, `check_enough_cases`, `plan_shards`, `harmonize` (one
+task for each shard of cases), `build` (one for each split), `publish`, `validate`, `dataset_ready`. Each task runs one
+command of the worker `vitalprep`. The log of the task is the log of the command.
 
-### When a task is red, or the run ended early
-The last line of its log says what is wrong and what to do. Exit 2 and 65 (refused) are not retried, because a retry
-cannot help; everything else is retried with growing pauses.
+All results are in the output location. **You can run every task again at any time**: the worker finds finished work
+there and does not repeat it.
 
-* `check_config`, `check_raw_data`, `check_enough_cases` *green, all that follows skipped*: a setting, the input or the
-  case list is unusable. The reason is also in the XCom `reason`. Mend it and trigger a new run.
-* `plan_shards` *green, all that follows skipped*: the same data set is published already; there is nothing to do. Red:
-  the input cannot be planned, for instance because one case is there twice. Mend it and trigger a new run.
-* `harmonize` red: one shard failed at every try. Mend the cause and clear this shard **with downstream** (below). If
-  the input changed since it was planned: trigger a new run.
-* `build` red: a harmonized table does not match its receipt, or the storage failed. Clear it with downstream; if it is
-  refused again, trigger a new run with *Do everything again*.
-* `publish` red: cases are missing because a shard or a split failed (mend that one), or too many recordings are
-  damaged. The numbers are in `accounting.json` beside the plan, the reason of each case in its receipt beside the
-  harmonized tables. Replace the recordings and trigger a new run.
-* `validate` red: the records on storage are not what was built. Do not use the data set. Clear `build` with
-  downstream: a refused data set is built anew. If it is refused again, trigger a new run with *Do everything again*.
-* `dataset_ready` red: objects are missing or their sizes disagree with the verdict. Find out who else writes to that
-  folder, then do as for `validate`.
+### When a task failed, or the run ended early
+The last line of the task's log says what is wrong and how to fix it. Exit codes 2 and 65 mean *refused*: Airflow does
+not retry them, because a retry would fail in the same way. Airflow retries all other failures, with growing pauses.
 
-### Retry one shard alone
-In the grid: click the red square of `harmonize`, *Clear task instance*, choose **Downstream**, confirm. Without
-downstream the shard turns green, but what follows stays *upstream failed* and the run stays red. By REST
-(the map index is the position in the grid; a shard's number is in its name):
+* `check_config`, `check_raw_data` or `check_enough_cases` succeeded and **all later tasks were skipped**: a setting,
+  the input or the case list cannot be used. The XCom `reason` of the task has the message, too. Fix the cause and
+  trigger a new run.
+* `plan_shards` succeeded and **all later tasks were skipped**: this data set is already published. Nothing to do.
+* `plan_shards` failed: the recordings cannot be planned, for instance because two files are of the same case. Fix the
+  cause and trigger a new run.
+* `harmonize` failed: one shard failed in all its tries. Fix the cause, then clear that shard **with Downstream** (see
+  below). If the input has changed since it was planned, trigger a new run.
+* `build` failed: a harmonized table does not match its receipt, or the storage failed. Clear the task with Downstream.
+  If it is refused again, trigger a new run with *Do everything again*.
+* `publish` failed: a shard or a split is missing (fix that task first), or too many recordings are damaged. The numbers
+  are in `accounting.json` beside the plan. The reason for each case is in its receipt, beside the harmonized tables.
+  Replace the damaged recordings and trigger a new run.
+* `validate` failed: the records on storage differ from those that were built. **Do not use this data set.** Clear
+  `build` with Downstream: it builds a refused data set again. If `validate` refuses it again, trigger a new run with
+  *Do everything again*.
+* `dataset_ready` failed: objects are missing, or their sizes differ from the validated ones. Find out what else writes
+  to this location, then proceed as for `validate`.
+
+### How to retry a single shard
+In the grid, click the failed square of `harmonize`, choose *Clear task instance*, select **Downstream** and confirm.
+Without Downstream the shard succeeds, but the later tasks stay *upstream failed* and the run stays failed.
+
+With the REST API (`1` is the map index, which is the position in the grid; the shard's number is in its name):
 
     POST /api/v2/dags/vitaldb_preprocessing/clearTaskInstances
     {"dag_run_id": "<run>", "task_ids": [["harmonize", 1]], "include_downstream": true,
      "only_failed": true, "dry_run": false}
 
-### What a restart repeats
-A shard: only its cases without a receipt. `build`: its split. `publish`, `validate`: all of it, they are short.
-A new run with nothing new ends green within seconds and says so; one with new cases, or with other windows or
-ranges, does only what is new. Marking a task failed stops its worker, which commits what it has finished.
+### What a new try repeats
+A shard repeats only the cases that have no receipt. `build` repeats its split. `publish` and `validate` repeat all of
+their work, which is short. A new run with unchanged input and settings succeeds within seconds. A run with new cases or
+settings does only what is new. If you mark a task as failed, its worker commits finished cases and stops.
 
-### For whoever deploys it
-Airflow's environment may set the form's defaults (`VITALPREP_INPUT`, `_OUTPUT`, `_CASES`, `_CLINICAL`, `_CONFIG`,
-`_SHARDS`), the worker's command (`VITALPREP_COMMAND`), where it runs (`VITALPREP_BACKEND`: `local`, `ecs` or
-`sagemaker`), how many shards run at once (`VITALPREP_SHARDS_AT_ONCE`: 2, on AWS 16) and how often and after how many
-seconds a failed task is tried again (`VITALPREP_RETRIES`: 3, `VITALPREP_RETRY_DELAY`: 30, doubling up to 15 minutes).
+### Settings of the deployment
+These are environment variables of Airflow.
 
-With `VITALPREP_SCHEDULE` it runs by itself, with the form's defaults: by the clock (cron, or `@weekly`), where nothing
-new ends green, or with `@arrival` when there is something new: recordings, rows of the clinical table, settings. For
-that the triggerer looks every `VITALPREP_ARRIVAL_SECONDS` (300); a run begins when two looks have found the same, so
-that an upload can end first.
+| Variable | Meaning | Default |
+|---|---|---|
+| `VITALPREP_INPUT`, `_OUTPUT`, `_CASES`, `_CLINICAL`, `_CONFIG`, `_SHARDS` | defaults of the trigger form | |
+| `VITALPREP_COMMAND` | the worker's command | `vitalprep` |
+| `VITALPREP_BACKEND` | where the steps run: `local`, `ecs` or `sagemaker` | `local` |
+| `VITALPREP_SHARDS_AT_ONCE` | shards that run at the same time | 2; on AWS 16 |
+| `VITALPREP_RETRIES` | retries of a failed task | 3 |
+| `VITALPREP_RETRY_DELAY` | seconds before the first retry; doubles up to 15 minutes | 30 |
+| `VITALPREP_SCHEDULE` | when the DAG starts by itself: cron, `@weekly` and so on, or `@arrival` | never |
+| `VITALPREP_ARRIVAL_SECONDS` | polling interval of `@arrival` | 300 |
+| `VITALPREP_NOTIFY_TOPIC` | SNS topic for a message about each run's end | none |
+| `VITALPREP_NOTIFIER`, `VITALPREP_NOTIFIER_ARGS` | any other Airflow notifier, its arguments as JSON | none |
+| `VITALPREP_ON_DEMAND_AFTER` | interruptions after which a shard runs on demand | 2 |
 
-With `VITALPREP_NOTIFY_TOPIC` (SNS), or `VITALPREP_NOTIFIER` and `VITALPREP_NOTIFIER_ARGS` (any notifier of Airflow, its
-arguments as JSON with `{{ run_subject }}` and `{{ run_message }}`), a task `notify` tells how each run ended.
+**Scheduled runs** use the form's defaults. With `@arrival`, the triggerer polls the input. A run starts only if there
+is something new: recordings, rows of the clinical table, or settings. It starts once two consecutive polls agree, so
+that uploads can finish.
 
-On AWS a shard runs on spot capacity. Where that is taken back, the try ends red and the next one begins 15 s later
-(then 30 s, up to 5 minutes); finished cases are kept, and interruptions do not count as retries. After
-`VITALPREP_ON_DEMAND_AFTER` (2) of them the shard goes on on demand. The other settings are what Terraform made.
+**Messages** come from the task `notify`, which exists if a topic or a notifier is set. The notifier's arguments may
+contain `{{ run_subject }}` and `{{ run_message }}`.
+
+**On AWS** shards run on spot capacity. If AWS takes the capacity away, the try fails and the next one starts after 15 s
+(later 30 s, up to 5 minutes). Finished cases are kept, and interruptions do not count as retries. Terraform writes the
+settings of the AWS backends.
 """
 
 from __future__ import annotations
@@ -66,20 +83,24 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Asset, AssetWatcher, Param, TriggerRule, task
+from airflow.sdk import DAG, Asset, AssetWatcher, Param, TriggerRule, get_current_context, task
 
-from vitalprep_backends import backend_problem, mapped_worker_task, worker_task
-from vitalprep_notify import NotifyOperator, is_wanted
-from vitalprep_tasks import DatasetReadySensor, check, repeat_problem, run_worker, stop_here
+from vitalprep_airflow.backends import backend_problem, mapped_worker_task, worker_task
+from vitalprep_airflow.command import check, repeat_problem, run_worker, stop_here
+from vitalprep_airflow.notify import NotifyOperator, is_wanted
+from vitalprep_airflow.sensor import DatasetReadySensor
+from vitalprep_airflow.step import Step
 
 SPLITS = ("train", "validation", "test")
-# A relative path would mean another folder on every machine. Braces would be a template's.
+# No relative path: it would mean a different folder on each machine. No braces: Airflow could take them for a template.
 URI = r"^(s3://[^/{}]+|file:///|/)[^{}]*$"
-ON_ARRIVAL = "@arrival"  # a schedule of ours, beside Airflow's presets
-NAME_LENGTH = 200  # Airflow's column for the name of a mapped task holds 250
-# Airflow renders the arguments of mapped tasks: what a trigger or the worker said must not stand in them, only this.
+ON_ARRIVAL = "@arrival"  # our own schedule, besides Airflow's presets
+NAME_LENGTH = 200  # Airflow stores at most 250 characters of a mapped task's name
+# Airflow renders a step's arguments and output. To keep text from a trigger or the worker out of templates, they hold
+# only these references; Airflow does not render what a reference yields.
 PLAN = "{{ ti.xcom_pull(task_ids='plan_shards')['plan'] }}"
 DATASET = "{{ ti.xcom_pull(task_ids='plan_shards')['dataset'] }}"
+OUTPUT = "{{ params['output'].strip() }}"
 
 PARAMS = {
     "cases": Param(
@@ -87,37 +108,37 @@ PARAMS = {
         type=["null", "string"],
         pattern=r"^[0-9,\s-]*$",
         title="Cases",
-        description="Case numbers and ranges, such as 1-10,17,0022. Empty: every recording in the input.",
+        description="Case numbers and ranges, for example 1-10,17,0022. Leave empty for all recordings in the input.",
     ),
     "input": Param(
         os.environ.get("VITALPREP_INPUT"),
         type="string",
         pattern=URI,
         title="Input",
-        description="Folder or bucket of the .vital files: s3://bucket/prefix, file:///path or an absolute path.",
+        description="Location of the .vital files: s3://bucket/prefix, file:///path or an absolute path.",
     ),
     "output": Param(
         os.environ.get("VITALPREP_OUTPUT"),
         type="string",
         pattern=URI,
         title="Output",
-        description="Where harmonized tables and data sets are kept. Use the same place every time: "
-        "that is what makes a run repeat only what is new.",
+        description="Location for harmonized tables and data sets. Use the same location for every run: the worker "
+        "finds finished work there and does not repeat it.",
     ),
     "clinical": Param(
         os.environ.get("VITALPREP_CLINICAL") or None,
         type=["null", "string"],
         pattern=URI,
         title="Clinical table",
-        description="CSV with one row per case. Empty: clinical_data.csv in the input.",
+        description="CSV file with one row for each case. Leave empty for clinical_data.csv in the input.",
     ),
     "append_to": Param(
         None,
         type=["null", "string"],
         pattern=URI,
         title="Append to",
-        description="A published data set below the output, to make a larger one of: its cases and these. Each earlier "
-        "subject keeps its split; the configuration is that data set's. Empty: a data set of these cases alone.",
+        description="A published data set in the output. The new data set contains its cases and the cases above, with "
+        "its configuration; its subjects keep their splits. Leave empty for a data set of the cases above alone.",
     ),
     "shards": Param(
         int(os.environ.get("VITALPREP_SHARDS") or 4),
@@ -125,34 +146,35 @@ PARAMS = {
         minimum=1,
         maximum=1000,
         title="Shards",
-        description="Into how many tasks the recordings are divided. The data set's bytes do not depend on it.",
+        description="Number of harmonize tasks that share the recordings. The data set does not depend on it.",
     ),
     "config": Param(
         os.environ.get("VITALPREP_CONFIG") or None,
         type=["null", "string"],
         pattern=URI,
         title="Configuration file",
-        description="YAML laid over the Master POC specification that the worker carries. Empty: that one as it is.",
+        description="YAML file that overrides values of the default configuration (the Master POC specification). "
+        "Leave empty for the default configuration.",
     ),
     "set": Param(
         [],
         type=["null", "array"],
         items={"type": "string", "pattern": r"^[^=\s]+=.*$"},
         title="Single settings",
-        description="One KEY=VALUE a line, such as windowing.step=60. They win over the file.",
+        description="One KEY=VALUE on each line, for example windowing.step=60. Overrides the configuration file.",
     ),
     "force": Param(
         False,
         type="boolean",
         title="Do everything again",
-        description="Discards the finished work of these cases and settings, then does it again. Their data set counts "
-        "as unpublished until it is proved anew; others stay.",
+        description="Deletes the finished work for these cases and settings and does it again. The data set counts as "
+        "unpublished until it is validated again. Other data sets are not affected.",
     ),
 }
 
 
 def worker_options(params: Mapping[str, Any]) -> list[str]:
-    """The form as the worker's options. They say what is wanted; how and where it runs is the deployment's."""
+    """Return the form's values as options of the worker."""
     options: list[str] = []
     for key in ("input", "output", "cases", "clinical", "config", "append_to"):
         if value := (params[key] or "").strip():
@@ -162,108 +184,115 @@ def worker_options(params: Mapping[str, Any]) -> list[str]:
     return options
 
 
-def passes(reason: str | None, ti: Any) -> bool:
-    """False, if there is a reason to end the run here, green but without a result."""
+def passes(reason: str | None) -> bool:
+    """Return False if there is a reason to end the run here, successfully but without a data set."""
     if reason:
-        stop_here(reason, ti, level=logging.ERROR)
+        stop_here(reason, level=logging.ERROR)
     return not reason
 
 
 def unusable_trigger(conf: Mapping[str, Any]) -> str | None:
-    """What is wrong with the deployment or the trigger, before the worker is asked. Airflow accepts any conf key."""
+    """Return what is wrong with the deployment or with the keys of the run's conf, of which Airflow accepts any."""
     if problem := backend_problem():
         return problem
     if unknown := sorted(set(conf) - set(PARAMS)):
-        return f"Unknown key in the run's conf: {', '.join(unknown)}. To mend: use only {', '.join(PARAMS)}."
+        return f"Unknown key in the run's conf: {', '.join(unknown)}. Fix: use only {', '.join(PARAMS)}."
     return None
 
 
 @task.short_circuit(multiple_outputs=False, show_return_value_in_logs=False)
-def check_config(params: Mapping[str, Any], dag_run: Any, ti: Any) -> bool:
-    """Deployment, trigger and settings can be used."""
-    reason = unusable_trigger(dag_run.conf or {})
-    return passes(reason or check(["--only", "config", *worker_options(params)]), ti)
+def check_config() -> bool:
+    """Check the deployment, the trigger and the settings."""
+    context = get_current_context()
+    reason = unusable_trigger(context["dag_run"].conf or {})
+    return passes(reason or check(["--only", "config", *worker_options(context["params"])]))
 
 
 @task.short_circuit(multiple_outputs=False, show_return_value_in_logs=False)
-def check_raw_data(params: Mapping[str, Any], ti: Any) -> bool:
-    """There are recordings, and the output can be written."""
-    return passes(check(["--only", "raw-data", *worker_options(params)]), ti)
+def check_raw_data() -> bool:
+    """Check that there are recordings and that the output can be written."""
+    return passes(check(["--only", "raw-data", *worker_options(get_current_context()["params"])]))
 
 
 @task.short_circuit(multiple_outputs=False, show_return_value_in_logs=False)
-def check_enough_cases(params: Mapping[str, Any], ti: Any) -> bool:
-    """The case list and the clinical table leave enough for three splits."""
-    return passes(check(["--only", "enough-cases", *worker_options(params)]), ti)
+def check_enough_cases() -> bool:
+    """Check that case list and clinical table leave enough cases for three splits."""
+    return passes(check(["--only", "enough-cases", *worker_options(get_current_context()["params"])]))
 
 
 @task.short_circuit(multiple_outputs=False, show_return_value_in_logs=False)
-def plan_shards(params: Mapping[str, Any], ti: Any) -> dict[str, Any]:
-    """Plan the data set; a plan whose data set is published already ends the run, green."""
+def plan_shards() -> dict[str, Any]:
+    """Plan the data set. If it is already published, the run ends here successfully."""
+    params = get_current_context()["params"]
     force = ["--force"] if params["force"] else []
-    plan = run_worker(["plan", *worker_options(params), "--shards", str(params["shards"]), *force])
+    plan = run_worker("plan", [*worker_options(params), "--shards", str(params["shards"]), *force])
     if plan["up_to_date"]:
-        reason = f"Nothing to do: {plan['dataset']} is published already, for the same cases and settings."
-        stop_here(reason, ti)
+        reason = f"Nothing to do: {plan['dataset']} is already published, for the same cases and settings."
+        stop_here(reason)
         return {}
     return plan
 
 
-# Skips harmonize alone, never what follows it: the tables may be there while the data set is not built.
+# Skips harmonize alone: all tables may exist while the data set is not built yet.
 @task.short_circuit(multiple_outputs=False, show_return_value_in_logs=False, ignore_downstream_trigger_rules=False)
-def unfinished_shards(plan: dict[str, Any], ti: Any) -> list[dict[str, Any]]:
-    """The steps of harmonize. An empty list would skip the build too, so it is a short circuit of its own."""
+def unfinished_shards(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps of harmonize. A short circuit, because an empty list would skip build as well."""
     left = [shard for shard in plan["shards"] if shard["unfinished"]]
     if not left:
         reason = f"All {sum(shard['cases'] for shard in plan['shards'])} cases are already harmonized."
-        stop_here(reason, ti)
-    return [
-        {
-            "arguments": ["harmonize", "--plan", PLAN, "--shard", str(shard["index"])],
-            "step": f"shard {shard['index']}: {shard['label']}"[:NAME_LENGTH],
-        }
+        stop_here(reason)
+    steps = [
+        Step(
+            command="harmonize",
+            arguments=("--plan", PLAN, "--shard", str(shard["index"])),
+            name=f"shard {shard['index']}: {shard['label']}"[:NAME_LENGTH],
+            interruptible=True,
+            output_uri=OUTPUT,
+        )
         for shard in left
     ]
+    return [step.mapped() for step in steps]
 
 
 @task(multiple_outputs=False, show_return_value_in_logs=False)
 def splits_to_build(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """The steps of build. Mapped over a task, because a short circuit does not skip what is mapped over constants."""
-    return [
-        {"arguments": ["build", "--plan", PLAN, "--split", split], "step": split}
+    """Return the steps of build. A task, because a short circuit does not skip a task mapped over constants."""
+    steps = [
+        Step(command="build", arguments=("--plan", PLAN, "--split", split), name=split, output_uri=OUTPUT)
         for split in SPLITS
         if split in plan["splits"]
     ]
+    return [step.mapped() for step in steps]
 
 
 def schedule() -> str | list[Asset] | None:
-    """When the DAG runs by itself: a run that finds nothing new ends green within seconds of work."""
+    """Return when the DAG starts by itself, from ``VITALPREP_SCHEDULE``; None for never."""
     wanted = os.environ.get("VITALPREP_SCHEDULE") or None
     missing = [name for name in ("VITALPREP_INPUT", "VITALPREP_OUTPUT") if not os.environ.get(name)]
     if wanted and missing:
         raise ValueError(
-            f"VITALPREP_SCHEDULE={wanted!r} needs {' and '.join(missing)}: nobody fills the form of a scheduled run. "
-            "To mend: set them in Airflow's environment."
+            f"VITALPREP_SCHEDULE={wanted!r} needs {' and '.join(missing)}, because nobody fills in the form of a "
+            "scheduled run. Fix: set them in Airflow's environment."
         )
     return [arriving_recordings()] if wanted == ON_ARRIVAL else wanted
 
 
 def arriving_recordings() -> Asset:
-    """What a run with the form's defaults would make, watched by the triggerer."""
-    from vitalprep_arrivals import NewRecordings, seconds_between_looks
+    """Return the asset that the triggerer updates when a run with the form's defaults would make something new."""
+    from vitalprep_airflow.arrivals import NewRecordings, seconds_between_polls
 
     options = worker_options({name: param.value for name, param in PARAMS.items()})
-    trigger = NewRecordings(arguments=options, seconds=seconds_between_looks())
+    trigger = NewRecordings(arguments=options, seconds=seconds_between_polls())
     return Asset("vitaldb_recordings", watchers=[AssetWatcher(name="new_recordings", trigger=trigger)])
 
 
 with DAG(
     dag_id="vitaldb_preprocessing",
-    description="VitalDB recordings into a proven training set of TFRecords",
+    description="Builds a validated training set of TFRecords from VitalDB recordings",
     doc_md=__doc__,
     schedule=schedule(),
     catchup=False,
-    # Two runs at once are safe, but would harmonize the cases they share twice; the second waits for the first.
+    # Concurrent runs are safe, but would harmonize their common cases twice, so the second run waits for the first.
     max_active_runs=1,
     params=PARAMS,
     tags=["vitaldb", "tfrecord"],
@@ -276,13 +305,17 @@ with DAG(
         "on_retry_callback": repeat_problem,
     },
 ) as dag:
-    plan = plan_shards()
+    plan: Any = plan_shards()  # an XComArg here, and its value in the tasks that take it
     harmonize = mapped_worker_task("harmonize", unfinished_shards(plan), interruptible=True)
     build = mapped_worker_task("build", splits_to_build(plan), trigger_rule=TriggerRule.NONE_FAILED)
-    # Runs also after a lost shard, so that the accounting is written; it then refuses and names what is missing.
-    # Not after a plan that failed: there would be nothing to account for.
-    publish = worker_task("publish", ["publish", "--plan", PLAN], trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
-    validate = worker_task("validate", ["validate", DATASET])
+    # publish also runs after a failed shard: it writes the accounting, then refuses and names what is missing. It does
+    # not run after a failed plan, which leaves nothing to account for.
+    publish = worker_task(
+        "publish",
+        Step(command="publish", arguments=("--plan", PLAN), output_uri=OUTPUT),
+        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+    )
+    validate = worker_task("validate", Step(command="validate", arguments=(DATASET,), output_uri=OUTPUT))
     dataset_ready = DatasetReadySensor(
         task_id="dataset_ready",
         dataset=DATASET,
@@ -295,5 +328,5 @@ with DAG(
     harmonize >> build >> publish >> validate >> dataset_ready
     plan >> publish
     if is_wanted():
-        # A teardown runs also after what failed or was skipped, and the run's state does not depend on it.
+        # A teardown runs also after failed and skipped tasks, and the run's state does not depend on it.
         dataset_ready >> NotifyOperator(task_id="notify").as_teardown()

@@ -1,1 +1,1 @@
-"""An Airflow on this machine, for development, the demo and the tests: nothing of it runs in production."""
+"""Runs Airflow on this machine for development, the demo and the tests. Not for production."""

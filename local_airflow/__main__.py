@@ -1,4 +1,4 @@
-"""``python -m local_airflow demo | up | down``: an Airflow on this machine, without anything to set up."""
+"""``python -m local_airflow demo | up | down``: runs Airflow on this machine without any setup."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from local_airflow.rest import DAG_ID
 
 HOME = server.REPOSITORY / ".airflow"
 DEMO = server.REPOSITORY / ".demo"
-PORT = 8080
+PORT = "8080"
+PORTS = range(1, 65536)
+USAGE = 2  # exit code
+
+
+class UsageError(Exception):
+    """The command line is wrong."""
 
 
 def main() -> int:
@@ -27,22 +33,35 @@ def main() -> int:
         if arguments.command == "up":
             return up(arguments.port, console)
         return down(console)
+    except UsageError as error:
+        return _failed(str(error), USAGE)
     except (server.ServerError, TimeoutError) as error:
-        console.print(str(error), style="red", markup=False)
+        return _failed(str(error))
     except subprocess.CalledProcessError as error:
-        console.print(f"{error.cmd[0]} ended with exit code {error.returncode}.", style="red", markup=False)
+        return _failed(f"{error.cmd[0]} ended with exit code {error.returncode}. Fix: see its messages above.")
     except FileNotFoundError as error:
-        console.print(f"{error}. Is the worker installed? Run make, or set VITALPREP_COMMAND.", style="red")
-    return 1
+        return _failed(f"{error.filename} does not exist. Fix: run `make worker`, or set VITALPREP_COMMAND.")
 
 
-def up(port: int, console: Console) -> int:
-    """Start Airflow in the background, its trigger form filled so that a click on Trigger works."""
+def _failed(problem: str, code: int = 1) -> int:
+    Console(stderr=True).print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
+    return code
+
+
+def up(port_text: str, console: Console) -> int:
+    """Start Airflow in the background, with a trigger form that is already filled in.
+
+    Raises
+    ------
+    UsageError
+        If there is no such port.
+    """
+    port = _port(port_text)
     if running := server.noted(HOME):
-        console.print(f"Airflow runs already: {running.url} (stop it with: make down)")
+        console.print(f"Airflow is already running: {running.url} (stop it with: make down)")
         return 0
     simulated.simulate(HOME / "input")
-    (HOME / "output").mkdir(exist_ok=True)  # the page in Airflow looks at it before the first run does
+    (HOME / "output").mkdir(exist_ok=True)  # the page in Airflow lists it before the first run
     environment = {
         "VITALPREP_COMMAND": shlex.join(simulated.worker_command()),
         "VITALPREP_INPUT": str(HOME / "input"),
@@ -57,20 +76,28 @@ def up(port: int, console: Console) -> int:
 
 
 def down(console: Console) -> int:
-    """Stop what up started."""
+    """Stop what `up` started."""
     stopped = server.stop(HOME)
-    console.print("Airflow is stopped; its state stays in .airflow." if stopped else "No Airflow was running.")
+    console.print(
+        "Airflow is stopped. Its database and logs stay in .airflow." if stopped else "Airflow was not running."
+    )
     return 0
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) in PORTS):
+        raise UsageError(f"{text!r} is not a port. Fix: choose one from {PORTS[0]} to {PORTS[-1]}: make up PORT=8080")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local_airflow", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("demo", help="simulate recordings, run the DAG on them, show the result, stop")
-    one.add_argument("--folder", type=Path, default=DEMO, help="where everything goes (default: .demo)")
+    one.add_argument("--folder", type=Path, default=DEMO, help="folder for everything that it writes (default: .demo)")
     two = commands.add_parser("up", help="start Airflow in the background, with simulated recordings")
-    two.add_argument("--port", type=int, default=PORT, help="loopback port of the UI (default: 8080)")
-    commands.add_parser("down", help="stop what up started")
+    two.add_argument("--port", default=PORT, help="loopback port of the UI (default: 8080)")
+    commands.add_parser("down", help="stop the Airflow that up started")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The demo: simulated recordings through the real DAG on a real scheduler, summed up in one table."""
+"""The demo: runs the DAG on simulated recordings with a real scheduler, and prints a summary."""
 
 from __future__ import annotations
 
@@ -48,20 +48,34 @@ def run(folder: Path, console: Console) -> int:
         done = state == "success" and airflow.result(run_id, "dataset_ready") is not None
         if done:
             console.print(_summary(airflow, run_id, cases))
+            dataset = str(airflow.result(run_id, "publish")["dataset"])
         else:
             _explain(airflow, run_id, state, console)
     console.print(
-        f"Recordings and Airflow ready after {ready - begin:.0f} s, the run took {ended - ready:.0f} s, "
-        f"all of it {time.monotonic() - begin:.0f} s."
+        f"Recordings and Airflow were ready after {ready - begin:.0f} s. The run took {ended - ready:.0f} s, "
+        f"the whole demo {time.monotonic() - begin:.0f} s."
     )
+    if done:
+        console.print(next_steps(dataset), markup=False, highlight=False, soft_wrap=True)
     return 0 if done else 1
 
 
+def next_steps(dataset: str) -> str:
+    """Return what to do with the data set after the demo."""
+    return (
+        f"Next: open the report in a browser: {dataset}/report.html\n"
+        f"      load the data set in Python: import vitalprep; vitalprep.describe({dataset!r})\n"
+        "      keep an Airflow running, with this DAG and its trigger form: make up"
+    )
+
+
 def _clear(folder: Path) -> None:
-    """Make room for a new demo, and never in a folder that is somebody's."""
+    """Empty the demo's folder. Raises SystemExit if the folder has other content."""
     mark = folder / ".vitalprep-demo"
     if folder.exists() and any(folder.iterdir()) and not mark.exists():
-        raise SystemExit(f"{folder} is not empty and not an earlier demo's. Choose another folder.")
+        raise SystemExit(
+            f"{folder} is not empty and not from an earlier demo. Fix: choose another folder with --folder."
+        )
     server.stop(folder / "airflow")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -69,7 +83,7 @@ def _clear(folder: Path) -> None:
 
 
 def _watch(airflow: Airflow, run_id: str, console: Console) -> str:
-    """Show the run's progress until its end; returns its state."""
+    """Show the run's progress until its end and return its state."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("waiting for the scheduler", total=None)
@@ -97,7 +111,8 @@ def _summary(airflow: Airflow, run_id: str, cases: str) -> Table:
     table = Table(title=DAG_ID, show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    table.add_row("cases in", f"{plan['cases']['requested']} asked for ({cases}), {plan['cases']['present']} present")
+    requested, present = plan["cases"]["requested"], plan["cases"]["present"]
+    table.add_row("cases", f"{requested} asked for ({cases}), {present} present, {published['written']} written")
     excluded = plan["cases"]["excluded"] | published["excluded"]
     table.add_row("excluded", "\n".join(f"{count} {reason}" for reason, count in sorted(excluded.items())) or "none")
     table.add_row("success rate", f"{published['success_rate']:.1%}")
@@ -111,7 +126,7 @@ def _summary(airflow: Airflow, run_id: str, cases: str) -> Table:
 
 
 def _stage_seconds(tasks: list[Task]) -> dict[str, float]:
-    """Seconds from the first start to the last end of each stage's tasks."""
+    """Return the seconds from the first start to the last end of each stage's tasks."""
     seconds = {}
     for stage in STAGES:
         times = [
@@ -125,7 +140,7 @@ def _stage_seconds(tasks: list[Task]) -> dict[str, float]:
 
 
 def _explain(airflow: Airflow, run_id: str, state: str, console: Console) -> None:
-    """Print what stopped the run: the end of each failed task's log, or the reason of a short circuit."""
+    """Print why there is no data set: the end of each failed task's log, or the reason of a short circuit."""
     console.print(f"[bold red]The run ended as {state!r} without a published data set.[/]")
     for task in sorted(airflow.tasks(run_id), key=lambda task: task["start_date"] or ""):
         reason = airflow.result(run_id, task["task_id"], key="reason") if task["map_index"] < 0 else None

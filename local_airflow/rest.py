@@ -1,4 +1,4 @@
-"""The few calls of Airflow's REST API that the demo and the tests need."""
+"""The calls of Airflow's REST API that the demo and the tests need."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class Airflow:
         self._call("PATCH", f"/api/v2/dags/{DAG_ID}", json={"is_paused": False})
 
     def trigger(self, **conf: Any) -> str:
-        """Trigger a run with these params; returns its id."""
+        """Trigger a run with these params and return its id."""
         run = self._call("POST", f"/api/v2/dags/{DAG_ID}/dagRuns", json={"logical_date": None, "conf": conf})
         return str(run["dag_run_id"])
 
     def wait(self, run: str, *, seconds: float, watch: Callable[[list[dict[str, Any]]], None] | None = None) -> str:
-        """Wait for the run's end and return its state; ``watch`` sees its tasks about once a second."""
+        """Wait for the run's end and return its state. About once a second, ``watch`` is called with its tasks."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             state = str(self.details(run)["state"])
@@ -67,37 +67,37 @@ class Airflow:
         raise TimeoutError(f"The run {run} did not end within {seconds:.0f} s; see {self.url}/dags/{DAG_ID}/runs/{run}")
 
     def details(self, run: str) -> dict[str, Any]:
-        """A run's state, dates and the rest that the API tells of it."""
+        """Return a run's state, dates and other fields, as the API has them."""
         found: dict[str, Any] = self._call("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{run}")
         return found
 
     def runs(self) -> list[dict[str, Any]]:
-        """The DAG's latest runs, as the API tells of them, the newest first."""
+        """Return the DAG's latest runs, as the API has them, newest first."""
         path = f"/api/v2/dags/{DAG_ID}/dagRuns"
         found: list[dict[str, Any]] = self._call("GET", path, params={"order_by": "-run_after"})["dag_runs"]
         return found
 
     def tasks(self, run: str) -> list[dict[str, Any]]:
-        """The run's task instances, mapped ones each."""
+        """Return the run's task instances; a mapped task has one for each index."""
         path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances"
         found: list[dict[str, Any]] = self._call("GET", path, params={"limit": 1000})["task_instances"]
         return found
 
     def result(self, run: str, task: str, *, map_index: int = -1, key: str = "return_value") -> Any:
-        """One XCom of a task, None if it has none."""
+        """Return one XCom of a task, None if there is none."""
         path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}/xcomEntries/{key}"
         answer = self._http.get(path, params={"map_index": map_index, "deserialize": True})
         return None if answer.status_code == httpx.codes.NOT_FOUND else answer.raise_for_status().json()["value"]
 
     def log_lines(self, run: str, task: str, try_number: int, *, map_index: int = -1) -> list[str]:
-        """The lines of one try's task log as the UI shows them, without the group marks."""
+        """Return the lines of one try's task log as the UI shows them, without the group marks."""
         path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}/logs/{try_number}"
         content = self._call("GET", path, params={"map_index": map_index, "full_content": True})["content"]
         lines = [_line(entry) for entry in content]
         return [line for line in lines if "::group::" not in line and "::endgroup::" not in line]
 
     def clear(self, run: str, task: str, map_index: int, *, downstream: bool = True) -> None:
-        """Run one mapped task again, with all that follows it."""
+        """Clear one mapped task and the failed tasks after it, so that they run again."""
         body = {
             "dag_run_id": run,
             "task_ids": [[task, map_index]],
@@ -108,7 +108,7 @@ class Airflow:
         self._call("POST", f"/api/v2/dags/{DAG_ID}/clearTaskInstances", json=body)
 
     def set_failed(self, run: str, task: str, map_index: int = -1) -> None:
-        """What the UI's "Mark as failed" does."""
+        """Mark a task as failed, as the UI does."""
         path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}"
         path += f"/{map_index}" if map_index >= 0 else ""
         self._call("PATCH", path, json={"new_state": "failed"})

@@ -1,7 +1,7 @@
-"""One embedded Airflow (``airflow standalone``): start it, know when it is ready, stop all of it.
+"""Starts one Airflow (``airflow standalone``), waits until it is ready, and stops all of its processes.
 
-Airflow forks some sixteen processes, several of which lead process groups of their own. They all stay in the session
-that ``setsid`` opens here, so the session, not the group or a name, is what is stopped.
+Airflow forks about sixteen processes, several of them with their own process group. All of them stay in the session
+that they are started in, so a stop ends the session.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class ServerError(RuntimeError):
 
 @dataclass(frozen=True)
 class Server:
-    """A started Airflow. ``session`` is the process id of its first process and the id of their session."""
+    """A started Airflow. ``session`` is the id of its first process, and of the session of all of them."""
 
     home: Path
     port: int
     session: int
-    started: float  # the first process's start time: a number alone may mean another process after a reboot
+    started: float  # start time of the first process: after a reboot, another process may have its id
 
     @property
     def url(self) -> str:
@@ -51,7 +51,7 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What all its processes print."""
+        """The file with the output of all its processes."""
         return self.home / "standalone.log"
 
     def is_alive(self) -> bool:
@@ -69,7 +69,7 @@ def running(
     environment: dict[str, str] | None = None,
     login: tuple[str, str] | None = None,
 ) -> Generator[Airflow]:
-    """A ready Airflow for the length of a ``with``; no process of it is left behind, also on Ctrl-C or SIGTERM."""
+    """Run Airflow for the length of a ``with`` block and stop all its processes, also on Ctrl-C or SIGTERM."""
     with ExitStack() as undo:
         undo.enter_context(_signals_as_exit())
         server = start(home, port=port or free_port(), environment=environment or {})
@@ -90,7 +90,7 @@ def start_in_background(home: Path, *, port: int, environment: dict[str, str]) -
 
 
 def start(home: Path, *, port: int, environment: dict[str, str]) -> Server:
-    """Start Airflow in a session of its own and note it in ``home``; an earlier one with that home is stopped."""
+    """Start Airflow in its own session and record it in ``home``. Stops an earlier one with the same home."""
     stop(home)
     home.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
@@ -98,7 +98,9 @@ def start(home: Path, *, port: int, environment: dict[str, str]) -> Server:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise ServerError(f"Port {port} is taken. To mend: choose another one with PORT=...") from error
+            raise ServerError(
+                f"Port {port} cannot be used ({error.strerror}). Fix: choose another one: make up PORT={port + 1}"
+            ) from error
     airflow = Path(sys.executable).with_name("airflow")
     with (home / "standalone.log").open("wb") as log:
         process = subprocess.Popen(
@@ -117,7 +119,7 @@ def start(home: Path, *, port: int, environment: dict[str, str]) -> Server:
 
 
 def wait_until_ready(server: Server, login: tuple[str, str] | None = None) -> Airflow:
-    """The REST client of a server that answers and whose scheduler runs. Stops it and raises ServerError if not."""
+    """Return a REST client once the server answers and its scheduler runs. If not, stop it and raise ServerError."""
     airflow = Airflow(server.url, login)
     end = time.monotonic() + START_SECONDS
     while not airflow.is_healthy():
@@ -130,7 +132,7 @@ def wait_until_ready(server: Server, login: tuple[str, str] | None = None) -> Ai
 
 
 def stop(home: Path) -> bool:
-    """Stop the Airflow noted in ``home`` with every process of its session. False if none was running."""
+    """Stop the Airflow recorded in ``home`` with every process of its session. False if none was running."""
     server = noted(home)
     if server is None:
         return False
@@ -138,7 +140,7 @@ def stop(home: Path) -> bool:
     with suppress(ProcessLookupError):
         os.killpg(server.session, signal.SIGTERM)
     _, stubborn = psutil.wait_procs(members, timeout=STOP_SECONDS)
-    # Also what was forked meanwhile: a task that began as its scheduler was leaving.
+    # Also processes forked meanwhile, such as a task that started while its scheduler was stopping.
     for process in {*stubborn, *_session(server.session)}:
         with suppress(psutil.Error):
             process.kill()
@@ -148,13 +150,13 @@ def stop(home: Path) -> bool:
 
 
 def noted(home: Path) -> Server | None:
-    """The Airflow that was started with this home, if any of its processes still runs."""
+    """Return the Airflow that was started with this home, if any of its processes still runs."""
     try:
         note = json.loads(_note(home).read_text())
     except (FileNotFoundError, ValueError):
         return None
     server = Server(home, **note)
-    # Without its first process the session may still have members: they keep the number from being given away.
+    # The session may still have members without its first process; then no new process can have its id.
     with suppress(psutil.Error):
         if psutil.Process(server.session).create_time() != server.started:
             return None
@@ -181,10 +183,10 @@ def _session(number: int) -> Iterator[psutil.Process]:
 
 @contextmanager
 def _signals_as_exit() -> Generator[None]:
-    """SIGTERM and SIGHUP end a program without running its ``finally``; here they must."""
+    """Turn SIGTERM and SIGHUP into SystemExit, so that ``finally`` blocks run."""
 
     def leave(signum: int, frame: FrameType | None) -> NoReturn:
-        # Once: the stopping itself is not to be interrupted by an impatient second signal.
+        # Only once: a second signal must not interrupt the stop.
         for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(one, signal.SIG_IGN)
         raise SystemExit(128 + signum)
@@ -202,7 +204,7 @@ def _environment(home: Path, port: int) -> dict[str, str]:
     url = f"http://127.0.0.1:{port}"
     settings = {
         "AIRFLOW_HOME": str(home),
-        "PATH": os.pathsep.join([bin_folder, os.environ.get("PATH", os.defpath)]),  # standalone calls "airflow"
+        "PATH": os.pathsep.join([bin_folder, os.environ.get("PATH", os.defpath)]),  # standalone runs "airflow"
         "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -215,7 +217,7 @@ def _environment(home: Path, port: int) -> dict[str, str]:
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
-        # Two Airflows on one machine must not meet at the default ports of the log servers.
+        # The default ports of the log servers would clash with another Airflow on this machine.
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",

@@ -1,4 +1,4 @@
-"""Simulated recordings for the demo, as imperfect as real ones."""
+"""Simulates recordings for the demo, with the defects of real ones."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["CASES", "damage", "simulate", "worker_command"]
 CASES = 24
 SEED = 7
 HOURS = 0.5
-SPREAD = 0.4  # of the cases' lengths; 1 would be as in VitalDB
+SPREAD = 0.4  # of the cases' lengths; in VitalDB it is 1
 
-ABSENT = CASES + 1  # a case number that nobody recorded
-CUT_SHORT = 7  # its upload broke off
+ABSENT = CASES + 1  # a case number without a recording
+CUT_SHORT = 7  # its file is truncated
 UNKNOWN_PATIENT = 12  # it has no row in the clinical table
 
 
 def worker_command() -> list[str]:
-    """``VITALPREP_COMMAND``, else the worker that ``make`` installs beside this Airflow."""
+    """Return ``VITALPREP_COMMAND``, or the worker that ``make`` installs beside this Airflow."""
     if command := os.environ.get("VITALPREP_COMMAND"):
         return shlex.split(command)
     installed = REPOSITORY / ".venv" / "bin" / "vitalprep"
@@ -31,7 +31,7 @@ def worker_command() -> list[str]:
 
 
 def simulate(folder: Path) -> None:
-    """Fill ``folder`` with recordings and their clinical table, once; half a folder is made again."""
+    """Write recordings and their clinical table into ``folder``, once. An incomplete folder is written again."""
     done = folder.with_name(folder.name + ".done")
     if done.exists() and folder.exists():
         return
@@ -44,7 +44,7 @@ def simulate(folder: Path) -> None:
 
 
 def damage(folder: Path) -> str:
-    """Spoil a few recordings, few enough for the success rate, and return the case list to ask for."""
+    """Damage a few recordings, few enough for the required success rate, and return the case list for the run."""
     recording = next(path for path in folder.rglob("*.vital") if int(path.stem) == CUT_SHORT)
     content = recording.read_bytes()
     recording.write_bytes(content[: len(content) // 2])

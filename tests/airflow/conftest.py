@@ -1,7 +1,8 @@
-"""A migrated Airflow of its own for these tests, and the real worker to run in it."""
+"""A migrated Airflow database for these tests, and the real worker for the runs in it."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import shutil
@@ -62,6 +63,15 @@ class Run:
     def ran(self, task: str) -> list[str]:
         """The instances of a task that were started."""
         return [name for name, tries in self.tries.items() if name.split("[")[0] == task and tries > 0]
+
+
+def pytest_configure() -> None:
+    """Name the right environment, in place of an ImportError from each module."""
+    if importlib.util.find_spec("airflow") is None:
+        raise pytest.UsageError(
+            f"{sys.prefix} has no Airflow, which tests/airflow needs. "
+            "Fix: run .venv-airflow/bin/python -m pytest tests/airflow, or make test-airflow."
+        )
 
 
 def pytest_sessionfinish() -> None:

@@ -1,4 +1,4 @@
-"""A SageMaker for these tests: training jobs by its protocol, with the real `vitalprep train` behind them.
+"""A SageMaker for these tests: training jobs by its protocol, with the real `vitalprep sagemaker-job` behind them.
 
 Managed spot as SageMaker does it: an interrupted job is started again by itself, on a new machine.
 """

@@ -40,7 +40,7 @@ def kind(error: Exception) -> str:
     return type(error).__name__
 
 
-def until(condition: Callable[[], Any], *, seconds: float = 20) -> None:
+def until(condition: Callable[[], Any], *, seconds: float = 120) -> None:
     """Wait for what another thread or process does."""
     end = time.monotonic() + seconds
     while not condition():

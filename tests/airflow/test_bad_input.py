@@ -1,4 +1,4 @@
-"""Unusable input, settings or triggers: the run ends early and green, and its reason tells what to mend."""
+"""Unusable input, settings or triggers: the run ends early and green, and its reason tells how to fix it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_run_ends_early_and_says_why(
     assert run.state == "success"
     reason = run.reason(task)
     assert names.format(input=own_recordings) in reason
-    assert "To mend: " in reason
+    assert "Fix: " in reason
     assert task_log()[-1] == reason
     later = [name for name in run.states if name not in CHECKS[: CHECKS.index(task) + 1]]
     assert {run.states[name] for name in later} == {"skipped"}
@@ -74,7 +74,12 @@ def test_what_a_plan_says_is_no_template(dag: Any) -> None:
     """Airflow renders the arguments of mapped tasks, with the deployment's connections at hand."""
     shard = {"index": 0, "cases": 1, "bytes": 1, "unfinished": 1, "label": "case 1 (1 case, 1 MB)"}
     plan = {"plan": "/{{ conn.warehouse.get_uri() }}/plan.json", "shards": [shard], "splits": {"train": {}}}
-    steps = dag.get_task("unfinished_shards").python_callable(plan=plan, ti=None)
+    steps = dag.get_task("unfinished_shards").python_callable(plan=plan)
     steps += dag.get_task("splits_to_build").python_callable(plan=plan)
-    given = [argument for step in steps for argument in [*step["arguments"], step["step"]] if "{" in argument]
-    assert given == ["{{ ti.xcom_pull(task_ids='plan_shards')['plan'] }}"] * 2
+    texts = [
+        text
+        for step in (mapped["step"] for mapped in steps)
+        for text in (step["command"], *step["arguments"], step["name"], step["output_uri"])
+    ]
+    expected = ["{{ ti.xcom_pull(task_ids='plan_shards')['plan'] }}", "{{ params['output'].strip() }}"] * 2
+    assert [text for text in texts if "{" in text] == expected

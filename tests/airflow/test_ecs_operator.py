@@ -1,4 +1,4 @@
-"""One task on ECS: what it asks for, what it makes of each answer and end, and what it says to whoever must mend it."""
+"""One task on ECS: what it asks for, what it makes of each answer and end, and what it says to whoever must fix it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from ecs_endpoint import EcsEndpoint, Fault
 from ecs_settings import ecs_settings
 from task_context import Kept, TaskInstance, kind, until
 
-SHARD = ["harmonize", "--plan", "s3://bucket/plan.json", "--shard", "3"]
+SHARD = {
+    "command": "harmonize",
+    "arguments": ("--plan", "s3://bucket/plan.json", "--shard", "3"),
+    "interruptible": True,
+}
+SHARD_LINE = ["harmonize", "--plan", "s3://bucket/plan.json", "--shard", "3"]
+PUBLISH = {"command": "publish", "arguments": ("--plan", "x")}
 
 
 @pytest.fixture
@@ -41,10 +47,11 @@ def context() -> dict[str, Any]:
     return {"ti": TaskInstance(), "task_state_store": Kept()}
 
 
-def operator(arguments: list[str] | None = None, **kwargs: Any) -> Any:
-    from vitalprep_ecs import EcsWorkerOperator
+def operator(step: dict[str, Any] = SHARD, **kwargs: Any) -> Any:
+    from vitalprep_airflow.backends.ecs_operator import EcsWorkerOperator
+    from vitalprep_airflow.step import Step
 
-    return EcsWorkerOperator(task_id="harmonize", arguments=arguments or SHARD, **({"retries": 3} | kwargs))
+    return EcsWorkerOperator(task_id="harmonize", step=Step(**step), **({"retries": 3} | kwargs))
 
 
 def failure(context: dict[str, Any], **kwargs: Any) -> Exception:
@@ -56,7 +63,7 @@ def failure(context: dict[str, Any], **kwargs: Any) -> Exception:
 def test_the_result_is_the_last_line_of_the_log(ecs: EcsEndpoint, context: dict[str, Any]) -> None:
     assert operator().execute(context) == {"ok": True, "harmonized": 5}
     request = ecs.tasks[0].request
-    assert request["overrides"] == {"containerOverrides": [{"name": "vitalprep", "command": [*SHARD, "--json"]}]}
+    assert request["overrides"] == {"containerOverrides": [{"name": "vitalprep", "command": [*SHARD_LINE, "--json"]}]}
     assert request["capacityProviderStrategy"] == [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
     assert "launchType" not in request
     assert {"key": "airflow-task", "value": "harmonize/3"} in request["tags"]
@@ -85,7 +92,7 @@ def test_sizes_and_on_demand_shards(ecs: EcsEndpoint, context: dict[str, Any], m
     monkeypatch.setenv("VITALPREP_ECS_SHARD_MEMORY", "4096")
     monkeypatch.setenv("VITALPREP_ON_DEMAND_SHARDS", "4")
     operator().execute(context)
-    operator(["publish", "--plan", "x"]).execute(context)
+    operator(PUBLISH).execute(context)
     shard, publish = (task.request for task in ecs.tasks)
     assert (shard["overrides"]["cpu"], shard["overrides"]["memory"]) == ("1024", "4096")
     assert shard["capacityProviderStrategy"][0]["capacityProvider"] == "FARGATE", "the first four shards"
@@ -94,11 +101,11 @@ def test_sizes_and_on_demand_shards(ecs: EcsEndpoint, context: dict[str, Any], m
 
 @pytest.mark.parametrize("code", [2, 65])
 def test_refused_is_never_retried(ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], code: int) -> None:
-    answer = '{"ok": false, "message": "The input changed: cases 4.", "mend": "plan again."}'
+    answer = '{"ok": false, "message": "The input changed: cases 4.", "fix": "plan again."}'
     script["body"] = f"echo '{answer}'; exit {code}"
     error = failure(context)
     assert kind(error) == "WorkerRefused"
-    assert str(error) == f"harmonize refused (exit {code}): The input changed: cases 4. To mend: plan again."
+    assert str(error) == f"harmonize refused (exit {code}): The input changed: cases 4. Fix: plan again."
 
 
 @pytest.mark.parametrize(
@@ -127,7 +134,7 @@ def test_a_container_that_ended_well_although_interrupted_has_failed(
     error = failure(context)
     assert ecs.tasks[0].exit_code == 0
     assert kind(error) == "SpotLost"
-    assert "Interruption 1; it is tried again on spot." in str(error)
+    assert "Interruption 1; the next try runs on spot." in str(error)
 
 
 def test_clearing_a_task_begins_to_count_anew(
@@ -150,7 +157,7 @@ def test_pauses_after_interruptions_grow_and_failures_wait_as_the_dag_says(
     pauses = []
     for _ in range(6):
         task = operator()
-        with pytest.raises(Exception, match="taken back") as caught:
+        with pytest.raises(Exception, match="taken away") as caught:
             task.execute(context)
         pauses.append(task.retry_policy.evaluate(caught.value, 1, 9, context).retry_delay.total_seconds())
     assert pauses == [15, 30, 60, 120, 240, 300]
@@ -200,15 +207,15 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("code", "text", "expected", "mend"), REFUSALS)
-def test_what_ecs_refuses_names_the_mend(
-    ecs: EcsEndpoint, context: dict[str, Any], code: str, text: str, expected: str, mend: str
+@pytest.mark.parametrize(("code", "text", "expected", "fix"), REFUSALS)
+def test_what_ecs_refuses_names_the_fix(
+    ecs: EcsEndpoint, context: dict[str, Any], code: str, text: str, expected: str, fix: str
 ) -> None:
     ecs.faults = [Fault("refuse", code=code, text=text)]
     error = failure(context)
     assert kind(error) == expected
     assert text.rstrip(".") in str(error)
-    assert mend in str(error)
+    assert fix in str(error)
 
 
 STARTS = [
@@ -235,19 +242,19 @@ STARTS = [
         "ecs-tasks.amazonaws.com",
     ),
     ("CannotStartContainerError: exec format error", "WorkerRefused", "CPU architecture"),
-    ("Capacity is unavailable at this time. Please try again later", "SpotLost", "no spot capacity"),
+    ("Capacity is unavailable at this time. Please try again later", "SpotLost", "No spot capacity"),
     ("Timeout waiting for network interface provisioning to complete.", "WorkerFailed", "tried again"),
 ]
 
 
-@pytest.mark.parametrize(("reason", "expected", "mend"), STARTS)
-def test_a_container_that_does_not_start_names_the_mend(
-    ecs: EcsEndpoint, context: dict[str, Any], reason: str, expected: str, mend: str
+@pytest.mark.parametrize(("reason", "expected", "fix"), STARTS)
+def test_a_container_that_does_not_start_names_the_fix(
+    ecs: EcsEndpoint, context: dict[str, Any], reason: str, expected: str, fix: str
 ) -> None:
     ecs.faults = [Fault("no-start", text=reason)]
     error = failure(context)
     assert kind(error) == expected
-    assert mend in str(error)
+    assert fix in str(error)
 
 
 def test_nobody_answers(ecs: EcsEndpoint, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +291,7 @@ def test_a_new_airflow_process_finds_the_running_container(
     _when(lambda: again.arn, (tmp_path / "go").touch)
     assert again.execute({"ti": TaskInstance(try_number=2), "task_state_store": Kept()}) == {"ok": True}
     assert len(ecs.tasks) == 1
-    thread.join(10)
+    thread.join(120)
     other = {"ti": TaskInstance(map_index=4), "task_state_store": Kept()}
     operator().execute(other)
     assert len(ecs.tasks) == 2, "another shard is another container"
@@ -317,14 +324,14 @@ def test_stopping_the_task_stops_the_container(
     thread.start()
     until(lambda: task.arn and ecs.tasks[0].events)
     task.on_kill()
-    thread.join(10)
+    thread.join(120)
     assert ecs.tasks[0].stop_code == "UserInitiated"
     assert ecs.tasks[0].exit_code == 143
     assert [kind(error) for error in errors] == ["WorkerFailed"]  # type: ignore[arg-type]
 
 
 def test_links_to_the_task_and_its_log(ecs: EcsEndpoint, context: dict[str, Any]) -> None:
-    from vitalprep_ecs import EcsTaskLink
+    from vitalprep_airflow.backends.ecs_operator import EcsTaskLink
 
     task = operator()
     task.execute(context)

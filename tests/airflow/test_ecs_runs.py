@@ -107,7 +107,7 @@ def test_all_that_spot_capacity_does_at_once(
     assert result.tries["harmonize[0]"] == result.tries["harmonize[1]"] == 3
     assert result.tries["harmonize[2]"] == 4, "one retry is allowed here, and two interruptions did not use it up"
     assert result.tries["build[0]"] == 2
-    assert any("Interruption 2; it is tried again on demand." in line for line in task_log())
+    assert any("Interruption 2; the next try runs on demand." in line for line in task_log())
 
 
 def test_a_poison_shard_is_given_up_and_named(run: Any, ecs: EcsEndpoint, task_log: Any) -> None:
@@ -116,7 +116,9 @@ def test_a_poison_shard_is_given_up_and_named(run: Any, ecs: EcsEndpoint, task_l
     result = run()
     assert result.state == "failed"
     assert result.tries["harmonize[1]"] == 2
-    assert any("killed for its memory" in line and "Given up after 2 failures" in line for line in task_log())
+    assert any(
+        "killed because it ran out of memory" in line and "Given up after 2 failures" in line for line in task_log()
+    )
     assert result.states["harmonize[0]"] == result.states["harmonize[2]"] == "success"
     assert any("are not harmonized (shards 1)" in line for line in task_log()), "publish says what is missing"
     assert ecs.runs_of("publish ")[0].exit_code == 65

@@ -17,12 +17,12 @@ def started(calls: Path, command: str) -> int:
 
 @pytest.mark.parametrize("code", [2, 65])
 def test_refused_is_not_retried(trigger: Any, fake_worker: Any, code: int, task_log: Any) -> None:
-    answer = json.dumps({"ok": False, "exit_code": code, "message": "Case 1 changed.", "mend": "Plan again."})
+    answer = json.dumps({"ok": False, "exit_code": code, "message": "Case 1 changed.", "fix": "Plan again."})
     calls = fake_worker(harmonize=f"echo '{answer}'; exit {code}")
     run = trigger(**WHERE)
     assert run.states["harmonize[0]"] == "failed"
     assert run.tries["harmonize[0]"] == started(calls, "harmonize") == 1
-    assert f"harmonize refused (exit {code}): Case 1 changed. To mend: Plan again." in task_log()
+    assert f"harmonize refused (exit {code}): Case 1 changed. Fix: Plan again." in task_log()
 
 
 @pytest.mark.parametrize("end", ["exit 1", "exit 143", "kill -KILL $$", "kill -TERM $$"])
@@ -66,7 +66,7 @@ def test_no_worker_installed(trigger: Any, monkeypatch: pytest.MonkeyPatch, task
     run = trigger(**WHERE)
     assert run.states["check_config"] == "failed"
     assert run.tries["check_config"] == 1
-    assert "To mend: set VITALPREP_COMMAND" in task_log()[-1]
+    assert "Fix: set VITALPREP_COMMAND" in task_log()[-1]
 
 
 @pytest.mark.parametrize("task", ["check", "plan"])
@@ -74,7 +74,7 @@ def test_a_command_that_is_not_the_worker(trigger: Any, fake_worker: Any, task_l
     calls = fake_worker(**{task: "true"})
     assert trigger(**WHERE).state == "failed"
     assert started(calls, task) == 1
-    assert "ended well but without a result" in task_log()[-1]
+    assert "ended with exit code 0 but printed no result" in task_log()[-1]
 
 
 def test_a_backend_that_is_not_there(trigger: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,10 +89,10 @@ def test_a_backend_that_is_not_there(trigger: Any, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def sensor(fake_worker: Any, tmp_path: Path) -> Any:
     """``sensor(disagreements, timeout)``: looks at a data set that disagrees with its verdict so many times."""
-    from vitalprep_tasks import DatasetReadySensor
+    from vitalprep_airflow.sensor import DatasetReadySensor
 
     def make(disagreements: int, timeout: float) -> Any:
-        refusal = json.dumps({"ok": False, "message": "train-00000 is 3 bytes short.", "mend": "Wait."})
+        refusal = json.dumps({"ok": False, "message": "train-00000 is 3 bytes short.", "fix": "Wait."})
         seen = tmp_path / "calls"
         body = f"test $(grep -c validate {seen}) -gt {disagreements} || {{ echo '{refusal}'; exit 65; }}; "
         fake_worker(validate=body + """echo '{"ok": true, "verdict": "passed"}'""")

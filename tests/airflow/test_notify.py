@@ -59,7 +59,7 @@ def test_a_data_set_that_was_published(run: Any, told: Any, worker: Any, recordi
 
 
 def test_a_run_that_failed_stays_failed_and_is_told(run: Any, told: Any, fake_worker: Any) -> None:
-    answer = json.dumps({"ok": False, "message": "Case {{ 7 * 6 }} changed.", "mend": "Plan again."})
+    answer = json.dumps({"ok": False, "message": "Case {{ 7 * 6 }} changed.", "fix": "Plan again."})
     fake_worker(harmonize=f"echo '{answer}'; exit 65", publish="exit 65")
     result = run(**WHERE)
     assert result.state == "failed"
@@ -71,10 +71,10 @@ def test_a_run_that_failed_stays_failed_and_is_told(run: Any, told: Any, fake_wo
 
 def test_a_reason_is_told_as_it_is(run: Any, told: Any, fake_worker: Any) -> None:
     """What a worker says is no template, whatever it holds."""
-    checks = [{"name": "config", "ok": False, "message": "Odd: {{ 7 * 6 }} {% bad %}.", "mend": "Mend it."}]
+    checks = [{"name": "config", "ok": False, "message": "Odd: {{ 7 * 6 }} {% bad %}.", "fix": "Fix it."}]
     fake_worker(check=f"echo '{json.dumps({'ok': False, 'checks': checks})}'; exit 65")
     assert run(**WHERE).state == "success"
-    assert told().startswith("vitalprep made no new data set|Odd: {{ 7 * 6 }} {% bad %}. To mend: Mend it.")
+    assert told().startswith("vitalprep made no new data set|Odd: {{ 7 * 6 }} {% bad %}. Fix: Fix it.")
 
 
 def test_a_notifier_that_fails_does_not_fail_the_run(run: Any, fake_worker: Any, monkeypatch: Any) -> None:

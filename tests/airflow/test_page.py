@@ -19,6 +19,7 @@ from conftest import HOME, REPOSITORY
 KNOWN, OTHER = "2c5263cda312", "0123456789ab"
 HOSTILE = "<img src=x onerror=alert(1)>"
 PLACE = "/nowhere/datasets"
+FILES = REPOSITORY / "plugins" / "vitalprep_airflow" / "page" / "files"
 
 
 def dataset(dataset_id: str = KNOWN, **changes: Any) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def airflow(server: Any) -> Callable[..., Any]:
 
 def forget() -> None:
     """What the page keeps for some seconds is not for the next test."""
-    page = importlib.import_module("vitalprep_page_app")
+    page = importlib.import_module("vitalprep_airflow.page.app")
     page.statuses._kept.clear()
     page.prices._kept.clear()
     page.reports._kept.clear()
@@ -156,7 +157,7 @@ def test_the_policy_allows_nothing_from_elsewhere(airflow: Any, says: Any) -> No
 
 
 def test_the_script_makes_no_markup_of_texts() -> None:
-    for file in (REPOSITORY / "plugins" / "vitalprep_page").glob("*.js"):
+    for file in FILES.glob("*.js"):
         text = file.read_text()
         assert not [
             word for word in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(") if word in text
@@ -164,7 +165,7 @@ def test_the_script_makes_no_markup_of_texts() -> None:
 
 
 def test_only_the_page_s_own_files_are_served(airflow: Any) -> None:
-    for name in ("vitalprep_process.py", "..%2Fvitalprep_process.py", "..%2f..%2fpyproject.toml", "page.html"):
+    for name in ("app.py", "..%2Fapp.py", "..%2f..%2fprocess.py", "..%2f..%2f..%2f..%2fpyproject.toml", "page.html"):
         found = airflow(f"/vitalprep/{name}")
         assert found.status_code == 404, name
         assert "import" not in found.text
@@ -228,30 +229,30 @@ def test_no_report_yet(airflow: Any, says: Any) -> None:
     assert "no report yet" in found.text
 
 
-REFUSED = json.dumps({"ok": False, "exit_code": 65, "message": f"Plan {HOSTILE} is broken.", "mend": "Plan again."})
-DOWN = json.dumps({"ok": False, "exit_code": 1, "message": "The bucket cannot be reached.", "mend": "See the network."})
+REFUSED = json.dumps({"ok": False, "exit_code": 65, "message": f"Plan {HOSTILE} is broken.", "fix": "Plan again."})
+DOWN = json.dumps({"ok": False, "exit_code": 1, "message": "The bucket cannot be reached.", "fix": "See the network."})
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "message", "mend"),
+    ("status", "kind", "message", "fix"),
     [
         (f"echo '{REFUSED}'; exit 65", "refused", f"(exit 65): Plan {HOSTILE} is broken.", "Plan again."),
         (f"echo '{DOWN}'; exit 1", "failed", "(exit 1): The bucket cannot be reached.", "See the network."),
         ("echo \"No such command 'status'.\" >&2; exit 2", "refused", "No such command 'status'.", "VITALPREP_COMMAND"),
-        ("echo '{\"ok\": true}'", "no-worker", "without a status", "VITALPREP_COMMAND"),
+        ("echo '{\"ok\": true}'", "no-worker", "printed no status", "VITALPREP_COMMAND"),
         ("kill -KILL $$", "failed", "exit -9", "VITALPREP_COMMAND"),
     ],
 )
-def test_the_worker_s_trouble_is_told(airflow: Any, says: Any, status: str, kind: str, message: str, mend: str) -> None:
+def test_the_worker_s_trouble_is_told(airflow: Any, says: Any, status: str, kind: str, message: str, fix: str) -> None:
     says(status=status)
     found = airflow("/vitalprep/status").json()
     assert found["status"] is None
     assert found["problem"]["kind"] == kind
     assert message in found["problem"]["message"]
-    assert mend in found["problem"]["mend"]
+    assert fix in found["problem"]["fix"]
     told = airflow(f"/vitalprep/report?dataset={KNOWN}")
     assert told.status_code in (404, 502)
-    assert "To mend" in told.text
+    assert "Fix" in told.text
     assert HOSTILE not in told.text
 
 
@@ -265,11 +266,11 @@ def test_no_worker_and_no_output(airflow: Any, says: Any, monkeypatch: pytest.Mo
     monkeypatch.delenv("VITALPREP_OUTPUT")
     problem = airflow("/vitalprep/status").json()["problem"]
     assert problem["kind"] == "no-output"
-    assert "VITALPREP_OUTPUT" in problem["mend"]
+    assert "VITALPREP_OUTPUT" in problem["fix"]
 
 
 def test_a_worker_that_hangs_is_stopped(airflow: Any, says: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vitalprep_page_worker.STATUS_SECONDS", 0.3)
+    monkeypatch.setattr("vitalprep_airflow.page.worker.STATUS_SECONDS", 0.3)
     says(status="exec sleep 60")
     assert airflow("/vitalprep/status").json()["problem"]["kind"] == "too-slow"
 
@@ -335,7 +336,7 @@ def test_an_unknown_price_hides_nothing_else(airflow: Any, says: Any, monkeypatc
 
 
 def test_links_from_tasks(dag: Any) -> None:
-    from vitalprep_page_links import ReportLink
+    from vitalprep_airflow.page.links import ReportLink
 
     assert [link.name for link in dag.get_task("dataset_ready").operator_extra_links] == ["Report"]
     assert "Progress" in [link.name for link in dag.get_task("harmonize").operator_extra_links]

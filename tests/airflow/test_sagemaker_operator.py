@@ -1,4 +1,4 @@
-"""One task as a training job: what it asks for, what it makes of each end, and what it says to whoever must mend it."""
+"""One task as a training job: what it asks for, what it makes of each end, and what it says to whoever must fix it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from aws_endpoint import WorkerProcess
 from sagemaker_endpoint import Fault, SageMakerEndpoint
 from task_context import Kept, TaskInstance, kind, until
 
-SHARD = ["harmonize", "--plan", "s3://bucket/out/runs/5/plan-1.json", "--shard", "3"]
+OUTPUT = "s3://bucket/out"
+SHARD = {
+    "command": "harmonize",
+    "arguments": ("--plan", "s3://bucket/out/runs/5/plan-1.json", "--shard", "3"),
+    "interruptible": True,
+    "output_uri": OUTPUT,
+}
+VALIDATE = {"command": "validate", "arguments": ("s3://bucket/out/datasets/5",), "output_uri": OUTPUT}
 FAIL = 'mkdir -p "$VITALPREP_ML_FOLDER/output"; echo "{text}" > "$VITALPREP_ML_FOLDER/output/failure"; exit {code}'
 
 
@@ -24,7 +31,9 @@ def script() -> dict[str, str]:
 
 
 @pytest.fixture
-def sagemaker(script: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[SageMakerEndpoint]:
+def sagemaker(
+    worker: list[str], script: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Generator[SageMakerEndpoint]:
     def launch(command: Any, environment: Any) -> WorkerProcess:
         return WorkerProcess(["/bin/sh", "-c", script["body"], "vitalprep"], command, environment)
 
@@ -38,7 +47,7 @@ def sagemaker_settings(url: str) -> dict[str, str]:
     return {
         "VITALPREP_BACKEND": "sagemaker",
         "VITALPREP_SAGEMAKER_ROLE": "arn:aws:iam::000000000000:role/vitalprep-sagemaker",
-        "VITALPREP_SAGEMAKER_IMAGE": "vitalprep-worker:1",
+        "VITALPREP_SAGEMAKER_IMAGE": "000000000000.dkr.ecr.eu-north-1.amazonaws.com/vitalprep/worker:1",
         "VITALPREP_SAGEMAKER_POLL_SECONDS": "0.05",
         "VITALPREP_INTERRUPTION_PAUSE": "0.5",
         "AWS_DEFAULT_REGION": "eu-north-1",
@@ -55,10 +64,11 @@ def context() -> dict[str, Any]:
     return {"ti": TaskInstance(), "task_state_store": Kept()}
 
 
-def operator(arguments: list[str] | None = None) -> Any:
-    from vitalprep_sagemaker import SageMakerWorkerOperator
+def operator(step: dict[str, Any] = SHARD) -> Any:
+    from vitalprep_airflow.backends.sagemaker_operator import SageMakerWorkerOperator
+    from vitalprep_airflow.step import Step
 
-    return SageMakerWorkerOperator(task_id="harmonize", arguments=arguments or SHARD, retries=3)
+    return SageMakerWorkerOperator(task_id="harmonize", step=Step(**step), retries=3)
 
 
 def failure(context: dict[str, Any]) -> Exception:
@@ -71,8 +81,8 @@ def test_a_shard_is_a_job_on_managed_spot(sagemaker: SageMakerEndpoint, context:
     result = operator().execute(context)
     (job,) = sagemaker.jobs.values()
     assert result == {"job": job.name, "billable_seconds": 100, "training_seconds": 100}
-    assert job.request["HyperParameters"] == {"command": "harmonize", "arguments": json.dumps(SHARD[1:])}
-    assert job.request["AlgorithmSpecification"]["ContainerEntrypoint"] == ["vitalprep", "train"]
+    assert job.request["HyperParameters"] == {"command": "harmonize", "arguments": json.dumps(SHARD["arguments"])}
+    assert job.request["AlgorithmSpecification"]["ContainerEntrypoint"] == ["vitalprep", "sagemaker-job"]
     assert job.request["OutputDataConfig"] == {"S3OutputPath": "s3://bucket/out/sagemaker/"}
     stopping = job.request["StoppingCondition"]
     assert job.spot
@@ -80,7 +90,7 @@ def test_a_shard_is_a_job_on_managed_spot(sagemaker: SageMakerEndpoint, context:
 
 
 def test_build_and_proof_are_jobs_on_demand(sagemaker: SageMakerEndpoint, context: dict[str, Any]) -> None:
-    operator(["validate", "s3://bucket/out/datasets/5"]).execute(context)
+    operator(VALIDATE).execute(context)
     (job,) = sagemaker.jobs.values()
     assert not job.spot
     assert "MaxWaitTimeInSeconds" not in job.request["StoppingCondition"]
@@ -125,7 +135,7 @@ def test_no_capacity_in_time_ends_on_demand(sagemaker: SageMakerEndpoint, contex
         assert kind(error) == "SpotLost"
         texts.append(str(error))
     operator().execute(context)
-    assert "Interruption 2; it is tried again on demand." in texts[1]
+    assert "Interruption 2; the next try runs on demand." in texts[1]
     assert [job.spot for job in sagemaker.jobs.values()] == [True, True, False]
 
 
@@ -133,11 +143,11 @@ def test_no_capacity_in_time_ends_on_demand(sagemaker: SageMakerEndpoint, contex
 def test_exit_codes_mean_what_they_mean_elsewhere(
     sagemaker: SageMakerEndpoint, context: dict[str, Any], script: dict[str, str], code: int, expected: str
 ) -> None:
-    text = f"exit code {code}: The input changed: cases 4. To mend: plan again."
+    text = f"exit code {code}: The input changed: cases 4. Fix: plan again."
     script["body"] = FAIL.format(text=text, code=code)
     error = failure(context)
     assert kind(error) == expected
-    assert "The input changed: cases 4. To mend: plan again." in str(error)
+    assert "The input changed: cases 4. Fix: plan again." in str(error)
     assert "AlgorithmError" not in str(error)
 
 
@@ -159,7 +169,7 @@ def test_a_stopped_job_is_no_success(
     thread.start()
     until(lambda: sagemaker.jobs and next(iter(sagemaker.jobs.values())).events and task._job)
     task.on_kill()
-    thread.join(10)
+    thread.join(120)
     assert [kind(error) for error in errors] == ["WorkerFailed"]
     assert "was stopped" in str(errors[0])
 
@@ -176,9 +186,9 @@ def test_a_new_airflow_process_follows_the_running_job(
     again.start()
     until(lambda: second._job)
     (tmp_path / "go").touch()
-    again.join(10)
+    again.join(120)
     assert len(sagemaker.jobs) == 1
-    thread.join(10)
+    thread.join(120)
     operator().execute(context)
     assert len(sagemaker.jobs) == 2, "a job that has ended is not followed"
 
@@ -199,19 +209,19 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("code", "message", "expected", "mend"), REFUSALS)
-def test_what_sagemaker_refuses_names_the_mend(
-    sagemaker: SageMakerEndpoint, context: dict[str, Any], code: str, message: str, expected: str, mend: str
+@pytest.mark.parametrize(("code", "message", "expected", "fix"), REFUSALS)
+def test_what_sagemaker_refuses_names_the_fix(
+    sagemaker: SageMakerEndpoint, context: dict[str, Any], code: str, message: str, expected: str, fix: str
 ) -> None:
     sagemaker.faults = [Fault("refuse", code=code, message=message)]
     error = failure(context)
     assert kind(error) == expected
     assert message in str(error)
-    assert mend in str(error)
+    assert fix in str(error)
 
 
 @pytest.mark.parametrize(
-    ("reason", "expected", "mend"),
+    ("reason", "expected", "fix"),
     [
         ("ClientError: Cannot find image in ECR", "WorkerRefused", "push docker/Dockerfile.worker"),
         ("ClientError: AccessDenied when calling S3", "WorkerRefused", "sagemaker.amazonaws.com"),
@@ -219,23 +229,37 @@ def test_what_sagemaker_refuses_names_the_mend(
         ("InternalServerError: We encountered an internal error. Please try again.", "WorkerFailed", "internal error"),
     ],
 )
-def test_a_job_that_does_not_run_names_the_mend(
-    sagemaker: SageMakerEndpoint, context: dict[str, Any], reason: str, expected: str, mend: str
+def test_a_job_that_does_not_run_names_the_fix(
+    sagemaker: SageMakerEndpoint, context: dict[str, Any], reason: str, expected: str, fix: str
 ) -> None:
     sagemaker.faults = [Fault("fail", message=reason)]
     error = failure(context)
     assert kind(error) == expected
-    assert mend in str(error)
+    assert fix in str(error)
 
 
 def test_an_output_that_is_not_in_s3(sagemaker: SageMakerEndpoint, context: dict[str, Any]) -> None:
-    with pytest.raises(Exception, match=r"cannot reach /data/out/runs/5/plan\.json") as caught:
-        operator(["publish", "--plan", "/data/out/runs/5/plan.json"]).execute(context)
+    step = {"command": "publish", "arguments": ("--plan", "/data/out/runs/5/plan.json"), "output_uri": "/data/out"}
+    with pytest.raises(Exception, match=r"/data/out, which SageMaker's machines do not see\. Fix: ") as caught:
+        operator(step).execute(context)
     assert kind(caught.value) == "WorkerRefused"
+    assert sagemaker.jobs == {}
+
+
+def test_settings_that_make_no_request(
+    sagemaker: SageMakerEndpoint, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker builds the request and refuses what SageMaker would refuse."""
+    monkeypatch.setenv("VITALPREP_SAGEMAKER_IMAGE", "vitalprep-worker:1")
+    error = failure(context)
+    assert kind(error) == "WorkerRefused"
+    assert "'vitalprep-worker:1' is not in ECR" in str(error)
+    assert "VITALPREP_SAGEMAKER_IMAGE" in str(error)
+    assert sagemaker.jobs == {}
 
 
 def test_settings_that_cannot_be(monkeypatch: pytest.MonkeyPatch, sagemaker: SageMakerEndpoint) -> None:
-    from vitalprep_sagemaker import SageMakerSettings
+    from vitalprep_airflow.backends.sagemaker import SageMakerSettings
 
     assert SageMakerSettings.from_environment().problem is None
     monkeypatch.setenv("VITALPREP_SAGEMAKER_MAX_WAIT", "60")

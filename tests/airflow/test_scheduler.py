@@ -28,7 +28,7 @@ LOOK_SECONDS = 4
 WORKER = """#!/bin/sh
 case "$*" in *"--shard 1 "*)
     if test -e {folder}/refuse; then
-        echo '{{"ok": false, "exit_code": 65, "message": "Case 4 changed.", "mend": "Plan again."}}'
+        echo '{{"ok": false, "exit_code": 65, "message": "Case 4 changed.", "fix": "Plan again."}}'
         exit 65
     fi
     if test -e {folder}/wait; then
@@ -118,7 +118,7 @@ def test_one_shard_is_cleared_alone_and_the_run_completes(airflow: Airflow, fold
     assert found["publish"] == "failed"
     assert not (folder / "output" / "datasets" / "latest.json").exists()
     log = airflow.log_lines(run, "harmonize", 1, map_index=1)
-    assert log[-1] == "ERROR harmonize refused (exit 65): Case 4 changed. To mend: Plan again."
+    assert log[-1] == "ERROR harmonize refused (exit 65): Case 4 changed. Fix: Plan again."
     assert "is not built" in airflow.log_lines(run, "publish", 1)[-1]
     assert list((folder / "output" / "runs").rglob("accounting.json"))
 

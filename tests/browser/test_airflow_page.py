@@ -125,7 +125,7 @@ def test_a_login_leads_to_the_page(visit: Callable[..., Page]) -> None:
     tab.wait_for_url("**/vitalprep/")
     tab.get_by_role("heading", name="vitalprep").wait_for()
     tab.get_by_text("No run yet.").wait_for()
-    tab.get_by_text("Nothing yet: the first run writes the first data set.").wait_for()
+    tab.get_by_text("No data set yet: the first run writes one.").wait_for()
     picture(tab, "empty")
     clean_by_axe(tab)
 
@@ -227,7 +227,7 @@ def test_the_cleared_shard_completes_the_run(visit: Callable[..., Page], folder:
     page = tab.frame_locator("iframe").first
     shard(page, 1).get_by_role("button", name="Run Shard 1 again").click()
     page.get_by_role("button", name="Clear and run again").click()
-    page.locator("#done").get_by_text("shard 1 runs again, then what follows it").wait_for()
+    page.locator("#done").get_by_text("shard 1 runs again, then the tasks after it").wait_for()
     assert re.match(r"Cleared [5-9] tasks", page.locator("#done").inner_text())
     page.locator("#run-line").get_by_text("done").wait_for()
     shard(page, 1).locator(".state", has_text="done").wait_for()

@@ -103,7 +103,7 @@ class Job:
     def start(self) -> None:
         """Start its containers, on new machines."""
         names = [f"algo-{number}" for number in range(1, self.request["ResourceConfig"]["InstanceCount"] + 1)]
-        assert self.request["AlgorithmSpecification"]["ContainerEntrypoint"] == ["vitalprep", "train"]
+        assert self.request["AlgorithmSpecification"]["ContainerEntrypoint"] == ["vitalprep", "sagemaker-job"]
         attempt = self.folder / str(len(list(self.folder.iterdir())))
         self.becomes("Training")
         self.hosts = {

@@ -39,7 +39,7 @@ def lay_out(folder: Path, host: str, hosts: Sequence[str], hyperparameters: Mapp
 
 @dataclass
 class Host:
-    """A running ``vitalprep train``."""
+    """A running ``vitalprep sagemaker-job``."""
 
     folder: Path
     process: subprocess.Popen[bytes]
@@ -51,7 +51,7 @@ class Host:
         """Start it in a folder that is laid out."""
         own = os.environ | {"VITALPREP_ML_FOLDER": str(folder)} | (environment or {})
         with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as error:
-            return cls(folder, subprocess.Popen([*COMMAND, "train"], stdout=out, stderr=error, env=own))
+            return cls(folder, subprocess.Popen([*COMMAND, "sagemaker-job"], stdout=out, stderr=error, env=own))
 
     def ended(self) -> int:
         """Wait for its end; return the exit code."""

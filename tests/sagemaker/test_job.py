@@ -22,7 +22,7 @@ from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
 from vitalprep.runtime.workers import StopRequest
 from vitalprep.sagemaker.aws import aws_errors, client
 from vitalprep.sagemaker.follow import follow
-from vitalprep.sagemaker.request import JobOptions, training_job
+from vitalprep.sagemaker.request import JobOptions, plan_job
 
 BUCKET = "vitalprep-jobs"  # all of moto's servers in a process have the same buckets
 SETTINGS = {
@@ -30,7 +30,7 @@ SETTINGS = {
     "VITALPREP_SAGEMAKER_IMAGE": f"123456789012.dkr.ecr.{REGION}.amazonaws.com/vitalprep/worker:0.1.0",
     "AWS_DEFAULT_REGION": REGION,
 }
-REQUEST = training_job(
+REQUEST = plan_job(
     JobOptions(
         image=SETTINGS["VITALPREP_SAGEMAKER_IMAGE"],
         role=SETTINGS["VITALPREP_SAGEMAKER_ROLE"],

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from tests.pipeline import run_vitalprep
 from tests.sagemaker.endpoint import problems
 from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
 from vitalprep.sagemaker.follow import EndedJob, refuse_unsuccessful
 from vitalprep.sagemaker.ml_folder import failure_text
-from vitalprep.sagemaker.request import JobOptions, console_link, job_name, refuse_job_name, training_job
+from vitalprep.sagemaker.request import JobOptions, console_link, job_name, plan_job, refuse_job_name
 
 # As the source system was called: six spot machines, at most 26 h of work, at most 52 h of waiting and work.
 SOURCE_SYSTEM: dict[str, Any] = {
@@ -30,7 +33,7 @@ PLAN = "s3://out/runs/2c5263cda312/plan-0123456789ab.json"
 def request(**changed: Any) -> dict[str, Any]:
     name = job_name("2c5263cda312", datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC))
     options = JobOptions(**(SOURCE_SYSTEM | changed))
-    return training_job(options, name=name, plan_uri=PLAN, dataset_id="2c5263cda312", output_uri="s3://out")
+    return plan_job(options, name=name, plan_uri=PLAN, dataset_id="2c5263cda312", output_uri="s3://out")
 
 
 def test_the_source_system_s_flags_become_a_valid_request_for_spot() -> None:
@@ -42,12 +45,81 @@ def test_the_source_system_s_flags_become_a_valid_request_for_spot() -> None:
     assert made["ResourceConfig"]["InstanceType"] == "ml.m5.2xlarge"
     assert made["ResourceConfig"]["InstanceCount"] == 6
     assert made["HyperParameters"] == {"command": "run-plan", "plan": PLAN}
-    assert made["AlgorithmSpecification"]["ContainerEntrypoint"] == ["vitalprep", "train"]
+    assert made["AlgorithmSpecification"]["ContainerEntrypoint"] == ["vitalprep", "sagemaker-job"]
     assert made["OutputDataConfig"]["S3OutputPath"] == "s3://out/sagemaker/"
     assert made["EnableNetworkIsolation"] is False
     assert made["Environment"] == {"AWS_DEFAULT_REGION": "eu-north-1"}
     assert "CheckpointConfig" not in made
     assert {"Key": "vitalprep-dataset", "Value": "2c5263cda312"} in made["Tags"]
+
+
+HARMONIZE = ("--plan", PLAN, "--shard", "3")
+STEP = {
+    "--command": "harmonize",
+    "--arguments": json.dumps(HARMONIZE),
+    "--part": "harmonize-3-1",
+    "--output": "s3://out/",
+    "--image": SOURCE_SYSTEM["image"],
+    "--role": SOURCE_SYSTEM["role"],
+    "--region": SOURCE_SYSTEM["region"],
+    "--instance-type": "ml.m5.large",
+    "--max-run": "14400",
+}
+
+
+def asked(*more: str, **changed: str) -> Any:
+    """What ``vitalprep sagemaker-request`` answers to a scheduler."""
+    options = STEP | {f"--{name}": value for name, value in changed.items()}
+    return run_vitalprep("sagemaker-request", *(word for option in options.items() for word in option), *more)
+
+
+def test_a_scheduler_s_step_becomes_a_valid_request() -> None:
+    answer = asked(
+        "--max-wait", "28800", "--tag", "airflow-run=scheduled__2026-11-21T07:00:00+00:00 (ä) a=b" + "x" * 300
+    )
+    assert answer.exit_code == 0
+    made = answer.result["request"]
+    assert problems(made) == []
+    assert re.fullmatch(r"vitalprep-harmonize-3-1-\d{13}", made["TrainingJobName"])
+    assert made["HyperParameters"] == {"command": "harmonize", "arguments": json.dumps(HARMONIZE)}
+    assert made["AlgorithmSpecification"]["ContainerEntrypoint"] == ["vitalprep", "sagemaker-job"]
+    assert made["OutputDataConfig"] == {"S3OutputPath": "s3://out/sagemaker/"}
+    assert made["ResourceConfig"] == {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 30}
+    assert made["StoppingCondition"] == {"MaxRuntimeInSeconds": 14400, "MaxWaitTimeInSeconds": 28800}
+    (tag,) = made["Tags"]
+    assert tag["Key"] == "airflow-run"
+    assert tag["Value"].startswith("scheduled__2026-11-21T07:00:00+00:00 _ä_ a=bxxx")
+    assert len(tag["Value"]) == 256
+
+
+def test_a_step_on_demand_waits_for_no_spot() -> None:
+    made = asked("--on-demand").result["request"]
+    assert problems(made) == []
+    assert made["EnableManagedSpotTraining"] is False
+    assert made["StoppingCondition"] == {"MaxRuntimeInSeconds": 14400}
+
+
+def test_a_long_name_keeps_the_time_that_makes_it_new() -> None:
+    made = asked(part="a_group.of/" + "harmonize" * 9).result["request"]
+    assert problems(made) == []
+    assert re.fullmatch(r"vitalprep-a-group-of-harmonize[a-z]*-\d{13}", made["TrainingJobName"])
+    assert len(made["TrainingJobName"]) <= 63
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"output": "/data/out"}, "--output is /data/out, which SageMaker's machines do not see."),
+        ({"arguments": "--plan x"}, "The hyperparameter `arguments` is '--plan x'."),
+        ({"command": "simulate"}, "'simulate' is not one of"),
+        ({"tag": "no-value"}, "KEY=VALUE"),
+        ({"image": "vitalprep-worker:1"}, "'vitalprep-worker:1' is not in ECR"),
+    ],
+)
+def test_a_step_that_no_job_can_do(changed: dict[str, str], message: str) -> None:
+    answer = asked(**changed)
+    assert answer.exit_code == 2
+    assert message in answer.result["message"]
 
 
 def test_on_demand_waits_for_no_spot() -> None:

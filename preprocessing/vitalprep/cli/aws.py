@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,10 +14,69 @@ from vitalprep.cli.group import vitalprep
 from vitalprep.cli.options import location, logs, plan_request, selected, worker_pool
 from vitalprep.cli.report import report
 from vitalprep.runtime.console import log_to_file
+from vitalprep.sagemaker.hyperparameters import COMMANDS, arguments_in
+
+if TYPE_CHECKING:
+    from vitalprep.sagemaker.request import JobOptions
 
 __all__: list[str] = []
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 DAY = 86400
+
+
+_JOB_OPTIONS = (
+    click.option(
+        "--instance-count",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Machines that share the cases.",
+    ),
+    click.option(
+        "--instance-type", default="ml.m5.xlarge", show_default=True, metavar="TYPE", help="What each of them is."
+    ),
+    click.option(
+        "--use-spot/--on-demand", "spot", default=True, show_default=True, help="Spot is cheaper, and is interrupted."
+    ),
+    click.option("--max-run", type=int, default=DAY, show_default=True, metavar="S", help="Seconds the job may run."),
+    click.option(
+        "--max-wait", type=int, metavar="S", help="Seconds until it must end, on spot.  [default: 2 x --max-run]"
+    ),
+    click.option(
+        "--image",
+        envvar="VITALPREP_SAGEMAKER_IMAGE",
+        show_envvar=True,
+        required=True,
+        metavar="URI",
+        help="The worker's image in ECR.",
+    ),
+    click.option(
+        "--role",
+        envvar="VITALPREP_SAGEMAKER_ROLE",
+        show_envvar=True,
+        required=True,
+        metavar="ARN",
+        help="What the job's containers may do.",
+    ),
+    click.option(
+        "--region",
+        envvar=["AWS_DEFAULT_REGION", "AWS_REGION"],
+        show_envvar=True,
+        default="eu-north-1",
+        show_default=True,
+        help="Where it runs: the region of image and buckets.",
+    ),
+)
+
+
+def job_options(command: Command) -> Command:
+    """Add the options that `JobOptions` is made of."""
+    for option in reversed(_JOB_OPTIONS):
+        command = option(command)
+    return command
 
 
 @vitalprep.command()
@@ -40,46 +100,7 @@ DAY = 86400
     help="s3:// prefix for everything made.",
 )
 @selected
-@click.option(
-    "--instance-count",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Machines that share the cases.",
-)
-@click.option(
-    "--instance-type", default="ml.m5.xlarge", show_default=True, metavar="TYPE", help="What each of them is."
-)
-@click.option(
-    "--use-spot/--on-demand", "spot", default=True, show_default=True, help="Spot is cheaper, and is interrupted."
-)
-@click.option("--max-run", type=int, default=DAY, show_default=True, metavar="S", help="Seconds the job may run.")
-@click.option("--max-wait", type=int, metavar="S", help="Seconds until it must end, on spot.  [default: 2 x --max-run]")
-@click.option(
-    "--image",
-    envvar="VITALPREP_SAGEMAKER_IMAGE",
-    show_envvar=True,
-    required=True,
-    metavar="URI",
-    help="The worker's image in ECR.",
-)
-@click.option(
-    "--role",
-    envvar="VITALPREP_SAGEMAKER_ROLE",
-    show_envvar=True,
-    required=True,
-    metavar="ARN",
-    help="What the job's containers may do.",
-)
-@click.option(
-    "--region",
-    envvar=["AWS_DEFAULT_REGION", "AWS_REGION"],
-    show_envvar=True,
-    default="eu-north-1",
-    show_default=True,
-    help="Where it runs: the region of image and buckets.",
-)
+@job_options
 @click.option("--job-name", metavar="NAME", help="Default: vitalprep-<data set>-<time>.")
 @click.option("--wait", is_flag=True, help="Follow status and log to the end; it goes on if this is interrupted.")
 @click.option("--dry-run", is_flag=True, help="Print the request (of the listing) as JSON; write and start nothing.")
@@ -95,8 +116,6 @@ def submit(
     job_name: str | None,
     wait: bool,
     dry_run: bool,
-    max_run: int,
-    max_wait: int | None,
     as_json: bool,
     **where: Any,
 ) -> None:
@@ -108,11 +127,8 @@ def submit(
     from vitalprep.runtime.workers import stop_on_signals
     from vitalprep.sagemaker import submit as jobs
     from vitalprep.sagemaker.aws import client
-    from vitalprep.sagemaker.request import JobOptions
 
-    if max_wait is None and where["spot"]:
-        max_wait = 2 * max_run
-    options = JobOptions(max_run=max_run, max_wait=max_wait, **where)
+    options = _options_of_job(**where)
     os.environ.setdefault("AWS_REGION", options.region)  # the buckets are where the job is
     with stop_on_signals() as stop:
         sagemaker = None if dry_run else client("sagemaker", options.region)
@@ -138,6 +154,14 @@ def submit(
     report(title, result, as_json)
 
 
+def _options_of_job(*, max_run: int, max_wait: int | None, **where: Any) -> JobOptions:
+    from vitalprep.sagemaker.request import JobOptions
+
+    if max_wait is None and where["spot"]:
+        max_wait = 2 * max_run
+    return JobOptions(max_run=max_run, max_wait=max_wait, **where)
+
+
 def _print_request(request: dict[str, Any], as_json: bool) -> None:
     if as_json:
         report("Request", {"request": request}, as_json)
@@ -156,10 +180,48 @@ def _followed(name: str, dataset: str, sagemaker: Any, region: str, stop: Any) -
     return job.described() | {"windows": verdict.windows}
 
 
-@vitalprep.command()
+def _tags(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [tag.partition("=") for tag in given]
+    if not all(key and sign for key, sign, _ in pairs):
+        raise click.BadParameter("give KEY=VALUE.")
+    return {key: value for key, _, value in pairs}
+
+
+@vitalprep.command("sagemaker-request", hidden=True)
+@click.option("--command", required=True, type=click.Choice(COMMANDS), help="What the job runs.")
+@click.option("--arguments", default="[]", metavar="JSON", help="Its command line, a JSON list of strings.")
+@click.option("--part", required=True, metavar="NAME", help="Which part of a run it is, for the job's name.")
+@click.option("--tag", "tags", multiple=True, callback=_tags, metavar="KEY=VALUE", help="A tag of the job. Repeatable.")
+@click.option("--output", required=True, metavar="URI", callback=location, help="s3:// prefix of the run's output.")
+@job_options
+@logs
+def sagemaker_request(
+    command: str, arguments: str, part: str, tags: dict[str, str], output: str, as_json: bool, **where: Any
+) -> None:
+    """Print the request of CreateTrainingJob for one command of a plan; asks nothing of AWS.
+
+    Schedulers that start jobs themselves, as Airflow does, get their requests here.
+    """
+    from datetime import UTC, datetime
+
+    from vitalprep.sagemaker.request import step_job
+
+    request = step_job(
+        _options_of_job(**where),
+        command=command,
+        arguments=arguments_in(arguments),
+        part=part,
+        output_uri=output,
+        tags=tags,
+        now=datetime.now(UTC),
+    )
+    _print_request(request, as_json)
+
+
+@vitalprep.command("sagemaker-job")
 @click.option("--ml-folder", envvar="VITALPREP_ML_FOLDER", default="/opt/ml", hidden=True, help="In place of /opt/ml.")
 @logs
-def train(ml_folder: str, as_json: bool) -> None:
+def sagemaker_job(ml_folder: str, as_json: bool) -> None:
     """Do what a SageMaker training job's hyperparameters say; SageMaker starts it in the job's containers.
 
     `command` is harmonize, build, publish or validate, with `arguments` (a JSON list); or run-plan, with `plan` (and

@@ -1,4 +1,4 @@
-"""SageMaker training jobs: what runs in their containers (`train`), and how they are asked for (`submit`).
+"""SageMaker training jobs: what runs in their containers (`sagemaker-job`), and how they are asked for (`submit`).
 
 SageMaker has managed spot for training jobs only, so a run of this pipeline goes there as one. Receipts are its
 checkpoints: whatever is interrupted goes on where it was.

@@ -11,7 +11,7 @@ from typing import Any
 
 from vitalprep.runtime.errors import UsageError
 
-__all__ = ["COMMANDS", "RUN_PLAN", "WAIT_SECONDS", "OneCommand", "WholePlan", "read_hyperparameters"]
+__all__ = ["COMMANDS", "RUN_PLAN", "WAIT_SECONDS", "OneCommand", "WholePlan", "arguments_in", "read_hyperparameters"]
 
 COMMANDS = ("harmonize", "build", "publish", "validate")
 RUN_PLAN = "run-plan"
@@ -61,7 +61,7 @@ def read_hyperparameters(path: Path) -> OneCommand | WholePlan:
     command = given.pop("command", None)
     if command in COMMANDS:
         _refuse_unknown(given, command, {"arguments"})
-        return OneCommand(command, _arguments(given.get("arguments", "[]")))
+        return OneCommand(command, arguments_in(given.get("arguments", "[]")))
     if command != RUN_PLAN:
         names = ", ".join((*COMMANDS, RUN_PLAN))
         raise UsageError(f"The hyperparameter `command` is {command!r}.", fix=f"give one of {names}.")
@@ -82,7 +82,7 @@ def _strings(path: Path) -> dict[str, str]:
     except FileNotFoundError as error:
         raise UsageError(
             f"{path} is not there.",
-            fix="`vitalprep train` is what SageMaker starts in a training container; elsewhere use `vitalprep run`.",
+            fix="SageMaker starts `vitalprep sagemaker-job` in training containers; elsewhere use `vitalprep run`.",
         ) from error
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as JSON ({error}).", fix="leave it to SageMaker.") from error
@@ -100,7 +100,14 @@ def _refuse_unknown(given: Mapping[str, str], command: str, known: set[str]) -> 
         )
 
 
-def _arguments(text: str) -> tuple[str, ...]:
+def arguments_in(text: str) -> tuple[str, ...]:
+    """Return the command line that the hyperparameter ``arguments`` holds.
+
+    Raises
+    ------
+    UsageError
+        Unless it is a JSON list of strings.
+    """
     arguments: Any
     try:
         arguments = json.loads(text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,11 +12,21 @@ from typing import Any
 from vitalprep.runtime.errors import UsageError
 from vitalprep.sagemaker.hyperparameters import RUN_PLAN
 
-__all__ = ["JobOptions", "console_link", "job_name", "refuse_job_name", "training_job"]
+__all__ = [
+    "JobOptions",
+    "console_link",
+    "job_name",
+    "plan_job",
+    "refuse_job_name",
+    "refuse_outside_s3",
+    "step_job",
+]
 
 DISK_GB = 30  # as `cost/prices.yaml` reckons with; uploads over 256 MB lie there meanwhile
 LONGEST_RUN = 28 * 86400  # s, SageMaker's own bound
-ENTRYPOINT = ["vitalprep", "train"]  # without it, SageMaker appends `train` to the image's own, which is the same
+ENTRYPOINT = ["vitalprep", "sagemaker-job"]  # without one, SageMaker runs the image's own with the argument `train`
+NAME_LENGTH = 63
+TAG_LENGTH = 256
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/?[\w+=,.@/-]+", re.ASCII)
 _ECR = re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/.+")
@@ -113,8 +125,61 @@ def refuse_job_name(name: str) -> None:
         )
 
 
-def training_job(options: JobOptions, *, name: str, plan_uri: str, dataset_id: str, output_uri: str) -> dict[str, Any]:
-    """Return the request of CreateTrainingJob for a whole plan that has a shard for each instance.
+def refuse_outside_s3(option: str, uri: str) -> None:
+    """Raise `UsageError` unless a location is in S3: SageMaker's machines see no other."""
+    if not uri.startswith("s3://"):
+        raise UsageError(f"{option} is {uri}, which SageMaker's machines do not see.", fix="give an s3:// location.")
+
+
+def plan_job(options: JobOptions, *, name: str, plan_uri: str, dataset_id: str, output_uri: str) -> dict[str, Any]:
+    """Return the request of CreateTrainingJob for a whole plan that has a shard for each instance."""
+    return _training_job(
+        options,
+        name=name,
+        hyperparameters={"command": RUN_PLAN, "plan": plan_uri},
+        output_uri=output_uri,
+        tags={"project": "vitalprep", "vitalprep-dataset": dataset_id},  # by which Cost Explorer can sort
+    )
+
+
+def step_job(
+    options: JobOptions,
+    *,
+    command: str,
+    arguments: Sequence[str],
+    part: str,
+    output_uri: str,
+    tags: Mapping[str, str],
+    now: datetime,
+) -> dict[str, Any]:
+    """Return the request of CreateTrainingJob for one command of a plan: a shard, a split, a proof.
+
+    Parameters
+    ----------
+    part : str
+        Which part of a run it is, such as ``harmonize-3-1``; goes into the job's name.
+    tags : mapping
+        What the job is tagged with. Characters that AWS refuses become ``_``.
+
+    Raises
+    ------
+    UsageError
+        If the output is not in S3.
+    """
+    refuse_outside_s3("--output", output_uri)
+    return _training_job(
+        options,
+        name=_step_job_name(part, now),
+        hyperparameters={"command": command, "arguments": json.dumps(list(arguments))},
+        output_uri=output_uri,
+        tags=tags,
+    )
+
+
+def _training_job(
+    options: JobOptions, *, name: str, hyperparameters: dict[str, str], output_uri: str, tags: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the request of CreateTrainingJob.
 
     There is no CheckpointConfig: SageMaker would copy a folder of the container to S3 and back for a job that is
     interrupted, and the receipts, which are the checkpoints, are in S3 from the start. There are no input channels
@@ -123,10 +188,9 @@ def training_job(options: JobOptions, *, name: str, plan_uri: str, dataset_id: s
     stopping = {"MaxRuntimeInSeconds": options.max_run}
     if options.spot and options.max_wait is not None:
         stopping["MaxWaitTimeInSeconds"] = options.max_wait
-    tags = {"project": "vitalprep", "vitalprep-dataset": dataset_id}  # by which Cost Explorer can sort
     return {
         "TrainingJobName": name,
-        "HyperParameters": {"command": RUN_PLAN, "plan": plan_uri},
+        "HyperParameters": hyperparameters,
         "AlgorithmSpecification": {
             "TrainingImage": options.image,
             "TrainingInputMode": "File",
@@ -143,8 +207,19 @@ def training_job(options: JobOptions, *, name: str, plan_uri: str, dataset_id: s
         "EnableManagedSpotTraining": options.spot,
         "EnableNetworkIsolation": False,  # it could not reach S3
         "Environment": {"AWS_DEFAULT_REGION": options.region},  # training containers are not told
-        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+        "Tags": [{"Key": key, "Value": _tag_value(value)} for key, value in tags.items()],
     }
+
+
+def _step_job_name(part: str, now: datetime) -> str:
+    """Return a name that no job of the account has had: SageMaker never frees one."""
+    end = f"-{now.timestamp() * 1000:.0f}"
+    readable = re.sub(r"[^a-zA-Z0-9]+", "-", f"vitalprep-{part}")
+    return readable[: NAME_LENGTH - len(end)].rstrip("-") + end
+
+
+def _tag_value(value: str) -> str:
+    return re.sub(r"[^\w .:/=+@-]", "_", value)[:TAG_LENGTH]
 
 
 def console_link(name: str, region: str) -> str:

@@ -12,7 +12,7 @@ from vitalprep.run.plan_run import Planned, plan_run
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import UsageError
 from vitalprep.sagemaker.aws import aws_errors
-from vitalprep.sagemaker.request import JobOptions, console_link, job_name, refuse_job_name, training_job
+from vitalprep.sagemaker.request import JobOptions, console_link, job_name, plan_job, refuse_job_name, refuse_outside_s3
 from vitalprep.storage import Storage
 
 __all__ = ["SubmittedJob", "preview", "submit"]
@@ -93,7 +93,7 @@ def _job(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> 
             f"{options.instance_count} instances for {len(plan.cases)} cases: some would have none.",
             fix=f"give --instance-count {len(plan.shards)} or less.",
         )
-    return training_job(
+    return plan_job(
         options,
         name=name or job_name(plan.dataset_id, datetime.now(UTC)),
         plan_uri=output.uri_of(plan.path),
@@ -104,11 +104,8 @@ def _job(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> 
 
 def _refuse_request(request: PlanRequest, output_uri: str, name: str | None) -> None:
     """Refuse what would plan well and fail in the containers."""
-    for option, uri in {"--input": request.input, "--output": output_uri}.items():
-        if not uri.startswith("s3://"):
-            raise UsageError(
-                f"{option} is {uri}, which SageMaker's machines do not see.", fix="give an s3:// location."
-            )
+    refuse_outside_s3("--input", request.input)
+    refuse_outside_s3("--output", output_uri)
     if request.config.privacy.hash_subjects:
         raise UsageError(
             "privacy.hash_subjects needs a salt, and SageMaker shows a job's environment to all who may look at the "

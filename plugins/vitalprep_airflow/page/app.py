@@ -1,7 +1,7 @@
-"""The page below ``/vitalprep``: four files, the state of the output, and stored reports. It only reads.
+"""The FastAPI app below ``/vitalprep``: the page's files, the state of the output, and stored reports. It only reads.
 
-Who may read the DAG's task instances may see it, by Airflow's own login and permissions. Whatever changes something
-goes from the browser to Airflow's own REST API, with the visitor's own session.
+Airflow's login and permissions apply: a visitor must be allowed to read the DAG's task instances. To change something,
+the browser calls Airflow's REST API with the visitor's own session.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
@@ -22,12 +22,12 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from vitalprep_page_worker import Answers, PageError, price_of_shards, report_of, status_of
+from vitalprep_airflow.page.worker import Answers, PageError, price_of_shards, report_of, status_of
 
 __all__ = ["app"]
 
 DAG_ID = "vitaldb_preprocessing"
-FILES = Path(__file__).parent / "vitalprep_page"
+FILES = Path(__file__).parent / "files"
 MEDIA = {
     "page.js": "text/javascript",
     "shards.js": "text/javascript",
@@ -36,22 +36,25 @@ MEDIA = {
     "page.css": "text/css",
     "icon.svg": "image/svg+xml",
 }
-KEPT_SECONDS = 4  # the page asks every 5 s
+KEPT_SECONDS = 4  # the page polls every 5 s
 PRICE_KEPT_SECONDS = 300
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-# A report comes from the storage: it is kept from Airflow's origin, no cookie, no API. Its script (by its own policy,
-# one digest) runs only in the page's frame, which cannot be turned to another site. Alone, at Airflow's address, it
-# could imitate a login and send away what is typed; the report is whole without it.
+# A report comes from the storage, so it must not share Airflow's origin: no cookie, no API. Its script, which the
+# report's own policy limits to one digest, runs only in the page's frame, because the frame cannot navigate to another
+# site. Alone, at Airflow's address, a script could imitate a login and send away what is typed. The report is complete
+# without it.
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'; sandbox"
 )
 FRAMED_REPORT_POLICY = f"{REPORT_POLICY} allow-scripts; script-src 'unsafe-inline'"
 HTTP_STATUS = {"unknown": status.HTTP_404_NOT_FOUND, "no-report": status.HTTP_404_NOT_FOUND}
+
+Answer = TypeVar("Answer")
 
 app = FastAPI(
     title="vitalprep",
@@ -67,7 +70,7 @@ reports: Answers[bytes] = Answers(seconds=KEPT_SECONDS, size=1)
 
 @app.middleware("http")
 async def guarded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Give every answer the headers that keep browsers strict; nothing is kept in caches."""
+    """Add security headers to every response; browsers cache nothing."""
     response = await call_next(request)
     response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -78,7 +81,7 @@ async def guarded(request: Request, call_next: Callable[[Request], Awaitable[Res
 
 @app.exception_handler(AnyHTTPException)
 async def refused(request: Request, error: AnyHTTPException) -> Response:
-    """Send who opens the page without a login to it; whoever else gets the plain refusal."""
+    """Redirect to the login if the page itself is opened without one; refuse anything else plainly."""
     home = request.scope.get("root_path", "") + "/"
     if error.status_code == status.HTTP_401_UNAUTHORIZED and request.url.path == home:
         here = home + (f"?{request.url.query}" if request.url.query else "")
@@ -87,7 +90,7 @@ async def refused(request: Request, error: AnyHTTPException) -> Response:
 
 
 def may_clear(request: Request, user: GetUserDep) -> bool:
-    """Whether Airflow's REST API would let the visitor clear a task; it decides itself when it is asked."""
+    """Return whether the visitor may clear a task. Airflow's REST API checks that again when it is called."""
     try:
         requires_access_dag("PUT", DagAccessEntity.TASK_INSTANCE, DAG_ID)(request, user)
     except HTTPException:
@@ -97,13 +100,13 @@ def may_clear(request: Request, user: GetUserDep) -> bool:
 
 @app.get("/")
 async def page() -> FileResponse:
-    """The page; all that it shows is fetched by its script."""
+    """Return the page; its script fetches everything that it shows."""
     return FileResponse(FILES / "page.html", media_type="text/html")
 
 
 @app.get("/status")
 async def status_now(clears: Annotated[bool, Depends(may_clear)], dataset: str = "") -> dict[str, Any]:
-    """What the worker says of the output, or why it cannot; the page explains either."""
+    """Return the state of the output as the worker reports it, or the problem."""
     answer: dict[str, Any] = {"now": datetime.now(UTC).isoformat(), "may_clear": clears, "status": None}
     try:
         answer["price"] = await _answer(prices, "", price_of_shards)
@@ -117,13 +120,13 @@ async def status_now(clears: Annotated[bool, Depends(may_clear)], dataset: str =
 
 @app.get("/report")
 async def report(request: Request, dataset: str) -> Response:
-    """The stored report of a data set that the status knows; no other location is ever read."""
+    """Return the stored report of a data set that the status lists; no other location is ever read."""
     framed = request.headers.get("Sec-Fetch-Dest") == "iframe"
     policy = {"Content-Security-Policy": FRAMED_REPORT_POLICY if framed else REPORT_POLICY}
     try:
         content = await _report(dataset)
     except PageError as problem:
-        text = f"<p>{html.escape(problem.message)}</p><p><b>To mend:</b> {html.escape(problem.mend)}</p>"
+        text = f"<p>{html.escape(problem.message)}</p><p><b>Fix:</b> {html.escape(problem.fix)}</p>"
         head = '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>No report</title>'
         code = HTTP_STATUS.get(problem.kind, status.HTTP_502_BAD_GATEWAY)
         return HTMLResponse(head + text, status_code=code, headers=policy)
@@ -132,7 +135,7 @@ async def report(request: Request, dataset: str) -> Response:
 
 @app.get("/{name}")
 async def file(name: str) -> FileResponse:
-    """The page's script, style and icon."""
+    """Return one of the page's scripts, its style sheet or its icon."""
     if name not in MEDIA:
         raise HTTPException(status.HTTP_404_NOT_FOUND, "Not found")
     return FileResponse(FILES / name, media_type=MEDIA[name])
@@ -145,13 +148,13 @@ async def _status(dataset_id: str = "") -> dict[str, Any]:
 async def _report(dataset_id: str) -> bytes:
     known = await _dataset(dataset_id)
     if not known.get("report"):
-        raise PageError("no-report", "This data set has no report yet.", "Wait until it is published.")
+        raise PageError("no-report", "This data set has no report yet.", "Wait until the data set is published.")
     uri = str(known["dataset"])
     return await _answer(reports, uri, partial(report_of, uri))
 
 
 async def _dataset(dataset_id: str) -> dict[str, Any]:
-    """Return one data set as the status knows it; the newest are known without asking for it alone."""
+    """Return one data set as the status describes it. The status lists the newest; older ones are asked for by id."""
     for asked in ("", dataset_id):
         try:
             found = (await _status(asked))["datasets"]
@@ -162,11 +165,11 @@ async def _dataset(dataset_id: str) -> dict[str, Any]:
         for one in found:
             if one.get("dataset_id") == dataset_id:
                 return dict(one)
-    raise PageError("unknown", "The output has no such data set.", "Choose one from the list.")
+    raise PageError("unknown", "The output has no such data set.", "Choose one from the page's list.")
 
 
-async def _answer(answers: Answers[Any], key: str, ask: Callable[[], Any]) -> Any:
-    # Shielded: a visitor who leaves must not take the answer from those who wait for the same one.
+async def _answer(answers: Answers[Answer], key: str, ask: Callable[[], Answer]) -> Answer:
+    # Shielded: several visitors may wait for the same answer, and one of them may leave.
     _, answer = await asyncio.shield(asyncio.wrap_future(answers.of(key, ask)))
     if isinstance(answer, PageError):
         raise answer

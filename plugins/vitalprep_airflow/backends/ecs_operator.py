@@ -1,15 +1,14 @@
-"""Worker commands as containers on ECS Fargate: shards on spot capacity, build and proof on demand.
+"""The operator that runs a step as a container on ECS Fargate.
 
-What a container leaves behind is in S3; Airflow reads its end from ECS and shows its log from CloudWatch.
+A container's results are in S3. Airflow reads from ECS how it ended, and its log from CloudWatch.
 """
 
 from __future__ import annotations
 
 import logging
-import os
+import shlex
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
 
@@ -21,80 +20,22 @@ from airflow.providers.amazon.aws.utils.task_log_fetcher import AwsTaskLogFetche
 from airflow.sdk import Context
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vitalprep_aws import connection_arguments, lost_sight, missing, region
-from vitalprep_ecs_ends import end_of_task, refused_call, refused_start
-from vitalprep_outcomes import WorkerFailed
-from vitalprep_page_links import PageLink
-from vitalprep_process import readable
-from vitalprep_spot import InterruptionsApart, Tally, is_shard
+from vitalprep_airflow.backends.aws import connection_arguments
+from vitalprep_airflow.backends.aws_errors import no_answer
+from vitalprep_airflow.backends.ecs import EcsSettings
+from vitalprep_airflow.backends.ecs_errors import end_of_task, refused_call, refused_start
+from vitalprep_airflow.backends.spot import InterruptionsApart, Tally
+from vitalprep_airflow.outcome import WorkerFailed
+from vitalprep_airflow.page.links import PageLink
+from vitalprep_airflow.process import readable
+from vitalprep_airflow.step import StepOperator, map_index
 
-__all__ = ["EcsSettings", "EcsWorkerOperator"]
+__all__ = ["EcsTaskLink", "EcsWorkerOperator"]
 
 LAST_LINES = 10
-POLLS_MISSING = 10  # a task that has just begun may be unknown for seconds
+POLLS_MISSING = 10  # ECS may not know a task in its first seconds
 
 log = logging.getLogger("airflow.task")
-
-
-@dataclass(frozen=True)
-class EcsSettings:
-    """What Terraform made and the deployment chose, from ``VITALPREP_ECS_...`` (README, "On AWS")."""
-
-    cluster: str
-    worker_task: str
-    builder_task: str
-    subnets: tuple[str, ...]
-    security_groups: tuple[str, ...]
-    public_ip: bool
-    container: str
-    log_group: str
-    log_prefix: str
-    region: str
-    shard_cpu: str
-    shard_memory: str
-    poll_seconds: float
-
-    @classmethod
-    def from_environment(cls) -> EcsSettings:
-        """Read the settings; what is missing is empty, and `problem` names it."""
-        return cls(
-            cluster=_setting("CLUSTER"),
-            worker_task=_setting("WORKER_TASK"),
-            builder_task=_setting("BUILDER_TASK"),
-            subnets=_several("SUBNETS"),
-            security_groups=_several("SECURITY_GROUPS"),
-            public_ip=_setting("ASSIGN_PUBLIC_IP").lower() == "true",
-            container=_setting("CONTAINER") or "vitalprep",
-            log_group=_setting("LOG_GROUP"),
-            log_prefix=_setting("LOG_STREAM_PREFIX"),
-            region=region(),
-            shard_cpu=_setting("SHARD_CPU"),
-            shard_memory=_setting("SHARD_MEMORY"),
-            poll_seconds=float(_setting("POLL_SECONDS") or 6),
-        )
-
-    @property
-    def problem(self) -> str | None:
-        """What is missing, and how to mend it."""
-        return missing(
-            "ecs",
-            {
-                "AWS_DEFAULT_REGION": self.region,
-                "VITALPREP_ECS_CLUSTER": self.cluster,
-                "VITALPREP_ECS_WORKER_TASK": self.worker_task,
-                "VITALPREP_ECS_BUILDER_TASK": self.builder_task,
-                "VITALPREP_ECS_SUBNETS": self.subnets,
-                "VITALPREP_ECS_SECURITY_GROUPS": self.security_groups,
-            },
-        )
-
-
-def _setting(name: str) -> str:
-    return os.environ.get(f"VITALPREP_ECS_{name}", "").strip()
-
-
-def _several(name: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in _setting(name).split(",") if part.strip())
 
 
 class EcsTaskLink(BaseAwsLink):
@@ -106,33 +47,29 @@ class EcsTaskLink(BaseAwsLink):
 
 
 class _Log(AwsTaskLogFetcher):
-    def _get_log_events(self, skip_token: Any = None) -> Any:
-        """Leave out the metrics, which are for CloudWatch and say what the lines say."""
+    def _get_log_events(self, skip_token: Any = None) -> Generator[Any, None, None]:
+        """Leave out metrics: they are for CloudWatch and repeat what the lines say."""
         for event in super()._get_log_events(skip_token):
             if not event["message"].startswith('{"_aws"'):
                 yield event
 
     @staticmethod
     def event_to_str(event: dict[str, Any]) -> str:
-        """Show a line as the local backend does."""
+        """Format a line as the local backend does."""
         return readable(event["message"])[1]
 
 
-class EcsWorkerOperator(EcsRunTaskOperator):
-    """Runs one worker command as a container on Fargate and judges how it ended.
+class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
+    """Runs one step as a container on Fargate and judges how it ended.
 
-    Unlike its parent it reads ``stopCode``: a container whose spot capacity is taken back has failed, even if it ended
-    well. Where that happens too often to a shard, it runs on demand. Exit 2 and 65 are never retried.
-
-    :param arguments: the command line after ``vitalprep`` and without ``--json``. (templated)
-    :param step: names the step in the grid, where it is one of several. (templated)
+    Unlike its parent class it reads ``stopCode``: a container whose spot capacity is taken away has failed, even with
+    exit code 0. After too many interruptions a shard runs on demand.
     """
 
-    template_fields: Sequence[str] = ("arguments", "step")
     operator_extra_links = (EcsTaskLink(), CloudWatchEventsLink(), PageLink())
     ui_color = "#fbe3c8"
 
-    def __init__(self, *, arguments: Sequence[str], step: str = "", **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         settings = EcsSettings.from_environment()
         kwargs.setdefault("retry_policy", InterruptionsApart())
         super().__init__(
@@ -152,13 +89,11 @@ class EcsWorkerOperator(EcsRunTaskOperator):
             awslogs_fetch_interval=timedelta(seconds=min(5, settings.poll_seconds)),
             number_logs_exception=LAST_LINES,
             reattach=True,
-            # A container must stop when its task is stopped, which only this mode sees to.
+            # Only this mode stops the container when the task is stopped.
             deferrable=False,
             **connection_arguments(),
             **kwargs,
         )
-        self.arguments = arguments
-        self.step = step
         self.settings = settings
         self._spot = False
         self._context: Context | None = None
@@ -166,55 +101,55 @@ class EcsWorkerOperator(EcsRunTaskOperator):
         self._result: dict[str, Any] = {}
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Run the command to its end and return its result, as far as its log shows it.
+        """Run the command to its end and return its result, if its log shows one.
 
         Raises
         ------
         SpotLost, WorkerFailed, WorkerRefused
-            See `end_of_task`; WorkerRefused also when it has failed too often.
+            See `end_of_task`; WorkerRefused also after too many failures.
         """
         self._context = context
         tally = Tally.of(context)
-        self._prepare(context, spot=tally.takes_spot(context, self.arguments[0]))
+        self._prepare(context, spot=tally.takes_spot(context, self.step))
         try:
             self._run(context)
         except WorkerFailed as error:
-            raise tally.after(error, context, command=self.arguments[0], retries=int(self.retries or 0)) from error
+            raise tally.after(error, context, step=self.step, retries=int(self.retries or 0)) from error
         return self._result
 
     def _run(self, context: Context) -> None:
         try:
-            super().execute(context)
+            super().execute(context)  # type: ignore[no-untyped-call]
         except ClientError as error:
             said = error.response["Error"]
             raise refused_call(said["Code"], said["Message"], call=error.operation_name, spot=self._spot) from error
         except BotoCoreError as error:
-            raise lost_sight("ECS", error) from error
+            raise no_answer("ECS", error) from error
 
     def _prepare(self, context: Context, *, spot: bool) -> None:
-        settings, ti = self.settings, context["ti"]
-        shard = is_shard(self.arguments[0])
+        settings, step, ti = self.settings, self.step, context["ti"]
         self._spot = spot
         provider = "FARGATE_SPOT" if spot else "FARGATE"
         self.capacity_provider_strategy = [{"capacityProvider": provider, "weight": 1}]
-        self.task_definition = settings.worker_task if shard else settings.builder_task
-        container = {"name": settings.container, "command": [*self.arguments, "--json"]}
+        self.task_definition = settings.worker_task if step.interruptible else settings.builder_task
+        container = {"name": settings.container, "command": [*step.command_line, "--json"]}
         self.overrides = {"containerOverrides": [container]}
-        if shard:
+        if step.interruptible:
             size = {"cpu": settings.shard_cpu, "memory": settings.shard_memory}
             self.overrides |= {name: value for name, value in size.items() if value}
-        # What the bill and the console can be grouped by.
+        index = map_index(context)
+        # For grouping in the bill and in the console.
         self.tags = {
             "airflow-dag": ti.dag_id,
             "airflow-run": ti.run_id[:256],
-            "airflow-task": ti.task_id if ti.map_index < 0 else f"{ti.task_id}/{ti.map_index}",
+            "airflow-task": ti.task_id if index < 0 else f"{ti.task_id}/{index}",
             "airflow-try": str(ti.try_number),
         }
-        log.info("%s on %s, try %s", " ".join(self.arguments), provider, ti.try_number)
+        log.info("%s on %s, try %s", shlex.join(step.command_line), provider, ti.try_number)
 
     def _start_task(self) -> None:
         try:
-            super()._start_task()
+            super()._start_task()  # type: ignore[no-untyped-call]
         except EcsOperatorError as error:
             raise refused_start([str(one.get("reason", one)) for one in error.failures], spot=self._spot) from error
         self._link()
@@ -230,7 +165,7 @@ class EcsWorkerOperator(EcsRunTaskOperator):
         place = {"region_name": self.client.meta.region_name, "aws_partition": self.arn.split(":")[1]}
         task = str(self._get_ecs_task_id(self.arn))
         EcsTaskLink.persist(context=self._context, operator=self, **place, cluster=self.cluster, task_id=task)
-        if self._aws_logs_enabled():
+        if self._aws_logs_enabled():  # type: ignore[no-untyped-call]
             CloudWatchEventsLink.persist(
                 context=self._context,
                 operator=self,
@@ -251,7 +186,7 @@ class EcsWorkerOperator(EcsRunTaskOperator):
         )
 
     def _wait_for_task_ended(self) -> None:
-        """Wait until it has stopped. The provider's own waiter waits for ever for a task that ECS has lost."""
+        """Wait until the task has stopped. The provider's own waiter never ends for a task that ECS no longer knows."""
         missing = 0
         while missing < POLLS_MISSING:
             self._described = next(
@@ -261,13 +196,13 @@ class EcsWorkerOperator(EcsRunTaskOperator):
                 return
             missing = 0 if self._described else missing + 1
             time.sleep(self.settings.poll_seconds)
-        raise WorkerFailed(f"ECS knows nothing of the task {self.arn} any more; finished cases are kept.")
+        raise WorkerFailed(f"ECS no longer knows the task {self.arn}. Finished cases are kept.")
 
     def _check_success_task(self) -> None:
         self._result = end_of_task(
             self._described,
             container=self.settings.container,
-            arguments=tuple(self.arguments),
+            command=self.step.command,
             spot=self._spot,
             last_lines=self._last_lines,
         )

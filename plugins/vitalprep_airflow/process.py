@@ -1,7 +1,7 @@
 """One ``vitalprep`` command as a child process of an Airflow task.
 
-Airflow and the worker are two environments that never import each other; this module is the whole of what passes
-between them: a command line down, log lines and one JSON document up, signals down, an exit code up.
+Airflow and the worker are two environments that never import each other. This module is their whole interface: a
+command line and signals go down; log lines, one JSON document and an exit code come up.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import IO
 
-from vitalprep_outcomes import Outcome, document_in
+from vitalprep_airflow.outcome import Outcome, document_in
 
 __all__ = ["GRACE_SECONDS", "Log", "WorkerProcess", "readable", "worker_command"]
 
 Log = Callable[[int, str], None]
 
-# The worker promises to leave within 30 s of SIGTERM: finished cases are committed by then.
+# The worker commits finished cases and exits within 30 s of SIGTERM.
 GRACE_SECONDS = 30
 
-# Kills the process group if it outlives its grace. It runs beside the task because Airflow kills the task itself 5 s
-# after SIGTERM: a wait inside the task would never see the end of the grace, and a stuck worker would stay for good.
+# Kills the process group if it outlives its grace period. This is a process of its own because Airflow kills the task
+# 5 s after SIGTERM: a wait inside the task would end too early, and a stuck worker would run on for ever.
 REAPER = """
 import os, signal, sys, time
 group, end = int(sys.argv[1]), time.monotonic() + float(sys.argv[2])
@@ -45,9 +45,24 @@ except (ProcessLookupError, PermissionError):
 
 
 class WorkerProcess:
-    """Runs one worker command in a process group of its own, so that it is stopped with all its children."""
+    """Runs one worker command in its own process group, so that a stop also reaches the command's children.
 
-    def __init__(self, arguments: Sequence[str], *, log: Log, grace_seconds: float = GRACE_SECONDS) -> None:
+    Parameters
+    ----------
+    command : str
+        The worker's command, such as ``plan``.
+    arguments : sequence of str
+        Its command line.
+    log : callable
+        Called with level and text of each log line.
+    grace_seconds : float
+        Time between SIGTERM and SIGKILL when the command is stopped.
+    """
+
+    def __init__(
+        self, command: str, arguments: Sequence[str], *, log: Log, grace_seconds: float = GRACE_SECONDS
+    ) -> None:
+        self.command = command
         self.arguments = tuple(arguments)
         self._log = log
         self._grace_seconds = grace_seconds
@@ -55,14 +70,15 @@ class WorkerProcess:
         self._stopping = False
 
     def run(self, output: IO[bytes] | None = None) -> Outcome:
-        """Start, forward log lines until the end, and say how it ended. Raises OSError if there is no such command.
+        """Start the command, forward its log lines, and return how it ended.
 
-        With `output`, what the command prints goes there byte for byte, and the outcome has no document.
+        With `output`, the command's stdout goes there byte for byte, and the outcome has no document. Raises OSError if
+        the command cannot be started.
         """
         stdout: deque[str] = deque(maxlen=1)
         stderr: deque[str] = deque(maxlen=3)
         with self._stopped_by_sigterm():
-            self._log(logging.INFO, "$ vitalprep " + shlex.join(self.arguments))
+            self._log(logging.INFO, "$ vitalprep " + shlex.join([self.command, *self.arguments]))
             process = self._start(output)
             readers = [threading.Thread(target=self._forward, args=(process.stderr, stderr), daemon=True)]
             if process.stdout is not None:
@@ -72,18 +88,21 @@ class WorkerProcess:
             try:
                 exit_code = process.wait()
             finally:
-                # Reached early by a task time-out or Ctrl-C: neither may leave the worker running.
+                # A task timeout or Ctrl-C gets here early; neither may leave the worker running.
                 self.stop()
                 exit_code = process.wait()
-            # Children of a worker that was killed would hold the pipes open for ever.
+            # The children of a killed worker would keep the pipes open for ever.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             for reader in readers:
                 reader.join()
-        return Outcome(self.arguments, exit_code, document_in(stdout), tuple(stderr))
+        return Outcome(self.command, exit_code, document_in(stdout), tuple(stderr))
 
     def stop(self) -> None:
-        """SIGTERM to the group now, SIGKILL after the grace. Returns at once; may be called twice, or too late."""
+        """Send SIGTERM to the process group now and SIGKILL after the grace period; returns at once.
+
+        May be called again, and after the end.
+        """
         self._stopping = True
         process = self._process
         if process is None or process.poll() is not None:
@@ -93,12 +112,12 @@ class WorkerProcess:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         reaper = [sys.executable, "-I", "-S", "-c", REAPER, str(process.pid), str(self._grace_seconds)]
-        # Not waited for: it ends by itself, at the latest when the grace is over.
+        # Nobody waits for the reaper: it ends at the latest with the grace period.
         subprocess.Popen(reaper, stdin=subprocess.DEVNULL, process_group=0)
 
     def _start(self, output: IO[bytes] | None) -> subprocess.Popen[str]:
         self._process = process = subprocess.Popen(
-            [*worker_command(), *self.arguments],
+            [*worker_command(), self.command, *self.arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if output is None else output,
             stderr=subprocess.PIPE,
@@ -107,7 +126,7 @@ class WorkerProcess:
             env=_worker_environment(),
             process_group=0,
         )
-        if self._stopping:  # the signal came while the process was being made
+        if self._stopping:  # the signal came while the process was being started
             self.stop()
         return process
 
@@ -120,7 +139,7 @@ class WorkerProcess:
 
     @contextmanager
     def _stopped_by_sigterm(self) -> Generator[None]:
-        """Let SIGTERM reach the worker also from tasks that have no ``on_kill`` of their own, like the checks."""
+        """Pass SIGTERM on to the worker, also from tasks without an ``on_kill``, such as the checks."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -139,17 +158,17 @@ class WorkerProcess:
 
 
 def worker_command() -> list[str]:
-    """The worker's command from ``VITALPREP_COMMAND``, split as a shell would."""
+    """Return the worker's command from ``VITALPREP_COMMAND``, split as a shell would."""
     return shlex.split(os.environ.get("VITALPREP_COMMAND", "")) or ["vitalprep"]
 
 
 def readable(line: str) -> tuple[int, str]:
-    """Level and printable text of one line of the worker's stderr; JSON becomes ``message key=value ...``."""
-    level, text = _told(line)
+    """Return level and printable text of a line of the worker's log; JSON becomes ``message key=value ...``."""
+    level, text = _parsed(line)
     return level, "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
-def _told(line: str) -> tuple[int, str]:
+def _parsed(line: str) -> tuple[int, str]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -173,6 +192,6 @@ def _keep(stream: IO[str], lines: deque[str]) -> None:
 
 
 def _worker_environment() -> dict[str, str]:
-    """Ours, without what belongs to Airflow: its database password and signing keys, and its Python path."""
+    """Return our environment without what is Airflow's: its database password, signing keys and Python path."""
     own = ("AIRFLOW_", "_AIRFLOW", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
     return {key: value for key, value in os.environ.items() if not key.startswith(own)}

@@ -1,4 +1,7 @@
-"""What ECS says of a container that did not start, or that ended, as an error with its mend. No call to AWS here."""
+"""What ECS says about a refused call, a container that did not start, or one that ended, as errors with a fix.
+
+No function here calls AWS.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,17 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowException
 
-from vitalprep_aws import CREDENTIALS, ENVIRONMENT, Refusal, refused
-from vitalprep_outcomes import Outcome, WorkerFailed, WorkerRefused, document_in, result_of
-from vitalprep_spot import SpotLost
+from vitalprep_airflow.backends.aws import ENVIRONMENT
+from vitalprep_airflow.backends.aws_errors import CREDENTIALS, Kind, Refusal, refused
+from vitalprep_airflow.backends.spot import SpotLost
+from vitalprep_airflow.outcome import Outcome, WorkerFailed, WorkerRefused, document_in, result_of
 
 __all__ = ["end_of_task", "refused_call", "refused_start"]
 
 SPOT_ENDS = ("SpotInterruption", "TerminationNotice")
 NO_CAPACITY = r"capacity is unavailable|(?-i:RESOURCE:[A-Z])|insufficient capacity"
 
-
-Kind = type[WorkerFailed] | type[WorkerRefused]
-
-# What ECS answers to RunTask, DescribeTasks and so on.
+# Answers to RunTask, DescribeTasks and the other calls.
 _CALLS: tuple[Refusal, ...] = (
     (
         "ClusterNotFound",
@@ -39,7 +40,7 @@ _CALLS: tuple[Refusal, ...] = (
         "AccessDenied",
         "PassRole",
         WorkerRefused,
-        "let Airflow's role pass the task's roles to ECS (iam:PassRole; terraform/rights_to_services.tf)",
+        "allow Airflow's role to pass the task's roles to ECS (iam:PassRole; terraform/rights_to_services.tf)",
     ),
     (
         "AccessDenied",
@@ -71,7 +72,7 @@ _CALLS: tuple[Refusal, ...] = (
         "",
         r"cpu|memory",
         WorkerRefused,
-        "set VITALPREP_ECS_SHARD_CPU and VITALPREP_ECS_SHARD_MEMORY to a pair that Fargate offers, or to nothing",
+        "set VITALPREP_ECS_SHARD_CPU and VITALPREP_ECS_SHARD_MEMORY to a pair that Fargate offers, or leave both unset",
     ),
     (
         "(InvalidParameter|ClientException|Platform|UnsupportedFeature|Blocked)",
@@ -81,7 +82,7 @@ _CALLS: tuple[Refusal, ...] = (
     ),
 )
 
-# What ECS says of a task that never started: (pattern, what to raise, the mend).
+# Reasons of a task that never started: pattern, what to raise, the fix.
 _STARTS: tuple[tuple[str, Kind, str], ...] = (
     (
         r"CannotPull|CannotInspect|manifest|image.*not found",
@@ -120,20 +121,20 @@ _STARTS: tuple[tuple[str, Kind, str], ...] = (
 
 
 def refused_call(code: str, message: str, *, call: str, spot: bool) -> AirflowException:
-    """Return the error for an answer of ECS to one of our calls."""
+    """Return the error for ECS's answer to a call."""
     if spot and re.search(NO_CAPACITY, message, re.IGNORECASE):
-        return SpotLost(f"There is no spot capacity now ({message.rstrip('.')}).")
+        return SpotLost(f"No spot capacity is available now ({message.rstrip('.')}).")
     return refused("ECS", call, code, message, _CALLS)
 
 
 def refused_start(reasons: Sequence[str], *, spot: bool) -> AirflowException:
-    """Return the error for a task that ECS did not start, by the reasons that it gives."""
+    """Return the error for a task that ECS did not start, by its reasons."""
     reason = "; ".join(filter(None, reasons)) or "no reason given"
     if spot and re.search(NO_CAPACITY, reason, re.IGNORECASE):
-        return SpotLost(f"There is no spot capacity now ({reason}).")
-    for pattern, kind, mend in _STARTS:
+        return SpotLost(f"No spot capacity is available now ({reason}).")
+    for pattern, kind, fix in _STARTS:
         if re.search(pattern, reason, re.IGNORECASE | re.DOTALL):
-            return kind(f"The container did not start: {reason.rstrip('.')}. To mend: {mend}.")
+            return kind(f"The container did not start: {reason.rstrip('.')}. Fix: {fix}.")
     return WorkerFailed(f"The container did not start: {reason.rstrip('.')}. It is tried again.")
 
 
@@ -141,44 +142,51 @@ def end_of_task(
     task: Mapping[str, Any],
     *,
     container: str,
-    arguments: tuple[str, ...],
+    command: str,
     spot: bool,
     last_lines: Callable[[], Sequence[str]],
 ) -> dict[str, Any]:
-    """Return the worker's result from a task that has stopped, as DescribeTasks shows it.
+    """Return the worker's result from a stopped task as DescribeTasks describes it.
 
     Parameters
     ----------
+    container : str
+        Name of the worker's container in the task.
+    command : str
+        The worker's command, for messages.
+    spot : bool
+        Whether the task asked for spot capacity.
     last_lines : callable
-        The end of the container's log.
+        Returns the end of the container's log.
 
     Raises
     ------
     SpotLost
-        If its spot capacity was taken back, even if the worker ended well all the same.
+        If its spot capacity was taken away, whatever the exit code.
     WorkerRefused, WorkerFailed
-        If it did not start or did not end well, by reason and exit code.
+        If it did not start, or by its exit code.
     """
     code, reason = task.get("stopCode", ""), task.get("stoppedReason", "")
-    ours = next((one for one in task.get("containers", []) if one.get("name") == container), {})
+    ours: Mapping[str, Any] = next((one for one in task.get("containers", []) if one.get("name") == container), {})
     if code in SPOT_ENDS or re.search(r"spot.*interrupt", reason, re.IGNORECASE):
-        raise SpotLost(f"Spot capacity was taken back ({reason.rstrip('.')}); finished cases are kept.")
+        raise SpotLost(f"Spot capacity was taken away ({reason.rstrip('.')}). Finished cases are kept.")
     if code == "TaskFailedToStart" or (ours.get("exitCode") is None and not _ran(task)):
         raise refused_start([reason, *(one.get("reason", "") for one in task.get("containers", []))], spot=spot)
     lines = tuple(last_lines())
     exit_code, why = ours.get("exitCode"), ours.get("reason", "")
     if "OutOfMemory" in why or "memory usage" in why:
         raise WorkerFailed(
-            f"{arguments[0]} was killed for its memory ({why.rstrip('.')}); finished cases are kept. To mend: give the "
-            "task more (VITALPREP_ECS_SHARD_MEMORY, or worker_size and builder_size in terraform.tfvars)."
+            f"{command} was killed because it ran out of memory ({why.rstrip('.')}). Finished cases are kept. Fix: "
+            "give the task more memory (VITALPREP_ECS_SHARD_MEMORY, or worker_size and builder_size in "
+            "terraform.tfvars)."
         )
     if exit_code is None:
-        raise WorkerFailed(f"ECS does not say how {arguments[0]} ended ({reason or why or 'no reason given'}).")
-    # A shell's convention: 128 and more is a signal. 143 the worker itself means.
+        raise WorkerFailed(f"ECS does not say how {command} ended ({reason or why or 'no reason given'}).")
+    # By a shell's convention, 129 and more is a signal. 143 is the worker's own exit code for SIGTERM.
     signalled = exit_code > 128 and exit_code != 143
     said = document_in(lines)
     text = tuple(line for line in lines if not document_in([line])) or (reason,)
-    result = result_of(Outcome(arguments, 128 - exit_code if signalled else exit_code, said, text[-3:]))
+    result = result_of(Outcome(command, 128 - exit_code if signalled else exit_code, said, text[-3:]))
     return result if result.get("ok") else {}
 
 

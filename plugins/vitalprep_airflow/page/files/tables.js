@@ -1,5 +1,5 @@
-// Tables that change in place: a row stays the same element as long as its key does, so nothing flickers, and focus
-// and selection stay. Text only ever becomes text; nothing here reads markup.
+// Tables that update in place: a row keeps its element as long as its key exists, so that nothing flickers and focus
+// and selection stay. Text is only ever inserted as text, never parsed as markup.
 
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
@@ -15,7 +15,7 @@ export function say(target, text) {
   if (target.textContent !== wanted) target.textContent = wanted;
 }
 
-/** Replace the children of `target` if what `signature` describes is not what stands there already. */
+/** Replace the children of `target` unless `signature` is the one of the children already there. */
 export function put(target, signature, make) {
   const wanted = JSON.stringify(signature);
   if (target.signature === wanted) return;
@@ -23,7 +23,7 @@ export function put(target, signature, make) {
   target.replaceChildren(...make());
 }
 
-/** One row for each item: `cells(item)` gives [signature, makeChildren] for each column, the first a row header. */
+/** One row for each item. `cells(item)` returns [signature, makeChildren] for each column; the first is the row header. */
 export function rows(table, items, key, cells) {
   const body = table.tBodies[0];
   const labels = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);

@@ -1,4 +1,4 @@
-"""Links from Airflow's tasks to the page in its navigation."""
+"""Links from Airflow's tasks to the vitalprep page."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ PAGE_PATH = "/vitalprep"
 
 
 def base_path() -> str:
-    """Return the path below which Airflow is served, without a slash at its end; mostly empty."""
+    """Return the path below which Airflow is served, without a trailing slash; usually empty."""
     return urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
 
 
 def _in_navigation(query: str = "") -> str:
-    """Return the page inside Airflow's own: its interface opens what follows the entry's name in that entry."""
+    """Return the page's path inside Airflow's UI, which shows the path after the entry's name in a frame."""
     return f"{base_path()}/plugin/vitalprep{base_path()}{PAGE_PATH}/{query}"
 
 
@@ -30,7 +30,7 @@ def report_path(dataset: str) -> str:
 
 
 class PageLink(BaseOperatorLink):
-    """From a task to the page."""
+    """Link from a task to the page."""
 
     name = "Progress"
 
@@ -40,7 +40,7 @@ class PageLink(BaseOperatorLink):
 
 
 class ReportLink(BaseOperatorLink):
-    """From the sensor to the report of its data set."""
+    """Link from the sensor to the report of its data set."""
 
     name = "Report"
 

@@ -167,7 +167,7 @@ def test_a_long_failure_keeps_its_mend() -> None:
 
 
 def test_outside_of_sagemaker(tmp_path: Path) -> None:
-    answer = run_vitalprep("train", environment={"VITALPREP_ML_FOLDER": str(tmp_path / "none")})
+    answer = run_vitalprep("sagemaker-job", environment={"VITALPREP_ML_FOLDER": str(tmp_path / "none")})
     assert answer.exit_code == 2
     assert "elsewhere use `vitalprep run`" in answer.result["fix"]
 

@@ -1,5 +1,5 @@
-// The page: asks the storage (by way of our status) and Airflow (its REST API) every five seconds, and shows both.
-// It keeps nothing; what is chosen stands in the address.
+// The page: every five seconds it fetches the state of the output (/status) and the run (Airflow's REST API).
+// It stores nothing; the address holds what is selected.
 
 import { counts, dollars, duration, money, number, secondsBetween, state, time } from "./words.js";
 import { element, put, rows, say, stated, text } from "./tables.js";
@@ -12,7 +12,7 @@ const STAGES = ["check_config", "check_raw_data", "check_enough_cases", "plan_sh
 const chosen = new URLSearchParams(location.search);
 const byId = (id) => document.getElementById(id);
 const part = (value) => encodeURIComponent(value);
-const known = new Map(); // answers that do not change any more
+const known = new Map(); // answers that will not change
 let current = null; // the run that is shown
 
 class Refused extends Error {
@@ -25,7 +25,7 @@ class Refused extends Error {
 async function asked(url, options = {}) {
   const answer = await fetch(url, { credentials: "same-origin", headers: { Accept: "application/json" }, ...options });
   if (answer.ok) return answer.json();
-  if (answer.status === 401) throw new Refused(401, "Your login has ended. To mend: reload the page and log in.");
+  if (answer.status === 401) throw new Refused(401, "Your session has expired. Fix: reload the page and log in.");
   const detail = (await answer.json().catch(() => ({}))).detail;
   throw new Refused(answer.status, `${answer.status} ${typeof detail === "string" ? detail : answer.statusText}`);
 }
@@ -33,7 +33,7 @@ async function asked(url, options = {}) {
 const api = (path, options) => asked(new URL(`api/v2/dags/${DAG}${path}`, ROOT), options);
 const runPath = (run) => `/dagRuns/${part(run)}`;
 
-/** An answer that stays true, asked for once; `other` where the visitor may not read it. */
+/** Fetch an answer that will not change, once; `other` if the visitor may not read it. */
 async function once(key, ask, other) {
   if (known.has(key)) return known.get(key);
   try {
@@ -45,11 +45,11 @@ async function once(key, ask, other) {
   return known.get(key);
 }
 
-/** What a task's result said. */
+/** A task's result. */
 const result = (run, task) => once(`${run.dag_run_id} ${task.task_id} ${task.try_number}`, async () =>
   (await api(`${runPath(run.dag_run_id)}/taskInstances/${task.task_id}/xcomEntries/return_value?deserialize=true`)).value, null);
 
-/** What the operators of AWS keep of a shard's tries in Airflow's store: {tally, spot}. */
+/** What the AWS operators store about a shard's tries in Airflow: {tally, spot}. */
 const kept = (run, task) => once(`${run.dag_run_id} ${task.map_index} ${task.try_number}`, async () => {
   const path = `${runPath(run.dag_run_id)}/taskInstances/harmonize/state-store?map_index=${task.map_index}`;
   const { task_state_store: found } = await api(path);
@@ -62,7 +62,7 @@ const earlier = (run, task) => once(`tries ${run.dag_run_id} ${task.map_index} $
   return tries.filter((one) => one.try_number < task.try_number);
 }, []);
 
-/** Interruptions, and what the tries took and where they ran; only a shard that was tried again has more to ask for. */
+/** Number of interruptions, and each try's time and capacity. Only a shard with several tries needs further requests. */
 async function history(run, task, price) {
   const first = task.map_index >= (price?.on_demand_shards ?? 0);
   if (task.try_number < 2) return { interruptions: 0, tries: [{ ...task, spot: first }] };
@@ -79,8 +79,8 @@ function taskAddress(task) {
 const runAddress = (run) => new URL(`dags/${DAG}/runs/${part(run.dag_run_id)}`, ROOT).href;
 
 function showProblems(problems) {
-  put(byId("problems"), problems, () => problems.map(([message, mend]) =>
-    element("p", { className: "problem" }, message, ...(mend ? [element("br"), element("b", {}, "To mend: "), mend] : []))));
+  put(byId("problems"), problems, () => problems.map(([message, fix]) =>
+    element("p", { className: "problem" }, message, ...(fix ? [element("br"), element("b", {}, "Fix: "), fix] : []))));
 }
 
 function showStages(tasks) {
@@ -112,10 +112,10 @@ async function showRun(runs, answer) {
   const entry = plan && (await datasetOf(plan, answer.status));
   const mapped = tasks.filter((task) => task.task_id === "harmonize" && task.map_index >= 0);
   const reported = entry && entry.plan === plan.plan ? entry.shards : null;
-  // A task has a name only once it runs; what it is for stands in the list that it is mapped over.
+  // A task has a name only once it runs; before that, its step is in the list that it is mapped over.
   const listed = tasks.find((task) => task.task_id === "unfinished_shards" && task.state === "success");
   const steps = (listed && (await result(run, listed))) || [];
-  const shards = join(mapped.map((task) => ({ ...task, step: steps[task.map_index]?.step ?? "" })), reported);
+  const shards = join(mapped.map((task) => ({ ...task, name: steps[task.map_index]?.step.name ?? "" })), reported);
   await Promise.all(shards.filter((shard) => shard.task).map(async (shard) => {
     const { interruptions, tries } = await history(run, shard.task, answer.price);
     shard.interruptions = interruptions;
@@ -126,7 +126,7 @@ async function showRun(runs, answer) {
   show(byId("shards"), shards, { now: answer.now, mayClear: answer.may_clear, link: taskAddress, clear });
 }
 
-/** The run's data set in the status; of one that is published the shards are asked for once. */
+/** The run's data set in the status. The status omits the shards of a published one; they are fetched once. */
 async function datasetOf(plan, status) {
   const entry = status?.datasets.find((one) => one.dataset_id === plan.dataset_id);
   if (!entry || entry.shards?.length) return entry;
@@ -139,34 +139,34 @@ function note(plan, entry, answer) {
   const foreign = plan?.plan && answer.status && !entry;
   const other = entry && entry.plan !== plan.plan;
   target.hidden = !(foreign || other);
-  if (foreign) say(target, `This run writes ${plan.dataset}, which is not in the output that this page reads; how far its workers are is in their logs.`);
-  if (other) say(target, "The data set has been planned anew since; how far this run's workers got is in their logs.");
+  if (foreign) say(target, `This run writes ${plan.dataset}, which is not in the output that this page shows. See the progress of its workers in their logs.`);
+  if (other) say(target, "A later run has planned this data set again. See the progress of this run's workers in their logs.");
 }
 
-/** What the shards have cost so far: the time of their tries at the price of an hour, so waiting for capacity counts too. */
+/** Cost of the shards so far: each try's time at the hourly price, including the wait for capacity. */
 function showCost(shards, price) {
   byId("shards").classList.toggle("unpriced", !price || "problem" in price);
   const target = byId("run-cost");
   const asked = shards.filter((shard) => shard.task);
   target.hidden = !price || !asked.length;
   if (!price) return;
-  say(target, price.problem ? `What the shards cost is not known: ${price.problem}`
+  say(target, price.problem ? `The cost of the shards is not known: ${price.problem}`
     : `The shards have cost about ${money(asked.reduce((sum, shard) => sum + shard.dollars, 0))} dollars so far: ${price.label}, `
       + `${money(price.spot)} an hour on spot, ${money(price.on_demand)} on demand, list prices of ${price.region}, ${price.priced}.`);
 }
 
-/** Splits as the data goes through them. */
+/** Splits in the usual order. */
 const inOrder = (windows) => Object.fromEntries(["train", "validation", "test"].filter((one) => one in (windows ?? {})).map((one) => [one, windows[one]]));
 
 function showDatasets(status) {
   const list = status?.datasets ?? [];
   const empty = byId("no-datasets");
   empty.hidden = list.length > 0 || !status;
-  say(empty, "Nothing yet: the first run writes the first data set.");
+  say(empty, "No data set yet: the first run writes one.");
   const reports = list.filter((one) => one.report).map((one) => one.dataset_id);
   const shown = chosen.get("dataset") ?? (reports.includes(status?.latest) ? status.latest : reports[0]);
   if (status) rows(byId("datasets"), list, (one) => one.dataset_id, (one) => [
-    text(one.dataset_id, one.dataset_id === status.latest ? "latest" : "", one.problem ? `Cannot be read whole: ${one.problem}` : ""),
+    text(one.dataset_id, one.dataset_id === status.latest ? "latest" : "", one.problem ? `Cannot be read completely: ${one.problem}` : ""),
     stated(state(one.state)),
     text(time(one.planned), one.validated ? `validated ${time(one.validated)}` : ""),
     text(one.written === null || one.written === undefined ? "–" : `${number(one.written)} of ${number(one.requested)}`, Object.keys(one.excluded ?? {}).length ? `excluded: ${counts(one.excluded)}` : ""),
@@ -195,7 +195,7 @@ function showRuns(runs, now) {
   ]);
 }
 
-/** Ask, then clear by Airflow's own REST API: it checks what the visitor may do. */
+/** Ask for confirmation, then clear with Airflow's REST API, which checks the visitor's permission. */
 async function clear(shard) {
   const dialog = byId("ask");
   const { dag_run_id: run, map_index: index } = shard.task;
@@ -210,7 +210,7 @@ async function clear(shard) {
     const cleared = await api("/clearTaskInstances", {
       method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body: JSON.stringify(body),
     });
-    say(done, `Cleared ${number(cleared.total_entries)} tasks: shard ${shard.index} runs again, then what follows it.`);
+    say(done, `Cleared ${number(cleared.total_entries)} tasks: shard ${shard.index} runs again, then the tasks after it.`);
   } catch (error) {
     say(done, `Airflow did not clear shard ${shard.index}: ${error.message}`);
   }
@@ -222,14 +222,14 @@ async function clear(shard) {
 async function refresh() {
   const problems = [];
   const trouble = (what) => (error) => {
-    problems.push([`${what}: ${error.message}`, error instanceof Refused ? "" : "See whether Airflow's API server runs; this page goes on asking."]);
+    problems.push([`${what}: ${error.message}`, error instanceof Refused ? "" : "Check that Airflow's API server runs. This page keeps asking."]);
     return null;
   };
   const [answer, runs] = await Promise.all([
     asked("status").catch(trouble("The state of the output cannot be shown")),
     api("/dagRuns?order_by=-run_after&limit=10").then((found) => found.dag_runs).catch(trouble("Airflow's runs cannot be shown")),
   ]);
-  if (answer?.problem) problems.push([answer.problem.message, answer.problem.mend]);
+  if (answer?.problem) problems.push([answer.problem.message, answer.problem.fix]);
   if (answer?.status?.problem) problems.push([answer.status.problem, ""]);
   if (answer?.status) say(byId("output"), answer.status.output);
   const seen = answer ?? { now: new Date().toISOString(), may_clear: false, status: null };
@@ -242,7 +242,7 @@ async function refresh() {
   say(byId("fresh"), problems.length ? "not up to date" : `as of ${new Date().toLocaleTimeString("sv")}`);
 }
 
-/** Airflow's colours are chosen in Airflow, not in the browser. */
+/** Follow the colour scheme that is chosen in Airflow, not the browser's. */
 function wearColours() {
   const outside = parent.document.documentElement;
   const wear = () => {
@@ -253,7 +253,7 @@ function wearColours() {
   wear();
 }
 
-/** Airflow shows this page in a frame that may not turn its window to another page; a link of Airflow's own page may. */
+/** The frame in which Airflow shows this page may not navigate the window; a link of Airflow's own page may. */
 function leaveFrame(event) {
   const link = event.target.closest?.("a[href]");
   if (!link || link.href.startsWith(new URL(".", document.baseURI).href)) return;

@@ -1,4 +1,4 @@
-// Shards of a run: what Airflow says of each task, joined with what its worker last reported.
+// The shards of a run: Airflow's state of each task, joined with its worker's last report.
 
 import { duration, megabytes, money, number, secondsBetween, state } from "./words.js";
 import { element, rows, stated, text } from "./tables.js";
@@ -6,18 +6,18 @@ import { element, rows, stated, text } from "./tables.js";
 const SILENT_SECONDS = 60; // a worker reports at least every 10 s
 const NAME = /^shard (\d+): (.*)$/s;
 
-/** The shards in the order of their numbers; those without a task were done before the run began. */
+/** The shards by number. A shard without a task was done before the run started. */
 export function join(tasks, reported) {
   const found = new Map((reported ?? []).map((shard) => [shard.index, { ...shard, task: null }]));
   for (const task of tasks) {
-    const [, index, label] = NAME.exec(task.step) ?? [null, `task ${task.map_index}`, ""];
+    const [, index, label] = NAME.exec(task.name) ?? [null, `task ${task.map_index}`, ""];
     const key = /^\d+$/.test(index) ? Number(index) : index;
     found.set(key, { label, ...found.get(key), index: key, task });
   }
   return [...found.values()].sort((a, b) => String(a.index).localeCompare(String(b.index), "en", { numeric: true }));
 }
 
-/** Airflow decides whether a task runs or failed; the worker's report tells how far it got. */
+/** Airflow's state of the task decides; the worker's report only has the progress. */
 function stateOf(shard) {
   if (!shard.task) return shard.state === "done" ? "done" : shard.state;
   return shard.task.state ?? "waiting";
@@ -42,7 +42,7 @@ function tries(shard) {
   return text(number(shard.task.try_number), lost);
 }
 
-/** Fill the table. `link(task)` gives the log's address, `clear` is called with the shard of a pressed button. */
+/** Fill the table. `link(task)` returns the log's address; `clear(shard)` is called by the shard's button. */
 export function show(table, shards, { now, mayClear, link, clear }) {
   rows(table, shards, (shard) => shard.index, (shard) => {
     const name = stateOf(shard);

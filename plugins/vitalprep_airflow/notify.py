@@ -1,6 +1,6 @@
-"""Tells people how a run ended: by SNS, or by any notifier of Airflow that the deployment names.
+"""Sends a message about each run's end: by SNS, or by any Airflow notifier that the deployment names.
 
-It is a teardown task, so that it runs after whatever has happened and decides nothing: a run that failed stays failed.
+The task is a teardown: it runs whatever happened before it, and the run's state does not depend on it.
 """
 
 from __future__ import annotations
@@ -14,57 +14,57 @@ from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.configuration import conf
-from airflow.sdk.module_loading import import_string
+from airflow.sdk.module_loading import import_string  # type: ignore[attr-defined]
 
-from vitalprep_page_links import report_path
+from vitalprep_airflow.page.links import report_path
 
 __all__ = ["NotifyOperator", "is_wanted"]
 
 SNS = "airflow.providers.amazon.aws.notifications.sns.SnsNotifier"
 LOCAL = "http://localhost:8080"
-SUBJECT_LENGTH = 100  # of SNS
+SUBJECT_LENGTH = 100  # SNS accepts no more
 FAILED = ("failed", "upstream_failed")
 
 log = logging.getLogger("airflow.task")
 
 
 def is_wanted() -> bool:
-    """Whether the deployment names somebody to tell."""
+    """Return whether the deployment names a topic or a notifier."""
     return bool(os.environ.get("VITALPREP_NOTIFY_TOPIC") or os.environ.get("VITALPREP_NOTIFIER"))
 
 
 class NotifyOperator(BaseOperator):
-    """Composes a subject and a message of the run's numbers and gives them to the notifier.
+    """Writes a subject and a message with the run's numbers and passes them to the notifier.
 
-    ``VITALPREP_NOTIFY_TOPIC`` is an SNS topic. Or ``VITALPREP_NOTIFIER`` names a class and ``VITALPREP_NOTIFIER_ARGS``
-    its arguments as JSON, in which ``{{ run_subject }}`` and ``{{ run_message }}`` stand for what there is to say.
+    ``VITALPREP_NOTIFY_TOPIC`` is an SNS topic. Alternatively, ``VITALPREP_NOTIFIER`` names a notifier class and
+    ``VITALPREP_NOTIFIER_ARGS`` its arguments as JSON, with ``{{ run_subject }}`` and ``{{ run_message }}`` in them.
     """
 
     def execute(self, context: Context) -> None:
-        """Tell. Raises what the notifier raises; the run's state does not depend on it."""
+        """Send the message. Raises what the notifier raises."""
         ti, run = context["ti"], context["run_id"]
         states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[run])[run]
         results = {task: ti.xcom_pull(task_ids=task) for task in ("plan_shards", "publish", "validate")}
         reasons = [ti.xcom_pull(task_ids=task, key="reason") for task in ("check_config", "check_raw_data")]
         reasons += [ti.xcom_pull(task_ids=task, key="reason") for task in ("check_enough_cases", "plan_shards")]
-        subject, message = told(states, results, next(filter(None, reasons), None))
+        subject, message = message_about(states, results, next(filter(None, reasons), None))
         message = "\n".join([message, *links(conf.get("api", "base_url", fallback=LOCAL), ti.dag_id, run, results)])
         log.info("%s\n%s", subject, message)
-        # Given as values of the context: a text that holds braces is not taken for a template.
+        # Both are values of the context: braces in them are never rendered as templates.
         _notifier()({**context, "run_subject": subject[:SUBJECT_LENGTH], "run_message": message})
 
 
-def told(states: Mapping[str, str], results: Mapping[str, Any], reason: str | None) -> tuple[str, str]:
-    """Return subject and message.
+def message_about(states: Mapping[str, str], results: Mapping[str, Any], reason: str | None) -> tuple[str, str]:
+    """Return subject and message about a run's end.
 
     Parameters
     ----------
     states : mapping
         Each task instance's state; mapped ones are named ``harmonize_0`` or ``harmonize[0]``.
     results : mapping
-        What plan_shards, publish and validate came to, None where they did not.
+        The results of plan_shards, publish and validate; None for a task without one.
     reason : str or None
-        Why a short circuit ended the run.
+        Why a short circuit ended the run early.
     """
     plan, publish, validate = (results.get(name) or {} for name in ("plan_shards", "publish", "validate"))
     failed = sorted(name for name, state in states.items() if state == "failed")
@@ -78,7 +78,7 @@ def told(states: Mapping[str, str], results: Mapping[str, Any], reason: str | No
     dataset = plan.get("dataset") or ""
     name = dataset.rstrip("/").rsplit("/", 1)[-1]
     if blocked:
-        lines.insert(0, f"Failed: {', '.join(failed)}. The last line of each log says what to mend.")
+        lines.insert(0, f"Failed: {', '.join(failed)}. The last line of each task's log says how to fix it.")
         return f"vitalprep failed: {', '.join(failed) or 'see the run'}", "\n".join([*lines, dataset]).strip()
     if reason:
         return "vitalprep made no new data set", reason
@@ -86,7 +86,7 @@ def told(states: Mapping[str, str], results: Mapping[str, Any], reason: str | No
 
 
 def links(airflow: str, dag_id: str, run: str, results: Mapping[str, Any]) -> list[str]:
-    """Return where to look: the report, if a data set was published, and the run."""
+    """Return links to the report, if a data set was published, and to the run."""
     origin = urlsplit(airflow)._replace(path="", query="", fragment="").geturl()
     dataset = (results.get("plan_shards") or {}).get("dataset")
     report = [f"Report: {origin}{report_path(dataset)}"] if dataset and results.get("validate") else []

@@ -1,23 +1,23 @@
-// Numbers and states in words. Every state has a sign besides its colour.
+// Formats numbers and states. Every state has a sign in addition to its colour.
 
 const STATES = {
   success: ["✓", "done", "good"], done: ["✓", "done", "good"], published: ["✓", "published", "good"],
-  failed: ["✗", "failed", "bad"], refused: ["✗", "refused", "bad"], upstream_failed: ["✗", "not run: one before it failed", "bad"],
+  failed: ["✗", "failed", "bad"], refused: ["✗", "refused", "bad"], upstream_failed: ["✗", "not run: an earlier task failed", "bad"],
   running: ["▶", "running", ""], harmonizing: ["▶", "harmonizing", ""], building: ["▶", "building", ""],
-  up_for_retry: ["↻", "is tried again soon", ""], up_for_reschedule: ["…", "waits for its next look", ""],
+  up_for_retry: ["↻", "will be retried soon", ""], up_for_reschedule: ["…", "waits for its next poll", ""],
   stopped: ["■", "stopped", ""], skipped: ["–", "skipped: nothing to do", ""], removed: ["–", "removed", ""],
   queued: ["…", "queued", ""], scheduled: ["…", "queued", ""], deferred: ["…", "waits", ""], restarting: ["↻", "restarting", ""],
   planned: ["…", "planned", ""], waiting: ["…", "waiting", ""],
 };
 
-/** Sign, word and kind ("good", "bad" or "") of a state; an unknown one as it is. */
+/** Sign, word and kind ("good", "bad" or "") of a state; an unknown state is shown as it is. */
 export const state = (name) => STATES[name] ?? ["…", name ? String(name) : "waiting", ""];
 
 export const number = (value) => (Number.isFinite(value) ? value.toLocaleString("en") : "–");
 
 export const megabytes = (bytes) => (Number.isFinite(bytes) && bytes > 0 ? (bytes / 1e6).toFixed(1) : "–");
 
-/** Seconds as a person says them: 45 s, 3 min, 1 h 20 min. */
+/** Seconds in a readable unit: 45 s, 3 min, 1 h 20 min. */
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "–";
   if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
@@ -32,10 +32,10 @@ export function time(text) {
 
 export const secondsBetween = (from, to) => (new Date(to) - new Date(from)) / 1000;
 
-/** Dollars to two digits that say something: 12.30, 0.42, 0.0031. */
+/** Dollars with cents, small amounts with two significant digits: 12.30, 0.42, 0.0031. */
 export const money = (value) => (value >= 0.1 || value === 0 ? value.toFixed(2) : value.toPrecision(2));
 
-/** What tries cost: `price` has the dollars of an hour on spot and on demand; NaN without it. */
+/** Cost of tries. `price` has the hourly price on spot and on demand; NaN without one. */
 export function dollars(tries, price, now) {
   if (!price || "problem" in price) return NaN;
   const begun = tries.filter((one) => one.start_date);

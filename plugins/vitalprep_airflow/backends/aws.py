@@ -1,0 +1,35 @@
+"""Settings that the AWS backends share, from the environment. Imports nothing of AWS."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["ENVIRONMENT", "connection_arguments", "missing", "region"]
+
+ENVIRONMENT = "`make env-from-terraform` writes Terraform's outputs into .env"
+
+
+def region() -> str:
+    """Return the region, empty if none is set."""
+    return os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION") or ""
+
+
+def connection_arguments() -> dict[str, Any]:
+    """Return what every AWS operator is given: connection, region, and how often it asks a throttling service again."""
+    return {
+        "aws_conn_id": os.environ.get("VITALPREP_AWS_CONNECTION") or None,
+        "region_name": region() or None,
+        "botocore_config": {
+            "retries": {"mode": "standard", "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS") or 8)}
+        },
+    }
+
+
+def missing(backend: str, needed: Mapping[str, object]) -> str | None:
+    """Return which settings of a backend are not set and how to fix it, or None."""
+    names = ", ".join(name for name, value in needed.items() if not value)
+    if not names:
+        return None
+    return f"VITALPREP_BACKEND={backend} needs {names} in Airflow's environment. Fix: {ENVIRONMENT}."

@@ -1,0 +1,103 @@
+"""The backend ``ecs``: each step is a container on ECS Fargate, shards on spot capacity, all others on demand."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from vitalprep_airflow.backends.aws import missing, region
+from vitalprep_airflow.backends.spot import on_demand_after
+from vitalprep_airflow.step import StepOperator
+
+__all__ = ["EcsBackend", "EcsSettings"]
+
+
+class EcsBackend:
+    """Runs steps on Fargate."""
+
+    shards_at_once = 16
+
+    @property
+    def problem(self) -> str | None:
+        """Which settings are missing and how to fix it."""
+        return EcsSettings.from_environment().problem
+
+    @property
+    def interruptions(self) -> int:
+        """A shard moves to on-demand capacity after so many."""
+        return on_demand_after()
+
+    @property
+    def priced_machine(self) -> list[str]:
+        """Fargate, with the shards' own size if the deployment sets one."""
+        sizes = {"--vcpus": _setting("SHARD_CPU"), "--memory-gb": _setting("SHARD_MEMORY")}
+        given = {option: int(size) / 1024 for option, size in sizes.items() if size.isdigit() and int(size)}
+        return ["fargate", *(word for option, size in given.items() for word in (option, f"{size:g}"))]
+
+    @property
+    def operator(self) -> type[StepOperator]:
+        """The operator; imports the Amazon provider."""
+        from vitalprep_airflow.backends.ecs_operator import EcsWorkerOperator
+
+        return EcsWorkerOperator
+
+
+@dataclass(frozen=True)
+class EcsSettings:
+    """Terraform's outputs and the deployment's choices, from ``VITALPREP_ECS_...`` (README, "On AWS")."""
+
+    cluster: str
+    worker_task: str
+    builder_task: str
+    subnets: tuple[str, ...]
+    security_groups: tuple[str, ...]
+    public_ip: bool
+    container: str
+    log_group: str
+    log_prefix: str
+    region: str
+    shard_cpu: str  # in 1/1024 vCPU, as ECS counts
+    shard_memory: str  # MiB
+    poll_seconds: float
+
+    @classmethod
+    def from_environment(cls) -> EcsSettings:
+        """Read the settings. A missing one is empty, and `problem` names it."""
+        return cls(
+            cluster=_setting("CLUSTER"),
+            worker_task=_setting("WORKER_TASK"),
+            builder_task=_setting("BUILDER_TASK"),
+            subnets=_several("SUBNETS"),
+            security_groups=_several("SECURITY_GROUPS"),
+            public_ip=_setting("ASSIGN_PUBLIC_IP").lower() == "true",
+            container=_setting("CONTAINER") or "vitalprep",
+            log_group=_setting("LOG_GROUP"),
+            log_prefix=_setting("LOG_STREAM_PREFIX"),
+            region=region(),
+            shard_cpu=_setting("SHARD_CPU"),
+            shard_memory=_setting("SHARD_MEMORY"),
+            poll_seconds=float(_setting("POLL_SECONDS") or 6),
+        )
+
+    @property
+    def problem(self) -> str | None:
+        """Which settings are missing and how to fix it, or None."""
+        return missing(
+            "ecs",
+            {
+                "AWS_DEFAULT_REGION": self.region,
+                "VITALPREP_ECS_CLUSTER": self.cluster,
+                "VITALPREP_ECS_WORKER_TASK": self.worker_task,
+                "VITALPREP_ECS_BUILDER_TASK": self.builder_task,
+                "VITALPREP_ECS_SUBNETS": self.subnets,
+                "VITALPREP_ECS_SECURITY_GROUPS": self.security_groups,
+            },
+        )
+
+
+def _setting(name: str) -> str:
+    return os.environ.get(f"VITALPREP_ECS_{name}", "").strip()
+
+
+def _several(name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in _setting(name).split(",") if part.strip())
