@@ -3,13 +3,13 @@
 ``vitalprep-config``
     One section for each model of the configuration: key, type, default, constraints, meaning.
 ``vitalprep-codes KIND``
-    A table of the reasons (``reasons``) or warnings (``warnings``) that the code knows. The body is YAML: a sentence for
-    each code. The build fails if the code knows one that the page does not explain, or the other way round.
+    A table of the ``reasons`` or ``warnings`` that the code knows. The body is YAML: a sentence for each code. The
+    build fails if the code knows one that the page does not explain, or the other way round.
 ``vitalprep-api``
     The functions and classes of ``vitalprep.__all__``, from their docstrings.
 
-The pages of ``docs/project/`` show files of the repository (``SECURITY.md``, ...). Links between pages and files are written as they work in
-the repository; here they are turned to the pages of the site, or to a copy of the file.
+The pages of ``docs/project/`` show files of the repository (``SECURITY.md``, ...). Links between pages and files are
+written as they work in the repository; the site turns them to its own pages, or to a copy of the file.
 """
 
 from __future__ import annotations
@@ -35,6 +35,20 @@ SECTION = re.compile(r"^([a-z_]+):")
 COMMENTED_KEY = re.compile(r"^  ([a-z_]+): +([^#]*?) *# (.*)$")
 # The registry explains the keys of a list's entries once, in its comments; what they say is repeated here.
 ENTRY_KEYS = {
+    "Config.schema_version": "Version of this format.",
+    "Config.units": "Accepted spellings of each unit in recordings, compared stripped and without regard to case.",
+    "Config.ideal_body_weight": "Constants of Devine's formula, for tidal volumes.",
+    "Config.inputs": "The columns of `timeseries`, in order.",
+    "Config.statics": "The columns of `static`, in order.",
+    "Config.targets": "The columns of `target`, in order.",
+    "Config.reading": "Limits of the reader.",
+    "Config.imputation": "How gaps are filled.",
+    "Config.windowing": "How windows are cut.",
+    "Config.split": "Shares of the splits, by subject.",
+    "Config.output": "Form of the TFRecord files.",
+    "Config.validation": "What a data set must reach to be published.",
+    "Config.privacy": "How subjects are named in records.",
+    "Config.source": "Licence and attribution: `vitaldb`, `simulated`, or an entry of your own. Affects documentation only.",
     "Input.name": "Column name. `--set` and overlays address the entry by it.",
     "Input.description": "Words for the card and the report.",
     "Input.unit": "Clinical unit of the harmonized value.",
@@ -71,6 +85,7 @@ class ConfigReference(SphinxDirective):
     has_content = False
 
     def run(self) -> list[nodes.Node]:
+        """Return a section for each model."""
         lines: list[str] = []
         for model, prefix in models_of(code.Config):
             lines += section_of(model, prefix)
@@ -84,6 +99,7 @@ class Codes(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
+        """Return the table, or fail where page and code differ."""
         known = {"reasons": code.reason_codes, "warnings": code.warning_codes}[self.arguments[0]]
         said: dict[str, str] = yaml.safe_load("\n".join(self.content))
         if missing := [name for name in known if name not in said]:
@@ -101,6 +117,7 @@ class Api(SphinxDirective):
     has_content = False
 
     def run(self) -> list[nodes.Node]:
+        """Return the documentation of each name."""
         lines = ["```{eval-rst}"]
         names = sorted(code.package.__all__, key=lambda name: (name[0].isupper(), name))
         for name in names:
@@ -192,7 +209,7 @@ def default_of(prefix: str, name: str, field: FieldInfo) -> str:
     else:
         if not isinstance(node, (dict, list)):
             return f"`{str(node).lower() if isinstance(node, bool) else node}`"
-        return "see the registry"
+        return "below" if isinstance(node, dict) and prefix == "" and name != "units" else "see the registry"
     if field.is_required():
         return "required"
     return "none" if field.default is None else f"`{field.default!r}`" if field.default != "" else "empty"
@@ -259,18 +276,17 @@ def read_source(app: Sphinx, name: str, source: list[str]) -> None:
     text = (ROOT / file).read_text("utf-8") if page in pages else source[0]
     page_of = {shown: path for path, shown in pages.items()}
 
+    here, folder = str(Path(page).parent), Path(file).parent
+
     def turned(match: re.Match[str]) -> str:
-        target = os.path.normpath(os.path.join(os.path.dirname(file), match[2]))
-        here = os.path.dirname(page)
+        target = os.path.normpath(folder / match[2])
+        anchor = match[3] or ""
+        if target not in page_of and f"{target}/README.md" in page_of:
+            target = f"{target}/README.md"
         if target in page_of:
-            return f"{match[1]}{os.path.relpath(page_of[target], here)}{match[3] or ''})"
-        if target.startswith("docs/"):
-            return f"{match[1]}{os.path.relpath(target, here)}{match[3] or ''})"
-        if (ROOT / target).is_dir():
-            target = os.path.join(target, "README.md")
-            if target in page_of:
-                return f"{match[1]}{os.path.relpath(page_of[target], here)})"
-        return f"{match[1]}path:{os.path.relpath(target, here)})"
+            return f"{match[1]}{os.path.relpath(page_of[target], here)}{anchor})"
+        scheme = "" if target.startswith("docs/") else "path:"  # a file of the repository is copied beside the page
+        return f"{match[1]}{scheme}{os.path.relpath(target, here)}{anchor})"
 
     source[0] = LINK.sub(turned, text)
 
