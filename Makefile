@@ -84,7 +84,7 @@ test-deployment: develop airflow infra  ## images in real containers, Terraform 
 
 .PHONY: docs
 docs: develop  ## build the documentation site (docs/_build/html/index.html); warnings are errors
-	.venv/bin/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
+	.venv/bin/python -m sphinx -E -W --keep-going -n -q -b html docs docs/_build/html
 
 .PHONY: bench
 bench: develop airflow  ## measure everything against its targets (a quarter of an hour; BENCH="build validate" for some)

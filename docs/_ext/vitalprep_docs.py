@@ -48,7 +48,7 @@ ENTRY_KEYS = {
     "Config.output": "Form of the TFRecord files.",
     "Config.validation": "What a data set must reach to be published.",
     "Config.privacy": "How subjects are named in records.",
-    "Config.source": "Licence and attribution: `vitaldb`, `simulated`, or an entry of your own. Affects documentation only.",
+    "Config.source": "Licence and attribution: `vitaldb`, `simulated`, or your own entry. Affects documentation only.",
     "Input.name": "Column name. `--set` and overlays address the entry by it.",
     "Input.description": "Words for the card and the report.",
     "Input.unit": "Clinical unit of the harmonized value.",
@@ -212,7 +212,8 @@ def default_of(prefix: str, name: str, field: FieldInfo) -> str:
         return "below" if isinstance(node, dict) and prefix == "" and name != "units" else "see the registry"
     if field.is_required():
         return "required"
-    return "none" if field.default is None else f"`{field.default!r}`" if field.default != "" else "empty"
+    said = str(field.default).lower() if isinstance(field.default, bool) else field.default
+    return "none" if said is None else f"`{said}`" if said != "" else "empty"
 
 
 def constraint_of(field: FieldInfo) -> str:

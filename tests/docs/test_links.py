@@ -66,3 +66,14 @@ def test_the_readme_is_short() -> None:
 def test_pages_name_no_place_outside_of_the_repository() -> None:
     for page in markdown_pages():
         assert not re.search(r"\.\./shared|\.\./data/", page.read_text("utf-8")), page
+
+
+NAMED = re.compile(r"`((?:preprocessing|plugins|dags|tests|docs|terraform|docker|examples|benchmarks)/[\w./-]+)`")
+MADE_LATER = ("docs/_build/",)
+
+
+def test_paths_that_pages_name_are_there() -> None:
+    for page in markdown_pages():
+        for path in NAMED.findall(CODE.sub("", page.read_text("utf-8"))):
+            there = (ROOT / path).exists() or path.startswith(MADE_LATER)
+            assert there, f"{page.relative_to(ROOT)} names {path}, which is not there"
