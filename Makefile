@@ -86,6 +86,10 @@ test-deployment: develop airflow infra  ## images in real containers, Terraform 
 	.venv/bin/python -m pytest -rs tests/containers tests/terraform
 	.venv-airflow/bin/python -m pytest -rs -m deployment tests/airflow
 
+.PHONY: docs
+docs: develop  ## build the documentation site (docs/_build/html/index.html); warnings are errors
+	.venv/bin/python -m sphinx -E -W --keep-going -n -q -b html docs docs/_build/html
+
 .PHONY: bench
 bench: develop airflow  ## measure everything against its targets (a quarter of an hour; BENCH="build validate" for some)
 	.venv/bin/python -m benchmarks $(BENCH) --json .bench/figures.json
@@ -97,7 +101,7 @@ soak: develop  ## kill, pair, starve and feed garbage for hours, with a table (S
 .PHONY: clean
 clean: ## remove everything that make installed or made
 	@if [ -x .venv-airflow/bin/python ]; then .venv-airflow/bin/python -m local_airflow down; fi
-	rm -rf .venv .venv-airflow .venv-infra .uv .demo .bench .soak build *.egg-info preprocessing/*.egg-info preprocessing/vitalprep/**/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-airflow .venv-infra .uv .demo .bench .soak build docs/_build *.egg-info preprocessing/*.egg-info preprocessing/vitalprep/**/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 PLATFORM ?= linux/amd64
 .PHONY: terraform-check push env-from-terraform
