@@ -8,9 +8,9 @@ from typing import get_args
 import vitalprep as package
 from vitalprep.cli.group import EXIT_CODES
 from vitalprep.cli.main import vitalprep as command
-from vitalprep.config import Config
-from vitalprep.config_file import load_config
-from vitalprep.errors import ReasonCode
+from vitalprep.contract.config import Config
+from vitalprep.contract.config_file import load_config
+from vitalprep.runtime.errors import ReasonCode
 from vitalprep.plan.clinical import COLUMNS
 from vitalprep.report.warnings import Code
 
