@@ -56,11 +56,13 @@ down:  ## stop it
 
 # Tests with an environment, an engine, a browser or a tool of their own, and those that kill, measure, exhaust or draw.
 LONG := tests/test_benchmarks.py tests/cost/test_real_run.py tests/reliability/hostile/test_giants.py tests/simulate/test_preview.py
-APART := tests/airflow tests/containers tests/terraform tests/browser tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch $(LONG)
+APART := tests/airflow tests/containers tests/terraform tests/browser tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs $(LONG)
 WHOLE_RUNS := tests/airflow/test_scheduler.py tests/airflow/test_ecs_runs.py tests/airflow/test_sagemaker_runs.py
 
 .PHONY: test lint lint-airflow test-worker test-airflow test-apart test-deployment
-test: lint test-worker test-airflow  ## the tests, on two cores in less than 10 minutes
+test: lint test-worker test-airflow  ## lint and the quick tests, on two cores in less than 10 minutes; it says what it leaves out
+	@echo "Left out: make test-apart ($(notdir $(APART) $(WHOLE_RUNS)))" | fold --spaces --width=120
+	@echo "Left out: make test-deployment (images in containers, Terraform). .ci/run runs everything."
 
 lint: develop lint-airflow
 	.venv/bin/ruff check .
@@ -77,8 +79,8 @@ test-worker: develop
 test-airflow: develop airflow
 	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(addprefix --ignore ,$(WHOLE_RUNS)) tests/airflow
 
-test-apart: develop airflow  ## kills and faults, simulator, SageMaker jobs, reports, fetch, whole runs of Airflow, pages in a browser, a short benchmark, giant files
-	.venv/bin/python -m pytest -n 2 --dist loadfile $(addprefix --ignore ,$(LONG)) tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch
+test-apart: develop airflow  ## kills and faults, simulator, SageMaker jobs, reports, fetch, snippets of the docs, whole runs of Airflow, pages in a browser, a short benchmark, giant files
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(addprefix --ignore ,$(LONG)) tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs
 	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(WHOLE_RUNS)
 	.venv/bin/python -m pytest -rs tests/browser $(LONG)
 

@@ -65,7 +65,6 @@ def test_changelog_and_citation_name_one_version() -> None:
     assert CITATION["title"] == PYPROJECT["name"]
 
 
-@pytest.mark.xfail(strict=True, reason="the version is raised in pyproject.toml and __version__ with the release")
 def test_the_package_has_the_changelogs_version() -> None:
     assert PYPROJECT["version"] == code().version == str(CITATION["version"])
 
