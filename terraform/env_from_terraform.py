@@ -28,10 +28,10 @@ def environment(outputs: str) -> dict[str, str]:
     try:
         variables = json.loads(outputs)[OUTPUT]["value"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"Terraform has no output {OUTPUT!r}. To mend: run `terraform apply` first.") from error
+        raise ValueError(f"Terraform has no output {OUTPUT!r}. Fix: run `terraform apply` first.") from error
     for name, value in variables.items():
         if not NAME.fullmatch(name) or not isinstance(value, str) or not VALUE.fullmatch(value):
-            raise ValueError(f"{name}={value!r} cannot stand in a .env file. To mend: see terraform/outputs.tf.")
+            raise ValueError(f"{name}={value!r} cannot stand in a .env file. Fix: see terraform/outputs.tf.")
     return dict(variables)
 
 
