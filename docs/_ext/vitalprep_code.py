@@ -10,9 +10,9 @@ from vitalprep.cli.group import EXIT_CODES
 from vitalprep.cli.main import vitalprep as command
 from vitalprep.contract.config import Config
 from vitalprep.contract.config_file import load_config
-from vitalprep.runtime.errors import ReasonCode
 from vitalprep.plan.clinical import COLUMNS
 from vitalprep.report.warnings import Code
+from vitalprep.runtime.errors import ReasonCode
 
 __all__ = [
     "COLUMNS", "EXIT_CODES", "REGISTRY", "Config",

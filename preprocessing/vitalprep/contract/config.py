@@ -70,7 +70,7 @@ class Dose(Schema):
 
 
 class Conversion(Schema):
-    """How a source's value becomes the feature's unit: exactly one of the four."""
+    """Conversion from a source's unit to the feature's unit: exactly one of the four."""
 
     factor: PositiveFloat | None = None
     per_kg_h: Dose | None = None
@@ -218,7 +218,7 @@ class Reading(Schema):
 
 
 class Imputation(Schema):
-    """`causal`: treat every gap like the last one, so that no sample depends on the future."""
+    """`causal`: fill every gap for `hold` seconds only, so that no sample depends on the future."""
 
     causal: bool
 
@@ -233,7 +233,7 @@ class Windowing(Schema):
 
 
 class Split(Schema):
-    """Shares of the cases; what train and validation leave is test."""
+    """Shares of the cases; the rest is test."""
 
     seed: int
     train: float = Field(gt=0, lt=1)
@@ -256,7 +256,7 @@ class Output(Schema):
 
 
 class Validation(Schema):
-    """What a data set must reach to be published."""
+    """Thresholds that a data set must reach to be published."""
 
     min_success_rate: float = Field(ge=0, le=1)
     min_windows: int = Field(ge=0)
@@ -269,9 +269,9 @@ class Privacy(Schema):
 
 
 class Config(Schema):
-    """The whole configuration of one data set.
+    """The complete configuration of one data set.
 
-    `source` says where the recordings come from, where the user states it; it decides nothing but what is said of them.
+    `source` says where the recordings come from, where the user states it; it affects documentation only, never the data.
     """
 
     schema_version: Literal[1]

@@ -1,4 +1,4 @@
-"""Reading the configuration: the defaults of ``master_poc.yaml``, a user's file over them, single values over both."""
+"""Reads the configuration: the defaults of ``master_poc.yaml``, then a user's file, then single values."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _name_of(item: Any) -> str | None:
 
 
 def _lay_over(base: Any, over: Any, *, key: str, whole: bool = False) -> Any:
-    """Lay one value over another: mappings key by key, lists of named entries by name, all else replaced.
+    """Merge one value into another: mappings key by key, lists of named entries by name, everything else replaced.
 
     What is `whole` replaces lists of named entries, too.
     """

@@ -1,4 +1,4 @@
-"""What a result depends on (DESIGN 5): exactly-once rests on these three digests.
+"""The three digests that identify a result (docs/design.md, 5); exactly-once rests on them.
 
 A code version is raised by hand whenever a stage's output changes for the same input; `tests/plan/test_make_plan.py`
 pins today's values so that nobody does it by accident.
@@ -35,7 +35,7 @@ SHORTEST_SALT = 16
 
 
 def harmonize_digest(config: Config) -> str:
-    """Digest of all that a harmonized table depends on besides its input.
+    """Digest of everything that a harmonized table depends on, except its input.
 
     Not the ranges, defaults and holds of series, nor the windows: changing those needs only a new build.
     """
@@ -74,7 +74,7 @@ def dataset_id(
     salt_check: str | None,
     append_parent: str | None,
 ) -> str:
-    """Digest of all that a data set depends on; not the number of workers or task shards, nor where things lie."""
+    """Digest of everything that a data set depends on; workers, task shards and locations are not part of it."""
     settings: dict[str, Any] = config.content()
     return digest(
         {
@@ -105,12 +105,12 @@ def dataset_id(
 
 
 def identity_of(plan: Plan, *, append_parent: str | None) -> str:
-    """Digest that a plan's own content gives, under today's code, if it continued `append_parent`."""
+    """Digest of a plan's content under today's code, as if it continued `append_parent`."""
     return dataset_id(plan.config, plan.cases, plan.excluded, salt_check=plan.salt_check, append_parent=append_parent)
 
 
 def subject_salt(config: Config) -> tuple[str | None, str | None]:
-    """Return the salt for subject ids from the environment and its fingerprint, or (None, None) where none is wanted.
+    """Return the salt for subject ids from the environment and its fingerprint, or (None, None) if the configuration wants none.
 
     The salt is never stored. Its fingerprint (12 hex digits of SHA-256) lies in the plan, so that a build with another
     salt is refused; the salt must be long, so that the fingerprint does not give it away.
@@ -139,7 +139,7 @@ def recorded_subject(subject_id: int, salt: str | None) -> int:
 
 
 def salt_of(plan: Plan) -> str | None:
-    """Return the salt for subject ids from the environment, or None where the plan wants none.
+    """Return the salt for subject ids from the environment, or None if the plan wants none.
 
     Raises
     ------

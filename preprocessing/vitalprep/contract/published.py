@@ -1,4 +1,4 @@
-"""A data set that was moved or copied: its own files, without plan, receipts and tables, which its output holds."""
+"""Whether a data set is published, whole and where it was made; a copy lacks plan, receipts and tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["copied_dataset", "is_up_to_date", "refuse_copy", "refuse_unready"]
 
 
 def copied_dataset(dataset_uri: str) -> Metadata | None:
-    """Return the metadata of a data set that does not lie where it was made, or None: it does, or there is none."""
+    """Return the metadata of a copied data set; None if it lies where it was made, or is no data set."""
     if _is_in_its_output(dataset_uri):
         return None
     try:
@@ -28,7 +28,7 @@ def copied_dataset(dataset_uri: str) -> Metadata | None:
 
 
 def refuse_copy(dataset_uri: str) -> None:
-    """Refuse a data set that does not lie where it was made, because only its own files are there.
+    """Refuse a copied data set: plan, receipts and tables are missing.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def refuse_unready(dataset_uri: str) -> Verdict:
 
 
 def is_up_to_date(output: Storage, dataset_id: str, limits: Validation) -> bool:
-    """Return whether a data set is published, the latest, and lies there whole (by name and size)."""
+    """Return whether a data set is published, the latest, and complete by names and sizes."""
     if not is_published(output, dataset_id, limits):
         return False
     try:

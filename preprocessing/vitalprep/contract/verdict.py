@@ -1,4 +1,4 @@
-"""The verdict on a data set: it is published iff this says passed."""
+"""The verdict on a data set: it counts as published only if the verdict says passed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Check", "Latest", "Verdict", "is_published", "is_refused", "read_ver
 
 
 class Check(Schema):
-    """One thing that was proved, or the first places where it fails."""
+    """One check: what it proved, or the first places where it fails."""
 
     name: str
     passed: bool
@@ -19,7 +19,7 @@ class Check(Schema):
 
 
 class Verdict(Document):
-    """What validating came to; `success_rate` and `windows` are what the thresholds are held against."""
+    """The result of validating; the thresholds apply to `success_rate` and `windows`."""
 
     dataset_id: Digest
     passed: bool
@@ -42,7 +42,7 @@ class Latest(Document):
 
 
 def read_verdict(output: Storage, dataset_id: str) -> Verdict | None:
-    """Return the stored verdict, or None where there is none."""
+    """Return the stored verdict, or None if there is none."""
     path = dataset_path(dataset_id, VERDICT)
     try:
         return Verdict.from_bytes(output.get(path), uri=output.uri_of(path))

@@ -1,4 +1,4 @@
-"""Checks before a run: what is wrong, and how to fix it, before anything costs money."""
+"""Checks before a run: configuration, input, output and number of cases, before anything costs money."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making a plan: the listing, the clinical table and the configuration become everything that later stages rely on."""
+"""Makes a plan from the listing of the input, the clinical table and the configuration."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def make_plan(request: PlanRequest) -> Plan:
 
 
 def plan_recordings(request: PlanRequest, recordings: Mapping[int, StoredObject]) -> Plan:
-    """Settle a plan from the recordings that are there, by case number; see `make_plan`.
+    """Make a plan from recordings that are listed already, by case number; see `make_plan`.
 
     An appended plan that would hold what its parent holds *is* its parent's.
     """
@@ -98,7 +98,7 @@ def plan_recordings(request: PlanRequest, recordings: Mapping[int, StoredObject]
 
 @dataclass(frozen=True)
 class _Found:
-    """What is there of the requested cases: `recordings` and `rows` by case number, and where they come from."""
+    """What was found of the requested cases: `recordings` and `rows` by case number, and their provenance."""
 
     input: str
     source: SettledProvenance | None
@@ -202,7 +202,7 @@ def _clinical_rows(table: bytes, uri: str, wanted: set[int], config: Config) -> 
 
 
 def _clinical_bytes(uri: str) -> bytes:
-    """Return the table's bytes; what is wrong with location or credentials is raised as the storage says it."""
+    """Return the table's bytes. Errors of location or credentials are the storage's own."""
     try:
         return read_uri(uri)
     except ObjectMissing as error:

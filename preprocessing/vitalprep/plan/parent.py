@@ -1,4 +1,4 @@
-"""The data set that a plan continues: its plan says which cases it has and in which split each subject is."""
+"""Append mode: the published data set that a plan continues, and the splits that its subjects keep."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def load_parent(dataset_uri: str, output_uri: str) -> Plan:
     plan = plan_of_dataset(output, dataset_id)
     if plan is None:
         raise RefusedError(
-            f"{dataset_uri} cannot be continued: its plan below {output.uri_of('runs')} is no longer there.",
-            fix="put back the folder runs/ of its making; nothing else knows the split of each subject.",
+            f"{dataset_uri} cannot be continued: its plan below {output.uri_of('runs')} is gone.",
+            fix="restore the folder runs/ of its output; only the plan knows the split of each subject.",
         )
     return plan
 
 
 def continuing(parent: Plan) -> Append:
-    """Return what a data set keeps of the one that it continues."""
+    """Return what an appended data set takes over from its parent: the ancestors, and the split of every subject."""
     held = sorted(parent.split_of_subject.items())
     return Append(
         parents=(*parent.parents, parent.dataset_id),
@@ -55,7 +55,7 @@ def continuing(parent: Plan) -> Append:
 
 
 def refuse_another_config(parent: Plan, config: Config) -> None:
-    """Raise `UsageError` where a configuration differs from the parent's in what its records depend on."""
+    """Raise `UsageError` if a configuration differs from the parent's in a key that records depend on."""
     before, now = parent.config.content(), config.content()
     for section in before | now:
         if section in ("validation", "source") or before.get(section) == now.get(section):
@@ -67,5 +67,5 @@ def refuse_another_config(parent: Plan, config: Config) -> None:
         raise UsageError(
             f"Configuration key {key} differs from that of {parent.dataset_id}; an appended data set keeps its "
             "parent's configuration.",
-            fix="leave out --config and --set, then the parent's is taken, or give what the parent was made with.",
+            fix="leave out --config and --set to take the parent's configuration, or give the same values.",
         )

@@ -1,4 +1,4 @@
-"""Which source a plan's recordings come from: what the user states, or what lies beside the recordings."""
+"""Finds where recordings come from: the user states it, or a note beside the recordings says it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Note = TypeVar("Note", bound=Document)
 
 
 def settled_provenance(config: Config, recordings: Storage, clinical: str | None) -> SettledProvenance | None:
-    """Return the source of recordings, or None where nothing says it.
+    """Return the provenance of recordings, or None if nothing says it.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def settled_provenance(config: Config, recordings: Storage, clinical: str | None
 
 
 def noted_provenance(recordings: Storage) -> Provenance | None:
-    """Return what a note of `vitalprep fetch`, or the options of `vitalprep simulate`, say of a folder."""
+    """Return the provenance that `source.json` or `simulation.json` in a folder states, or None."""
     note = read_note(recordings)
     if note is not None:
         return note.source
@@ -62,7 +62,7 @@ def noted_provenance(recordings: Storage) -> Provenance | None:
 
 
 def read_note(recordings: Storage) -> ProvenanceNote | None:
-    """Return what `vitalprep fetch`, or somebody by hand, has noted beside recordings.
+    """Return the note `source.json` beside recordings, written by `vitalprep fetch` or by hand, or None.
 
     Raises
     ------
@@ -73,11 +73,14 @@ def read_note(recordings: Storage) -> ProvenanceNote | None:
 
 
 def _is_simulated(recordings: Storage) -> bool:
-    """Whether `vitalprep simulate` wrote what lies there; a file that only has its name makes no patient simulated."""
+    """Whether `vitalprep simulate` wrote the recordings; a file that only has the name does not count."""
     try:
         return _read(recordings, SIMULATION_NAME, SimulationNote) is not None
     except RefusedError as error:
-        log(f"it does not tell that patients are simulated: {error.message}", level=logging.WARNING)
+        log(
+            f"{SIMULATION_NAME} is ignored, so the patients do not count as simulated: {error.message}",
+            level=logging.WARNING,
+        )
         return False
 
 
@@ -87,7 +90,7 @@ def _read(recordings: Storage, name: str, kind: type[Note]) -> Note | None:
         return None
     uri = recordings.uri_of(name)
     if found.size > MOST_BYTES:
-        raise RefusedError(f"{uri} has more than {MOST_BYTES} bytes.", fix="write what the README shows, or remove it.")
+        raise RefusedError(f"{uri} has more than {MOST_BYTES} bytes.", fix="shorten its texts, or remove it.")
     return kind.from_bytes(recordings.get(name, size=found.size), uri=uri)
 
 
@@ -96,5 +99,5 @@ def _beside(uri: str) -> Provenance | None:
     try:
         return noted_provenance(Storage(folder))
     except UsageError as error:  # who may read the table need not be allowed to ask what else is there
-        log(f"no {NOTE_NAME} could be looked for in {folder}: {error.message}", level=logging.WARNING)
+        log(f"{folder} could not be searched for {NOTE_NAME}: {error.message}", level=logging.WARNING)
         return None

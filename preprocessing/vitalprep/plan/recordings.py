@@ -1,4 +1,4 @@
-"""Which recordings lie in an input location."""
+"""Lists the recordings of an input location."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def find_recordings(storage: Storage) -> dict[int, StoredObject]:
 
 
 def recordings_there(storage: Storage) -> dict[int, StoredObject]:
-    """List recordings as `find_recordings`; there may be none."""
+    """List recordings as `find_recordings` does; an empty input gives an empty mapping."""
     found: dict[int, StoredObject] = {}
     for stored in storage.list():
         stem, dot, ending = stored.path.rpartition("/")[2].rpartition(".")
@@ -35,7 +35,7 @@ def recordings_there(storage: Storage) -> dict[int, StoredObject]:
             continue
         if len(stem.lstrip("0")) > len(str(HIGHEST_CASE)):
             raise RefusedError(
-                f"{storage.uri_of(stored.path)} is named like a case above {HIGHEST_CASE}.",
+                f"{storage.uri_of(stored.path)} has a case number above {HIGHEST_CASE}.",
                 fix="rename it, or move it out of the input.",
             )
         case_id = int(stem)

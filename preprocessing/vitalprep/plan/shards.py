@@ -1,4 +1,4 @@
-"""Which case is harmonized in which task shard."""
+"""Distributes the cases of a plan over task shards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["balanced_shards", "modulo_shards"]
 
 
 def balanced_shards(size_of_case: Mapping[int, int], count: int) -> tuple[tuple[int, ...], ...]:
-    """Share cases out so that shards hold about the same number of bytes: largest first, to the lightest shard.
+    """Balance shards by bytes: the largest case first, each to the shard that holds the fewest bytes.
 
     Parameters
     ----------
@@ -28,6 +28,6 @@ def balanced_shards(size_of_case: Mapping[int, int], count: int) -> tuple[tuple[
 
 
 def modulo_shards(cases: list[int], count: int) -> tuple[tuple[int, ...], ...]:
-    """Deal ascending cases out in turn, for hosts that find their share alone (SageMaker's multi-instance mode)."""
+    """Deal cases out in turn by number, for hosts that find their share alone (SageMaker's multi-instance mode)."""
     ascending = sorted(cases)
     return tuple(tuple(ascending[index::count]) for index in range(min(count, len(ascending))))

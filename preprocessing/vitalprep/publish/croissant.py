@@ -95,7 +95,7 @@ def croissant_json(data: Described, description: str, files: Mapping[str, bytes]
 
 
 def _licence(source: Provenance) -> str | dict[str, str]:
-    """Return the licence's address or SPDX identifier; another name is that of a work, and no reader's link."""
+    """Return the licence's address or SPDX identifier, or the name of a licence that has neither."""
     named = source.licence or "none"
     if source.licence_url or _IDENTIFIER.fullmatch(named):
         return source.licence_url or named
@@ -108,7 +108,7 @@ def _described(name: str, content: bytes) -> dict[str, Any]:
 
 
 def _split(data: Described, split: SplitName, summary: BuildSummary) -> list[dict[str, Any]]:
-    """Return a split's files, and the set that they are."""
+    """Return the entries of a split's files and of the file set that holds them."""
     kind = "application/gzip" if data.config.output.compression == "gzip" else TFRECORD_TYPE
     files = [_file(file.name, size=file.bytes, sha256=file.sha256, kind=kind) for file in summary.files]
     if not files:

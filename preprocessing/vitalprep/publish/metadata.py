@@ -49,7 +49,7 @@ CASE_COLUMNS = (
 
 
 def cases_csv(plan: Plan, outcomes: dict[int, CaseOutcome], salt: str | None) -> bytes:
-    """Return one row a requested case, by number: windows written or the one reason."""
+    """Return one row for each requested case, by number: windows written, or the reason for none."""
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(CASE_COLUMNS)
@@ -74,7 +74,7 @@ def cases_csv(plan: Plan, outcomes: dict[int, CaseOutcome], salt: str | None) ->
 
 
 def _cell(path: str) -> str:
-    """Return a path that no spreadsheet takes for a formula."""
+    """Return a path that a spreadsheet does not evaluate as a formula."""
     return f"./{path}" if path.startswith(FORMULA) else path
 
 
@@ -125,19 +125,19 @@ def metadata_of(
 
 
 def config_yaml(plan: Plan) -> bytes:
-    """Return the configuration as ``--config`` reads it: every key, so that later defaults change nothing of it."""
+    """Return the configuration as ``--config`` reads it, with every key, so that later defaults do not change it."""
     text = yaml.safe_dump(_config_content(plan.config), sort_keys=True, allow_unicode=False, width=110)
     return f"# The configuration of data set {plan.dataset_id}, whole, for --config.\n{text}".encode()
 
 
 def _config_content(config: Config) -> dict[str, Any]:
-    """Return the configuration without the thresholds of validation, which judge a data set and are no part of it."""
+    """Return the configuration without the thresholds of validation: they judge a data set and do not shape it."""
     content: dict[str, Any] = _sorted({key: value for key, value in config.content().items() if key != "validation"})
     return content
 
 
 def _sorted(content: Any) -> Any:
-    """Return JSON content with its keys in the order of a stored plan, which need not be that of the registry."""
+    """Return JSON content with sorted keys, as in a stored plan."""
     return json.loads(canonical_json(content))
 
 

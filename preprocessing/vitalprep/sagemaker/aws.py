@@ -1,4 +1,4 @@
-"""AWS's control plane by boto3: the clients, and what their errors mean to whoever submits."""
+"""Clients of AWS's control plane (boto3), and what their errors mean for a submitted job."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def client(service: str, region: str) -> Any:
 
 @contextmanager
 def aws_errors(what: str) -> Iterator[None]:
-    """Raise what boto3 raises in the block as one of the project's errors.
+    """Turn boto3's errors in the block into the project's errors.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def aws_errors(what: str) -> Iterator[None]:
 
 
 def error_code(error: VitalprepError) -> str:
-    """Return AWS's code of the answer that an error was made of, or nothing."""
+    """Return AWS's error code, or an empty text if the error has none."""
     response = getattr(error.__cause__, "response", None)
     return str(response["Error"].get("Code", "")) if isinstance(response, dict) and "Error" in response else ""
 

@@ -1,4 +1,4 @@
-"""Following a training job to its end: its status, and what its containers log."""
+"""Follows a training job to its end: its status, and the log of its containers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class EndedJob:
 
     @property
     def saving(self) -> float:
-        """Share saved over on demand, as AWS's console reckons it."""
+        """Share saved against on-demand capacity, computed as AWS's console does."""
         return 1 - self.billable_seconds / self.training_seconds if self.training_seconds else 0.0
 
     def described(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def follow(name: str, *, sagemaker: Any, logs: Any, stop: StopRequest) -> EndedJ
 
 
 def refuse_unsuccessful(job: EndedJob) -> None:
-    """Raise what a job's end means to whoever waits for it, unless it is completed.
+    """Raise an error for a job that did not complete.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def _ended(name: str, job: dict[str, Any]) -> EndedJob:
 
 
 class JobLogs:
-    """The lines that a job's containers write, from CloudWatch.
+    """The log lines of a job's containers, from CloudWatch.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ class JobLogs:
         self._readable = True
 
     def read(self) -> None:
-        """Log the lines that are new. Without the right to read them, say so once and go on."""
+        """Log the new lines. If reading them is denied, say so once and continue."""
         if not self._readable:
             return
         try:
@@ -213,7 +213,7 @@ def _host_of(stream: str) -> str:
 
 
 def _log_line(host: str, text: str) -> None:
-    """Log a container's line again; our own ones keep their level."""
+    """Log a container's line; lines of vitalprep keep their level."""
     try:
         line = json.loads(text)
     except ValueError:

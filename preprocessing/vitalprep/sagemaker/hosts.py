@@ -1,4 +1,4 @@
-"""Which share of a plan is this host's, where several hosts run the same command (SageMaker's multi-instance jobs).
+"""Finds this host's share of a plan where several hosts run the same command (SageMaker's multi-instance jobs).
 
 SageMaker writes who is there into a file of the training container; its toolkits set environment variables, too. The
 file wins (https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html).
@@ -23,11 +23,11 @@ RESOURCE_CONFIG = Path("/opt/ml/input/config/resourceconfig.json")
 
 @dataclass(frozen=True)
 class HostShare:
-    """A host among the `hosts` of its job, in the order of their names; `source` says who told."""
+    """A host among the `hosts` of its job, sorted by name; `told_by` names the file or variables that say so."""
 
     host: str
     hosts: tuple[str, ...]
-    source: str
+    told_by: str
 
     @property
     def index(self) -> int:
@@ -36,7 +36,7 @@ class HostShare:
 
     @property
     def count(self) -> int:
-        """How many hosts there are."""
+        """Number of hosts."""
         return len(self.hosts)
 
 
@@ -53,9 +53,9 @@ def host_share(environment: Mapping[str, str], *, resource_config: Path = RESOUR
     if resource_config.exists():
         return _share(_json(resource_config.read_text("utf-8"), str(resource_config)), str(resource_config))
     if "SM_HOSTS" in environment:
-        source = "SM_HOSTS and SM_CURRENT_HOST"
+        told_by = "SM_HOSTS and SM_CURRENT_HOST"
         hosts = _json(environment["SM_HOSTS"], "SM_HOSTS")
-        return _share({"hosts": hosts, "current_host": environment.get("SM_CURRENT_HOST")}, source)
+        return _share({"hosts": hosts, "current_host": environment.get("SM_CURRENT_HOST")}, told_by)
     if "SM_TRAINING_ENV" in environment:
         return _share(_json(environment["SM_TRAINING_ENV"], "SM_TRAINING_ENV"), "SM_TRAINING_ENV")
     raise UsageError(
@@ -75,25 +75,25 @@ def load_host_shard(plan_uri: str, share: HostShare) -> tuple[Plan, Storage]:
     part, output = load_shard(plan_uri, share.index)
     if len(part.shards) != share.count:
         raise UsageError(
-            f"The plan has {len(part.shards)} shards, and there are {share.count} hosts ({share.source}).",
+            f"The plan has {len(part.shards)} shards, and there are {share.count} hosts ({share.told_by}).",
             fix=f"plan with --shards {share.count} --sharding modulo.",
         )
     return part, output
 
 
-def _json(text: str, source: str) -> Any:
+def _json(text: str, told_by: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise UsageError(f"{source} is no JSON ({error}).", fix="leave it to SageMaker to set it.") from error
+        raise UsageError(f"{told_by} is no JSON ({error}).", fix="leave it to SageMaker to set it.") from error
 
 
-def _share(content: Any, source: str) -> HostShare:
+def _share(content: Any, told_by: str) -> HostShare:
     hosts = content.get("hosts") if isinstance(content, dict) else None
     current = content.get("current_host") if isinstance(content, dict) else None
     if not isinstance(hosts, list) or len(set(map(str, hosts))) != len(hosts) or current not in hosts:
         raise UsageError(
-            f"{source} names the hosts {hosts!r} and this host {current!r}.",
+            f"{told_by} names the hosts {hosts!r} and this host {current!r}.",
             fix="this host must be one of a list of different hosts; leave it to SageMaker to set them.",
         )
-    return HostShare(host=str(current), hosts=tuple(sorted(map(str, hosts))), source=source)
+    return HostShare(host=str(current), hosts=tuple(sorted(map(str, hosts))), told_by=told_by)

@@ -1,4 +1,4 @@
-"""What a training job is to do, as its hyperparameters say it: one command, or a whole plan."""
+"""The hyperparameters of a training job: one command, or a whole plan."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAGEMAKERS_OWN = "sagemaker_"  # what its SDKs add, such as sagemaker_region
 
 @dataclass(frozen=True)
 class OneCommand:
-    """``vitalprep NAME ARGUMENTS``: what a scheduler sends, a shard or a split a job."""
+    """``vitalprep NAME ARGUMENTS``: a scheduler sends one job for each shard or split."""
 
     name: str
     arguments: tuple[str, ...]

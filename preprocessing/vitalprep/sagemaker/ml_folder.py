@@ -1,4 +1,4 @@
-"""The folder ``/opt/ml``, by which SageMaker and a training container talk to each other.
+"""The folder ``/opt/ml``, the interface between SageMaker and a training container.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html and
 ``...-output.html``, of the same guide.
@@ -26,7 +26,7 @@ FAILURE_LENGTH = 1024  # characters of it that DescribeTrainingJob repeats
 
 
 class MlFolder:
-    """The folder in which SageMaker lays out a job, and from which it takes what the job leaves.
+    """The folder that holds a job's inputs and from which SageMaker uploads its outputs.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class MlFolder:
         self.data = Path(root, "output", "data")
 
     def log_file(self) -> str | None:
-        """Return where to keep this host's log, or None (said in the log) if nothing can be written there.
+        """Return the path of this host's log file, or None, with a warning, if it cannot be written.
 
         The hosts of a job have different names: SageMaker lays their files together.
         """
@@ -57,7 +57,7 @@ class MlFolder:
 
     @contextmanager
     def failure_told(self) -> Iterator[None]:
-        """Write what goes wrong in the block where DescribeTrainingJob finds it, and let it pass on."""
+        """Write an error of the block to the file that DescribeTrainingJob shows, and raise it again."""
         try:
             yield
         except VitalprepError as error:
@@ -87,7 +87,7 @@ class MlFolder:
 
 
 def failure_text(exit_code: int, message: str, fix: str) -> str:
-    """Return a failure in `FAILURE_LENGTH` characters: the exit code first, the fix whole, the message as it fits."""
+    """Return a failure in `FAILURE_LENGTH` characters: the exit code first, the fix in full, the message cut to fit."""
     head, tail = f"exit code {exit_code}: ", f" Fix: {fix}"
     room = FAILURE_LENGTH - len(head) - len(tail)
     if len(message) > room:

@@ -1,4 +1,4 @@
-"""Waiting for what others do: pauses that grow, and that a signal ends."""
+"""Polling with growing pauses that a stop signal interrupts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def growing_pauses(longest: float) -> Iterator[float]:
 
 
 def pause(seconds: float, stop: StopRequest) -> None:
-    """Wait, or return at once when a stop is asked for."""
+    """Wait, or return at once if a stop is requested."""
     end = time.monotonic() + seconds
     while not stop.requested and (left := end - time.monotonic()) > 0:
         time.sleep(min(left, GLANCE))

@@ -1,4 +1,4 @@
-"""The request for a training job, and what can be known to be wrong with it before AWS is asked."""
+"""Builds requests of CreateTrainingJob, and refuses what AWS would refuse."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
 
 @dataclass(frozen=True, kw_only=True)
 class JobOptions:
-    """Where and on what a job runs, and how long it may.
+    """Image, role, machines, region and time limits of a job.
 
     Parameters
     ----------
@@ -113,12 +113,12 @@ class JobOptions:
 
 
 def job_name(dataset_id: str, now: datetime) -> str:
-    """Return a name for a job; the time makes it new, as SageMaker never forgets one."""
+    """Return a name for a job. It holds the time, because SageMaker never frees a name."""
     return f"vitalprep-{dataset_id}-{now:%Y%m%d-%H%M%S}"
 
 
 def refuse_job_name(name: str) -> None:
-    """Raise `UsageError` unless SageMaker takes a name."""
+    """Raise `UsageError` if SageMaker would refuse a name."""
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"The job name {name!r} is not one that SageMaker takes.", fix="give up to 63 letters, digits and hyphens."
@@ -126,7 +126,7 @@ def refuse_job_name(name: str) -> None:
 
 
 def refuse_outside_s3(option: str, uri: str) -> None:
-    """Raise `UsageError` unless a location is in S3: SageMaker's machines see no other."""
+    """Raise `UsageError` unless a location is in S3: SageMaker's machines reach no other."""
     if not uri.startswith("s3://"):
         raise UsageError(f"{option} is {uri}, which SageMaker's machines do not see.", fix="give an s3:// location.")
 
@@ -212,7 +212,7 @@ def _training_job(
 
 
 def _step_job_name(part: str, now: datetime) -> str:
-    """Return a name that no job of the account has had: SageMaker never frees one."""
+    """Return a name that is new in the account: SageMaker never frees one."""
     end = f"-{now.timestamp() * 1000:.0f}"
     readable = re.sub(r"[^a-zA-Z0-9]+", "-", f"vitalprep-{part}")
     return readable[: NAME_LENGTH - len(end)].rstrip("-") + end

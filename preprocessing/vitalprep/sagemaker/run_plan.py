@@ -1,4 +1,4 @@
-"""A whole plan in one job of several hosts: each harmonizes its share, the first one does what follows."""
+"""Runs a whole plan in one job of several hosts: each harmonizes its share, the first host does the rest."""
 
 from __future__ import annotations
 

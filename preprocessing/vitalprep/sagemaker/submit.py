@@ -1,4 +1,4 @@
-"""Submitting a run as one training job: planned here, done there."""
+"""Submits a run as one training job: planned on this machine, run on SageMaker's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["SubmittedJob", "preview", "submit"]
 
 @dataclass(frozen=True)
 class SubmittedJob:
-    """A job that SageMaker has taken; `name` is None where the data set is published already."""
+    """A job that SageMaker accepted; `name` is None if the data set is published already."""
 
     planned: Planned
     name: str | None
@@ -103,7 +103,7 @@ def _job(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> 
 
 
 def _refuse_request(request: PlanRequest, output_uri: str, name: str | None) -> None:
-    """Refuse what would plan well and fail in the containers."""
+    """Refuse requests that can be planned but would fail in the containers."""
     refuse_outside_s3("--input", request.input)
     refuse_outside_s3("--output", output_uri)
     if request.config.privacy.hash_subjects:

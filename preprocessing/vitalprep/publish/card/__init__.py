@@ -1,1 +1,1 @@
-"""``README.md`` of a data set: its card, for whoever finds it without having made it."""
+"""``README.md`` of a data set: its card, for readers who did not make it."""

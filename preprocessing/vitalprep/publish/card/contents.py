@@ -1,4 +1,4 @@
-"""Sections of the card on what is in a data set."""
+"""Sections of the card about the content of a data set."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def what(data: Described) -> str:
 
 
 def composition(data: Described) -> str:
-    """Return how much there is in each split."""
+    """Return the counts of each split."""
     rows = []
     for split, summary in data.summaries.items():
         written = [case for case in summary.cases if case.windows]
@@ -175,7 +175,7 @@ def _range(bounds: tuple[float, float]) -> str:
 
 
 def _stands(data: Described) -> str:
-    """Return for how long the values of sources count as observed, the longest-lived named."""
+    """Return how long values of the sources count as observed, and name the source with the longest time."""
     times = {source.track: source.stale_after for item in data.config.inputs for source in item.sources}
     longest = max(times.values())
     of_longest = ", ".join(code(track) for track, time in times.items() if time == longest)

@@ -1,4 +1,4 @@
-"""What a data set's card is about: plan, accounting and build, and figures made of them."""
+"""The input of a data set's card: plan, accounting, build summaries, and figures computed from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Coverage", "Described"]
 
 @dataclass(frozen=True)
 class Coverage:
-    """Shares of all seconds of the written cases, 0 to 1; None where there is no second.
+    """Shares of all seconds of the written cases, 0 to 1; None if they have no second.
 
     `clipped` are observed or held seconds outside the normalization range.
     """
@@ -34,7 +34,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Described:
-    """A data set that is accounted for and about to be described; `warnings` as the report shows them."""
+    """An accounted data set whose description is to be written; `warnings` are those of the report."""
 
     plan: Plan
     accounting: Accounting

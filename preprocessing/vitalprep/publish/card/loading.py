@@ -1,4 +1,4 @@
-"""How to load a data set, as its card says it."""
+"""Section of the card about loading a data set."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ train = tf.data.TFRecordDataset(files{compression}).map(example)
 
 
 def loading_example(config: Config) -> str:
-    """Return an example that runs in the data set's folder, and what else reads it."""
+    """Return an example that runs in the data set's folder, and name the other loaders."""
     single = config.output.layout == "single"
     packed = config.output.compression == "gzip"
     text = _EXAMPLE.format(

@@ -1,4 +1,4 @@
-"""Markdown of text that others wrote: names, units and sources come out as they are read, never as markup.
+"""Markdown from untrusted text: names, units and sources appear literally, never as markup.
 
 As CommonMark 0.31 and GitHub's tables take it: what could begin markup is escaped, line breaks and characters that are
 not to be seen become spaces.
@@ -44,7 +44,7 @@ def _escaped(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Return a name as code, to stand in a sentence or in a table.
+    """Return a name as inline code for a sentence or a table cell.
 
     Examples
     --------
@@ -55,24 +55,24 @@ def code(text: str) -> str:
 
 
 def fenced(text: str, language: str) -> str:
-    """Return lines as a block of code that nothing in them ends."""
+    """Return lines as a fenced code block with a fence that the lines cannot close."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: int) -> str:
-    """Return a table of cells that are Markdown already; columns from `numbers_from` on stand to the right."""
+    """Return a table of Markdown cells; columns from `numbers_from` on are right-aligned."""
     rule = ["---" if column < numbers_from else "---:" for column in range(len(header))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, rule, *rows])
 
 
 def bullets(texts: Iterable[str]) -> str:
-    """Return a list of texts that are Markdown already."""
+    """Return a bullet list of Markdown texts."""
     return "\n".join(f"- {text}" for text in texts)
 
 
 def one_line(text: str) -> str:
-    """Return a text without line breaks and without characters that are not to be seen."""
+    """Return a text without line breaks and invisible characters."""
     seen = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
     return " ".join(seen.split())

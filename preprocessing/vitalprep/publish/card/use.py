@@ -1,4 +1,4 @@
-"""Sections of the card on how a data set came about and what it may be used for."""
+"""Sections of the card about how a data set was made and what it may be used for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BASIS = {
 
 
 def making(data: Described) -> str:
-    """Return by which rules the records were made."""
+    """Return the rules that made the records."""
     fraction = data.config.windowing.min_observed_fraction
     left_out = f"; those with less than {fraction:.0%} of their vital signs observed were left out" if fraction else ""
     gaps = (
@@ -46,7 +46,7 @@ def making(data: Described) -> str:
 
 
 def limitations(data: Described) -> str:
-    """Return what a model trained on it cannot be expected to know."""
+    """Return the limits of the data: what a model trained on it cannot know."""
     windowing = data.config.windowing
     texts = [plain(text) for text in data.source.limitations]
     if windowing.step < windowing.window:
@@ -68,7 +68,7 @@ def limitations(data: Described) -> str:
 
 
 def _warnings(data: Described) -> str:
-    """Return what was found in the data, the gravest first, and where all of it is shown."""
+    """Return the warnings, the most severe first, and name the report that shows all of them."""
     notes = sum(warning.level == "note" for warning in data.warnings)
     found = [plain(warning.message) for warning in data.warnings if warning.level == "warning"]
     more = [f"{len(found) - MOST_WARNINGS} more."] if len(found) > MOST_WARNINGS else []
@@ -79,7 +79,7 @@ def _warnings(data: Described) -> str:
 
 
 def licence(data: Described) -> str:
-    """Return what using it obliges to, and how that is known."""
+    """Return licence, agreement and attribution, and how they are known."""
     source = data.source
     known = f"The recordings come from {plain(source.name)} ({_BASIS[data.settled.basis]})."
     if data.settled.basis == "assumed":
