@@ -271,7 +271,7 @@ class Privacy(Schema):
 class Config(Schema):
     """The complete configuration of one data set.
 
-    `source` says where the recordings come from, where the user states it; it affects documentation only, never the data.
+    `source` states where the recordings come from. It affects documentation only, never the data.
     """
 
     schema_version: Literal[1]

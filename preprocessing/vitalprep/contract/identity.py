@@ -110,7 +110,7 @@ def identity_of(plan: Plan, *, append_parent: str | None) -> str:
 
 
 def subject_salt(config: Config) -> tuple[str | None, str | None]:
-    """Return the salt for subject ids from the environment and its fingerprint, or (None, None) if the configuration wants none.
+    """Return the salt for subject ids from the environment and its fingerprint, or (None, None) if none is configured.
 
     The salt is never stored. Its fingerprint (12 hex digits of SHA-256) lies in the plan, so that a build with another
     salt is refused; the salt must be long, so that the fingerprint does not give it away.

@@ -54,7 +54,7 @@ def run_plan(plan_uri: str, share: HostShare, *, wait_seconds: float, pool: Work
         host=share.host,
         shard=share.index,
         hosts=share.count,
-        told_by=share.source,
+        told_by=share.told_by,
     )
     _, path = output_of_plan(plan_uri)
     if share.index:
