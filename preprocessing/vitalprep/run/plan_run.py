@@ -21,7 +21,7 @@ from vitalprep.contract.paths import (
     receipt_path,
 )
 from vitalprep.contract.plan import Plan, store_plan
-from vitalprep.contract.published import is_up_to_date
+from vitalprep.contract.published import is_up_to_date, with_published_name
 from vitalprep.contract.receipt import finished_cases
 from vitalprep.plan.make_plan import PlanRequest, make_plan
 from vitalprep.runtime.console import log
@@ -52,6 +52,7 @@ class Planned:
             "plan": self.uri,
             "dataset": self.dataset_uri,
             "dataset_id": plan.dataset_id,
+            "name": plan.name,
             "harmonize_digest": plan.harmonize_digest,
             "parents": list(plan.parents),
             "up_to_date": self.up_to_date,
@@ -97,6 +98,7 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
             )
         _log_growth(request.parent, plan)
     output = Storage(output_uri, create=True)
+    plan = with_published_name(output, plan)
     if not dry_run:
         _store(plan, output, force=force)
     return Planned(
@@ -105,7 +107,7 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
         uri=output.uri_of(plan.path),
         dataset_uri=output.uri_of(dataset_folder(plan.dataset_id)),
         finished=finished_cases(plan, output),
-        up_to_date=is_up_to_date(output, plan.dataset_id, plan.config.validation),
+        up_to_date=is_up_to_date(output, plan),
     )
 
 

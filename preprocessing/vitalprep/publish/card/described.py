@@ -34,12 +34,16 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Described:
-    """A data set that is accounted for and about to be described; `warnings` as the report shows them."""
+    """A data set that is accounted for and about to be described.
+
+    `warnings` are those of the report, `content_id` is that of the records.
+    """
 
     plan: Plan
     accounting: Accounting
     summaries: Mapping[SplitName, BuildSummary]
     warnings: Sequence[DataWarning] = ()
+    content_id: str | None = None
 
     @property
     def config(self) -> Config:
