@@ -13,6 +13,7 @@ from vitalprep.cli.group import vitalprep
 from vitalprep.cli.options import location, logs, plan_request, selected, worker_pool
 from vitalprep.cli.report import report
 from vitalprep.runtime.console import log_to_file
+from vitalprep.runtime.region import DEFAULT_REGION, REGION_VARIABLES
 
 __all__: list[str] = []
 
@@ -74,9 +75,9 @@ DAY = 86400
 )
 @click.option(
     "--region",
-    envvar=["AWS_DEFAULT_REGION", "AWS_REGION"],
+    envvar=list(REGION_VARIABLES),
     show_envvar=True,
-    default="eu-north-1",
+    default=DEFAULT_REGION,
     show_default=True,
     help="Where it runs: the region of image and buckets.",
 )
