@@ -128,6 +128,28 @@ def test_a_wrong_single_value_is_named(setting: str, word: str) -> None:
     assert word in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("own", "setting", "meant"),
+    [
+        ("windowing: {length: 60}", "windowing.length=60", "did you mean window? Known here: window, step,"),
+        ("windowing: {stepp: 60}", "windowing.stepp=60", "did you mean step?"),
+        ("windowing: {horizon: 60}", "windowing.horizon=60", "did you mean target_horizon?"),
+        ("windowng: {step: 60}", "windowng.step=60", "did you mean windowing?"),
+        (
+            "inputs: [{name: HR, sources: [{track: Solar8000/HR, limit: [1, 2]}]}]",
+            "inputs.HR.sources.Solar8000/HR.limit=[1, 2]",
+            "did you mean limits? Known here: track, unit, conversion, limits, stale_after",
+        ),
+        ("split: {xyzzy: 1}", "split.xyzzy=1", "known here: seed, train, validation, allow_empty"),
+    ],
+)
+def test_an_unknown_key_names_its_neighbours(tmp_path: Path, own: str, setting: str, meant: str) -> None:
+    for arguments in ((_file(tmp_path, own), ()), (None, [setting])):
+        with pytest.raises(UsageError) as caught:
+            load_config(*arguments)
+        assert meant in caught.value.message
+
+
 def test_config_prints_the_fixed_interface() -> None:
     answer = run_vitalprep("config", "--set", "inputs.BIS.default=50")
     features = answer.result["features"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -15,6 +16,7 @@ from vitalprep.storage import read_uri
 
 __all__ = ["load_config"]
 
+_USUAL = {"length": "window", "size": "window", "stride": "step", "hop": "step"}  # what others call it
 _FIX = "compare with preprocessing/vitalprep/master_poc.yaml, or run `vitalprep config`."
 
 
@@ -43,7 +45,7 @@ def load_config(file: str | None = None, settings: Sequence[str] = ()) -> Config
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(
-            f"Configuration key {_dotted(content, first['loc'])}: {_plain(first)}.",
+            f"Configuration key {_dotted(content, first['loc'])}: {_plain(first)}{_neighbours(content, first)}.",
             fix=_FIX,
         ) from error
 
@@ -116,8 +118,48 @@ def _replaced(node: Any, path: str, value: Any, *, whole: str) -> Any:
             return copy
     if isinstance(node, dict) and "." not in path:
         return node | {path: value}  # an optional key that the defaults leave out; an unknown one is refused later
-    known = ", ".join(entries) or "nothing below it"
-    raise UsageError(f"Configuration key {whole!r} is unknown at {path!r}; known here: {known}.", fix=_FIX)
+    raise UsageError(f"Configuration key {whole!r} is unknown at {path!r}{_meant(path, entries)}.", fix=_FIX)
+
+
+def _meant(unknown: str, known: Iterable[str]) -> str:
+    """Return which keys an unknown one may stand for, the likeliest first."""
+    names = list(known)
+    if not names:
+        return "; nothing is known below it"
+    wanted = unknown.partition(".")[0]
+    usual = [name for name in (_USUAL.get(wanted.casefold()),) if name in names]
+    near = usual or difflib.get_close_matches(wanted.casefold(), names, n=1) or _kin(wanted, names)
+    return (f"; did you mean {near[0]}? Known" if near else "; known") + f" here: {', '.join(names)}"
+
+
+def _kin(wanted: str, names: Sequence[str]) -> list[str]:
+    """Return the names that hold the wanted one, or are held by it, in any case."""
+    low = wanted.casefold()
+    return [name for name in names if name.casefold() in low or low in name.casefold()]
+
+
+def _neighbours(content: Any, error: Any) -> str:
+    """Return what is known where a key is unknown: the keys that the defaults have there, and those of the model."""
+    if error["type"] != "extra_forbidden":
+        return ""
+    *place, unknown = error["loc"]
+    return _meant(str(unknown), _fields_at(Config, place))
+
+
+def _fields_at(model: Any, place: Sequence[int | str]) -> list[str]:
+    """Return the keys of the model at a place in the configuration."""
+    for part in place:
+        if isinstance(part, str) and part in getattr(model, "model_fields", {}):
+            model = model.model_fields[part].annotation
+        model = next((kind for kind in _kinds(model) if hasattr(kind, "model_fields")), None)
+    return list(getattr(model, "model_fields", {}))
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """Yield an annotation and what it is made of: of ``tuple[Input, ...]`` also ``Input``."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _kinds(part)
 
 
 def _dotted(content: Any, location: tuple[int | str, ...]) -> str:

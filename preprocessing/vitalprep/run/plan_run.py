@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitalprep.contract.case_list import short_case_list
+from vitalprep.contract.locations import refuse_locations
 from vitalprep.contract.paths import (
     DATASETS,
     HARMONIZED,
@@ -89,6 +90,7 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
     """
     if force and dry_run:
         raise UsageError("--force removes things, and --dry-run shall not.", fix="leave out one of them.")
+    refuse_locations(request.input, output_uri)
     plan = make_plan(request)
     if request.parent is not None:
         if force and plan.dataset_id == request.parent.dataset_id:

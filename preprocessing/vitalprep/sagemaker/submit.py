@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from vitalprep.contract.locations import refuse_locations
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.published import with_published_name
 from vitalprep.plan.make_plan import PlanRequest, make_plan
@@ -106,6 +107,7 @@ def _job(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> 
 
 def _refuse_request(request: PlanRequest, output_uri: str, name: str | None) -> None:
     """Refuse what would plan well and fail in the containers."""
+    refuse_locations(request.input, output_uri)
     for option, uri in {"--input": request.input, "--output": output_uri}.items():
         if not uri.startswith("s3://"):
             raise UsageError(
