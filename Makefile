@@ -15,20 +15,31 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 $(UV):
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' \
-	  || { echo "vitalprep needs Python 3.11 or 3.12; name one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(PYTHON) .ci/check_machine.py
 	$(PYTHON) -m venv .uv
 	.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-.PHONY: worker airflow develop infra
-worker: $(UV)  ## install the worker alone (.venv)
-	@$(UV) sync --quiet --locked --inexact --no-default-groups --extra preview --extra aws --python .uv/bin/python
+.PHONY: compiler worker airflow develop infra
+# Without a compiler pip installs what loads data sets. Here the reader of recordings, which is in C, has to be there.
+READER := .venv/bin/python -c 'import vitalprep.vital._records'
+define install
+	@$(UV) sync --quiet --locked $(1) --python .uv/bin/python
+	@$(READER) 2>/dev/null || $(UV) sync --quiet --locked $(1) --python .uv/bin/python --reinstall-package vitalprep
+	@$(READER) 2>/dev/null || { echo "The reader of recordings (preprocessing/vitalprep/vital/_records.c) was not compiled. \
+	See why: $(UV) sync --locked $(1) --reinstall-package vitalprep --verbose" >&2; exit 2; }
+endef
+
+compiler:
+	@$(if $(wildcard .uv/bin/python),.uv/bin/python,$(PYTHON)) .ci/check_machine.py --compiler
+
+worker: compiler $(UV)  ## install the worker alone (.venv)
+	$(call install,--inexact --no-default-groups --extra preview --extra aws)
 
 airflow: $(UV)  ## install Airflow (.venv-airflow)
 	@UV_PROJECT_ENVIRONMENT=.venv-airflow $(UV) sync --quiet --locked --only-group airflow --python .uv/bin/python
 
-develop: $(UV)  ## install the worker with TensorFlow and the development tools (.venv)
-	@$(UV) sync --quiet --locked --extra tensorflow --extra preview --python .uv/bin/python
+develop: compiler $(UV)  ## install the worker with TensorFlow and the development tools (.venv)
+	$(call install,--extra tensorflow --extra preview)
 
 infra: $(UV)  ## install what checks docker/ and terraform/ (.venv-infra)
 	@UV_PROJECT_ENVIRONMENT=.venv-infra $(UV) sync --quiet --locked --only-group infra --python .uv/bin/python

@@ -130,6 +130,28 @@ def test_a_wrong_single_value_is_named(setting: str, word: str) -> None:
     assert word in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("own", "setting", "meant"),
+    [
+        ("windowing: {length: 60}", "windowing.length=60", "did you mean window? Known here: window, step,"),
+        ("windowing: {stepp: 60}", "windowing.stepp=60", "did you mean step?"),
+        ("windowing: {horizon: 60}", "windowing.horizon=60", "did you mean target_horizon?"),
+        ("windowng: {step: 60}", "windowng.step=60", "did you mean windowing?"),
+        (
+            "inputs: [{name: HR, sources: [{track: Solar8000/HR, limit: [1, 2]}]}]",
+            "inputs.HR.sources.Solar8000/HR.limit=[1, 2]",
+            "did you mean limits? Known here: track, unit, conversion, limits, stale_after",
+        ),
+        ("split: {xyzzy: 1}", "split.xyzzy=1", "known here: seed, train, validation, allow_empty"),
+    ],
+)
+def test_an_unknown_key_names_its_neighbours(tmp_path: Path, own: str, setting: str, meant: str) -> None:
+    for arguments in ((_file(tmp_path, own), ()), (None, [setting])):
+        with pytest.raises(UsageError) as caught:
+            load_config(*arguments)
+        assert meant in caught.value.message
+
+
 def test_config_prints_the_fixed_interface() -> None:
     answer = run_vitalprep("config", "--set", "inputs.BIS.default=50")
     features = answer.result["features"]
@@ -171,7 +193,7 @@ def test_optional_keys_are_left_out_while_they_are_not_set() -> None:
 @pytest.mark.parametrize(
     ("statics", "message", "fix"),
     [
-        ([{"name": "hb", **HB, "remove": True}], "statics.hb.remove: this key is unknown; the keys here are "
+        ([{"name": "hb", **HB, "remove": True}], "statics.hb.remove: this key is unknown; known here: "
          "name, column, unit, limits, range, default", "to leave one out, delete it from the whole configuration"),
         ([{"name": "hb", "unit": "g/dL", "default": 13}], "statics.hb.range: field required", "master_poc.yaml"),
         ([{"name": "hb", **HB, "limits": [25, 2]}], "statics.hb.limits: the range [25, 2] is upside down", "adds"),
@@ -201,7 +223,7 @@ def test_a_static_that_cannot_be_is_named(tmp_path: Path, statics: list[object],
     ],
 )
 def test_an_unknown_key_is_told_which_keys_there_are(tmp_path: Path, own: str, keys: str) -> None:
-    with pytest.raises(UsageError, match=f"this key is unknown; the keys here are {keys}"):
+    with pytest.raises(UsageError, match=f"this key is unknown(; did you mean \\w+?\\? Known|; known) here: {keys}"):
         load_config(_file(tmp_path, own))
 
 

@@ -12,6 +12,7 @@ from vitalprep.contract.config_file import load_config
 from vitalprep.cost.command import cost
 from vitalprep.cost.figures import load_figures
 from vitalprep.cost.tables import print_cost
+from vitalprep.runtime.region import DEFAULT_REGION
 from vitalprep.storage import Storage
 
 MB = 1_000_000
@@ -89,6 +90,34 @@ def test_the_tables_say_what_stands_in_the_result(tmp_path: Path, capsys: pytest
         assert f"{backend['vcpu_hours']:.2f}" in shown
     assert result["figures"]["machine"]["measured"] in shown
     assert "min_observed_fraction" in shown  # the estimate counts windows that this drops
+
+
+def test_sizes_that_no_recording_has_give_no_estimate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = cost(str(_sparse(tmp_path / "raw", dict.fromkeys(range(1, 6), 1200))), load_config(), load_figures())
+    print_cost(result)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "cannot be told from their sizes" in shown.replace("│", "").replace("  ", " ")
+    assert "--numeric-only" in shown
+    assert "about 0" not in shown
+    assert "vCPU-hours" not in shown
+
+
+def test_the_priced_region_is_named_beside_the_one_that_runs_go_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    variables = (Path(__file__).parents[2] / "terraform" / "variables.tf").read_text()
+    assert f'default     = "{DEFAULT_REGION}"' in variables
+    folder = str(_sparse(tmp_path / "raw", {1: 15 * MB}))
+    result = cost(folder, load_config(), load_figures())
+    assert (result["figures"]["region"], result["deployment_region"]) == ("eu-west-1", DEFAULT_REGION)
+    print_cost(result)
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "of eu-west-1. Runs are deployed to eu-north-1" in shown
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    print_cost(cost(folder, load_config(), load_figures()))
+    assert "Runs are deployed" not in capsys.readouterr().out
 
 
 def test_configuration_prices_and_shards_are_honoured(tmp_path: Path) -> None:

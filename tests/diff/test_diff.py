@@ -63,6 +63,37 @@ def test_a_data_set_is_the_same_as_itself_wherever_it_lies(first: Path, recordin
     assert sorted(result["bytes"]["same"]) == sorted(path.name for path in first.glob("*.tfrecord*"))
 
 
+def test_copied_recordings_give_the_same_content_under_another_file_stamp(
+    first: Path, recordings: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(recordings, tmp_path / "copied"))
+    for path in copy.glob("**/*.vital"):
+        path.touch()
+    again = run_vitalprep("run", "--input", copy, "--output", tmp_path / "out", "--name", "copied").result
+    result = _diff(first, tmp_path / "out")
+    assert first.name != again["dataset_id"]
+    assert (result["same_content"], result["content_id_a"]) == (True, again["content_id"])
+    assert (result["name_a"], result["name_b"]) == (None, "copied")
+    assert (result["cases"]["stamp"], result["cases"]["input"]) == (list(range(1, 15)), [])
+    text = text_of(compare(described(str(first)), described(str(tmp_path / "out")))).splitlines()
+    assert text[0].endswith(f"the same content; another file stamp: {again['content_id']}")
+    assert any(line.endswith("another file stamp, same bytes: 1-14") for line in text)
+    (copy / "clinical_data.csv").write_text(_heavier((copy / "clinical_data.csv").read_text(encoding="utf-8-sig"), 3))
+    run_vitalprep("run", "--input", copy, "--output", tmp_path / "out")
+    changed = _diff(first, tmp_path / "out")
+    assert changed["same_content"] is False
+    assert (changed["cases"]["input"], changed["cases"]["stamp"]) == ([3], [case for case in range(1, 15) if case != 3])
+
+
+def _heavier(table: str, case: int) -> str:
+    rows = list(csv.DictReader(table.splitlines()))
+    for row in rows:
+        if int(row["caseid"]) == case:
+            row["weight"] = str(float(row["weight"]) + 7)
+    lines = [",".join(rows[0])] + [",".join(row.values()) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
 def test_every_difference_is_named_with_both_values(first: Path, second: Path) -> None:
     result = _diff(first, second)
     assert result["same"] is False
@@ -272,10 +303,11 @@ def test_the_text_is_short_and_says_what_is_the_same(first: Path, second: Path) 
 
     same = text(first, first)
     assert [line.split()[0] for line in same] == [
-        "A", "B", "versions", "source", "configuration", "cases", "counts", "warnings", "targets", "distributions",
-        "bytes",
+        "content", "A", "B", "versions", "source", "configuration", "cases", "counts", "warnings", "targets",
+        "distributions", "bytes",
     ]  # fmt: skip
-    assert all("the same" in line for line in same[2:])
+    assert all("the same" in line for line in [same[0], *same[3:]])
+    assert "file stamp" not in same[0]
     other = text(first, second)
     assert any("windowing.step: 30 -> 60" in line for line in other)
     assert any("only in B: 15" in line for line in other)
@@ -286,7 +318,7 @@ def test_what_is_no_data_set_is_refused(first: Path, tmp_path: Path) -> None:
     def refused(path: Path) -> Answer:
         return run_vitalprep("diff", first, path)
 
-    assert refused(tmp_path).exit_code == 2
+    assert refused(tmp_path).exit_code == 65
     empty = tmp_path / "datasets" / "0123456789ab"
     empty.mkdir(parents=True)
     answer = refused(empty)

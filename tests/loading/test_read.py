@@ -231,17 +231,37 @@ def test_what_is_not_there_is_named(published: Published, tmp_path: Path) -> Non
         vitalprep.read(published.sharded, "valid")
     with pytest.raises(UsageError, match="does not exist"):
         vitalprep.read(str(tmp_path / "nowhere"), "train")
-    with pytest.raises(RefusedError, match="is no data set"):
+    with pytest.raises(RefusedError, match="is neither a data set nor an output with one"):
         vitalprep.read(str(tmp_path), "train")
-    with pytest.raises(RefusedError, match="is no data set"):
+    with pytest.raises(RefusedError, match="is neither a data set nor an output with one"):
         vitalprep.read(f"{published.s3}/nothing", "train")
-    output = published.folder.parents[1]
-    with pytest.raises(
-        RefusedError, match=rf"give the data set in it: {output}/datasets/{Path(published.gzipped).name}"
-    ):
-        vitalprep.describe(str(output))
+    (empty := tmp_path / "datasets" / "0123456789ab").mkdir(parents=True)
+    with pytest.raises(RefusedError, match="is no data set"):
+        vitalprep.read(empty, "train")
     with pytest.raises(UsageError, match="batch_size is 0"):
         vitalprep.read(published.sharded, "train", batch_size=0)
+
+
+def test_an_output_stands_for_its_latest_data_set(published: Published, tmp_path: Path) -> None:
+    output = published.folder.parents[1]
+    latest = json.loads((output / "datasets" / "latest.json").read_bytes())
+    about = vitalprep.describe(output)
+    assert (about.uri, about.dataset_id) == (f"{output}/datasets/{latest['dataset_id']}", latest["dataset_id"])
+    assert about.content_id == latest["content_id"] == vitalprep.describe(about.uri).content_id
+    assert sum(1 for _ in vitalprep.read(f"{output}/", "test")) == about.windows["test"]
+    unproved = tmp_path / "out"
+    shutil.copytree(output / "datasets" / latest["dataset_id"], unproved / "datasets" / latest["dataset_id"])
+    with pytest.raises(RefusedError, match="has no data set that passed validation") as caught:
+        vitalprep.describe(unproved)
+    assert f"vitalprep status {unproved}" in caught.value.fix
+
+
+def test_a_data_set_of_0_1_0_has_no_content_id(published: Published, tmp_path: Path) -> None:
+    dataset = copied(published, tmp_path)
+    edit(dataset / "preprocessing_metadata.json", lambda content: content.pop("content_id"))
+    about = vitalprep.describe(dataset)
+    assert (about.content_id, about.name) == (None, None)
+    assert sum(1 for _ in vitalprep.read(dataset, "test")) == published.windows["test"]
 
 
 def test_a_data_set_of_a_newer_vitalprep_is_refused(published: Published, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_of_a_copy_the_published_one_is_given(reported: Reported, tmp_path: Path
     (copy / "report.html").unlink()
     assert "report.html is not there" in run_vitalprep("report", "--dataset", copy).result["message"]
     nothing = run_vitalprep("validate", tmp_path)
-    assert (nothing.exit_code, "is not the URI of a data set" in nothing.result["message"]) == (2, True)
+    assert (nothing.exit_code, "is neither a data set nor an output" in nothing.result["message"]) == (65, True)
 
 
 def test_it_says_nothing_of_places_hosts_and_subjects(reported: Reported) -> None:

@@ -103,7 +103,7 @@ def test_a_second_run_has_nothing_to_do(recordings: Path, undisturbed: Answer) -
     answer = run_vitalprep("run", "--input", recordings, "--output", output)
     assert answer.exit_code == 0
     assert answer.result["new"] is False
-    assert "nothing new" in answer.last_message
+    assert any("nothing new" in line["message"] for line in answer.log)
     assert set(answer.result["stage_seconds"]) == {"plan"}, "no other stage ran"
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()} == before
 

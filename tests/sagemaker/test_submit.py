@@ -36,6 +36,25 @@ def submit(raw: str, environment: dict[str, str], *options: str) -> Answer:
     return run_vitalprep("submit", *where, *options, environment=environment)
 
 
+def test_the_documented_variables_stand_for_the_options(raw: str, s3_environment: dict[str, str]) -> None:
+    variables = {
+        "VITALPREP_INPUT": raw,
+        "VITALPREP_OUTPUT": f"s3://{BUCKET}/moto",
+        "VITALPREP_SAGEMAKER_IMAGE": IMAGE,
+        "VITALPREP_SAGEMAKER_ROLE": ROLE,
+        "AWS_DEFAULT_REGION": REGION,
+    }
+    command = ("submit", "--cases", "1-14", "--instance-count", "2", "--use-spot", "--dry-run")
+    made = run_vitalprep(*command, environment=s3_environment | variables)
+    assert made.exit_code == 0, made.result
+    assert made.result["request"]["RoleArn"] == ROLE
+    for name in variables.keys() - {"AWS_DEFAULT_REGION"}:
+        rest = {key: value for key, value in variables.items() if key != name}
+        missing = run_vitalprep(*command, environment=s3_environment | rest)
+        assert missing.exit_code == 2
+        assert f"set {name}: `make env-from-terraform`" in missing.result["fix"]
+
+
 def test_sagemaker_has_the_job_and_a_completed_one_without_a_data_set_is_no_success(
     raw: str, s3_environment: dict[str, str]
 ) -> None:

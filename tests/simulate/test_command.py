@@ -92,7 +92,7 @@ def test_fewer_cases_than_there_are_and_another_seed_are_refused_with_the_mend(t
         (("--spread", "-1"), "spread of case lengths is -1.0"),
         (("--seed", "-1"), "seed is -1"),
         (("--damage", "scratched=0.1"), "no damage called 'scratched'"),
-        (("--damage", "unit=2"), "share of unit is 2"),
+        (("--damage", "unit=2"), "chance of unit is 2"),
     ],
 )
 def test_bad_input_is_one_clear_message_and_no_folder(tmp_path: Path, arguments: tuple[str, str], message: str) -> None:

@@ -47,6 +47,14 @@ def test_the_pipeline_excludes_every_damaged_case_for_its_reason_and_no_other(sp
             assert int(row["windows"]) > 0
 
 
+def test_a_damage_that_no_case_gets_is_counted_and_said(tmp_path: Path) -> None:
+    damage = ("--damage", "truncated=0.0001,unit=0.9999")
+    answer = run_vitalprep("simulate", "--output", tmp_path / "set", "--cases", "2", "--hours", "0.1", *damage)
+    assert answer.exit_code == 0
+    assert answer.result["damaged"] == {"truncated": 0, "unit": 2}
+    assert [line["damage"] for line in answer.log if "no case is damaged" in line["message"]] == ["truncated"]
+
+
 def test_shares_are_those_asked_for_and_no_case_is_damaged_twice() -> None:
     shares = parse_damage("truncated=0.01, bitflip=0.005,unit=0.2")
     assert shares == {"truncated": 0.01, "bitflip": 0.005, "unit": 0.2}

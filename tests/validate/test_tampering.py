@@ -197,6 +197,19 @@ def list_of_other_records(dataset: DataSet) -> None:
     dataset.edit(dataset.folder / "croissant.json", change)
 
 
+def another_content_id(dataset: DataSet) -> None:
+    """Only the content id is wrong: ``croissant.json`` lists the metadata that state it."""
+    path = dataset.folder / "preprocessing_metadata.json"
+    dataset.edit(path, lambda content: content.update(content_id="0" * 64))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def relisted(content: dict[str, Any]) -> None:
+        listed = next(item for item in content["distribution"] if item["name"] == path.name)
+        listed |= {"sha256": digest, "contentSize": f"{path.stat().st_size} B"}
+
+    dataset.edit(dataset.folder / "croissant.json", relisted)
+
+
 SPOILT = [
     (flipped_byte, "files"),
     (cut_file, "records"),
@@ -223,6 +236,7 @@ SPOILT = [
     (missing_list_of_files, "descriptions"),
     (missing_description, "descriptions"),
     (list_of_other_records, "descriptions"),
+    (another_content_id, "descriptions"),
 ]
 
 
@@ -249,10 +263,27 @@ def test_a_refused_data_set_is_built_anew_by_the_next_run(
     assert data_digests(dataset.folder) == data_digests(sound.folder)
 
 
-def test_a_data_set_from_before_there_were_cards_still_passes(dataset: DataSet) -> None:
+def test_a_data_set_from_before_there_were_cards_and_content_ids_still_passes(dataset: DataSet) -> None:
     for name in ("README.md", "croissant.json", "config.yaml"):
         (dataset.folder / name).unlink()
+    dataset.edit(dataset.folder / "preprocessing_metadata.json", lambda content: content.pop("content_id"))
     assert run_vitalprep("validate", dataset.folder).exit_code == 0
+    latest = json.loads((dataset.output / "datasets" / "latest.json").read_bytes())
+    assert sorted(latest) == ["dataset_id", "path", "schema_version"], "as vitalprep 0.1.0 writes and reads it"
+    assert latest["schema_version"] == 1
+
+
+def test_the_content_id_is_that_of_the_files(dataset: DataSet) -> None:
+    digests = data_digests(dataset.folder)
+    features = digests.pop("features.json")
+    text = json.dumps({"features": features, "files": sorted(map(list, digests.items()))}, separators=(",", ":"))
+    expected = hashlib.sha256(text.encode()).hexdigest()
+    assert json.loads((dataset.folder / "preprocessing_metadata.json").read_bytes())["content_id"] == expected
+    assert json.loads((dataset.output / "datasets" / "latest.json").read_bytes())["content_id"] == expected
+    for name in ("README.md", "report.html"):
+        assert expected in (dataset.folder / name).read_text()
+    listed = run_vitalprep("status", dataset.output).result["datasets"]
+    assert [one["content_id"] for one in listed] == [expected]
 
 
 def test_a_sound_data_set_passes_again(dataset: DataSet) -> None:
@@ -272,5 +303,5 @@ def test_the_quick_form_notices_what_lies_there(dataset: DataSet, spoil: Callabl
 
 def test_a_location_that_is_no_data_set(tmp_path: Path) -> None:
     answer = run_vitalprep("validate", tmp_path)
-    assert answer.exit_code == 2
-    assert "is not the URI of a data set" in answer.result["message"]
+    assert answer.exit_code == 65
+    assert "is neither a data set nor an output with one" in answer.result["message"]

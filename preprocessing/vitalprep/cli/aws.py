@@ -14,6 +14,7 @@ from vitalprep.cli.group import vitalprep
 from vitalprep.cli.options import location, logs, plan_request, selected, worker_pool
 from vitalprep.cli.report import report
 from vitalprep.runtime.console import log_to_file
+from vitalprep.runtime.region import DEFAULT_REGION, REGION_VARIABLES
 from vitalprep.sagemaker.hyperparameters import COMMANDS, arguments_in
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ _JOB_OPTIONS = (
     ),
     click.option(
         "--region",
-        envvar=["AWS_DEFAULT_REGION", "AWS_REGION"],
+        envvar=list(REGION_VARIABLES),
         show_envvar=True,
-        default="eu-north-1",
+        default=DEFAULT_REGION,
         show_default=True,
         help="Where it runs: the region of image and buckets.",
     ),

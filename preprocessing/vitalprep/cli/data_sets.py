@@ -16,7 +16,12 @@ __all__: list[str] = []
 
 @vitalprep.command()
 @click.option(
-    "--dataset", "dataset_uri", metavar="URI", callback=location, required=True, help="As `vitalprep run` printed it."
+    "--dataset",
+    "dataset_uri",
+    metavar="URI",
+    callback=location,
+    required=True,
+    help="A data set, or an output: its latest.",
 )
 @click.option("--case", "case_id", type=int, help="Draw this case alone.")
 @click.option(
@@ -49,7 +54,10 @@ def report(dataset_uri: str, case_id: int | None, file: str | None, stored: bool
 @click.option("--html", metavar="FILE", help="Also write the comparison as a page.")
 @logs
 def diff(a: str, b: str, html: str | None, as_json: bool) -> None:
-    """Compare data sets A and B (their URIs): configuration, cases, counts, distributions, bytes."""
+    """Compare data sets A and B: content, configuration, cases, counts, distributions, bytes.
+
+    Give the URI of a data set, or of an output, whose latest data set is taken.
+    """
     from vitalprep.diff.command import diff_data_sets
     from vitalprep.runtime.workers import stop_on_signals
 

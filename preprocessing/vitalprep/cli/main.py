@@ -17,6 +17,7 @@ from vitalprep.runtime.printable import printable, printable_lines
 __all__ = ["main"]
 
 INTERRUPTED = 130
+_HELP = "see --help."
 
 
 def main() -> None:
@@ -28,7 +29,10 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.UsageError as error:
         error.show()
-        print_failure(exit_code=2, error="UsageError", message=printable(error.format_message()), fix="see --help.")
+        fix = _fix(error)
+        if fix != _HELP:
+            click.echo(f"Fix: {fix}", err=True)
+        print_failure(exit_code=2, error="UsageError", message=printable(error.format_message()), fix=fix)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
@@ -39,3 +43,14 @@ def main() -> None:
         if "--json" not in sys.argv:
             sys.stderr.write(printable_lines(trace))
         sys.exit(1)
+
+
+def _fix(error: click.UsageError) -> str:
+    """Return what to do about a wrong command line; where an option is missing, which variable may stand in for it."""
+    option = error.param if isinstance(error, click.MissingParameter) else None
+    if option is None or not option.envvar or not isinstance(option.envvar, str):
+        return _HELP
+    return (
+        f"give {option.opts[0]}, or set {option.envvar}: `make env-from-terraform` writes it into .env, and "
+        "`set -a && . ./.env && set +a` loads that."
+    )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vitalprep.runtime.workers import WorkerPool
 
 __all__ = [
-    "configured", "force_option", "location", "logs", "output_option",
+    "configured", "force_option", "location", "logs", "name_option", "output_option",
     "plan_option", "plan_request", "requested", "selected", "shards_option", "worker_pool", "workers_option",
 ]  # fmt: skip
 
@@ -55,6 +55,17 @@ def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
         return command
 
     return decorate
+
+
+def _name(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    from vitalprep.contract.name import settled_name
+
+    if text is None:
+        return None
+    try:
+        return settled_name(text)
+    except ValueError as error:
+        raise UsageError(f"--name cannot be used: {error}.", fix="give one line of plain text.") from None
 
 
 def _logging(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
@@ -96,9 +107,9 @@ selected = _options(
     ),
     click.option(
         "--append-to",
-        metavar="DATASET_URI",
+        metavar="URI",
         callback=location,
-        help="Make a larger data set: the cases of this published one and more; its subjects keep their splits.",
+        help="Make a larger data set of a published one (of an output: its latest); its subjects keep their splits.",
     ),
     configured,
 )
@@ -115,6 +126,13 @@ requested = _options(
 )
 output_option = click.option(
     "--output", metavar="URI", callback=location, required=True, help="Folder or s3:// prefix for everything made."
+)
+name_option = click.option(
+    "--name",
+    metavar="TEXT",
+    callback=_name,
+    help="Name of the data set for people, at most 100 characters. The id does not depend on it. Without --name, a "
+    "published data set keeps its name.",
 )
 plan_option = click.option(
     "--plan", "plan_uri", metavar="URI", callback=location, required=True, help="As `vitalprep plan` printed it."

@@ -14,6 +14,7 @@ from vitalprep.cli.options import (
     force_option,
     location,
     logs,
+    name_option,
     output_option,
     plan_option,
     plan_request,
@@ -25,6 +26,7 @@ from vitalprep.cli.options import (
 from vitalprep.cli.report import report
 from vitalprep.contract.paths import dataset_folder
 from vitalprep.runtime.console import log, print_result
+from vitalprep.runtime.printable import printable
 
 __all__: list[str] = []
 
@@ -72,6 +74,7 @@ def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> 
 
 @vitalprep.command()
 @requested
+@name_option
 @output_option
 @shards_option
 @click.option(
@@ -169,15 +172,17 @@ def publish(plan_uri: str, as_json: bool) -> None:
 
 
 @vitalprep.command()
-@click.argument("dataset_uri", metavar="DATASET_URI", callback=location)
+@click.argument("dataset_uri", metavar="DATASET_OR_OUTPUT", callback=location)
 @click.option("--quick", is_flag=True, help="Compare the stored verdict, the listing and sizes only.")
 @workers_option
 @logs
 def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) -> None:
     """Prove a data set by reading every record again; on a pass, datasets/latest.json moves to it."""
+    from vitalprep.contract.data_set_uri import data_set_uri
     from vitalprep.contract.published import refuse_unready
     from vitalprep.validate.stage import validate_dataset
 
+    dataset_uri = data_set_uri(dataset_uri)
     if quick:
         verdict = refuse_unready(dataset_uri)
     else:
@@ -189,6 +194,7 @@ def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) 
 
 @vitalprep.command()
 @requested
+@name_option
 @output_option
 @shards_option
 @workers_option
@@ -207,6 +213,9 @@ def run(output: str, shards: int, workers: int | None, force: bool, as_json: boo
             force=force,
             stop=stop,
         )
-    described = result.described()
-    title = "A proven data set" if described["new"] else "Nothing new: the data set is built and proved"
-    report(title, described, as_json)
+    steps = result.next_steps
+    log("next: open report.html, load the data set", shown_by_bar=True, **steps._asdict())
+    title = "A proven data set" if result.verdict else "Nothing new: the data set is built and proved"
+    report(title, result.described() if as_json else result.shown(), as_json)
+    if not as_json:
+        click.echo("\n".join(map(printable, ("Next:", *steps.lines()))))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any, get_args
 
@@ -17,6 +18,7 @@ from vitalprep.storage import read_uri
 
 __all__ = ["load_config"]
 
+_USUAL = {"length": "window", "size": "window", "stride": "step", "hop": "step"}  # what others call it
 _FIX = "compare with preprocessing/vitalprep/master_poc.yaml, or run `vitalprep config`."
 _FIX_OF_STATICS = (
     "compare with preprocessing/vitalprep/master_poc.yaml. A file laid over the defaults adds and changes statics; to "
@@ -133,9 +135,25 @@ def _replaced(node: Any, path: str, value: Any, *, whole: str) -> Any:
     if isinstance(node, dict) and "." not in path:
         return node | {path: value}  # an optional key that the defaults leave out; an unknown one is refused later
     if isinstance(node, list) and entries and "." not in path and isinstance(value, dict):
-        return [*node, {"name": path} | value]  # another entry; what it lacks is refused later
-    known = ", ".join(entries) or "nothing below it"
-    raise UsageError(f"Configuration key {whole!r} is unknown at {path!r}; known here: {known}.", fix=_FIX)
+        return [*node, {"name": path} | value]  # another entry; a missing key is refused later
+    raise UsageError(f"Configuration key {whole!r} is unknown at {path!r}{_meant(path, entries)}.", fix=_FIX)
+
+
+def _meant(unknown: str, known: Iterable[str]) -> str:
+    """Return the key that an unknown one probably stands for, and all keys that are known there."""
+    names = list(known)
+    if not names:
+        return "; no key is known below it"
+    wanted = unknown.partition(".")[0]
+    usual = [name for name in (_USUAL.get(wanted.casefold()),) if name in names]
+    near = usual or difflib.get_close_matches(wanted.casefold(), names, n=1) or _kin(wanted, names)
+    return (f"; did you mean {near[0]}? Known" if near else "; known") + f" here: {', '.join(names)}"
+
+
+def _kin(wanted: str, names: Sequence[str]) -> list[str]:
+    """Return the names that contain the wanted one, or are contained in it, without regard to case."""
+    low = wanted.casefold()
+    return [name for name in names if name.casefold() in low or low in name.casefold()]
 
 
 def _dotted(content: Any, location: tuple[int | str, ...]) -> str:
@@ -153,7 +171,7 @@ def _dotted(content: Any, location: tuple[int | str, ...]) -> str:
 
 def _plain(error: Any) -> str:
     if error["type"] == "extra_forbidden":
-        return f"this key is unknown; the keys here are {', '.join(_keys_beside(error['loc']))}"
+        return f"this key is unknown{_meant(str(error['loc'][-1]), _keys_beside(error['loc']))}"
     message = str(error["msg"]).removeprefix("Value error, ")
     return message[0].lower() + message[1:].rstrip(".") if message else "is invalid"
 

@@ -9,11 +9,23 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from vitalprep.contract.build_summary import FileSummary
+from vitalprep.contract.content_id import ContentId
 from vitalprep.contract.document import Document, Schema
-from vitalprep.contract.paths import Digest, SplitName
+from vitalprep.contract.name import Name
+from vitalprep.contract.paths import METADATA, Digest, SplitName, dataset_path
 from vitalprep.contract.warning import DataWarning
+from vitalprep.storage import ObjectMissing, Storage
 
-__all__ = ["CaseCounts", "Feature", "InputFeature", "Metadata", "Shapes", "SplitCounts", "TargetColumn"]
+__all__ = [
+    "CaseCounts",
+    "Feature",
+    "InputFeature",
+    "Metadata",
+    "Shapes",
+    "SplitCounts",
+    "TargetColumn",
+    "read_metadata",
+]
 
 
 class _Part(Schema):
@@ -127,14 +139,17 @@ _Settings = Annotated[dict[str, Any], AfterValidator(_settings)]
 class Metadata(Document):
     """A data set's metadata. It holds nothing that differs between two runs (no times, hosts or locations).
 
-    `parents` are the data sets that this one was appended to, the first one first. `source` says where the recordings
-    come from, `clinical_table` has the digest of a clinical table that does not lie beside the recordings. `config` is
-    the settled configuration without the thresholds of validation, of whatever version.
+    `content_id` is that of the records and ``features.json``; data sets of vitalprep 0.1.0 have none. `name` is the one
+    that the user gave. `parents` are the data sets that this one was appended to, the first one first. `source` says
+    where the recordings come from, `clinical_table` has the digest of a clinical table that does not lie beside the
+    recordings. `config` is the settled configuration without the thresholds of validation, of whatever version.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     dataset_id: str
+    content_id: ContentId | None = Field(default=None, exclude_if=lambda value: value is None)
+    name: Name | None = Field(default=None, exclude_if=lambda value: value is None)
     harmonize_digest: Digest
     parents: tuple[Digest, ...] = ()
     versions: _Settings
@@ -168,3 +183,12 @@ class Metadata(Document):
     def to_bytes(self) -> bytes:
         """Return the bytes that are stored: indented, keys in the order above, for people to read."""
         return (json.dumps(self.content(), indent=2) + "\n").encode()
+
+
+def read_metadata(output: Storage, dataset_id: str) -> Metadata | None:
+    """Return the metadata of an output's data set, or None where it is not published."""
+    path = dataset_path(dataset_id, METADATA)
+    try:
+        return Metadata.from_bytes(output.get(path), uri=output.uri_of(path))
+    except ObjectMissing:
+        return None

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.config import BODY, Config
 from vitalprep.contract.document import Document, Schema, canonical_json, digest_of_json
+from vitalprep.contract.name import Name, settled_name
 from vitalprep.contract.paths import SPLITS, Digest, SplitName, harmonized_stem, output_of_plan, plan_path, shard_path
 from vitalprep.contract.provenance import ASSUMED, SettledProvenance, known_provenance
 from vitalprep.runtime.errors import RefusedError, UsageError
@@ -109,11 +110,12 @@ class ClinicalTable(Schema):
 class Plan(Document):
     """An immutable plan. It holds no output location, so that it can be moved with its output.
 
-    `clinical` is None where the clinical table lies beside the recordings.
+    `clinical` is None where the clinical table lies beside the recordings. `name` is for people: the dataset id does
+    not depend on it.
     """
 
-    # 2: `append`, 3: `source`, 4: `clinical`, 5: statics of any column; without them it is written as before
-    current_version: ClassVar[int] = 5
+    # 2: `append`, 3: `source`, 4: `clinical`, 5: statics of any column, 6: `name`; else written as before
+    current_version: ClassVar[int] = 6
     schema_version: int = 2
     dataset_id: Digest
     harmonize_digest: Digest
@@ -123,6 +125,7 @@ class Plan(Document):
     append: Append | None = None
     source: SettledProvenance | None = Field(default=None, exclude_if=lambda value: value is None)
     clinical: ClinicalTable | None = Field(default=None, exclude_if=lambda value: value is None)
+    name: Name | None = Field(default=None, exclude_if=lambda value: value is None)
     cases: tuple[PlannedCase, ...]
     excluded: tuple[ExcludedCase, ...]
     shards: tuple[tuple[int, ...], ...]
@@ -199,15 +202,22 @@ class Plan(Document):
     def shard_documents(self) -> Iterator[tuple[str, bytes]]:
         """Yield (path, bytes) of each shard's own document: the plan as if it had the cases of that shard alone.
 
-        Where the recordings come from is said once, in the plan.
+        The source of the recordings and the name stand in the plan alone.
         """
-        content = {key: value for key, value in self._content.items() if key != "source"}
+        content = {key: value for key, value in self._content.items() if key not in ("source", "name")}
         content["config"] = {key: value for key, value in content["config"].items() if key != "source"}
         cases = {case["case_id"]: case for case in content["cases"]}
         for index, shard in enumerate(self.shards):
             part = {"cases": [cases[case] for case in shard], "excluded": [], "append": None}
             shards = [shard if other == index else () for other in range(len(self.shards))]
             yield shard_path(self.path, index), canonical_json(content | part | {"shards": shards}) + b"\n"
+
+    def named(self, name: str) -> Plan:
+        """Return the same plan under a name, which changes its digest and not its dataset id."""
+        plan = self.model_copy(update={"name": settled_name(name), "schema_version": 6})
+        for cached in ("digest", "_content", "_json"):
+            plan.__dict__.pop(cached, None)
+        return plan
 
     def stem(self, case_id: int) -> str:
         """Path of a case's harmonized table and receipt, without ending."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 
 from vitalprep.contract.build_summary import listing_problem, require_build_summary
-from vitalprep.contract.config import Validation
-from vitalprep.contract.metadata import Metadata
+from vitalprep.contract.metadata import Metadata, read_metadata
 from vitalprep.contract.paths import HARMONIZED, METADATA, RUNS, SPLITS, dataset_folder, output_of_dataset
+from vitalprep.contract.plan import Plan
 from vitalprep.contract.verdict import Verdict, is_published, read_verdict
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectMissing, Storage
 
-__all__ = ["copied_dataset", "is_up_to_date", "refuse_copy", "refuse_unready"]
+__all__ = ["copied_dataset", "is_up_to_date", "refuse_copy", "refuse_unready", "with_published_name"]
 
 
 def copied_dataset(dataset_uri: str) -> Metadata | None:
@@ -79,9 +79,10 @@ def refuse_unready(dataset_uri: str) -> Verdict:
     return verdict
 
 
-def is_up_to_date(output: Storage, dataset_id: str, limits: Validation) -> bool:
-    """Return whether a data set is published, the latest, and complete by names and sizes."""
-    if not is_published(output, dataset_id, limits):
+def is_up_to_date(output: Storage, plan: Plan) -> bool:
+    """Return whether a plan's data set is published under its name, the latest, and complete by names and sizes."""
+    dataset_id = plan.dataset_id
+    if not is_published(output, dataset_id, plan.config.validation) or _name(output, dataset_id) != plan.name:
         return False
     try:
         refuse_unready(output.uri_of(dataset_folder(dataset_id)))
@@ -89,3 +90,17 @@ def is_up_to_date(output: Storage, dataset_id: str, limits: Validation) -> bool:
         log(f"not up to date: {error.message}", level=logging.WARNING)
         return False
     return True
+
+
+def with_published_name(output: Storage, plan: Plan) -> Plan:
+    """Return a plan under the name that its data set is published under, unless it has a name of its own."""
+    name = None if plan.name else _name(output, plan.dataset_id)
+    return plan if name is None else plan.named(name)
+
+
+def _name(output: Storage, dataset_id: str) -> str | None:
+    try:
+        metadata = read_metadata(output, dataset_id)
+    except RefusedError:  # validate refuses what cannot be read
+        return None
+    return metadata.name if metadata else None

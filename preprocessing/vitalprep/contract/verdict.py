@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from pydantic import Field
+
 from vitalprep.contract.config import Validation
+from vitalprep.contract.content_id import ContentId
 from vitalprep.contract.document import Document, Schema
 from vitalprep.contract.paths import LATEST, VERDICT, Digest, SplitName, dataset_path
 from vitalprep.storage import ObjectMissing, Storage
@@ -35,10 +40,12 @@ class Verdict(Document):
 
 
 class Latest(Document):
-    """``datasets/latest.json``: the data set that passed last."""
+    """``datasets/latest.json``: the data set that passed last; `content_id` is None where its metadata have none."""
 
+    current_version: ClassVar[int] = 2  # 2: `content_id`; without it, it is written as before
     dataset_id: Digest
     path: str
+    content_id: ContentId | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 def read_verdict(output: Storage, dataset_id: str) -> Verdict | None:

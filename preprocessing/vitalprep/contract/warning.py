@@ -50,3 +50,10 @@ class DataWarning(Schema):
     values: Mapping[str, float] = Field(default_factory=dict)
     cases: tuple[int, ...] = ()
     message: str
+
+    @property
+    def severity(self) -> float:
+        """How far a warning is beyond its threshold, to find the worst one of a code."""
+        if self.threshold is None or not self.values:
+            return float(len(self.cases))
+        return max(abs(abs(value) - self.threshold) for value in self.values.values())

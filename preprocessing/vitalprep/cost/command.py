@@ -16,6 +16,7 @@ from vitalprep.cost.volume import Volume, volume_of
 from vitalprep.plan.recordings import find_recordings
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError
+from vitalprep.runtime.region import deployment_region
 from vitalprep.runtime.workers import default_workers
 from vitalprep.storage import Storage
 
@@ -64,11 +65,13 @@ def cost(
     costs = {
         name: estimate(volume, config, figures, backend, shards=shards) for name, backend in figures.backends.items()
     }
-    result = _described(volume, config, figures, costs) | {
+    result = _described(volume, config, figures, costs) | _plausibility(volume, figures, numeric_only=numeric_only)
+    result |= {
         "input": source.uri,
         "requested": len(requested),
         "missing": short_case_list(missing),
         "recorded": "numeric_only" if numeric_only else "waves",
+        "deployment_region": deployment_region(),
     }
     _warn(result, missing)
     return result
@@ -78,7 +81,6 @@ def _described(volume: Volume, config: Config, figures: Figures, costs: Mapping[
     load, workers = volume.load, default_workers()
     seconds = run_cpu_seconds(volume, figures.machine, workers=workers)
     minutes = [volume.minutes(case) for case in volume.sizes]
-    shortest, longest = figures.recordings.shortest.value, figures.recordings.longest.value
     tables = load.hours * figures.recordings.harmonized.value / 1e3
     return {
         "cases": len(volume.sizes),
@@ -86,7 +88,6 @@ def _described(volume: Volume, config: Config, figures: Figures, costs: Mapping[
         "mb_per_minute": volume.mb_per_minute,
         "hours": load.hours,
         "median_minutes": median(minutes),
-        "unlikely_sizes": sum(not shortest <= length <= longest for length in minutes),
         "windows": volume.windows,
         "gb_out": volume.gb_out,
         "gb_harmonized": tables,
@@ -129,11 +130,21 @@ def _warn(result: Mapping[str, Any], missing: list[int]) -> None:
     if missing:
         there = f"{len(missing)} of {result['requested']} requested"
         log(f"cases {result['missing']} are not there ({there})", level=logging.WARNING)
-    if 2 * result["unlikely_sizes"] > result["cases"]:
-        waves = result["recorded"] == "waves"
-        log(
-            f"{result['unlikely_sizes']} of {result['cases']} recordings have a size that hardly any recording"
-            f" {'with' if waves else 'without'} waves has: the median would last {result['median_minutes']:.0f} min."
-            f" Fix: {'give' if waves else 'leave out'} --numeric-only, or set recordings in a --prices file.",
-            level=logging.WARNING,
-        )
+    if not result["plausible"]:
+        log(f"{result['why_not']} Fix: {result['fix']}", level=logging.WARNING)
+
+
+def _plausibility(volume: Volume, figures: Figures, *, numeric_only: bool) -> dict[str, Any]:
+    """Return whether most recordings have sizes from which their lengths can be told, else why not and what to do."""
+    minutes = [volume.minutes(case) for case in volume.sizes]
+    shortest, longest = figures.recordings.shortest.value, figures.recordings.longest.value
+    unlikely = sum(not shortest <= length <= longest for length in minutes)
+    plausible = 2 * unlikely <= len(minutes)
+    why = (
+        f"The lengths of the recordings cannot be told from their sizes: at {volume.mb_per_minute:g} MB a minute "
+        f"({'without' if numeric_only else 'with'} waves) {unlikely} of {len(minutes)} would last less than "
+        f"{shortest:g} or more than {longest:g} min, the median {median(minutes):.1f} min."
+    )
+    fix = f"{'leave out' if numeric_only else 'give'} --numeric-only, or set recordings in a --prices file."
+    told: dict[str, Any] = {"unlikely_sizes": unlikely, "plausible": plausible}
+    return told if plausible else told | {"why_not": why, "fix": fix}

@@ -13,7 +13,8 @@ __all__ = ["print_cost"]
 def print_cost(result: Mapping[str, Any]) -> None:
     """Print the result of `cost`."""
     print_table("What a run would take", _volume_rows(result))
-    _print_backends(result["backends"], result["figures"]["region"])
+    if result["plausible"]:
+        _print_backends(result["backends"], result["figures"]["region"])
     print_table("What that rests on", _basis_rows(result))
 
 
@@ -24,6 +25,9 @@ def _volume_rows(result: Mapping[str, Any]) -> dict[str, str]:
     lengths = f"{result['hours']:,.0f} h, the median case {result['median_minutes']:,.0f} min"
     if result["unlikely_sizes"]:
         lengths += f"; {result['unlikely_sizes']:,} of unlikely size"
+    if not result["plausible"]:
+        estimate = f"none. {result['why_not']} Fix: {result['fix']}"
+        return {"cases": there, "recordings": f"{result['gb_in']:,.2g} GB", "estimate": estimate}
     tables = f"and {result['gb_harmonized']:.2g} GB of tables"
     return {
         "cases": there,
@@ -35,11 +39,25 @@ def _volume_rows(result: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _recorded(result: Mapping[str, Any]) -> str:
+    return str(result["recorded"]).replace("_", " ")
+
+
+def _prices(result: Mapping[str, Any]) -> str:
+    priced, deployed = result["figures"]["region"], result["deployment_region"]
+    if priced == deployed:
+        return f"of {priced}"
+    return (
+        f"of {priced}. Runs are deployed to {deployed}, whose prices vitalprep does not have: expect other prices, "
+        "or give them with --prices"
+    )
+
+
 def _print_backends(backends: Mapping[str, Mapping[str, Any]], region: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=cell(f"Where ({region})"), title_justify="left")
+    table = Table(title=cell(f"Where (prices of {region})"), title_justify="left")
     table.add_column(style="bold")
     for item in backends.values():
         table.add_column(cell(item["label"]), justify="right")
@@ -62,7 +80,8 @@ def _basis_rows(result: Mapping[str, Any]) -> dict[str, str]:
     machine, seconds = result["figures"]["machine"], result["local"]["cpu_seconds"]
     stages = ", ".join(f"{stage} {item:.0f}" for stage, item in seconds.items() if stage != "total" and item >= 0.5)
     return {
-        "a minute weighs": f"{result['mb_per_minute']:g} MB, recorded {result['recorded'].replace('_', ' ')}",
+        "prices": _prices(result),
+        "a minute weighs": f"{result['mb_per_minute']:g} MB, recorded {_recorded(result)}",
         "CPU seconds": f"{seconds['total']:,.0f} ({stages})",
         "counted on": f"{machine['cpu']}, measured {machine['measured']}",
         "assumed": _assumed(result["assumed"]),

@@ -35,7 +35,7 @@ def diff_data_sets(a: str, b: str, *, html: str | None) -> tuple[dict[str, Any],
 
 def text_of(diff: Comparison) -> str:
     """Return a comparison for a terminal; what is equal is said in a word."""
-    lines = [f"A              {diff.a}", f"B              {diff.b}"]
+    lines = [_content(diff), _side("A", diff.a, diff.name_a), _side("B", diff.b, diff.name_b)]
     lines += _block("versions", [_change(change) for change in diff.versions])
     lines += _block("source", [_change(change) for change in diff.source])
     lines += _block("configuration", [_change(change) for change in diff.config])
@@ -56,6 +56,19 @@ def text_of(diff: Comparison) -> str:
     return "\n".join(map(printable, lines)) + "\n"
 
 
+def _content(diff: Comparison) -> str:
+    """Return whether the records are the same: the first thing that is asked."""
+    if diff.same_content:
+        stamps = diff.a != diff.b and diff.cases.stamp
+        return f"content        the same content{'; another file stamp' if stamps else ''}: {diff.content_id_a}"
+    ids = [(side or "unknown")[:12] for side in (diff.content_id_a, diff.content_id_b)]
+    return f"content        different: A {ids[0]}, B {ids[1]}"
+
+
+def _side(side: str, uri: str, name: str | None) -> str:
+    return f"{side:14} {uri}" + (f" ({name})" if name else "")
+
+
 def shown(key: str, value: object) -> str:
     """Return a value as it is read: bytes in MB, thousands set apart."""
     if value is None:
@@ -74,7 +87,9 @@ def _cases(diff: Comparison) -> Iterator[str]:
     if cases.only_b:
         yield f"only in B: {short_case_list(cases.only_b)}"
     if cases.input:
-        yield f"another recording or build: {short_case_list(cases.input)}"
+        yield f"another recording or body size: {short_case_list(cases.input)}"
+    if cases.stamp:
+        yield f"another file stamp, same bytes: {short_case_list(cases.stamp)}"
     if cases.input is None:
         yield "whether recordings changed cannot be told: a plan is no longer there"
     for name, changes in (("split", cases.split), ("outcome", cases.outcome), ("windows", cases.windows)):

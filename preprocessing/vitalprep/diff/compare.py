@@ -21,6 +21,11 @@ def compare(a: Described, b: Described) -> Comparison:
     return Comparison(
         a=a.uri,
         b=b.uri,
+        name_a=a.metadata.name,
+        name_b=b.metadata.name,
+        content_id_a=a.content_id,
+        content_id_b=b.content_id,
+        same_content=a.content_id is not None and a.content_id == b.content_id,
         source_a=_source(a).get("source.name"),
         source_b=_source(b).get("source.name"),
         same=not (files.different or files.only_a or files.only_b),
@@ -65,6 +70,8 @@ def _changes(a: Any, b: Any) -> Iterator[Change]:
 def _cases(a: Described, b: Described) -> Cases:
     both = sorted(a.cases.keys() & b.cases.keys())
     pairs = [(case, a.cases[case], b.cases[case]) for case in both]
+    moved = [(case, x, y) for case, x, y in pairs if x.input_id and y.input_id and x.input_id != y.input_id]
+    copied = {case for case, x, y in moved if x.made is not None and x.made == y.made}
     known = all(row.input_id for side in (a, b) for row in side.cases.values() if row.split)
     return Cases(
         both=len(both),
@@ -85,9 +92,8 @@ def _cases(a: Described, b: Described) -> Cases:
             for case, x, y in sorted(pairs, key=lambda pair: -abs(pair[1].windows - pair[2].windows))
             if x.reason == y.reason and x.windows != y.windows
         ),
-        input=tuple(case for case, x, y in pairs if x.input_id and y.input_id and x.input_id != y.input_id)
-        if known
-        else None,
+        input=tuple(case for case, _, _ in moved if case not in copied) if known else None,
+        stamp=tuple(case for case, _, _ in moved if case in copied) if known else None,
     )
 
 

@@ -29,8 +29,8 @@ class Cases(Schema):
     """The requested cases of both.
 
     `outcome` are those written in one and excluded in the other, or for another reason. `windows` begins with the
-    greatest change. `input` are those whose recording or patient's build changed, None where a plan is no longer there
-    to tell.
+    greatest change. `input` are those whose recording or patient's body size changed, `stamp` those whose recording has
+    another file stamp (size, etag) and gave the same values; both are None where a plan is no longer there to tell.
     """
 
     both: int
@@ -40,6 +40,7 @@ class Cases(Schema):
     outcome: tuple[CaseChange, ...]
     windows: tuple[CaseChange, ...]
     input: tuple[int, ...] | None
+    stamp: tuple[int, ...] | None
 
 
 class WarningChanges(Schema):
@@ -106,7 +107,10 @@ class Bytes(Schema):
 
 
 class Comparison(Schema):
-    """What is different between data sets A and B. `same` says that their files have the same bytes.
+    """What is different between data sets A and B.
+
+    `same` says that their TFRecord files have the same bytes, `same_content` that also names, types and shapes are the
+    same: then their content ids are equal. A content id is None where ``features.json`` is missing.
 
     `source_a` and `source_b` name where the recordings come from, None where a data set does not say. `warnings` is
     None where one does not list its own. `distributions` begin with what cannot be compared.
@@ -114,6 +118,11 @@ class Comparison(Schema):
 
     a: str
     b: str
+    name_a: str | None
+    name_b: str | None
+    content_id_a: str | None
+    content_id_b: str | None
+    same_content: bool
     source_a: str | None
     source_b: str | None
     same: bool

@@ -9,8 +9,13 @@ from dataclasses import dataclass
 
 from vitalprep.contract.accounting import plan_of_dataset
 from vitalprep.contract.build_summary import BuildSummary, read_build_summary
+from vitalprep.contract.content_id import FEATURES, content_id, files_of
+from vitalprep.contract.data_set_uri import data_set_uri
+from vitalprep.contract.document import digest
 from vitalprep.contract.metadata import Metadata
 from vitalprep.contract.paths import METADATA, SPLITS, dataset_folder, dataset_path, output_of_dataset
+from vitalprep.contract.plan import Plan, PlannedCase
+from vitalprep.contract.receipt import Receipt, finished_cases, receipts_of
 from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import ObjectMissing, Storage
 
@@ -19,13 +24,18 @@ __all__ = ["CaseRow", "Described", "described"]
 
 @dataclass(frozen=True)
 class CaseRow:
-    """One row of ``cases.csv``; `input_id` is known where the plan still is."""
+    """One row of ``cases.csv``.
+
+    `input_id` is known where the plan still is. `made` is a digest of what the case came to (its harmonized values, or
+    why it has none, and its statics): equal for equal recordings under any file stamp; None without a receipt.
+    """
 
     split: str
     reason: str
     windows: int
     subject: str
     input_id: str | None
+    made: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,7 @@ class Described:
     metadata: Metadata
     summaries: Mapping[str, BuildSummary]
     cases: Mapping[int, CaseRow]
+    content_id: str | None
 
 
 def described(dataset_uri: str) -> Described:
@@ -47,7 +58,7 @@ def described(dataset_uri: str) -> Described:
     RefusedError
         If a file of it is missing or is not what publish writes.
     """
-    output_uri, dataset_id = output_of_dataset(dataset_uri)
+    output_uri, dataset_id = output_of_dataset(data_set_uri(dataset_uri))
     output = Storage(output_uri)
     metadata = _file(output, dataset_id, METADATA)
     content = Metadata.from_bytes(metadata, uri=output.uri_of(dataset_path(dataset_id, METADATA)))
@@ -60,6 +71,7 @@ def described(dataset_uri: str) -> Described:
         summaries[split] = summary
     plan = plan_of_dataset(output, dataset_id)
     inputs = {case.case_id: case.input_id for case in plan.cases} if plan else {}
+    made = _made(plan, output) if plan else {}
     try:
         rows = {
             int(row["case_id"]): CaseRow(
@@ -68,6 +80,7 @@ def described(dataset_uri: str) -> Described:
                 windows=int(row["windows"]),
                 subject=row["subject_id"],
                 input_id=inputs.get(int(row["case_id"])),
+                made=made.get(int(row["case_id"])),
             )
             for row in csv.DictReader(io.StringIO(table.decode(), newline=""))
         }
@@ -76,7 +89,34 @@ def described(dataset_uri: str) -> Described:
             f"{output.uri_of(dataset_path(dataset_id, 'cases.csv'))} is not what publish writes ({error}).",
             fix="run `vitalprep publish` again.",
         ) from error
-    return Described(output.uri_of(dataset_folder(dataset_id)), dataset_id, content, summaries, rows)
+    return Described(
+        uri=output.uri_of(dataset_folder(dataset_id)),
+        dataset_id=dataset_id,
+        metadata=content,
+        summaries=summaries,
+        cases=rows,
+        content_id=content.content_id or _content_id(output, dataset_id, summaries),
+    )
+
+
+def _content_id(output: Storage, dataset_id: str, summaries: Mapping[str, BuildSummary]) -> str | None:
+    """Return the content id of a data set whose metadata do not state it, as those of vitalprep 0.1.0."""
+    try:
+        return content_id(output.get(dataset_path(dataset_id, FEATURES)), files_of(summaries.values()))
+    except ObjectMissing:
+        return None
+
+
+def _made(plan: Plan, output: Storage) -> dict[int, str]:
+    """Return the digest `CaseRow.made` of each case that has a receipt."""
+    finished = finished_cases(plan, output)
+    receipts = receipts_of(plan, output, [case for case in plan.cases if case.case_id in finished])
+    return {case: _digest_of(receipt, plan.by_id[case]) for case, receipt in receipts.items()}
+
+
+def _digest_of(receipt: Receipt, case: PlannedCase) -> str:
+    made = receipt.parquet_sha256 or [receipt.reason, receipt.detail, receipt.input.size]
+    return digest([made, receipt.seconds, case.static, case.static_origin])
 
 
 def _file(output: Storage, dataset_id: str, name: str) -> bytes:

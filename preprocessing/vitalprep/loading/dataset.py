@@ -52,8 +52,8 @@ def load(
     Parameters
     ----------
     uri : str or path
-        The data set: ``<output>/datasets/<dataset_id>``, or any folder or ``s3://bucket/prefix`` it was copied to;
-        one file a split or several, with or without GZIP.
+        The data set: ``<output>/datasets/<dataset_id>``, any folder or ``s3://bucket/prefix`` that it was copied to, or
+        ``<output>``, whose latest data set is read.
     split : str
         ``train``, ``validation`` or ``test``.
     batch_size : int

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vitalprep.contract.build_summary import FileSummary
+from vitalprep.contract.data_set_uri import data_set_uri
 from vitalprep.contract.metadata import Feature, Metadata
-from vitalprep.contract.paths import LATEST, METADATA, VERDICT
+from vitalprep.contract.paths import METADATA, VERDICT
 from vitalprep.contract.record import RecordShape
-from vitalprep.contract.verdict import Latest, Verdict
+from vitalprep.contract.verdict import Verdict
 from vitalprep.features import normalize as scale
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectMissing, Storage
@@ -27,6 +28,11 @@ class Description:
     Attributes
     ----------
     uri, dataset_id : str
+    content_id : str or None
+        64 hex digits: equal for data sets with equal records, wherever they were made. None for data sets of vitalprep
+        0.1.0.
+    name : str or None
+        As ``vitalprep run --name`` gave it.
     proved : bool
         Whether its verdict says passed; False only where ``unproved=True`` let it through.
     inputs, statics, targets : tuple of Feature
@@ -44,6 +50,8 @@ class Description:
         windowing = metadata.windowing
         self.uri = uri
         self.dataset_id = metadata.dataset_id
+        self.content_id = metadata.content_id
+        self.name = metadata.name
         self.proved = proved
         self.inputs = metadata.inputs
         self.statics = metadata.statics
@@ -60,9 +68,9 @@ class Description:
 
     def __repr__(self) -> str:
         windows = ", ".join(f"{split} {count}" for split, count in self.windows.items())
-        return (
-            f"<data set {self.dataset_id}{'' if self.proved else ', UNPROVED'}: {windows} windows of {self.window} s>"
-        )
+        name = f" {self.name!r}" if self.name else ""
+        proved = "" if self.proved else ", UNPROVED"
+        return f"<data set {self.dataset_id}{name}{proved}: {windows} windows of {self.window} s>"
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -192,12 +200,13 @@ class Description:
 
 
 def describe(uri: str | os.PathLike[str], *, unproved: bool = False) -> Description:
-    """Say what a data set is, and that it may be trusted.
+    """Read what a data set is, and refuse one that validation has not passed.
 
     Parameters
     ----------
     uri : str or path
-        The data set: ``<output>/datasets/<dataset_id>``, or any folder or ``s3://bucket/prefix`` it was copied to.
+        The data set: ``<output>/datasets/<dataset_id>``, any folder or ``s3://bucket/prefix`` that it was copied to, or
+        ``<output>``, whose latest data set is opened.
     unproved : bool
         Take it also if its verdict is missing or says that it did not pass.
 
@@ -210,7 +219,7 @@ def describe(uri: str | os.PathLike[str], *, unproved: bool = False) -> Descript
     RetryableError
         If S3 or the disk fails.
     """
-    place = Storage(uri)
+    place = Storage(data_set_uri(uri))
     try:
         metadata = Metadata.from_bytes(place.get(METADATA), uri=place.uri_of(METADATA))
     except ObjectMissing as error:
@@ -241,10 +250,7 @@ def _proved(place: Storage, dataset_id: str, *, demanded: bool) -> bool:
 
 
 def _no_data_set(place: Storage) -> RefusedError:
-    """Say so, and where the URI is that of an output, which data set is meant."""
-    what = f"{place.uri} is no data set: it has no {METADATA}."
-    try:
-        latest = Latest.from_bytes(place.get(LATEST), uri=place.uri_of(LATEST))
-    except ObjectMissing:
-        return RefusedError(what, fix="give <output>/datasets/<dataset_id>, as `vitalprep run` prints it.")
-    return RefusedError(what, fix=f"give the data set in it: {place.uri_of(latest.path)}.")
+    return RefusedError(
+        f"{place.uri} is no data set: it has no {METADATA}.",
+        fix="give an output folder, or <output>/datasets/<dataset_id> as `vitalprep run` prints it.",
+    )

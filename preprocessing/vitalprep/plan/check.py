@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitalprep.contract.document import Schema
+from vitalprep.contract.locations import refuse_locations
 from vitalprep.plan.make_plan import PlanRequest, make_plan
 from vitalprep.plan.recordings import find_recordings
 from vitalprep.runtime.errors import VitalprepError
@@ -61,6 +62,7 @@ def _config(subject: _Subject) -> str:
 
 def _raw_data(subject: _Subject) -> str:
     request = subject.request()
+    refuse_locations(request.input, subject.output)
     recordings = find_recordings(Storage(request.input))
     storage = Storage(subject.output, create=True)
     storage.put(PROBE, b"")

@@ -50,6 +50,8 @@ class PlanRequest:
         ``balanced`` by bytes, or ``modulo``.
     parent : Plan, optional
         Plan of the data set to append to: its cases are asked for, too, and its subjects keep their splits.
+    name : str, optional
+        Name of the data set for people; its id does not depend on it.
     """
 
     input: str
@@ -59,6 +61,7 @@ class PlanRequest:
     shards: int = 1
     sharding: Literal["balanced", "modulo"] = "balanced"
     parent: Plan | None = None
+    name: str | None = None
 
 
 def make_plan(request: PlanRequest) -> Plan:
@@ -71,7 +74,8 @@ def make_plan(request: PlanRequest) -> Plan:
     UsageError
         If the case list or a location is wrong, or an appended data set would have another configuration.
     """
-    return plan_recordings(request, find_recordings(Storage(request.input)))
+    plan = plan_recordings(request, find_recordings(Storage(request.input)))
+    return plan.named(request.name) if request.name else plan
 
 
 def plan_recordings(request: PlanRequest, recordings: Mapping[int, StoredObject]) -> Plan:

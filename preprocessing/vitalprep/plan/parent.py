@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vitalprep.contract.accounting import plan_of_dataset
 from vitalprep.contract.config import Config
+from vitalprep.contract.data_set_uri import data_set_uri
 from vitalprep.contract.paths import SPLITS, output_of_dataset
 from vitalprep.contract.plan import Append, Plan
 from vitalprep.contract.verdict import read_verdict
@@ -23,6 +24,7 @@ def load_parent(dataset_uri: str, output_uri: str) -> Plan:
     RefusedError
         If validate has not passed it, or its plan is no longer there.
     """
+    dataset_uri = data_set_uri(dataset_uri)
     where, dataset_id = output_of_dataset(dataset_uri)
     if where != normalized_uri(output_uri):
         raise UsageError(

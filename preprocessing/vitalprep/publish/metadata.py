@@ -83,15 +83,23 @@ def metadata_of(
     accounting: Accounting,
     summaries: Mapping[SplitName, BuildSummary],
     warnings: Sequence[DataWarning],
+    content: str,
 ) -> Metadata:
     """Return counts, shapes, ranges, feature order, statistics, warnings, versions, digests and the settled config.
 
     Of a clinical table that does not lie beside the recordings it has the digest; the plan has its location, too.
+
+    Parameters
+    ----------
+    content : str
+        The content id.
     """
     config = plan.config
     shape = record_shape(config)
     return Metadata(
         dataset_id=plan.dataset_id,
+        content_id=content,
+        name=plan.name,
         harmonize_digest=plan.harmonize_digest,
         parents=plan.parents,
         versions={"vitalprep": __version__, "harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION},

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vitalprep.contract.accounting import Account
+from vitalprep.contract.build_summary import BuildSummary
+from vitalprep.contract.content_id import FEATURES, content_id, files_of
 from vitalprep.contract.identity import salt_of
-from vitalprep.contract.paths import METADATA, REPORT, SPLITS, build_summary_path, dataset_path
+from vitalprep.contract.paths import METADATA, REPORT, SPLITS, SplitName, build_summary_path, dataset_path
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.record import record_shape
 from vitalprep.contract.warning import DataWarning
@@ -17,7 +19,7 @@ from vitalprep.publish.metadata import CONFIG_NAME, cases_csv, config_yaml, meta
 from vitalprep.publish.tfds_files import dataset_info_json, features_json
 from vitalprep.storage import Storage
 
-__all__ = ["publish"]
+__all__ = ["content_of", "publish"]
 
 DESCRIPTION = "Windows of surgical recordings ({}) at 1 Hz with observed, held and default masks, made by vitalprep."
 
@@ -36,13 +38,14 @@ def publish(plan: Plan, output: Storage, found: Account, warnings: Sequence[Data
         repeat; so ``croissant.json`` does not list it.
     """
     accounting, outcomes, summaries, _ = found
-    described = Described(plan, accounting, summaries, warnings)
+    content = content_of(plan, summaries)
+    described = Described(plan, accounting, summaries, warnings, content)
     description = DESCRIPTION.format(described.source.name)
     files = {
-        "features.json": features_json(record_shape(plan.config)),
+        FEATURES: features_json(record_shape(plan.config)),
         "dataset_info.json": dataset_info_json(summaries, description=description, output=plan.config.output),
         "cases.csv": cases_csv(plan, outcomes, salt_of(plan)),
-        METADATA: metadata_of(plan, accounting, summaries, warnings).to_bytes(),
+        METADATA: metadata_of(plan, accounting, summaries, warnings, content).to_bytes(),
         CONFIG_NAME: config_yaml(plan),
         "README.md": dataset_card(described),
     }
@@ -51,6 +54,11 @@ def publish(plan: Plan, output: Storage, found: Account, warnings: Sequence[Data
     files[REPORT] = report
     for name, data in files.items():
         output.put(dataset_path(plan.dataset_id, name), data)
+
+
+def content_of(plan: Plan, summaries: Mapping[SplitName, BuildSummary]) -> str:
+    """Return the content id of a plan's data set from the files that were built."""
+    return content_id(features_json(record_shape(plan.config)), files_of(summaries.values()))
 
 
 def _summaries(plan: Plan) -> list[str]:

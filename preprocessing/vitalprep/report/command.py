@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vitalprep.contract.data_set_uri import data_set_uri
 from vitalprep.contract.paths import REPORT, dataset_path, output_of_dataset
 from vitalprep.contract.published import copied_dataset
 from vitalprep.report.report import case_html, report_html, stored_dataset
@@ -25,6 +26,7 @@ def draw_report(dataset_uri: str, *, case_id: int | None, file: str | None) -> d
     RefusedError
         If it is no data set, or one case of a copy is asked for.
     """
+    dataset_uri = data_set_uri(dataset_uri)
     copied = copied_dataset(dataset_uri)
     if copied is not None:
         return _of_a_copy(dataset_uri, copied.dataset_id, case_id=case_id, file=file)
@@ -55,6 +57,7 @@ def stored_report(dataset_uri: str) -> bytes:
     RefusedError
         If there is none.
     """
+    dataset_uri = data_set_uri(dataset_uri)
     if copied_dataset(dataset_uri) is None:
         output_uri, dataset_id = output_of_dataset(dataset_uri)
         place, path = Storage(output_uri), dataset_path(dataset_id, REPORT)

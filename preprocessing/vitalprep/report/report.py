@@ -11,6 +11,7 @@ from vitalprep.contract.build_summary import CaseCoverage, FeatureStatistics
 from vitalprep.contract.config import Input
 from vitalprep.contract.identity import BUILD_VERSION, HARMONIZE_VERSION
 from vitalprep.contract.judgement import objection_to
+from vitalprep.contract.metadata import read_metadata
 from vitalprep.contract.paths import SPLITS, output_of_dataset, table_path
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.table import read_table
@@ -48,11 +49,12 @@ MOST_LINES = 5000  # of cases.csv, excluded cases first: a page of a million lin
 
 @dataclass(frozen=True)
 class Stored:
-    """A data set as its stages left it."""
+    """A data set as its stages left it; `content_id` is None where it is not published or its metadata have none."""
 
     plan: Plan
     account: Account
     output: Storage
+    content_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def stored_dataset(dataset_uri: str) -> Stored:
             f"The report of {dataset_uri} cannot be drawn: {' and '.join(found.accounting.unbuilt)} is not built.",
             fix="run `vitalprep build` for it, then publish.",
         )
-    return Stored(plan, found, output)
+    metadata = read_metadata(output, dataset_id)
+    return Stored(plan, found, output, metadata.content_id if metadata else None)
 
 
 def report_html(stored: Stored, warnings: Sequence[DataWarning]) -> bytes:
@@ -120,6 +123,7 @@ def report_html(stored: Stored, warnings: Sequence[DataWarning]) -> bytes:
         "report.html.j2",
         plan=plan,
         config=plan.config,
+        content_id=stored.content_id,
         splits=SPLITS,
         accounting=found.accounting,
         summaries=found.summaries,

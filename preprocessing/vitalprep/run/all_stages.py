@@ -7,15 +7,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 from vitalprep.build.stage import build_split
 from vitalprep.contract.accounting import Accounting, account, store_accounting
+from vitalprep.contract.metadata import Metadata, read_metadata
 from vitalprep.contract.paths import SPLITS, dataset_folder
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.verdict import Verdict, is_refused
 from vitalprep.harmonize.stage import harmonize_shards
 from vitalprep.plan.make_plan import PlanRequest
+from vitalprep.run.next_steps import NextSteps, next_steps
 from vitalprep.run.plan_run import Planned, plan_run
 from vitalprep.run.publication import account_and_publish
 from vitalprep.runtime.console import log
@@ -38,21 +41,49 @@ class RunResult:
     verdict: Verdict | None
     stage_seconds: dict[str, float]
 
+    @cached_property
+    def metadata(self) -> Metadata | None:
+        """What the data set says of itself."""
+        return read_metadata(self.planned.output, self.planned.plan.dataset_id)
+
+    @property
+    def next_steps(self) -> NextSteps:
+        """What to do with the data set."""
+        return next_steps(self.planned.dataset_uri, self.planned.plan)
+
     def described(self) -> dict[str, Any]:
         """Return what ``vitalprep run --json`` prints."""
-        accounting = self.accounting
+        accounting, metadata = self.accounting, self.metadata
         return {
             "dataset": self.planned.dataset_uri,
             "dataset_id": self.planned.plan.dataset_id,
+            "content_id": metadata.content_id if metadata else None,
+            "name": self.planned.plan.name,
             "plan": self.planned.uri,
             "parents": list(self.planned.plan.parents),
             "new": self.verdict is not None,
             "requested": accounting.requested,
+            "present": accounting.present,
             "written": accounting.written,
             "excluded": accounting.excluded,
             "windows": accounting.windows,
             "success_rate": accounting.success_rate,
             "stage_seconds": self.stage_seconds,
+            "warnings": [warning.content() for warning in metadata.warnings or ()] if metadata else [],
+            "next": self.next_steps._asdict(),
+        }
+
+    def shown(self) -> dict[str, Any]:
+        """Return what ``vitalprep run`` shows as a table."""
+        accounting, metadata = self.accounting, self.metadata
+        rows: dict[str, Any] = {"name": self.planned.plan.name} if self.planned.plan.name else {}
+        return rows | {
+            "dataset": self.planned.dataset_uri,
+            "content id": metadata.content_id if metadata else None,
+            "cases": f"{accounting.requested} asked for, {accounting.present} present, {accounting.written} written",
+            "excluded": accounting.excluded,
+            "windows": accounting.windows,
+            "stage seconds": self.stage_seconds,
         }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitalprep.contract.case_list import short_case_list
+from vitalprep.contract.locations import refuse_locations
 from vitalprep.contract.paths import (
     DATASETS,
     HARMONIZED,
@@ -21,7 +22,7 @@ from vitalprep.contract.paths import (
     receipt_path,
 )
 from vitalprep.contract.plan import Plan, store_plan
-from vitalprep.contract.published import is_up_to_date
+from vitalprep.contract.published import is_up_to_date, with_published_name
 from vitalprep.contract.receipt import finished_cases
 from vitalprep.plan.make_plan import PlanRequest, make_plan
 from vitalprep.runtime.console import log
@@ -52,6 +53,7 @@ class Planned:
             "plan": self.uri,
             "dataset": self.dataset_uri,
             "dataset_id": plan.dataset_id,
+            "name": plan.name,
             "harmonize_digest": plan.harmonize_digest,
             "parents": list(plan.parents),
             "up_to_date": self.up_to_date,
@@ -88,6 +90,7 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
     """
     if force and dry_run:
         raise UsageError("--force removes things, and --dry-run shall not.", fix="leave out one of them.")
+    refuse_locations(request.input, output_uri)
     plan = make_plan(request)
     if request.parent is not None:
         if force and plan.dataset_id == request.parent.dataset_id:
@@ -98,6 +101,7 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
         _log_growth(request.parent, plan)
     _warn_of_limits(plan)
     output = Storage(output_uri, create=True)
+    plan = with_published_name(output, plan)
     if not dry_run:
         _store(plan, output, force=force)
     return Planned(
@@ -106,7 +110,7 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
         uri=output.uri_of(plan.path),
         dataset_uri=output.uri_of(dataset_folder(plan.dataset_id)),
         finished=finished_cases(plan, output),
-        up_to_date=is_up_to_date(output, plan.dataset_id, plan.config.validation),
+        up_to_date=is_up_to_date(output, plan),
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from vitalprep.account.stage import account_run, judge
 from vitalprep.contract.accounting import Account, Accounting
 from vitalprep.contract.paths import REPORT, dataset_path
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.verdict import read_verdict
-from vitalprep.publish.stage import publish
+from vitalprep.contract.warning import DataWarning
+from vitalprep.publish.stage import content_of, publish
 from vitalprep.report.report import Stored, report_html
 from vitalprep.report.warnings import warnings_of
 from vitalprep.runtime.console import log
@@ -36,11 +38,25 @@ def account_and_publish(plan: Plan, output: Storage) -> Accounting:
         _report_refused(plan, found, output)
         raise
     warnings = warnings_of(plan, found)
+    _log_warnings(warnings, output.uri_of(dataset_path(plan.dataset_id, REPORT)))
+    stored = Stored(plan, found, output, content_of(plan, found.summaries))
+    publish(plan, output, found, warnings, report_html(stored, warnings))
+    return found.accounting
+
+
+def _log_warnings(warnings: Sequence[DataWarning], report: str) -> None:
+    """Log one line for each code; the metadata and the report hold every warning."""
+    groups: dict[str, list[DataWarning]] = {}
     for warning in warnings:
         if warning.level == "warning":
-            log(warning.message, level=logging.WARNING, code=warning.code)
-    publish(plan, output, found, warnings, report_html(Stored(plan, found, output), warnings))
-    return found.accounting
+            groups.setdefault(warning.code, []).append(warning)
+    for code, found in groups.items():
+        worst = max(found, key=lambda warning: warning.severity)
+        if len(found) == 1:
+            text = f"{code}: {worst.message} See {REPORT}."
+        else:
+            text = f"{code}: {len(found)} warnings, the worst: {worst.message} See {REPORT}."
+        log(text, level=logging.WARNING, code=code, count=len(found), item=worst.item, report=report)
 
 
 def _report_refused(plan: Plan, found: Account, output: Storage) -> None:

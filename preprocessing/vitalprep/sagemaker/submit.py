@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from vitalprep.contract.locations import refuse_locations
 from vitalprep.contract.plan import Plan
+from vitalprep.contract.published import with_published_name
 from vitalprep.plan.make_plan import PlanRequest, make_plan
 from vitalprep.run.plan_run import Planned, plan_run
 from vitalprep.runtime.console import log
@@ -84,7 +86,8 @@ def preview(request: PlanRequest, output_uri: str, options: JobOptions, *, name:
     of SageMaker.
     """
     _refuse_request(request, output_uri, name)
-    return _job(make_plan(request), Storage(output_uri), options, name)
+    output = Storage(output_uri)
+    return _job(with_published_name(output, make_plan(request)), output, options, name)
 
 
 def _job(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> dict[str, Any]:
@@ -104,6 +107,7 @@ def _job(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> 
 
 def _refuse_request(request: PlanRequest, output_uri: str, name: str | None) -> None:
     """Refuse requests that can be planned but would fail in the containers."""
+    refuse_locations(request.input, output_uri)
     refuse_outside_s3("--input", request.input)
     refuse_outside_s3("--output", output_uri)
     if request.config.privacy.hash_subjects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import fields
@@ -68,6 +69,14 @@ def simulate(
     seconds = time.monotonic() - began
     result = _described(claimed, written, seconds)
     log("simulated", **result, shown_by_bar=True)
+    for damage, count in claimed.damages().items():
+        if not count:
+            log(
+                f"no case is damaged by {damage}: {claimed.options.damage[damage]:g} is the chance of each case. "
+                "Fix: give a greater chance, more cases or another --seed.",
+                level=logging.WARNING,
+                damage=damage,
+            )
     return result
 
 

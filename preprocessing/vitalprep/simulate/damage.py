@@ -1,6 +1,7 @@
-"""Damage on demand: some cases of a set are spoilt the way real ones are, and `damage.json` says which and how.
+"""Damage on demand: some cases are damaged the way real ones are, and `damage.json` lists which and how.
 
-Which cases are spoilt depends on the seed and the case alone, so that a set that grows keeps its damaged cases.
+Each case is damaged by chance, drawn from the seed and the case alone: a set that grows keeps its damaged cases. So the
+share of damaged cases is near the chance and need not equal it.
 """
 
 from __future__ import annotations
@@ -47,12 +48,12 @@ _WITHOUT_SIGNAL: Final = ("ST_", "BT", "PAMB_MBAR", "SET_AGE")  # what no input 
 
 
 def parse_damage(text: str) -> DamageShares:
-    """Shares by name from, say, `truncated=0.01,unit=0.005`.
+    """Return the chance of each damage from, say, `truncated=0.01,unit=0.005`.
 
     Raises
     ------
     UsageError
-        An unknown name, a share that is none, one given twice, or shares of more than all cases together.
+        If a name is unknown or given twice, a chance is no number from 0 to 1, or the chances add up to more than 1.
     """
     shares: dict[Damage, float] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
@@ -65,12 +66,12 @@ def parse_damage(text: str) -> DamageShares:
         try:
             shares[known] = float(value)
         except ValueError:
-            raise UsageError(f"The share of {known} is {value!r}.", fix=f"give a number, e.g. {known}=0.01.") from None
+            raise UsageError(f"The chance of {known} is {value!r}.", fix=f"give a number, e.g. {known}=0.01.") from None
         if not 0 <= shares[known] <= 1:
-            raise UsageError(f"The share of {known} is {value}.", fix="give a share of the cases from 0 to 1.")
+            raise UsageError(f"The chance of {known} is {value}.", fix="give the chance of each case, from 0 to 1.")
     if sum(shares.values()) > 1 + 1e-9:
         raise UsageError(
-            f"The damages add up to {sum(shares.values()):g}.", fix="give shares that add up to 1 or less."
+            f"The damages add up to {sum(shares.values()):g}.", fix="give chances that add up to 1 or less."
         )
     return shares
 

@@ -18,7 +18,7 @@ from vitalprep.contract.provenance import SIMULATION_NAME, SimulationNote
 from vitalprep.runtime.errors import RetryableError, Stopped, UsageError
 from vitalprep.runtime.workers import StopRequest, WorkerPool
 from vitalprep.simulate.case import MAX_HOURS, case_truth_table, clinical_row, make_case
-from vitalprep.simulate.damage import EXPECTED, DamageShares, damage_of, damaged, damaged_hours
+from vitalprep.simulate.damage import EXPECTED, Damage, DamageShares, damage_of, damaged, damaged_hours
 from vitalprep.simulate.patients import clinical_table, drawn_length, patient_of_case
 from vitalprep.simulate.streams import Purpose, case_rng
 
@@ -145,11 +145,11 @@ class SimulatedSet:
             for path in (self.output / folder).glob(".*.tmp"):
                 path.unlink(missing_ok=True)
 
-    def damages(self) -> dict[str, int]:
-        """How many cases have which damage."""
+    def damages(self) -> dict[Damage, int]:
+        """Return how many cases have each damage that was asked for."""
         options = self.options
         found = (damage_of(options.seed, case_id, options.damage) for case_id in range(1, options.cases + 1))
-        return dict(Counter(damage for damage in found if damage is not None))
+        return dict.fromkeys(options.damage, 0) | Counter(damage for damage in found if damage is not None)
 
 
 def case_hours(options: SimulationOptions, case_id: int) -> float:

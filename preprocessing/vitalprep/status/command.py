@@ -23,6 +23,9 @@ def print_status(result: Mapping[str, Any], *, shards: bool) -> None:
     names = ("data set", "state", "planned", "written", "windows", "shards")
     _print_table(names, [_row(one) for one in datasets])
     click.echo(printable(f"latest: {result['latest'] or 'none'}"))
+    for one in datasets:
+        if one["name"]:
+            click.echo(printable(f"{one['dataset_id']} is named {one['name']}"))
     for name, problem in [
         ("latest.json", result["problem"]),
         *((one["dataset_id"], one["problem"]) for one in datasets),

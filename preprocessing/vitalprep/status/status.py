@@ -119,6 +119,8 @@ def _described(output: Storage, listed: ListedDataset, *, whole: bool) -> dict[s
     work = _work(documents, listed) if whole or not published else None
     return {
         "dataset_id": name,
+        "name": metadata.name if metadata else None,
+        "content_id": metadata.content_id if metadata else None,
         "dataset": output.uri_of(dataset_path(name, "").rstrip("/")),
         "state": _state(output, listed, verdict, accounting, work),
         "planned": _stamp(listed.planned),

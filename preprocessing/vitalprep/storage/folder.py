@@ -42,6 +42,8 @@ class Folder:
         if path in _device_of and not create:
             _refuse_other_disk(path)
         try:
+            if Path(path).is_file():
+                raise UsageError(f"{path} is a file; a folder is needed.", fix=f"give its folder: {Path(path).parent}.")
             if not create and not Path(path).is_dir():
                 raise UsageError(f"The folder {path} does not exist.", fix="check the path for a typing error.")
             self.store = LocalStore(path, mkdir=create)

@@ -17,6 +17,10 @@ from vitalprep.storage.retries import Transient
 __all__ = ["translated"]
 
 _CREDENTIALS = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the role of this machine."
+_NO_CREDENTIALS = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with AWS_SESSION_TOKEN if they are temporary), or run on a "
+    "machine whose role may use the bucket."
+)
 _EXPIRED = "renew the credentials, then run it again: it resumes."
 _REGION = "set AWS_REGION to the bucket's region."
 _LOCATION = "check the location, the credentials and the permissions."
@@ -86,7 +90,9 @@ def translated(error: Exception, *, verb: str, uri: str) -> VitalprepError | Tra
     answer = _answer_in(str(error))
     what = f"Could not {verb} {uri}: {answer.said}."
     if _is_credentials_source(str(error), uri):
-        no_credentials = UsageError(f"{what[:-1]} when asked for AWS credentials.", fix=_CREDENTIALS)
+        role = f"HTTP {answer.status}" if answer.status else answer.said
+        none = f"no AWS credentials were found (no keys in the environment; this machine's role: {role})"
+        no_credentials = UsageError(f"Could not {verb} {uri}: {none}.", fix=_NO_CREDENTIALS)
         return Transient(no_credentials, tries=_TRIES_FOR_CREDENTIALS)
     if isinstance(error, PreconditionError) and verb == "read":
         return ObjectChanged(f"{uri} has changed since it was planned.", fix="plan again.")

@@ -18,7 +18,7 @@ from vitalprep.contract.splits import assign_splits
 from vitalprep.contract.verdict import Check
 from vitalprep.features.windows import window_starts
 from vitalprep.storage import Storage
-from vitalprep.validate.descriptions import description_problems
+from vitalprep.validate.descriptions import content_problems, description_problems
 from vitalprep.validate.file import FileFindings
 
 __all__ = [
@@ -29,7 +29,13 @@ MOST_PLACES = 3
 
 
 class Checks:
-    """Every check of a data set: each returns the places where it fails."""
+    """Every check of a data set: each returns the places where it fails.
+
+    Attributes
+    ----------
+    content_id : str or None
+        As the metadata state it.
+    """
 
     def __init__(
         self,
@@ -44,6 +50,13 @@ class Checks:
         self.summaries = summaries
         self.accounting = accounting
         self.found = [problem for files in findings.values() for item in files for problem in item.problems]
+        named = [
+            (file.name, item)
+            for split in findings
+            for file, item in zip(summaries[split].files, findings[split], strict=True)
+        ]
+        digests = {name: item.sha256 for name, item in named}
+        self._content, self.content_id = content_problems(output, plan.dataset_id, digests)
         empty = np.empty((0, 3), dtype=np.int64)
         self.windows: dict[str, NDArray[np.int64]] = {
             split: np.concatenate([empty, *(item.windows for item in files)]) for split, files in findings.items()
@@ -70,7 +83,7 @@ class Checks:
             _check("counts", self._problems("counts") + self._counts(), f"{total} windows, as each case's length asks"),
             _check("accounting", self._accounting(), f"{self.accounting.requested} cases requested, all accounted for"),
             _check("lineage", self._lineage(), "every case has its receipt, table and input object"),
-            _check("descriptions", descriptions, described),
+            _check("descriptions", descriptions + self._content, described),
         )
 
     def _problems(self, name: str) -> list[str]:

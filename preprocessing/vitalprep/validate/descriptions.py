@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vitalprep.contract.build_summary import BuildSummary
-from vitalprep.contract.paths import dataset_path
+from vitalprep.contract.content_id import FEATURES, content_id
+from vitalprep.contract.metadata import read_metadata
+from vitalprep.contract.paths import METADATA, dataset_path
+from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import ObjectMissing, Storage
 
-__all__ = ["description_problems"]
+__all__ = ["content_problems", "description_problems"]
 
 CROISSANT, CARD = "croissant.json", "README.md"
 
@@ -39,6 +42,35 @@ def description_problems(output: Storage, dataset_id: str, summaries: Iterable[B
         elif not _agrees(item, *there):
             problems.append(f"{name} is not the file that {CROISSANT} lists")
     return problems, f"{len(listed)} files as {CROISSANT} lists them"
+
+
+def content_problems(output: Storage, dataset_id: str, files: Mapping[str, str | None]) -> tuple[list[str], str | None]:
+    """Hold the content id of the metadata against the files that lie there.
+
+    Parameters
+    ----------
+    files : mapping of str to str or None
+        SHA-256 (hex) of each TFRecord file as it was read, by name; None for a missing one.
+
+    Returns
+    -------
+    list of str
+        What does not agree.
+    str or None
+        The content id that the metadata state; None where they state none, as those of vitalprep 0.1.0.
+    """
+    try:
+        metadata = read_metadata(output, dataset_id)
+    except RefusedError as error:
+        return [error.message.rstrip(".")], None
+    if metadata is None or metadata.content_id is None:
+        return [], None
+    stated, features = metadata.content_id, _read(output, dataset_id, FEATURES)
+    if features is None:
+        return [f"{FEATURES} is missing"], stated
+    there = [(name, sha256) for name, sha256 in files.items() if sha256 is not None]
+    found = content_id(features, there)
+    return ([] if found == stated else [f"{METADATA} states the content id {stated}, the files have {found}"]), stated
 
 
 def _agrees(item: Mapping[str, Any], size: int, sha256: str) -> bool:

@@ -55,10 +55,13 @@ class FileFindings:
         case_id, start_second and subject_id of each record, in file order.
     problems : tuple of (str, str)
         Name of the check that failed, and where; at most five a file.
+    sha256 : str or None
+        Of the file as it was read, in hex; None where it is missing.
     """
 
     windows: NDArray[np.int64]
     problems: tuple[tuple[str, str], ...]
+    sha256: str | None = None
 
 
 def validate_file(task: ValidateTask) -> FileFindings:
@@ -91,12 +94,13 @@ def _findings(task: ValidateTask) -> FileFindings:
     except (BadFrame, BadExample, gzip.BadGzipFile, EOFError, zlib.error) as error:
         problems.append(("records", f"{name}, record {len(windows)}: {error}"))
     problems += [("values", f"{name}, {problem}") for problem in check.rest()]
-    if file.size != task.summary.bytes or file.sha256() != task.summary.sha256:
+    sha256 = file.sha256()
+    if file.size != task.summary.bytes or sha256 != task.summary.sha256:
         problems.insert(0, ("files", f"{name} is not the file that was built (size or SHA-256 differ)"))
     if not problems and len(windows) != task.summary.windows:
         problems.append(("counts", f"{name} holds {len(windows)} records, build counted {task.summary.windows}"))
     found = np.array(windows, dtype=np.int64) if windows else none
-    return FileFindings(found, tuple(problems[:MOST_PROBLEMS]))
+    return FileFindings(found, tuple(problems[:MOST_PROBLEMS]), sha256)
 
 
 class _Digested(io.RawIOBase):

@@ -45,7 +45,8 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
     plan, accounting = _plan_of(output, dataset_id)
     summaries = {split: require_build_summary(output, dataset_id, split) for split in SPLITS}
     findings = _findings(plan, output, summaries, pool)
-    checks = Checks(plan, output, summaries, findings, accounting).all()
+    proof = Checks(plan, output, summaries, findings, accounting)
+    checks = proof.all()
     verdict = Verdict(
         dataset_id=dataset_id,
         passed=all(check.passed for check in checks),
@@ -64,7 +65,12 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
             f"{output.uri_of('datasets')}/{dataset_id} is refused. {failed.name}: {failed.detail}.",
             fix="run it again: a refused data set is built anew; if it stays refused, run with --force.",
         )
-    latest = Latest(dataset_id=dataset_id, path=dataset_folder(dataset_id))
+    latest = Latest(
+        schema_version=1 if proof.content_id is None else 2,
+        dataset_id=dataset_id,
+        path=dataset_folder(dataset_id),
+        content_id=proof.content_id,
+    )
     output.put(LATEST, latest.to_bytes())
     return verdict
 

@@ -42,8 +42,9 @@ def dataset_card(data: Described) -> bytes:
 
 
 def title_of(data: Described) -> str:
-    """Return what a data set is called."""
-    return f"Windows of surgical recordings ({one_line(data.source.name)}), data set {data.plan.dataset_id}"
+    """Return a data set's title: its name, if it has one, the source of its recordings, and its id."""
+    title = f"Windows of surgical recordings ({one_line(data.source.name)}), data set {data.plan.dataset_id}"
+    return f"{data.plan.name}: {title}" if data.plan.name else title
 
 
 def _header(data: Described, title: str) -> str:

@@ -64,10 +64,16 @@ def composition(data: Described) -> str:
         counts = [len(subjects), len(written), summary.windows, len(summary.files)]
         rows.append([split, *(f"{count:,}" for count in counts), f"{hours:,.1f}", f"{size:,.1f}"])
     counted = data.accounting
+    content = (
+        f"\n\nContent id: {code(data.content_id)}. Data sets with equal records have equal content ids, "
+        "wherever they were made."
+        if data.content_id
+        else ""
+    )
     return (
         table(["split", "subjects", "cases", "windows", "files", "hours", "MB"], rows, numbers_from=1)
         + f"\n\nOf {counted.requested:,} cases that were asked for, {counted.present:,} had a recording and "
-        f"{counted.written:,} are in here. `cases.csv` says of every one what became of it."
+        f"{counted.written:,} are in here. `cases.csv` says of every one what became of it." + content
     )
 
 

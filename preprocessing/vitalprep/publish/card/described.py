@@ -34,12 +34,16 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Described:
-    """An accounted data set whose description is to be written; `warnings` are those of the report."""
+    """An accounted data set whose description is to be written.
+
+    `warnings` are those of the report, `content_id` is that of the records.
+    """
 
     plan: Plan
     accounting: Accounting
     summaries: Mapping[SplitName, BuildSummary]
     warnings: Sequence[DataWarning] = ()
+    content_id: str | None = None
 
     @property
     def config(self) -> Config:

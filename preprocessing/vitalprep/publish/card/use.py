@@ -120,8 +120,8 @@ def again(data: Described) -> str:
         lines[0] += " --accept-licence"
     notes = [
         f"`{CONFIG_NAME}` lies beside this card: the whole configuration, with every default as it was.",
-        "The same recordings give the same bytes, whatever the number of workers. A recording's etag is a part of "
-        "the data set's id: copied recordings give another id and the same records.",
+        "The same recordings give the same bytes and the same content id, whatever the number of workers. The data "
+        "set's id also depends on the recordings' file stamps (etags): copied recordings give another id.",
     ]
     if data.plan.clinical:
         notes.append(
