@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.recordings import Recordings
@@ -47,7 +47,7 @@ def rows(recordings: Recordings) -> Iterator[Row]:
     )
 
 
-def union(intervals: Sequence[Sequence[float]]) -> float:
+def union(intervals: Iterable[Sequence[float]]) -> float:
     """Return the seconds that lie in at least one interval (begin, end).
 
     >>> union([(0, 2), (1, 3), (5, 6)])
@@ -55,7 +55,7 @@ def union(intervals: Sequence[Sequence[float]]) -> float:
     """
     total = 0.0
     covered = float("-inf")
-    for begin, end in sorted(intervals):
+    for begin, end in sorted(map(tuple, intervals)):
         total += max(0.0, end - max(begin, covered))
         covered = max(covered, end)
     return total
