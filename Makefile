@@ -82,7 +82,7 @@ lint: develop lint-airflow
 	.venv/bin/lint-imports --no-cache
 
 lint-airflow: airflow
-	.venv-airflow/bin/mypy plugins dags local_airflow
+	.venv-airflow/bin/mypy plugins dags local_airflow benchmarks/dag_intervals.py
 
 test-worker: develop
 	.venv/bin/python -m pytest -n 2 --dist loadfile --doctest-modules $(addprefix --ignore ,$(APART)) tests preprocessing

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -58,17 +61,37 @@ def main() -> None:
     folder = Path(given.folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     recordings = Recordings(folder, cases=8, hours=0.2, longest_hours=0.5) if given.small else Recordings(folder)
-    console = Console(stderr=True)
+    figures = Path(given.json) if given.json else None
+    failed = _measure(given.only or list(BENCHMARKS), recordings, figures, small=given.small)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def _measure(names: Sequence[str], recordings: Recordings, figures: Path | None, *, small: bool) -> list[str]:
+    """Take the figures, write and print them, and return the benchmarks that failed.
+
+    What was measured is kept whatever fails after it: the file is written anew after each benchmark.
+    """
+    console, taken_on = Console(stderr=True), machine()
     measured: list[Row] = []
-    for name in given.only or BENCHMARKS:
-        began = time.monotonic()
-        measured += BENCHMARKS[name].rows(recordings)
-        console.print(f"{name}: {time.monotonic() - began:.0f} s", style="dim")
-    taken_on = machine()
-    Console(width=max(120, Console().width)).print(_table(measured, taken_on))
-    if given.json:
-        document = {"machine": taken_on, "small": given.small, "rows": [row.content() for row in measured]}
-        Path(given.json).write_text(json.dumps(document, indent=1) + "\n")
+    failed: list[str] = []
+    try:
+        for name in names:
+            began = time.monotonic()
+            try:
+                for row in BENCHMARKS[name].rows(recordings):
+                    measured.append(row)
+            except Exception:  # one that fails must not cost the figures of the others
+                console.print(f"{name} FAILED:\n{traceback.format_exc()}", style="red", markup=False)
+                failed.append(name)
+            console.print(f"{name}: {time.monotonic() - began:.0f} s", style="dim")
+            if figures is not None:
+                rows = [row.content() for row in measured]
+                document = {"machine": taken_on, "small": small, "failed": failed, "rows": rows}
+                figures.write_text(json.dumps(document, indent=1) + "\n")
+    finally:
+        Console(width=max(120, Console().width)).print(_table(measured, taken_on))
+    return failed
 
 
 def _table(measured: list[Row], taken_on: dict[str, object]) -> Table:

@@ -89,11 +89,11 @@ def written(tables: list[bytes], config: Config, file: BinaryIO) -> None:
         for start in samples.starts.tolist():
             size = frames.size(start)
             if filled + size > len(block):
-                file.write(block[:filled])
+                file.write(block[:filled].data)
                 filled = 0
             frames.put(start, block[filled : filled + size])
             filled += size
-    file.write(block[:filled])
+    file.write(block[:filled].data)
 
 
 def _samples(parquet: bytes, config: Config) -> Samples:

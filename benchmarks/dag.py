@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.recordings import Recordings
@@ -57,7 +57,7 @@ def rows(recordings: Recordings) -> Iterator[Row]:
     )
 
 
-def union(intervals: Sequence[Sequence[float]]) -> float:
+def union(intervals: Iterable[Sequence[float]]) -> float:
     """Return the seconds that lie in at least one interval (begin, end).
 
     >>> union([(0, 2), (1, 3), (5, 6)])
@@ -65,7 +65,7 @@ def union(intervals: Sequence[Sequence[float]]) -> float:
     """
     total = 0.0
     covered = float("-inf")
-    for begin, end in sorted(intervals):
+    for begin, end in sorted(map(tuple, intervals)):
         total += max(0.0, end - max(begin, covered))
         covered = max(covered, end)
     return total

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
@@ -19,6 +21,8 @@ from vitalprep.storage.stream import Arriving
 from vitalprep.vital.recording import read_vital
 
 __all__ = ["rows"]
+
+Item = TypeVar("Item")
 
 ROUNDS = 5
 FACTOR = 0.5  # stands for each source's conversion
@@ -36,9 +40,9 @@ def rows(recordings: Recordings) -> Iterator[Row]:
         contents = [path.read_bytes() for path in files]
         ours, gunzip, theirs = medians(
             ROUNDS,
-            lambda contents=contents: [_ours(data, config) for data in contents],
-            lambda contents=contents: [igzip.decompress(data) for data in contents],
-            lambda files=files: [_with_vitaldb(path, config) for path in files],
+            partial(_each, partial(_ours, config), contents),
+            partial(_each, igzip.decompress, contents),
+            partial(_each, partial(_with_vitaldb, config), files),
         )
         megabytes = sum(map(len, contents)) / len(contents) / 1e6
         detail = f"{ours / len(files):.3f} s a case of {megabytes:.1f} MB; {len(files)} cases, {ROUNDS} rounds"
@@ -55,14 +59,19 @@ def rows(recordings: Recordings) -> Iterator[Row]:
         )
 
 
-def _ours(data: bytes, config: Config) -> str:
+def _each(work: Callable[[Item], object], items: Iterable[Item]) -> None:
+    for item in items:
+        work(item)
+
+
+def _ours(config: Config, data: bytes) -> str:
     recording = read_vital(Arriving([data], len(data)), max_bytes=config.reading.max_decompressed_bytes)
     series = harmonize(recording, config, BODY)
     parquet = to_parquet(series.values, [item.name for item in config.inputs])
     return hashlib.sha256(parquet).hexdigest()
 
 
-def _with_vitaldb(path: Path, config: Config) -> str:
+def _with_vitaldb(config: Config, path: Path) -> str:
     """The package's own best way: only the tracks that are wanted, one value a second, the rest in pandas.
 
     Limits, the order of sources and how long a value stays live are as ours; doses take one factor a source.

@@ -45,8 +45,10 @@ def rows(recordings: Recordings) -> Iterator[Row]:
 
 def _planned(cases: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
-        planned = json.loads(process_usage((sys.executable, "-m", "benchmarks.planning", folder, str(cases))).stdout)
-        opened = process_usage((sys.executable, "-m", "benchmarks.planning", planned["plan"]))
+        planned: dict[str, float] = json.loads(
+            process_usage((sys.executable, "-m", "benchmarks.planning", folder, str(cases))).stdout
+        )
+        opened = process_usage((sys.executable, "-m", "benchmarks.planning", str(planned["plan"])))
     return planned | {"shard_mb": opened.peak_mb}
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -37,10 +38,11 @@ class _Line:
 
 @contextmanager
 def throttled_s3(bytes_per_second: float) -> Iterator[str]:
-    """Yield the endpoint's URL. An object is fetched from the server once and then sent from memory."""
+    """Yield the URL of an S3 endpoint without buckets. An object is fetched once and then sent from memory."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line a request
     upstream = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     upstream.start()
+    _forget_buckets(*upstream.get_host_and_port())
     proxy = ThreadingHTTPServer(("127.0.0.1", 0), _handler(upstream.get_host_and_port(), _Line(bytes_per_second)))
     proxy.daemon_threads = True
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
@@ -50,6 +52,17 @@ def throttled_s3(bytes_per_second: float) -> Iterator[str]:
         proxy.shutdown()
         proxy.server_close()
         upstream.stop()
+
+
+def _forget_buckets(host: str, port: int) -> None:
+    """Empty the server: moto keeps the buckets of all its servers in one process, also those of a server that ended."""
+    connection = HTTPConnection(host, port)
+    connection.request("POST", "/moto-api/reset")
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    if answer.status != HTTPStatus.OK:
+        raise RuntimeError(f"moto answered {answer.status} to its own reset")
 
 
 def _handler(upstream: tuple[str, int], line: _Line) -> type[BaseHTTPRequestHandler]:

@@ -67,7 +67,7 @@ def process_usage(command: Sequence[str], *, environment: Mapping[str, str] | No
 
 def _start_and_note(note: str, command: Sequence[str]) -> int:
     began = time.perf_counter()
-    process = os.posix_spawnp(command[0], command, os.environ)
+    process = os.posix_spawnp(command[0], list(command), os.environ)
     _, status, usage = os.wait4(process, 0)
     wall = time.perf_counter() - began
     Path(note).write_text(json.dumps(asdict(Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024))))

@@ -6,12 +6,19 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import boto3
 import pytest
 
+from benchmarks import __main__ as main
 from benchmarks.dag import union
+from benchmarks.loading import KEYS
+from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
+from benchmarks.throttled_s3 import throttled_s3
 from benchmarks.timing import process_usage
 
 MEASURED = ("harmonize", "validate", "memory", "overlap")
@@ -31,6 +38,37 @@ def test_the_table_and_its_json(tmp_path: Path) -> None:
     assert document["small"] is True
     for row in document["rows"]:
         assert row["name"].split(",")[0] in answer.stdout
+
+
+def test_figures_outlive_a_benchmark_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(_: Recordings) -> Iterator[Row]:
+        yield Row(name="second", measure="before it fails", value=2.0)
+        raise RuntimeError("no such luck")
+
+    def works(_: Recordings) -> Iterator[Row]:
+        yield Row(name="first", measure="sound", value=1.0)
+
+    found = {"first": works, "second": fails, "third": works}
+    monkeypatch.setattr(main, "BENCHMARKS", {name: SimpleNamespace(rows=rows) for name, rows in found.items()})
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--json", str(tmp_path / "f.json"), "--folder", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == "failed: second", "and the exit code is 1"
+    document = json.loads((tmp_path / "f.json").read_text())
+    assert document["failed"] == ["second"]
+    assert [row["measure"] for row in document["rows"]] == ["sound", "before it fails", "sound"]
+    said = capsys.readouterr()
+    assert "no such luck" in said.err
+    assert said.out.count("sound") == 2
+
+
+def test_a_server_behind_a_line_begins_without_buckets() -> None:
+    for _ in range(2):
+        with throttled_s3(1e9) as endpoint:
+            client = boto3.client("s3", endpoint_url=endpoint, region_name="eu-north-1", **KEYS)
+            client.create_bucket(Bucket="benchmark", CreateBucketConfiguration={"LocationConstraint": "eu-north-1"})
 
 
 def test_a_benchmark_that_is_not_there() -> None:
