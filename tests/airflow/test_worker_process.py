@@ -43,7 +43,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines) -> Cal
 
 
 def wait_for(path: Path) -> str:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not (path.exists() and path.read_text().strip()):
         assert time.monotonic() < end, f"{path.name} was not written"
         time.sleep(0.02)
