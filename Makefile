@@ -93,11 +93,11 @@ test-airflow: develop airflow
 test-apart: develop airflow  ## kills and faults, simulator, SageMaker jobs, reports, fetch, snippets of the docs, whole runs of Airflow, pages in a browser, a short benchmark, giant files
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(addprefix --ignore ,$(LONG)) tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs
 	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(WHOLE_RUNS)
-	.venv/bin/python -m pytest -rs tests/browser $(LONG)
+	.venv/bin/python -m pytest tests/browser $(LONG)
 
 test-deployment: develop airflow infra  ## images in real containers, Terraform against the provider's schema; skips what is not at hand
-	.venv/bin/python -m pytest -rs tests/containers tests/terraform
-	.venv-airflow/bin/python -m pytest -rs -m deployment tests/airflow
+	.venv/bin/python -m pytest tests/containers tests/terraform
+	.venv-airflow/bin/python -m pytest -m deployment tests/airflow
 
 .PHONY: docs
 docs: develop  ## build the documentation site (docs/_build/html/index.html); warnings are errors

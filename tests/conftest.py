@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
-from tests.pipeline import BUCKET, s3_client
-from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
+try:
+    from hypothesis import settings
+    from moto.server import ThreadedMotoServer
+
+    from tests.pipeline import BUCKET, s3_client
+    from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
+except ImportError as error:  # before any test is collected, so that one line says it
+    print(
+        f"{sys.prefix} lacks what the worker's tests need ({error}): run them in .venv, as `make test-worker` does "
+        "(tests/airflow has an environment of its own: make test-airflow).",
+        file=sys.stderr,
+    )
+    sys.exit(2)  # pytest.exit here would be shown as a failed import
+
+# A busy machine is no reason to fail: no example has a time limit.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -157,3 +157,14 @@ def test_make_stops_where_the_reader_was_not_compiled() -> None:
     for name in ("worker", "airflow"):
         dockerfile = (REPOSITORY / "docker" / f"Dockerfile.{name}").read_text()
         assert '\nRUN /opt/vitalprep/bin/python -c "import vitalprep.vital._records"\n' in dockerfile
+
+
+def test_an_interpreter_without_the_worker_s_packages_is_told_which_one_to_take() -> None:
+    code = "import sys; sys.modules['moto'] = None; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "-p", "no:cacheprovider", "tests/contract/test_splits.py"]
+    answer = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert answer.returncode == 2
+    said = [line for line in (answer.stdout + answer.stderr).splitlines() if "make test-worker" in line]
+    assert len(said) == 1
+    assert ".venv" in said[0]
+    assert "Traceback" not in answer.stdout + answer.stderr

@@ -39,7 +39,7 @@ def test_parsing_imports_nothing_heavy() -> None:
     """The dag processor parses the file every few seconds, and each task once more."""
     code = (
         "import sys; sys.path[:0] = ['plugins', 'dags']; import vitaldb_preprocessing; "
-        "heavy = {'tensorflow', 'numpy', 'pandas', 'preprocessing', 'botocore', 'airflow.providers.amazon.aws'}; "
+        "heavy = {'tensorflow', 'numpy', 'pandas', 'vitalprep', 'botocore', 'airflow.providers.amazon.aws'}; "
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)

@@ -140,7 +140,8 @@ def test_paper_has_the_excluded_cases_the_notes_and_every_example(
     page.locator("#warnings summary").click()
     pdf = tmp_path / "report.pdf"
     pdf.write_bytes(page.pdf(format="A4", prefer_css_page_size=True))
-    assert page.locator("#warnings details[open]").count() == 0, "folded again"
+    # Folded again, which the page does when the browser tells it that printing has ended.
+    page.wait_for_function("() => document.querySelectorAll('#warnings details[open]').length === 0")
     page.emulate_media(media="print")
     assert sorted(_shown(page)) == sorted(excluded)
     assert page.locator("#gallery .case:visible").count() == page.locator("#gallery .case").count() >= 6

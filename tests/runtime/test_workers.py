@@ -82,7 +82,9 @@ def test_after_a_stop_nothing_is_begun_and_what_runs_is_finished() -> None:
     assert 1 <= len(done) <= 3
 
 
-def test_a_signal_is_a_request_and_a_second_one_too() -> None:
+def test_a_signal_is_a_request_and_a_second_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    # This very process would be ended by then, as one that does not obey; on a busy machine a second is short.
+    monkeypatch.setattr("vitalprep.runtime.workers.SECONDS_TO_LEAVE_AT_ONCE", 120.0)
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with stop_on_signals() as stop:
         stop.raise_if_requested()
@@ -121,7 +123,7 @@ def test_after_a_second_signal_nothing_in_flight_is_waited_for() -> None:
 
 
 def _wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 0.9  # within the second after which a process that does not heed is ended
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -58,9 +58,9 @@ def assert_quantiles(sample: Sequence[float] | Floats, quantiles: dict[float, fl
 
 
 def test_a_case_is_a_pure_function_of_seed_and_number_and_quickly_drawn() -> None:
-    start = time.perf_counter()
+    start = time.process_time()  # another process on the machine does not count
     again = [patient_of_case(2, case_id) for case_id in range(CASES, CASES - 500, -1)]
-    assert (time.perf_counter() - start) / 500 < 1e-3
+    assert (time.process_time() - start) / 500 < 1e-3
     assert again == PATIENTS[: -500 - 1 : -1]
     assert patient_of_case(3, 1) != patient_of_case(2, 1)
     assert patient_of_case(0, 10_000_000).case_id == 10_000_000

@@ -97,6 +97,17 @@ def _until(condition: Callable[[], bool], command: Command) -> None:
         time.sleep(0.005)
 
 
+def _settled(output: Path, command: Command) -> dict[str, Any]:
+    """Return the first heartbeat that counts no more than the one before: what had been sent by then is counted."""
+    said = _heartbeat(output)
+    while True:
+        before = said
+        _until(lambda: _heartbeat(output)["updated"] > before["updated"], command)  # noqa: B023
+        said = _heartbeat(output)
+        if said["done"] == before["done"]:
+            return said
+
+
 @pytest.mark.skipif(not on_linux(), reason="needs Linux's /proc to see what processes do")
 def test_it_moves_while_one_case_takes_long_and_stands_still_once_it_is_killed(
     recordings: Path, tmp_path: Path
@@ -110,8 +121,8 @@ def test_it_moves_while_one_case_takes_long_and_stands_still_once_it_is_killed(
         _until(lambda: bool(command.workers()), command)
         os.kill(command.workers()[0], signal.SIGSTOP)  # a case that does not end
         _until(lambda: bool(list(output.glob("runs/*/plan-*/progress-*.json"))), command)
-        time.sleep(0.5)  # what the worker had sent before is counted
-        frozen, lines = _heartbeat(output), len(_progress_lines(command))
+        frozen = _settled(output, command)
+        lines = len(_progress_lines(command))
         _until(lambda: _heartbeat(output)["updated"] > frozen["updated"], command)
         _until(lambda: len(_progress_lines(command)) > lines + 3, command)
         last = _heartbeat(output)
