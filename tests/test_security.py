@@ -243,8 +243,8 @@ SECRET = "s3cr3tOfTheUser"
         (f"AKIA:{SECRET}@bucket/x", "credentials"),
         (f"https:/me:{SECRET}@host/x", "credentials"),
         (f"s3://AKIA:{SECRET}@[bad/x", "credentials"),
-        (f"s3://[{SECRET}/x", "is no URL"),
-        (f"s3://[{SECRET}]/x", "is no URL"),
+        (f"s3://[{SECRET}/x", "is not a valid URL"),
+        (f"s3://[{SECRET}]/x", "is not a valid URL"),
         (f"https:/host/x?X-Amz-Signature={SECRET}", "query"),
         (f"s3://bucket/x?X-Amz-Signature={SECRET}", "query"),
         (f"s3://bucket/x#{SECRET}", "query"),
@@ -277,7 +277,7 @@ def test_a_name_with_signs_is_no_secret(uri: str) -> None:
 
 def test_an_endpoint_of_s3_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://me:{SECRET}@[bad")
-    with pytest.raises(UsageError, match="AWS_ENDPOINT_URL is no URL") as caught:
+    with pytest.raises(UsageError, match="AWS_ENDPOINT_URL is not a valid URL") as caught:
         Storage("s3://bucket/x")
     assert SECRET not in str(caught.value)
 
