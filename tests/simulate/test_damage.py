@@ -1,4 +1,4 @@
-"""Damage on demand: what is asked for, listed, and what the pipeline makes of it."""
+"""Injected damage: the requested shares, the list of damages, and the pipeline's exclusions."""
 
 from __future__ import annotations
 
