@@ -95,10 +95,10 @@ def test_a_tag_of_yaml_is_refused_and_runs_nothing(tmp_path: Path, tag: str) -> 
     value = tag.format(made)
     (tmp_path / "config.yaml").write_text(f"windowing:\n  step: {value}\n")
     with pytest.raises(
-        UsageError, match=r"config\.yaml is not YAML: could not determine a constructor for the tag \(line 2"
+        UsageError, match=r"config\.yaml is not valid YAML: could not determine a constructor for the tag \(line 2"
     ):
         load_config(str(tmp_path / "config.yaml"))
-    with pytest.raises(UsageError, match="the value is not YAML"):
+    with pytest.raises(UsageError, match="the value is not valid YAML"):
         load_config(None, [f"windowing.step={value}"])
     assert not made.exists()
 
@@ -243,8 +243,8 @@ SECRET = "s3cr3tOfTheUser"
         (f"AKIA:{SECRET}@bucket/x", "credentials"),
         (f"https:/me:{SECRET}@host/x", "credentials"),
         (f"s3://AKIA:{SECRET}@[bad/x", "credentials"),
-        (f"s3://[{SECRET}/x", "is no URL"),
-        (f"s3://[{SECRET}]/x", "is no URL"),
+        (f"s3://[{SECRET}/x", "is not a valid URL"),
+        (f"s3://[{SECRET}]/x", "is not a valid URL"),
         (f"https:/host/x?X-Amz-Signature={SECRET}", "query"),
         (f"s3://bucket/x?X-Amz-Signature={SECRET}", "query"),
         (f"s3://bucket/x#{SECRET}", "query"),
@@ -277,7 +277,7 @@ def test_a_name_with_signs_is_no_secret(uri: str) -> None:
 
 def test_an_endpoint_of_s3_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://me:{SECRET}@[bad")
-    with pytest.raises(UsageError, match="AWS_ENDPOINT_URL is no URL") as caught:
+    with pytest.raises(UsageError, match="AWS_ENDPOINT_URL is not a valid URL") as caught:
         Storage("s3://bucket/x")
     assert SECRET not in str(caught.value)
 
@@ -368,7 +368,7 @@ def test_what_is_no_yaml_is_not_repeated(tmp_path: Path, text: str) -> None:
     """`--config` may name any file by mistake, or by somebody else's will."""
     (tmp_path / "any").write_text(text)
     for load in (load_config, load_figures):
-        with pytest.raises(UsageError, match=r"is not (YAML: .|a mapping)") as caught:
+        with pytest.raises(UsageError, match=r"is not (valid YAML: .|a mapping)") as caught:
             load(str(tmp_path / "any"))
         assert SECRET[:5] not in str(caught.value)
 
@@ -380,9 +380,9 @@ MERGES = "{<<: [" + ", ".join(["{a: 1}"] * 3) + "]}"
 
 @pytest.mark.parametrize("text", [LAUGHS, MERGES, "&a [*a]", "[" * 5000, "{a: " * 5000])
 def test_a_small_text_of_yaml_takes_little_memory(text: str) -> None:
-    with pytest.raises(UsageError, match="is not YAML"):
+    with pytest.raises(UsageError, match="is not valid YAML"):
         yaml_content(text, "it")
-    with pytest.raises(UsageError, match="the value is not YAML"):
+    with pytest.raises(UsageError, match="the value is not valid YAML"):
         load_config(None, [f"source={text}"])
 
 

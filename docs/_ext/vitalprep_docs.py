@@ -120,7 +120,7 @@ class Api(SphinxDirective):
         """Return the documentation of each name."""
         lines = ["```{eval-rst}"]
         names = sorted(code.package.__all__, key=lambda name: (name[0].isupper(), name))
-        for name in names:
+        for name in (name for name in names if name != "__version__"):
             kind = "autoclass" if isinstance(getattr(code.package, name), type) else "autofunction"
             lines += [f".. {kind}:: vitalprep.{name}"]
             lines += ["   :members:"] if name == "Description" else []

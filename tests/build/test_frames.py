@@ -1,4 +1,4 @@
-"""Frames put together from templates: the bytes of the readable encoder, whatever the windows and the numbers."""
+"""Frames assembled from templates are byte for byte those of the reference encoder, for any windows and ids."""
 
 from __future__ import annotations
 

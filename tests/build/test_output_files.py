@@ -1,4 +1,4 @@
-"""Which windows stand in which file and where, against the slow reference."""
+"""Assignment of windows to files and their order, against the slow reference."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_any_split_equals_the_reference(sizes: dict[int, list[int]], seed: int, 
     assert output_files(other_order, split="train", seed=seed, shard_bytes=limit, layout="sharded") == files
 
 
-def test_a_shard_may_be_full_to_the_byte_and_a_large_case_stands_alone() -> None:
+def test_a_shard_may_be_exactly_full_and_a_large_case_gets_its_own() -> None:
     # sha256("42:<case>") puts the cases into the order 1, 4, 3, 2
     total = {1: 60, 2: 50, 3: 40, 4: 40}
     assert parts(total, 100) == [(1, 4), (3, 2)]

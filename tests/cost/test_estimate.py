@@ -145,9 +145,9 @@ def test_at_vitaldb_s_true_sizes_windows_and_gb_are_those_of_its_true_lengths(
     guessed = volume_of({case: size for case, (_, size) in first.items()}, CONFIG, mb_per_minute=mb_per_minute)
     known = _windows([minutes for minutes, _ in first.values()])
     assert guessed.windows == pytest.approx(known, rel=0.02)
-    assert guessed.windows == pytest.approx(1.1e6, rel=0.05)  # DESIGN 1
+    assert guessed.windows == pytest.approx(1.1e6, rel=0.05)  # docs/design.md, 1
     assert guessed.gb_out == pytest.approx(27, rel=0.05)
-    # DESIGN 1 reckons 2 GB of tables: 64 bytes a second. Parquet makes them smaller.
+    # docs/design.md, 1 reckons 2 GB of tables: 64 bytes a second. Parquet makes them smaller.
     assert 0.05 < guessed.load.hours * FIGURES.recordings.harmonized.value / 1e3 < 2.2
 
 

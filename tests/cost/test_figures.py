@@ -103,8 +103,8 @@ def test_a_backend_of_ones_own_stands_beside_the_others(tmp_path: Path) -> None:
         ("s3:", "s3"),
         ("pries: {}", "pries: this key is unknown"),
         ("- 1", "is not a mapping"),
-        ("a: [", "is not YAML"),
-        ("region: a\nregion: b", "stands twice"),
+        ("a: [", "is not valid YAML"),
+        ("region: a\nregion: b", "Duplicate configuration key"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_key(tmp_path: Path, text: str, named: str) -> None:

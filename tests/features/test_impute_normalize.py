@@ -45,7 +45,7 @@ def test_causal_samples_do_not_depend_on_the_future(values: np.ndarray, hold: in
     np.testing.assert_array_equal(origin[:cut], known_origin)
 
 
-def test_each_sentence_of_the_imputation_once() -> None:
+def test_each_rule_of_the_imputation_once() -> None:
     values = np.array([NAN, NAN, 80, NAN, NAN, NAN, 90, NAN, NAN, NAN], dtype=np.float32)
     filled, origin = impute(values, default=70, hold=2, causal=False)
     assert filled.tolist() == [70, 70, 80, 80, 80, 80, 90, 90, 90, 70]

@@ -68,12 +68,12 @@ def shared(a: str, b: str) -> int:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_it_is_what_its_description_says(seed: int) -> None:
+def test_a_sketch_equals_the_slow_reference(seed: int) -> None:
     table = table_of({"HR": walk(seed), "BIS": walk(seed + 100, hold=1, step=0.1), "RR": walk(seed, hold=40)})
     assert list(hashes_in(sketch_of(table, CONFIG))) == slow_sketch(table)
 
 
-def test_it_is_small() -> None:
+def test_a_sketch_is_small() -> None:
     """3,000 of them with their names and commas are less than a megabyte."""
     sketch = sketch_of(table_of({"BIS": walk(1, 40_000)}), CONFIG)
     assert len(hashes_in(sketch)) == SIZE
@@ -81,7 +81,7 @@ def test_it_is_small() -> None:
     assert base64.b64decode(sketch, validate=True)
 
 
-def test_the_beginning_the_pace_and_a_last_digit_do_not_matter() -> None:
+def test_start_pace_and_last_digit_do_not_change_a_sketch() -> None:
     whole = table_of({"HR": walk(5), "BIS": walk(6)})
     sketch = sketch_of(whole, CONFIG)
     lines = np.repeat(np.arange(len(whole)), 3)
@@ -94,7 +94,7 @@ def test_the_beginning_the_pace_and_a_last_digit_do_not_matter() -> None:
     assert 8 <= half <= SIZE - 8
 
 
-def test_what_the_clinical_table_says_does_not_matter() -> None:
+def test_the_clinical_table_does_not_change_a_sketch() -> None:
     columns = {name: walk(number) for number, name in enumerate(["BIS", *OF_THE_CLINICAL_TABLE])}
     heavier = {name: values * (0.8 if name in OF_THE_CLINICAL_TABLE else 1) for name, values in columns.items()}
     assert sketch_of(table_of(heavier), CONFIG) == sketch_of(table_of(columns), CONFIG) != ""
@@ -102,7 +102,7 @@ def test_what_the_clinical_table_says_does_not_matter() -> None:
     assert sketch_of(table_of(columns), CONFIG) == ""
 
 
-def test_an_input_does_not_resemble_another() -> None:
+def test_different_inputs_share_no_shingles() -> None:
     values = walk(3)
     a, b = (sketch_of(table_of({name: values}), CONFIG) for name in ("BP_SYS", "BP_MAP"))
     assert shared(a, b) == 0
@@ -121,5 +121,5 @@ def test_an_input_does_not_resemble_another() -> None:
     ],
     ids=["constant", "never measured", "two values", "three values", "few changes", "ramps", "one second"],
 )
-def test_what_is_nearly_constant_has_none(values: NDArray[np.float64]) -> None:
+def test_a_nearly_constant_signal_has_no_sketch(values: NDArray[np.float64]) -> None:
     assert sketch_of(table_of({"BIS": values, "SPO2": values}), CONFIG) == ""

@@ -84,7 +84,7 @@ def test_targets_are_counted_where_the_windows_have_them() -> None:
     assert found["TV"].content() == {"observed": 0, "held": 0, "default": 3}
 
 
-def test_coverage_tells_gaps_before_between_and_after() -> None:
+def test_coverage_gives_gaps_before_between_and_after() -> None:
     table = np.full((400, len(CONFIG.inputs)), np.nan, dtype=np.float32)
     table[10:200, 0] = table[260:300, 0] = table[305, 0] = 80
     table[399, 1] = 120

@@ -1,4 +1,4 @@
-"""The imitated service over the simulated recordings; silent connections are not waited for long."""
+"""Fixtures: the fake service with the simulated recordings, and short timeouts for silent connections."""
 
 from __future__ import annotations
 

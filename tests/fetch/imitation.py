@@ -1,7 +1,7 @@
-"""A server that imitates VitalDB's web service on this machine, with what networks and services do to answers.
+"""A local fake of VitalDB's web service that can inject network and server faults.
 
-Paths as the `vitaldb` package asks for them: ``/cases``, ``/<version>/<case>.vital``. Objects have an ETag and can be
-asked for in ranges, as behind a CDN, unless `ranges` is off.
+It serves the paths that the `vitaldb` package requests: ``/cases``, ``/<version>/<case>.vital``. Objects have an ETag
+and support range requests, as behind a CDN, unless `ranges` is off.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RETRY_AFTER = "0"  # s
 
 @dataclass(frozen=True)
 class Seen:
-    """One request that came."""
+    """One received request."""
 
     path: str
     headers: dict[str, str]
@@ -36,7 +36,7 @@ class Seen:
 
 @dataclass
 class Imitation:
-    """The service; `faults[path]` are done to the next answers of a path, one each, and ``...`` to all that follow."""
+    """The service. `faults[path]` apply to the next responses for a path, one each; ``...`` repeats the last one."""
 
     recordings: Path
     ranges: bool = True
@@ -90,7 +90,7 @@ def recording(case: int) -> str:
 
 
 class Server(ThreadingHTTPServer):
-    """The server, which knows what it imitates."""
+    """The HTTP server, with a reference to the service that it serves."""
 
     daemon_threads = True
 
@@ -100,7 +100,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """What happens to one connection."""
+    """Handles one connection."""
 
     server: Server
     protocol_version = "HTTP/1.1"

@@ -1,4 +1,4 @@
-"""`vitalprep fetch`, from the terms to a data set of what came."""
+"""`vitalprep fetch`, from accepting the terms to a data set of the fetched recordings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*.vital*"))
 
 
-def test_the_default_address_is_the_vitaldb_package_s() -> None:
+def test_the_default_base_url_is_that_of_the_vitaldb_package() -> None:
     package = find_spec("vitaldb")
     assert package is not None
     assert package.origin is not None
@@ -47,7 +47,7 @@ def test_the_default_address_is_the_vitaldb_package_s() -> None:
     assert f"{{api_url}}/{where.clinical_table}" in code
 
 
-def test_nothing_comes_before_the_terms_are_accepted(service: Imitation, tmp_path: Path) -> None:
+def test_nothing_is_fetched_before_the_terms_are_accepted(service: Imitation, tmp_path: Path) -> None:
     answer = run_vitalprep("fetch", "--cases", "1", "--output", tmp_path / "out", "--base-url", service.url)
     assert answer.exit_code == 2
     for said in ("CC-BY-NC-SA-4.0", "Data Use Agreement", "Redistribution of the Data is not allowed", "https://"):
@@ -57,7 +57,7 @@ def test_nothing_comes_before_the_terms_are_accepted(service: Imitation, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_what_was_fetched_becomes_the_data_set_of_its_source(
+def test_a_data_set_of_fetched_recordings_names_its_source(
     service: Imitation, recordings: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "in"
@@ -80,7 +80,7 @@ def test_what_was_fetched_becomes_the_data_set_of_its_source(
     assert len(service.seen) == asked, "what is there is not asked for"
 
 
-def test_the_acceptance_is_recorded_without_the_person(service: Imitation, tmp_path: Path) -> None:
+def test_the_acceptance_is_recorded_without_personal_data(service: Imitation, tmp_path: Path) -> None:
     fetch(service, tmp_path, "--cases", "1")
     note = json.loads((tmp_path / "source.json").read_bytes())
     (accepted,) = note["accepted"]
@@ -98,42 +98,42 @@ def test_the_acceptance_is_recorded_without_the_person(service: Imitation, tmp_p
     assert json.loads((tmp_path / "source.json").read_bytes()) == note, "the same terms are accepted once"
 
 
-def test_cases_that_are_not_there_are_named_when_the_others_have_come(service: Imitation, tmp_path: Path) -> None:
+def test_missing_cases_are_named_after_the_others_are_fetched(service: Imitation, tmp_path: Path) -> None:
     service.fault(recording(2), "flip", "...")
     answer = fetch(service, tmp_path, "--cases", "1-4,40-42")
     assert answer.exit_code == 65
     assert "does not have 40-42" in answer.result["message"]
-    assert "is no recording: 2 (corrupt" in answer.result["message"]
+    assert "Not a valid recording: 2 (corrupt" in answer.result["message"]
     assert "3 of 7" in answer.result["message"]
     assert names(tmp_path) == ["0001.vital", "0003.vital", "0004.vital"]
 
 
 @pytest.mark.parametrize("status", ["403", "451"])
-def test_one_that_is_not_given_does_not_keep_the_others_from_coming(
-    service: Imitation, tmp_path: Path, status: str
-) -> None:
+def test_a_denied_case_does_not_stop_the_others(service: Imitation, tmp_path: Path, status: str) -> None:
     service.fault(recording(2), status, "...")
     answer = fetch(service, tmp_path, "--cases", "1-4")
     assert answer.exit_code == 65
-    assert f"refuses 2 ({service.url}{recording(2)}: the server answered {status}" in answer.result["message"]
+    assert f"denies access to 2 ({service.url}{recording(2)}: the server answered {status}" in answer.result["message"]
     assert "does not have" not in answer.result["message"]
-    assert answer.result["fix"].endswith("the others are there.")
+    assert answer.result["fix"].endswith("the other recordings are present.")
     assert names(tmp_path) == ["0001.vital", "0003.vital", "0004.vital"]
 
 
-def test_a_service_that_lets_nobody_in_is_not_asked_for_every_case(service: Imitation, tmp_path: Path) -> None:
+def test_a_service_that_denies_everything_is_given_up_early(service: Imitation, tmp_path: Path) -> None:
     for case in range(1, 15):
         service.fault(recording(case), "403", "...")
     answer = fetch(service, tmp_path)
     assert answer.exit_code == 65
-    assert re.match(r"0 of 14 recordings are there\. The service refuses [1-9,-]+ \(", answer.result["message"])
-    assert "were not asked for" in answer.result["message"]
-    assert "others are there" not in answer.result["fix"]
-    assert "lets you in" in answer.result["fix"]
+    assert re.match(
+        r"0 of 14 recordings are present\. The service denies access to [1-9,-]+ \(", answer.result["message"]
+    )
+    assert "were not requested" in answer.result["message"]
+    assert "other recordings are present" not in answer.result["fix"]
+    assert "check your access" in answer.result["fix"]
     assert not service.asked(recording(12))
 
 
-def test_what_is_broken_is_fetched_again(service: Imitation, recordings: Path, tmp_path: Path) -> None:
+def test_a_damaged_recording_is_fetched_again(service: Imitation, recordings: Path, tmp_path: Path) -> None:
     assert fetch(service, tmp_path, "--cases", "1-3").exit_code == 0
     (tmp_path / "raw-data" / "0001.vital").write_bytes(b"")
     elsewhere = tmp_path / "old"
@@ -150,13 +150,13 @@ def test_what_is_broken_is_fetched_again(service: Imitation, recordings: Path, t
     assert (elsewhere / "2.vital").read_bytes() == (recordings / "raw-data" / "0002.vital").read_bytes()
 
 
-def test_other_people_s_recordings_are_not_called_vitaldb_s(
+def test_recordings_of_unknown_source_are_not_marked_as_vitaldb(
     service: Imitation, recordings: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "0900.vital").write_bytes((recordings / "raw-data" / "0009.vital").read_bytes())
     refused = fetch(service, tmp_path, "--cases", "1-2")
     assert refused.exit_code == 65
-    assert "holds 1 recordings, and no source.json says that they are VitalDB's" in refused.result["message"]
+    assert "holds 1 recordings, but no source.json that marks them as VitalDB's" in refused.result["message"]
     assert "--add-to-others" in refused.result["fix"]
     assert not service.seen
     assert [path.name for path in tmp_path.iterdir()] == ["0900.vital"]
@@ -169,12 +169,12 @@ def test_cases_without_a_row_are_named(service: Imitation, tmp_path: Path) -> No
     answer = fetch(service, tmp_path, "--cases", "1-4")
     assert answer.exit_code == 65
     table = tmp_path / "clinical_data.csv"
-    assert answer.result["message"] == f"4 of 4 recordings are there. Without a row in {table}: 1,3-4."
-    assert answer.result["fix"] == f"add the missing rows to {table}, or leave these cases out."
+    assert answer.result["message"] == f"4 of 4 recordings are present. Cases without a row in {table}: 1,3-4."
+    assert answer.result["fix"] == f"add the missing rows to {table}, or remove these cases from --cases."
     assert len(names(tmp_path)) == 4
 
 
-def test_a_row_that_cannot_be_read_is_named_when_all_is_there(service: Imitation, tmp_path: Path) -> None:
+def test_an_invalid_row_is_named_after_all_are_fetched(service: Imitation, tmp_path: Path) -> None:
     text = (service.recordings / "clinical_data.csv").read_text(encoding="utf-8-sig")
     rows = list(csv.DictReader(text.splitlines()))
     rows[1]["sex"], rows[2]["caseid"], rows[8]["age"] = "X", "3b", "old"
@@ -195,14 +195,14 @@ def test_a_row_that_cannot_be_read_is_named_when_all_is_there(service: Imitation
         ):
             assert said in answer.result["message"]
         assert "old" not in answer.result["message"], "case 9 was not asked for"
-        assert f"correct it in {output}/clinical_data.csv" in answer.result["fix"]
+        assert f"correct the rows in {output}/clinical_data.csv" in answer.result["fix"]
         assert len(names(output)) == 4
     table = output / "clinical_data.csv"
     table.write_text(table.read_text().replace(",X,", ",M,").replace("\n3b,", "\n3,"))
     assert fetch(service, output, "--cases", "1-4").exit_code == 0
 
 
-def test_a_service_that_is_gone_is_not_asked_for_every_case(service: Imitation, tmp_path: Path) -> None:
+def test_a_service_that_is_down_is_given_up_early(service: Imitation, tmp_path: Path) -> None:
     for case in range(3, 15):
         service.fault(recording(case), "503", "...")
     environment = {"VITALPREP_FETCH_RETRY_SECONDS": "2"}  # so that the first two, which are there, end first
@@ -215,13 +215,15 @@ def test_a_service_that_is_gone_is_not_asked_for_every_case(service: Imitation, 
     assert fetch(service, tmp_path).result["fetched"] == 12
 
 
-def test_no_more_at_once_than_wanted(service: Imitation, tmp_path: Path) -> None:
+def test_concurrent_downloads_are_limited(service: Imitation, tmp_path: Path) -> None:
     service.pause = 0.15
     assert fetch(service, tmp_path, "--at-once", "3").exit_code == 0
     assert service.most_at_once == 3
 
 
-def test_a_stopped_fetch_keeps_what_is_whole_and_goes_on(service: Imitation, recordings: Path, tmp_path: Path) -> None:
+def test_a_stopped_fetch_keeps_complete_recordings_and_resumes(
+    service: Imitation, recordings: Path, tmp_path: Path
+) -> None:
     service.pause = 0.3
     process = subprocess.Popen(
         [*COMMAND, "fetch", "--cases", "1-14", "--output", tmp_path, "--base-url", service.url, "--accept-licence"],
@@ -248,7 +250,9 @@ def test_a_stopped_fetch_keeps_what_is_whole_and_goes_on(service: Imitation, rec
     assert not service.asked(recording(int(come[0][:4])))
 
 
-def test_into_a_bucket(service: Imitation, recordings: Path, s3_environment: dict[str, str], tmp_path: Path) -> None:
+def test_fetch_into_a_bucket(
+    service: Imitation, recordings: Path, s3_environment: dict[str, str], tmp_path: Path
+) -> None:
     service.fault(recording(5), "reset")
     output = f"s3://{BUCKET}/{tmp_path.name}"
     answer = fetch(service, output, "--cases", "4-6", environment=s3_environment)
@@ -267,18 +271,18 @@ def test_into_a_bucket(service: Imitation, recordings: Path, s3_environment: dic
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (b"caseid,subjectid\n1,1\n", "no column 'sex'"),
-        (b"\xff\xfe", "no clinical table"),
-        (b"\x1f\x8b\x08\x00" + bytes(20), "no clinical table"),
+        (b"caseid,subjectid\n1,1\n", "the column 'sex' is missing"),
+        (b"\xff\xfe", "is not a clinical table"),
+        (b"\x1f\x8b\x08\x00" + bytes(20), "is not a clinical table"),
     ],
 )
-def test_what_is_no_clinical_table_is_refused(service: Imitation, body: bytes, says: str) -> None:
+def test_an_invalid_clinical_table_is_refused(service: Imitation, body: bytes, says: str) -> None:
     service.others["/cases"] = body
     with pytest.raises(RefusedError, match=says):
         fetch_clinical_table(service.url, "cases")
 
 
-def test_no_formula_of_the_clinical_table_is_written(service: Imitation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_formulas_in_the_clinical_table_are_left_out(service: Imitation, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[dict[str, Any]] = []
     monkeypatch.setattr(clinical_table, "log", lambda message, **keys: said.append({"message": message} | keys))
     service.others["/cases"] = (
@@ -292,7 +296,7 @@ def test_no_formula_of_the_clinical_table_is_written(service: Imitation, monkeyp
     assert [(line["cells"], line["level"]) for line in said] == [(4, logging.WARNING)]
 
 
-def test_a_wrong_address_is_known_from_the_clinical_table(service: Imitation, tmp_path: Path) -> None:
+def test_a_wrong_base_url_is_detected_by_the_clinical_table(service: Imitation, tmp_path: Path) -> None:
     answer = run_vitalprep(
         "fetch", "--cases", "1", "--output", tmp_path, "--base-url", f"{service.url}/elsewhere", "--accept-licence"
     )
@@ -300,7 +304,7 @@ def test_a_wrong_address_is_known_from_the_clinical_table(service: Imitation, tm
     assert "--base-url" in answer.result["fix"]
 
 
-def test_real_recordings_do_not_go_among_simulated_ones(service: Imitation, recordings: Path) -> None:
+def test_real_recordings_are_not_added_to_simulated_ones(service: Imitation, recordings: Path) -> None:
     answer = fetch(service, recordings, "--cases", "20")
     assert answer.exit_code == 65
     assert "another source (vitalprep simulate)" in answer.result["message"]

@@ -1,4 +1,4 @@
-"""One recording over a bad line: whole under its name, or not there."""
+"""Downloads over an unreliable network: the complete recording is stored, or nothing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def original(service: Imitation, case: int = 3) -> bytes:
     ],
     ids="-".join,
 )
-def test_what_passes_leaves_the_very_file(service: Imitation, tmp_path: Path, faults: tuple[str, ...]) -> None:
+def test_transient_faults_give_the_identical_file(service: Imitation, tmp_path: Path, faults: tuple[str, ...]) -> None:
     service.fault(recording(3), *faults)
     outcome = fetched(service, tmp_path)
     assert outcome == Fetched("fetched", len(original(service)))
@@ -58,7 +58,7 @@ def test_what_passes_leaves_the_very_file(service: Imitation, tmp_path: Path, fa
     assert not service.faults[recording(3)], "every fault was done"
 
 
-def test_what_is_there_is_read_before_it_counts(service: Imitation, tmp_path: Path) -> None:
+def test_an_existing_file_is_validated(service: Imitation, tmp_path: Path) -> None:
     whole = original(service)
     (tmp_path / "raw-data").mkdir()
     file = tmp_path / "raw-data" / "0003.vital"
@@ -67,7 +67,7 @@ def test_what_is_there_is_read_before_it_counts(service: Imitation, tmp_path: Pa
         assert fetched(service, tmp_path, there=len(content)) == Fetched("fetched", len(whole))
         assert file.read_bytes() == whole
     asked = len(service.seen)
-    assert fetched(service, tmp_path, there=len(whole)) == Fetched("there")
+    assert fetched(service, tmp_path, there=len(whole)) == Fetched("present")
     assert len(service.seen) == asked
     file.write_bytes(b"")
     service.fault(recording(3), "404", "...")
@@ -75,7 +75,7 @@ def test_what_is_there_is_read_before_it_counts(service: Imitation, tmp_path: Pa
     assert file.read_bytes() == b"", "what is there stays until a whole one has come"
 
 
-def test_a_broken_download_goes_on_where_it_stopped(service: Imitation, tmp_path: Path) -> None:
+def test_a_broken_download_resumes(service: Imitation, tmp_path: Path) -> None:
     service.fault(recording(3), "truncated")
     fetched(service, tmp_path)
     first, second = service.asked(recording(3))
@@ -83,14 +83,14 @@ def test_a_broken_download_goes_on_where_it_stopped(service: Imitation, tmp_path
     assert second.headers["Range"] == f"bytes={len(original(service)) // 2}-"
 
 
-def test_a_server_without_ranges_is_asked_from_the_begin(service: Imitation, tmp_path: Path) -> None:
+def test_without_range_support_a_download_restarts(service: Imitation, tmp_path: Path) -> None:
     service.ranges = False
     service.fault(recording(3), "truncated", "reset")
     assert fetched(service, tmp_path).outcome == "fetched"
     assert (tmp_path / "raw-data" / "0003.vital").read_bytes() == original(service)
 
 
-def test_a_server_that_always_breaks_off_is_given_up(service: Imitation, tmp_path: Path) -> None:
+def test_a_download_that_always_breaks_off_fails(service: Imitation, tmp_path: Path) -> None:
     service.ranges = False
     service.fault(recording(3), "truncated", "...")
     outcome = fetched(service, tmp_path)
@@ -115,7 +115,7 @@ def test_a_server_that_always_breaks_off_is_given_up(service: Imitation, tmp_pat
         ("page without a type", "refused", "not_vital"),
     ],
 )
-def test_what_does_not_pass_leaves_nothing(
+def test_a_failed_download_leaves_no_file(
     service: Imitation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, outcome: str, says: str
 ) -> None:
     monkeypatch.setenv("VITALPREP_FETCH_RETRY_SECONDS", "1.2")
@@ -125,23 +125,23 @@ def test_what_does_not_pass_leaves_nothing(
     assert not list(tmp_path.rglob("*.vital*"))
 
 
-def test_the_bytes_come_as_they_are_stored(service: Imitation) -> None:
-    """A client that undid the compression would leave a file that is no .vital."""
+def test_the_content_is_not_decoded(service: Imitation) -> None:
+    """If the client decoded the Content-Encoding, the file would no longer be a .vital file."""
     with io.BytesIO() as file:
         download(service.url, "cases", file, most=1 << 20)
         assert file.getvalue().startswith(b"\x1f\x8b")
     assert service.seen[0].headers["Accept-Encoding"] == "identity"
 
 
-def test_more_than_there_may_be_is_not_read_to_its_end(service: Imitation) -> None:
+def test_a_file_that_is_too_large_is_not_read_to_its_end(service: Imitation) -> None:
     service.others["/giant"] = bytes(5_000_000)
     with io.BytesIO() as file:
-        with pytest.raises(RefusedError, match="more than 1000 bytes"):
+        with pytest.raises(RefusedError, match="larger than 1000 bytes"):
             download(service.url, "giant", file, most=1000)
         assert len(file.getvalue()) < 1_000_000
 
 
-def test_a_wait_that_the_server_asks_for_is_kept(service: Imitation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_after_is_respected(service: Imitation, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(retries.time, "sleep", waits.append)
     monkeypatch.setattr("tests.fetch.imitation.RETRY_AFTER", "7")
@@ -151,13 +151,13 @@ def test_a_wait_that_the_server_asks_for_is_kept(service: Imitation, monkeypatch
     assert [7 <= wait < 8 for wait in waits] == [True, True]
 
 
-def test_nobody_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_connection_is_a_retryable_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITALPREP_FETCH_RETRY_SECONDS", "0")
     with io.BytesIO() as file, pytest.raises(RetryableError, match=r"127\.0\.0\.1:9/.* refused"):
         download("http://127.0.0.1:9", "1.vital", file, most=10)
 
 
-def test_a_request_that_is_refused_is_not_repeated(service: Imitation) -> None:
+def test_a_denied_request_is_not_retried(service: Imitation) -> None:
     service.fault(recording(3), "400", "...")
     with io.BytesIO() as file, pytest.raises(UsageError, match="400"):
         download(service.url, recording(3)[1:], file, most=1 << 30)
@@ -179,13 +179,13 @@ def test_a_request_that_is_refused_is_not_repeated(service: Imitation) -> None:
         "http:me:word@host",
     ],
 )
-def test_no_address_of_a_service(url: str) -> None:
+def test_invalid_base_urls_are_refused(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         checked_base_url(url)
     assert "word" not in str(caught.value), "a secret is not repeated"
 
 
-def test_a_missing_file_is_one_of_its_own_kind(service: Imitation) -> None:
+def test_a_missing_file_raises_not_there(service: Imitation) -> None:
     with io.BytesIO() as file, pytest.raises(NotThere, match="999"):
         download(service.url, recording(999)[1:], file, most=10)
 
@@ -199,14 +199,14 @@ def test_a_redirect_is_followed(service: Imitation) -> None:
 
 
 @pytest.mark.parametrize("proxy", ["http://me:word@[bad", "http://me:word@host:port", "http://[word]"])
-def test_a_proxy_that_is_none_is_not_repeated(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+def test_the_error_for_an_invalid_proxy_does_not_repeat_it(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("https_proxy", proxy)
-    with io.BytesIO() as file, pytest.raises(UsageError, match="proxy for https is no URL") as caught:
+    with io.BytesIO() as file, pytest.raises(UsageError, match="proxy for https is not a valid URL") as caught:
         download("https://nowhere.invalid", "1.vital", file, most=10)
     assert "word" not in str(caught.value)
 
 
-def test_the_environment_s_proxy_is_used(service: Imitation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments_proxy_is_used(service: Imitation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", service.url.replace("//", "//me:word@"))
     with io.BytesIO() as file:
         download("http://service.invalid", recording(3)[1:], file, most=1 << 30)

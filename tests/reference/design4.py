@@ -1,9 +1,9 @@
-"""Section 4 of DESIGN.md ("Exact semantics"), transcribed sentence by sentence.
+"""Reference implementation of docs/design.md, 4 ("Exact semantics"), sentence by sentence.
 
 The tests compare the real implementation with this module, so it was written from the text alone
 and shares no code with it. It is slow on purpose: plain loops over seconds and records in Python
-floats, so that each function can be held against the sentence its docstring quotes. Where the
-sentence leaves room, the docstring says "Read as".
+floats, so that each function can be compared with the sentence that its docstring quotes. Where
+the sentence is ambiguous, the docstring gives the interpretation after "Read as".
 """
 
 import hashlib

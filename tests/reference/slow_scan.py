@@ -1,7 +1,7 @@
-"""The readable reference of the scan: one packet after the other, in plain Python.
+"""Reference implementation of the scan in plain Python, one packet at a time.
 
-What `vitalprep.harmonize` reads with a compiled loop, and the waves that it only counts, must be this. The bytes of
-a stream can be fed in any pieces.
+The compiled scan of `vitalprep.vital` must give the same results. This module can also decode waves, which the
+compiled scan only counts. The stream can be fed in chunks of any size.
 
 The format, as written by Vital Recorder and by the `vitaldb` package (little-endian throughout): a gzip stream of
 ``VITA``, uint32 version, uint16 header length, the header, then packets of int8 type, uint32 length and body.
@@ -13,11 +13,11 @@ packet    body
 0 track   uint16 id, uint8 kind (1 wave, 2 numeric, 5 string), uint8 sample format, string name, string unit,
           float32 lowest and highest on screen, uint32 colour, float32 sample rate, float64 gain and offset, uint8
           parameter, uint32 device id; later fields are optional and unused here
-1 record  uint16 length of what follows up to the data (time and track), float64 time, uint16 track id, then for a
+1 record  uint16 length of the fields before the data (time and track), float64 time, uint16 track id, then for a
           wave uint32 count and the samples, for a numeric one sample
 ========  ========================================================================================================
 
-Other types are skipped by their length. A body may be longer than what is known of it, never shorter.
+Packets of other types are skipped. A body may be longer than the fields listed here, never shorter.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SAMPLE_FORMATS: dict[int, tuple[np.dtype[np.generic], int | None]] = {
 }
 WAVE, NUMERIC = 1, 2
 TRACK_PACKET, RECORD_PACKET, DEVICE_PACKET = 0, 1, 9
-START_TIME_AT = 10  # in the header, where it is at least 26 bytes long
+START_TIME_AT = 10  # byte offset in the header, if the header has at least 26 bytes
 START_TIME_HEADER = 26
 LONGEST_RECORD_HEAD = 1 << 17  # more than 2 + 65,535 + 4 bytes and a sample
 _PACKET = struct.Struct("<bI")
@@ -59,7 +59,7 @@ _COUNT = struct.Struct("<I")
 
 @dataclass
 class TrackRecords:
-    """One track header and the records under it, as raw bytes until the end."""
+    """One track header and its records; samples stay raw bytes until the end."""
 
     definition: bytes
     kind: int
@@ -104,7 +104,7 @@ class TrackRecords:
 
 
 class VitalScan:
-    """A pass over the decompressed stream that holds only incomplete packets and numeric samples."""
+    """Incremental scan of the decompressed stream."""
 
     def __init__(self, *, keep_waves: bool, max_bytes: int) -> None:
         self.keep_waves = keep_waves
@@ -123,7 +123,7 @@ class VitalScan:
         self._in_header = True
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next decompressed bytes."""
+        """Process the next decompressed bytes."""
         if self._to_skip >= len(chunk):
             self._to_skip -= len(chunk)
             self._offset += len(chunk)
@@ -151,14 +151,14 @@ class VitalScan:
                 raise CaseRefused("not_vital", f"the decompressed file begins with {self._rest[:4]!r}, not b'VITA'")
             raise CaseRefused("truncated", f"the file ends inside its header, at decompressed byte {len(self._rest)}")
         if self._rest or self._to_skip:
-            missing = f", {self._to_skip} bytes early" if self._to_skip else ""
+            missing = f", {self._to_skip} bytes missing" if self._to_skip else ""
             raise CaseRefused(
                 "truncated",
-                f"a packet runs over the end of the file (decompressed byte {self._offset + len(self._rest)}{missing})",
+                f"the file ends inside a packet (decompressed byte {self._offset + len(self._rest)}{missing})",
             )
 
     def _header(self, buffer: bytes) -> int:
-        """Read the file header. Return where the packets begin, or 0 if more bytes are needed."""
+        """Parse the file header. Return the offset of the first packet, or 0 if more bytes are needed."""
         if not b"VITA".startswith(buffer[:4]):
             raise CaseRefused("not_vital", f"the decompressed file begins with {buffer[:4]!r}, not b'VITA'")
         if len(buffer) < 10:
@@ -172,7 +172,7 @@ class VitalScan:
         return 10 + int(length)
 
     def _packets(self, buffer: bytes, position: int) -> int:
-        """Read whole packets. Return where the next one begins, beyond the buffer if a long one was cut short."""
+        """Read complete packets. Return the offset of the next one, which may lie beyond the end of the buffer."""
         end = len(buffer)
         while end - position >= _PACKET.size:
             kind, length = _PACKET.unpack_from(buffer, position)
@@ -193,7 +193,7 @@ class VitalScan:
         return position
 
     def _needed(self, kind: int, length: int, where: int) -> int:
-        """How many bytes of a body must be there before it is read; what is only skipped needs none."""
+        """Return how many bytes of a body are needed to process it; 0 for a packet that is skipped."""
         if kind == RECORD_PACKET:
             return length if self.keep_waves else min(length, LONGEST_RECORD_HEAD)
         if kind in (TRACK_PACKET, DEVICE_PACKET):
@@ -204,7 +204,7 @@ class VitalScan:
 
     def _record(self, buffer: bytes, body: int, length: int, where: int) -> None:
         if length < _RECORD.size:
-            raise CaseRefused("corrupt", f"the record at decompressed byte {where} is {length} bytes short of a head")
+            raise CaseRefused("corrupt", f"the record at decompressed byte {where} has {length} bytes, too few")
         info, time, track_id = _RECORD.unpack_from(buffer, body)
         track = self.current.get(track_id)
         if track is None:

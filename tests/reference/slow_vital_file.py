@@ -1,4 +1,4 @@
-"""The readable reference of `vitalprep.vital.recording`, which can also give the waves."""
+"""Reference implementation of `vitalprep.vital.recording`. It can also decode waves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Wave:
 
 @dataclass(frozen=True)
 class SlowVitalFile(VitalFile):
-    """A recording with its waves by ``Device/NAME``, which are filled on request only."""
+    """A recording with its waves by ``Device/NAME``; empty unless requested."""
 
     waves: dict[str, Wave]
 
@@ -44,9 +44,9 @@ def read_vital_slowly(data: bytes, *, max_bytes: int = 1 << 30, waves: bool = Fa
     data : bytes
         The ``.vital`` file, compressed as it is stored.
     max_bytes : int
-        Decompressed size beyond which the file is refused.
+        Largest decompressed size in bytes.
     waves : bool
-        Also decode wave samples. Without it they only count for the clock, and memory stays small.
+        Also decode wave samples. If false, only their times are used, and memory stays small.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def read_vital_slowly(data: bytes, *, max_bytes: int = 1 << 30, waves: bool = Fa
 
 
 def read_stream_slowly(pieces: Iterable[bytes], *, max_bytes: int = 1 << 30, waves: bool = False) -> SlowVitalFile:
-    """Read a recording from the pieces of its decompressed stream."""
+    """Read a recording from the chunks of its decompressed stream."""
     scan = VitalScan(keep_waves=waves, max_bytes=max_bytes)
     for piece in pieces:
         scan.feed(piece)
@@ -95,7 +95,7 @@ def _refuse_span(start: float | None, last: float | None, latest: str) -> None:
     if not span <= LONGEST_SPAN:
         raise CaseRefused(
             "corrupt",
-            f"the recording spans {span / 86400:.6g} days, up to the last sample of {shown(latest)}; 7 is the most",
+            f"the recording spans {span / 86400:.6g} days, up to the last sample of {shown(latest)}; the limit is 7",
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from tests.pipeline import Answer
 from tests.reliability.places import Place, Seen
-from tests.reliability.processes import Command, is_case_begun
+from tests.reliability.processes import Command, is_case_started
 from tests.reliability.rows import Row
 from vitalprep.contract.case_list import parse_case_list
 
@@ -250,7 +250,7 @@ class Killer:
         """Return what is wrong in the place after an attempt; `cut_off`: what was in flight may be committed or not."""
         seen = self._seen = self.place.seen()
         self.most_staging = max(self.most_staging, seen.staging)
-        begun = [int(line["message"].split()[1]) for line in answer.log if is_case_begun(line)]
+        begun = [int(line["message"].split()[1]) for line in answer.log if is_case_started(line)]
         self.begun += len(begun)
         wrong = seen.problems()
         if again := sorted(before.cases & set(begun)):

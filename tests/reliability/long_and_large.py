@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.pipeline import Answer
 from tests.reliability.places import LocalPlace
-from tests.reliability.processes import Command, is_case_begun
+from tests.reliability.processes import Command, is_case_started
 from tests.reliability.rows import Row
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 
@@ -92,7 +92,7 @@ class Watched:
         environment = {"TMPDIR": str(self.logs / "tmp")}
         with Command(stage, *arguments, folder=self.logs / stage, environment=environment) as command:
             while command.runs:
-                warm = warm or sum(map(is_case_begun, command.log())) > WARM
+                warm = warm or sum(map(is_case_started, command.log())) > WARM
                 for pid in command.group():
                     if look := _look(pid):
                         self._see(stage, look)

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from tests.pipeline import COMMAND, Answer
 
-__all__ = ["Command", "is_case_begun", "on_linux"]
+__all__ = ["Command", "is_case_started", "on_linux"]
 
 LONGEST = 300  # s; no command of these tests takes longer
 
@@ -116,9 +116,9 @@ class Command:
         return [line for line in _lines(self._stderr) if line and not line.startswith("{")]
 
 
-def is_case_begun(line: Mapping[str, Any]) -> bool:
+def is_case_started(line: Mapping[str, Any]) -> bool:
     """Whether a log line says that a case was handed to a worker process."""
-    return bool(re.fullmatch(r"case \d+ begun", line["message"]))
+    return bool(re.fullmatch(r"case \d+ started", line["message"]))
 
 
 def _bytes(path: str | Path) -> bytes:

@@ -16,7 +16,7 @@ from tests.pipeline import BUCKET, receipts, run_vitalprep
 from tests.reliability.faulty_s3 import FaultyS3, Rule
 from tests.reliability.kills import Killer, Undisturbed
 from tests.reliability.places import LocalPlace, Place, upload
-from tests.reliability.processes import Command, is_case_begun, on_linux
+from tests.reliability.processes import Command, is_case_started, on_linux
 from tests.reliability.soak import disturbing_options
 from vitalprep.contract.case_list import parse_case_list
 from vitalprep.simulate.damage import DamageShares
@@ -122,7 +122,7 @@ def test_a_stop_names_what_is_committed_and_what_is_left(recordings: Path, tmp_p
         assert not committed & left
         assert f"{len(committed)} cases committed ({line['committed']})" in line["message"]
         assert f"{len(left)} left ({line['left']})" in line["message"]
-        begun = [line["message"] for line in answer.log if is_case_begun(line)]
+        begun = [line["message"] for line in answer.log if is_case_started(line)]
         assert {int(text.split()[1]) for text in begun} == committed, "what was begun was committed, nothing else begun"
         assert not command.left_after(5)
 
@@ -196,7 +196,7 @@ def test_a_shard_lost_for_good_is_named_and_all_cases_are_accounted_for(
                 arguments = ("harmonize", "--plan", planned["plan"], "--shard", str(shard), "--workers", "1")
                 with Command(*arguments, folder=tmp_path / "logs", environment=place.environment) as command:
                     while command.runs:
-                        if any(line["message"] == "case 5 begun" for line in command.log()):
+                        if any(line["message"] == "case 5 started" for line in command.log()):
                             command.kill_workers()
                         time.sleep(0.02)
                     answer = command.wait()

@@ -139,7 +139,7 @@ def test_a_read_only_disk(mounts: Mounts, source: Path, undisturbed: dict[str, s
     assert exit_code == 2
     assert "Read-only file system" in result["message"]
     assert str(mounts.disk) in result["message"]
-    assert "may write" in result["fix"]
+    assert "can write to" in result["fix"]
     assert not list(mounts.seen.iterdir())
 
 
@@ -163,7 +163,7 @@ def test_a_disk_that_vanishes(mounts: Mounts, source: Path, undisturbed: dict[st
     os.killpg(process.pid, signal.SIGCONT)
     exit_code, result = ended(process)
     assert exit_code == 1
-    assert f"The folder {output} has vanished" in result["message"]
+    assert f"The folder {output} disappeared while it was in use" in result["message"]
     assert "mount" in result["fix"]
     assert not list(output.iterdir())
     done = tables_of_receipts(mounts.seen)

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.pipeline import Answer, run_vitalprep
 from tests.reliability.kills import Undisturbed
 from tests.reliability.places import Place
-from tests.reliability.processes import Command, is_case_begun
+from tests.reliability.processes import Command, is_case_started
 from tests.reliability.rows import Row
 
 __all__ = ["SCENARIOS", "Pair"]
@@ -108,7 +108,7 @@ class Pair:
     def ends(self, *commands: Command) -> list[str]:
         """Wait for commands that harmonize, count the cases that both did, and return what is wrong with their ends."""
         wrong = [text for command in commands for text in _wrong_end(command)]
-        begun = sum(is_case_begun(line) for command in commands for line in command.log())
+        begun = sum(is_case_started(line) for command in commands for line in command.log())
         self.redone += begun - self.undisturbed.cases
         return wrong
 

@@ -1,4 +1,4 @@
-"""Texts that others chose reach terminals, logs and results printable, and as what they are."""
+"""Untrusted text is escaped in terminals, logs and results, and otherwise shown unchanged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def printed(text: str) -> bool:
     return text.replace("\n", "").isprintable()
 
 
-def test_an_error_is_one_printable_line_and_stays_so_when_it_is_rebuilt() -> None:
+def test_an_error_is_one_printable_line_even_after_pickling() -> None:
     error = RefusedError(f"{HOSTILE} is there.", fix=f"remove {HOSTILE}.")
     again = copy.copy(error)
     for one in (error, again):
@@ -45,7 +45,7 @@ def test_an_error_is_one_printable_line_and_stays_so_when_it_is_rebuilt() -> Non
     assert (again.message, again.fix) == (error.message, error.fix)
 
 
-def test_lines_that_are_meant_stay_lines() -> None:
+def test_intended_line_breaks_are_kept() -> None:
     error = UsageError("Terms:\n  1) \x1b[2Jnone\n", fix="accept them.", lines=True)
     for one in (error, copy.copy(error)):
         assert one.message == "Terms:\n  1) \\x1b[2Jnone\n"
@@ -83,7 +83,7 @@ def _config(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [_note, _twice, _large, _config])
-def test_a_hostile_name_in_a_failure(recordings: Path, tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+def test_a_hostile_name_in_an_error_is_escaped(recordings: Path, tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     source = Path(shutil.copytree(recordings, tmp_path / "in"))
     (source / "config.yaml").write_text("{}")
     spoil(source)
@@ -94,9 +94,7 @@ def test_a_hostile_name_in_a_failure(recordings: Path, tmp_path: Path, spoil: Ca
     assert answer.last_message.isprintable()
 
 
-def test_what_nobody_foresaw_is_printable_too(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unexpected_error_is_printable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def fail(**_: Any) -> None:
         raise RuntimeError(HOSTILE)
 
@@ -146,7 +144,7 @@ def _an_estimate(text: str) -> None:
 
 @pytest.mark.parametrize("text", ODD)
 @pytest.mark.parametrize("shown", [_a_result, _a_status, _an_inventory, _an_estimate])
-def test_a_table_shows_what_is_there(
+def test_tables_show_values_literally(
     shown: Callable[[str], None], text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "400")
@@ -156,7 +154,7 @@ def test_a_table_shows_what_is_there(
     assert (text if text.isprintable() else r"x\x1b[2J") in said
 
 
-def test_a_plan_in_a_folder_with_brackets_is_printed_as_it_is_named(recordings: Path, tmp_path: Path) -> None:
+def test_a_folder_name_with_brackets_is_printed_literally(recordings: Path, tmp_path: Path) -> None:
     output = tmp_path / "w" / "[" / "out]"
     arguments = ["plan", "--input", str(recordings), "--output", str(output), "--cases", "1-9"]
     wide = os.environ | {"COLUMNS": "400"}

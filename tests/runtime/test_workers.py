@@ -1,4 +1,4 @@
-"""Worker processes: what happens when one dies, fails, or is asked to stop."""
+"""Worker processes that die, fail or are asked to stop."""
 
 from __future__ import annotations
 
@@ -55,23 +55,23 @@ def test_every_task_is_done_once_by_any_number_of_workers() -> None:
                 assert sorted(done) == [(number, number * number) for number in range(10)]
 
 
-def test_a_worker_that_dies_is_named_with_its_task() -> None:
+def test_the_error_of_a_dead_worker_names_its_task() -> None:
     with WorkerPool(2, StopRequest()) as pool, pytest.raises(RetryableError, match=r"case 7 .*-9"):
         list(pool.results(_die, [7], name=_name))
 
 
-def test_an_error_arrives_as_it_was_raised() -> None:
+def test_an_error_is_raised_unchanged_in_the_parent() -> None:
     with WorkerPool(2, StopRequest()) as pool, pytest.raises(RefusedError) as caught:
         list(pool.results(_refuse, [7], name=_name))
     assert (caught.value.message, caught.value.fix, caught.value.exit_code) == ("7 is refused.", "give another.", 65)
 
 
-def test_an_unforeseen_error_keeps_its_traceback() -> None:
+def test_an_unexpected_error_keeps_its_traceback() -> None:
     with WorkerPool(1, StopRequest()) as pool, pytest.raises(RetryableError, match="ZeroDivisionError: 7"):
         list(pool.results(_stumble, [7], name=_name))
 
 
-def test_after_a_stop_nothing_is_begun_and_what_runs_is_finished() -> None:
+def test_after_a_stop_running_tasks_finish_and_none_starts() -> None:
     stop = StopRequest()
     done = []
     with WorkerPool(2, stop) as pool, pytest.raises(Stopped):  # noqa: PT012
@@ -82,8 +82,8 @@ def test_after_a_stop_nothing_is_begun_and_what_runs_is_finished() -> None:
     assert 1 <= len(done) <= 3
 
 
-def test_a_signal_is_a_request_and_a_second_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    # This very process would be ended by then, as one that does not obey; on a busy machine a second is short.
+def test_the_first_and_second_signal_set_the_stop_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    # After a second signal this process itself would be ended within a second, which is short on a busy machine.
     monkeypatch.setattr("vitalprep.runtime.workers.SECONDS_TO_LEAVE_AT_ONCE", 120.0)
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with stop_on_signals() as stop:
@@ -99,7 +99,7 @@ def test_a_signal_is_a_request_and_a_second_one_too(monkeypatch: pytest.MonkeyPa
     assert signal.set_wakeup_fd(-1) == -1
 
 
-def test_who_does_not_heed_a_second_signal_is_ended() -> None:
+def test_a_process_that_ignores_a_second_signal_is_ended() -> None:
     code = (
         "import os, signal, time\n"
         "from vitalprep.runtime.workers import stop_on_signals\n"
@@ -115,7 +115,7 @@ def test_who_does_not_heed_a_second_signal_is_ended() -> None:
     assert not process.stdout
 
 
-def test_after_a_second_signal_nothing_in_flight_is_waited_for() -> None:
+def test_after_a_second_signal_tasks_in_flight_are_abandoned() -> None:
     stop = StopRequest()
     with WorkerPool(1, stop) as pool, pytest.raises(Stopped, match=r"second signal.*left: case 1, .*case 5 and 6 more"):  # noqa: PT012
         for _ in pool.results(_nap_long, [0, *range(1, 12)], name=_name):

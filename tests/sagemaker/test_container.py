@@ -202,8 +202,8 @@ def test_what_is_refused_is_told_with_its_exit_code(recordings: Path, tmp_path: 
     (source / "raw-data" / "0005.vital").unlink()
     host = Host.start(lay_out(tmp_path / "ml", "algo-1", ["algo-1"], {"command": "run-plan", "plan": plan}))
     assert host.ended() == 65
-    assert str(host.failure).startswith("exit code 65: The input changed since it was planned: cases 5")
-    assert str(host.failure).endswith("Fix: plan again; only what changed is done again.")
+    assert str(host.failure).startswith("exit code 65: The input has changed since it was planned: cases 5")
+    assert str(host.failure).endswith("Fix: plan again; only the changed cases are processed again.")
 
 
 def test_a_plan_for_another_number_of_hosts(recordings: Path, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_what_the_worker_refuses_is_refused_here(served: SageMaker) -> None:
     strict = ("--set", "validation.min_windows=1000000")
     answer = submit(served, "strict", *strict, "--wait")
     assert answer.exit_code == 65
-    assert "windows, less than the 1000000 demanded" in answer.result["message"]
+    assert "windows, less than the required 1000000" in answer.result["message"]
     assert answer.result["fix"] == "give more cases, or lower validation.min_windows."
 
 

@@ -1,4 +1,4 @@
-"""`vitalprep simulate` as a process: its results, its logs, its refusals, and what is left when it is stopped."""
+"""`vitalprep simulate` as a process: results, logs, errors, and the files left by a stop or kill."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def made(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
-def test_the_result_tells_what_was_made_and_the_log_lies_in_the_folder(tmp_path: Path) -> None:
+def test_the_result_summarizes_the_set_and_the_folder_has_a_log(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "set"
     answer = run_vitalprep("simulate", "--output", folder, *SMALL, "--seed", "2")
     assert answer.exit_code == 0
@@ -43,14 +43,14 @@ def test_the_result_tells_what_was_made_and_the_log_lies_in_the_folder(tmp_path:
     assert [line["message"] for line in answer.log] == [line["message"] for line in lines]
 
 
-def test_a_log_file_of_ones_own_replaces_the_folders(tmp_path: Path) -> None:
+def test_a_given_log_file_replaces_the_one_in_the_folder(tmp_path: Path) -> None:
     own = tmp_path / "own.log"
     assert run_vitalprep("simulate", "--output", tmp_path / "set", *SMALL, "--log-file", own).exit_code == 0
     assert len(own.read_text("utf-8").splitlines()) == 5
     assert not (tmp_path / "set" / "logs").exists()
 
 
-def test_options_not_given_are_those_of_the_set_in_the_folder(tmp_path: Path) -> None:
+def test_omitted_options_are_those_of_the_existing_set(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     run_vitalprep("simulate", "--output", folder, *SMALL, "--seed", "5", "--damage", "unit=0.3", "--truth")
     before = made(folder)
@@ -66,7 +66,7 @@ def test_options_not_given_are_those_of_the_set_in_the_folder(tmp_path: Path) ->
     assert made(at_once) == made(folder)
 
 
-def test_fewer_cases_than_there_are_and_another_seed_are_refused_with_the_mend(tmp_path: Path) -> None:
+def test_fewer_cases_and_another_seed_are_refused_with_a_fix(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     run_vitalprep("simulate", "--output", folder, *SMALL)
     before = made(folder)
@@ -74,7 +74,7 @@ def test_fewer_cases_than_there_are_and_another_seed_are_refused_with_the_mend(t
     assert answer.exit_code == 2
     assert "cases is 3 there, 2 here" in answer.result["message"]
     assert "--append" in answer.result["fix"]
-    assert "ask for 3 cases" in answer.result["fix"]
+    assert "--cases 3 to complete the set" in answer.result["fix"]
     answer = run_vitalprep("simulate", "--output", folder, "--append", "--seed", "1")
     assert (answer.exit_code, "seed is 0 there, 1 here" in answer.result["message"]) == (2, True)
     assert made(folder) == before
@@ -109,7 +109,7 @@ def test_the_help_names_every_damage() -> None:
     assert all(damage in " ".join(text.split()) for damage in DAMAGES)
 
 
-def test_neither_a_folder_nor_a_picture_is_a_usage_error() -> None:
+def test_a_missing_output_and_preview_is_a_usage_error() -> None:
     answer = run_vitalprep("simulate")
     assert answer.exit_code == 2
     assert "--output" in answer.result["message"]
@@ -139,7 +139,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_leaves_whole_files_and_the_way_to_the_rest(
+def test_a_stop_leaves_complete_files_and_says_how_to_resume(
     tmp_path: Path, number: signal.Signals, undisturbed: dict[str, bytes]
 ) -> None:
     folder = tmp_path / "set"
@@ -150,8 +150,8 @@ def test_a_stop_leaves_whole_files_and_the_way_to_the_rest(
     there = sorted(int(path.stem) for path in (folder / "raw-data").glob("*.vital"))
     assert process.returncode == 143
     assert 5 <= len(there) < 40
-    assert f"{len(there)} of 40 cases are there" in result["message"]
-    assert result["fix"] == f"`vitalprep simulate --output {folder}` makes the rest."
+    assert f"{len(there)} of 40 cases are complete" in result["message"]
+    assert result["fix"] == f"run `vitalprep simulate --output {folder}` to create the rest."
     assert not list(folder.rglob(".*"))
     damaged = {case["case_id"] for case in json.loads((folder / "damage.json").read_text("utf-8"))["cases"]}
     for case_id in there:
@@ -165,7 +165,7 @@ def test_a_stop_leaves_whole_files_and_the_way_to_the_rest(
     assert made(folder) == undisturbed
 
 
-def test_a_kill_costs_only_what_was_not_whole(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+def test_a_kill_loses_only_incomplete_files(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     folder = tmp_path / "set"
     process = started(folder, files=6)
     os.killpg(process.pid, signal.SIGKILL)
@@ -178,7 +178,7 @@ def test_a_kill_costs_only_what_was_not_whole(tmp_path: Path, undisturbed: dict[
     assert there.items() <= {path.name: path.stat().st_mtime_ns for path in (folder / "raw-data").iterdir()}.items()
 
 
-def test_a_disk_without_room_is_one_clear_message_and_no_half_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_clear_message_without_partial_files(tmp_path: Path) -> None:
     folder = tmp_path / "set"
 
     def no_room() -> None:  # files may not pass 5 kB; the kernel then refuses the write, as on a full disk
@@ -195,16 +195,17 @@ def test_a_disk_without_room_is_one_clear_message_and_no_half_file(tmp_path: Pat
     )
     result = json.loads(process.stdout.splitlines()[-1])
     assert process.returncode == 1
-    assert "cannot be written (File too large)" in result["message"]
-    assert "0 of 3 cases are there" in result["message"]
+    assert "Could not write" in result["message"]
+    assert "(File too large)" in result["message"]
+    assert "0 of 3 cases are complete" in result["message"]
     assert "run the same command again" in result["fix"]
     assert not list((folder / "raw-data").iterdir())
     assert run_vitalprep("simulate", "--output", folder).result["made_now"] == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
-def test_a_read_only_place_is_refused(tmp_path: Path) -> None:
+def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     answer = run_vitalprep("simulate", "--output", tmp_path / "set", *SMALL)
     tmp_path.chmod(0o700)
-    assert (answer.exit_code, "cannot be created" in answer.result["message"]) == (2, True)
+    assert (answer.exit_code, "Could not create" in answer.result["message"]) == (2, True)

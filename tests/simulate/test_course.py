@@ -1,4 +1,4 @@
-"""Whole courses: do they go as anaesthetics go? Bounds are wide; their sources stand beside them."""
+"""Plausibility of complete courses. Bounds are wide, and cite their sources."""
 
 from __future__ import annotations
 

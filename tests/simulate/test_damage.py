@@ -1,4 +1,4 @@
-"""Damage on demand: what is asked for, listed, and what the pipeline makes of it."""
+"""Injected damage: the requested shares, the list of damages, and the pipeline's exclusions."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ def test_damaged_cases_stay_the_same_when_the_set_grows(spoilt: Path, tmp_path: 
     ("text", "message"),
     [
         ("scratched=0.1", "no damage called 'scratched'"),
-        ("truncated", "share of truncated is ''"),
-        ("truncated=some", "share of truncated is 'some'"),
-        ("truncated=2", "share of truncated is 2"),
-        ("truncated=-0.1", "share of truncated is -0.1"),
-        ("truncated=nan", "share of truncated is nan"),
+        ("truncated", "chance of truncated is ''"),
+        ("truncated=some", "chance of truncated is 'some'"),
+        ("truncated=2", "chance of truncated is 2"),
+        ("truncated=-0.1", "chance of truncated is -0.1"),
+        ("truncated=nan", "chance of truncated is nan"),
         ("truncated=0.1,truncated=0.1", "given twice"),
         ("truncated=0.6,unit=0.6", "add up to 1.2"),
         ("=0.5", "no damage called ''"),

@@ -1,4 +1,4 @@
-"""The aggregates that patients are drawn from: refused where impossible, and equal to the real table where at hand."""
+"""The demographic aggregates: impossible ones are refused, and ours equal the real table if it is available."""
 
 from __future__ import annotations
 

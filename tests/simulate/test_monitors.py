@@ -1,4 +1,4 @@
-"""What is recorded of a course: VitalDB's tracks at VitalDB's intervals, as often and as badly as there."""
+"""Recorded tracks have VitalDB's names, intervals, frequencies and faults."""
 
 from __future__ import annotations
 

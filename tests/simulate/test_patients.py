@@ -1,4 +1,4 @@
-"""Simulated patients against the aggregates they are drawn from, and these against the real table, where at hand."""
+"""Simulated patients against the aggregates from which they are drawn."""
 
 from __future__ import annotations
 

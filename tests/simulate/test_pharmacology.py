@@ -1,4 +1,4 @@
-"""The models against what is published about them. Each test names its source."""
+"""The pharmacological models against published values. Each test names its source."""
 
 from __future__ import annotations
 

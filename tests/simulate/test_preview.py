@@ -1,4 +1,4 @@
-"""The picture of a case."""
+"""The preview picture of a case."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def test_drawings_scale(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "exit_code", "message"),
-    [("case.jpeg2000", 2, "does not end like a picture"), ("case", 2, "does not end like"),
-     ("missing/case.png", 1, "cannot be written")],
+    [("case.jpeg2000", 2, "has no picture extension"), ("case", 2, "has no picture extension"),
+     ("missing/case.png", 1, "Could not write")],
 )  # fmt: skip
-def test_bad_places_are_one_clear_message(tmp_path: Path, name: str, exit_code: int, message: str) -> None:
+def test_invalid_picture_paths_are_one_clear_message(tmp_path: Path, name: str, exit_code: int, message: str) -> None:
     answer = run_vitalprep("simulate", "--preview", tmp_path / name, "--hours", "0.1")
     assert answer.exit_code == exit_code
     assert message in answer.result["message"]

@@ -1,4 +1,4 @@
-"""Simulated sets: reproducible, readable by others, growing, and honest about what they refuse to do."""
+"""Simulated sets: reproducible, readable by the reference reader, extendable, with clear errors."""
 
 from __future__ import annotations
 
@@ -217,17 +217,17 @@ def test_a_folder_with_another_simulation_is_refused_untouched(tmp_path: Path, c
 def test_foreign_outputs_are_refused_untouched(tmp_path: Path) -> None:
     note = tmp_path / "note.txt"
     note.write_text("mine")
-    with pytest.raises(UsageError, match="not empty"):
+    with pytest.raises(UsageError, match="is not empty and is not a simulated set"):
         simulate_folder(tmp_path, SHORT)
     with pytest.raises(UsageError, match="is a file"):
         simulate_folder(note, SHORT)
-    with pytest.raises(UsageError, match="cannot be created"):
+    with pytest.raises(UsageError, match="Could not create"):
         simulate_folder(note / "below", SHORT)
     assert files_of(tmp_path) == {"note.txt": b"mine"}
 
 
 @pytest.mark.parametrize("content", ["{", "[]", json.dumps({"schema_version": 99}), json.dumps({"cases": 4})])
-def test_a_marker_that_is_not_ours_is_refused(tmp_path: Path, content: str) -> None:
+def test_an_invalid_simulation_json_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "simulation.json").write_text(content)
     with pytest.raises(UsageError, match=r"simulation\.json|another simulation"):
         simulate_folder(tmp_path, SHORT)

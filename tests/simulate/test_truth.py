@@ -1,4 +1,4 @@
-"""The simulator's truth: worked by hand for single rules, and against the pipeline for whole recordings."""
+"""The simulator's truth: single rules against values worked out by hand, complete recordings against the pipeline."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_a_file_without_records_has_no_seconds() -> None:
 
 
 @pytest.mark.parametrize(("strength", "rate"), [(20, 0.1), (50, 0.25), (None, np.nan)])
-def test_what_the_patient_really_has_is_in_the_unit_of_the_signal(strength: int | None, rate: float) -> None:
+def test_the_patients_true_values_are_in_the_unit_of_the_signal(strength: int | None, rate: float) -> None:
     values = {"remifentanil": [21.0], "propofol": [21.0], "etco2": [38.0], "tv": [480.0], "bis": [np.nan]}
     given = {name: np.array(value) for name, value in values.items()}
     table = truth(end=0, patient_values=given, remifentanil_ug_per_ml=strength)

@@ -1,4 +1,4 @@
-"""The writer of the `.vital` format: its bytes, and what the `vitaldb` package makes of them."""
+"""The writer of the `.vital` format: its bytes, and how the `vitaldb` package reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waves: what a reader gets, and what an anaesthetist would look for in them."""
+"""Waves: a reader gets the generated samples, and they have the expected clinical features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A storage behind a proxy that injects faults, and the log lines of its retries."""
+"""Fixtures: a storage behind a fault-injecting proxy, and the log lines of its retries."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def lines() -> Iterator[Lines]:
 
 @pytest.fixture
 def faulty(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
-    """A proxy without rules yet, to which the environment sends every storage; retries do not wait long."""
+    """A fault-injecting proxy, initially without rules. The environment routes every storage to it; waits are short."""
     with FaultyS3(s3_environment["AWS_ENDPOINT_URL"]) as proxy:
         for name, value in (s3_environment | proxy.environment).items():
             monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""A local folder that goes away, and what killed writers leave in it."""
+"""A local folder that disappears, and the temporary files of killed writers."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ OPERATIONS: dict[str, Callable[[Storage], object]] = {
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_folder_that_vanished_is_not_made_anew(tmp_path: Path, operation: str) -> None:
-    """The store would make the folders of a lost mount on the disk below, and find nothing where much was."""
+def test_a_lost_folder_is_reported_and_not_recreated(tmp_path: Path, operation: str) -> None:
+    """`obstore` would recreate the folders of a lost mount on the underlying disk, and list them as empty."""
     storage = Storage(str(tmp_path / "out"), create=True)
     storage.put("a/b.json", b"x")
     shutil.rmtree(tmp_path / "out")
-    with pytest.raises(RetryableError, match="has vanished") as caught:
+    with pytest.raises(RetryableError, match="disappeared while it was in use") as caught:
         OPERATIONS[operation](storage)
     assert str(tmp_path / "out") in caught.value.message
     assert "mount" in caught.value.fix
-    with pytest.raises(RetryableError, match="has vanished"):
+    with pytest.raises(RetryableError, match="disappeared while it was in use"):
         Storage(str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_vanished_under_a_writer(tmp_path: Path) -> None:
+def test_a_writer_reports_a_lost_folder(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path / "out"), create=True)
-    with pytest.raises(RetryableError, match="has vanished"), storage.writer("a/b.bin") as writer:  # noqa: PT012
+    with pytest.raises(RetryableError, match="disappeared while it was in use"), storage.writer("a/b.bin") as writer:  # noqa: PT012
         writer.write(bytes(20_000_000))
         shutil.rmtree(tmp_path / "out")
     assert not list(tmp_path.rglob("b.bin*"))
@@ -61,7 +61,7 @@ with Storage(sys.argv[1]).writer("datasets/0/big.bin") as writer:
 
 @pytest.fixture
 def writing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process in the middle of a write, whose staging file looks two hours old."""
+    """A process in the middle of a write, with a staging file that looks two hours old."""
     process = subprocess.Popen(
         [sys.executable, "-c", WRITE, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -80,7 +80,7 @@ def writing(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whether a file is being written")
-def test_only_what_nobody_writes_is_swept(tmp_path: Path, writing: subprocess.Popen[str]) -> None:
+def test_sweep_removes_only_files_without_an_open_writer(tmp_path: Path, writing: subprocess.Popen[str]) -> None:
     storage = Storage(str(tmp_path))
     assert storage.sweep("datasets", of=bool) == 0, "a process has it open"
     writing.kill()
@@ -90,7 +90,7 @@ def test_only_what_nobody_writes_is_swept(tmp_path: Path, writing: subprocess.Po
     assert not list(tmp_path.glob("datasets/0/*"))
 
 
-def test_a_writer_goes_on_beside_a_sweep(tmp_path: Path, writing: subprocess.Popen[str]) -> None:
+def test_a_writer_continues_during_a_sweep(tmp_path: Path, writing: subprocess.Popen[str]) -> None:
     storage = Storage(str(tmp_path))
     storage.sweep("datasets", of=bool)
     _, _ = writing.communicate("")
@@ -98,8 +98,8 @@ def test_a_writer_goes_on_beside_a_sweep(tmp_path: Path, writing: subprocess.Pop
     assert storage.get("datasets/0/big.bin") == bytes(20_000_000)
 
 
-def test_what_was_left_just_now_and_what_is_no_staging_file_stays(tmp_path: Path) -> None:
-    """A writer on another machine is known by its writing alone."""
+def test_sweep_keeps_recent_files_and_other_files(tmp_path: Path) -> None:
+    """A writer on another machine shows only by the file's modification time."""
     (tmp_path / "runs").mkdir()
     long_ago = time.time() - 7200
     for name in ("new.json#1", "old.json", "old#notes.json", "#1"):
@@ -129,7 +129,7 @@ def _changes() -> dict[str, Callable[[Path], object]]:
 
 
 @pytest.mark.parametrize("change", _changes())
-def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path, change: str) -> None:
+def test_a_file_that_changes_during_a_read_is_an_error(tmp_path: Path, change: str) -> None:
     (tmp_path / "0001.vital").write_bytes(b"x" * 5_000_000)
     arriving = Storage(str(tmp_path)).arriving("0001.vital")
     arriving.at(0, 10)
@@ -138,7 +138,7 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path: Path, change: st
         arriving.checksum()
 
 
-def test_a_file_that_is_removed_before_it_is_read_whole_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_removed_during_a_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "0001.vital").write_bytes(b"x" * 5_000_000)
     arriving = Storage(str(tmp_path)).arriving("0001.vital")
     arriving.at(0, 10)

@@ -1,4 +1,4 @@
-"""A process forked from one that has used the storage gets an error, where it would hang."""
+"""A process forked from one that has used the storage gets an error instead of a deadlock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ os.waitpid(child, 0)
 
 
 @pytest.mark.parametrize(("parent", "said"), [("unused", "content"), ("used", "multiprocessing_context='spawn'")])
-def test_a_forked_process_reads_or_says_why_not(tmp_path: Path, parent: str, said: str) -> None:
+def test_a_forked_process_reads_or_gets_an_error(tmp_path: Path, parent: str, said: str) -> None:
     (tmp_path / "name").write_text("content")
     answer = subprocess.run(
         [sys.executable, "-c", PARENT, str(tmp_path), parent], capture_output=True, text=True, check=True, timeout=60

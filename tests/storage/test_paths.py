@@ -1,4 +1,4 @@
-"""Paths and keys that no object of ours can have are refused in words, at once, over S3 and in folders."""
+"""Invalid paths and keys are refused immediately with a clear message, over S3 and in folders."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from vitalprep.storage import Storage, normalized_uri
 
 
 @pytest.mark.parametrize("path", ["a/../b", "a//b", "./a", "..", "a/."])
-def test_a_path_that_could_leave_its_place(tmp_path: Path, path: str) -> None:
-    with pytest.raises(UsageError, match="no empty part and none of dots"):
+def test_a_path_with_empty_or_dot_segments_is_refused(tmp_path: Path, path: str) -> None:
+    with pytest.raises(UsageError, match=r"must not have an empty, '\.' or '\.\.' segment"):
         Storage(str(tmp_path)).get(path)
 
 
 @pytest.mark.parametrize("key", ["dots/../1.vital", "empty//1.vital", "dot/./1.vital"])
-def test_a_foreign_key_is_named_and_not_asked_for_again(
+def test_a_listed_key_with_dot_segments_is_named_without_retries(
     key: str, s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name, value in s3_environment.items():
@@ -29,7 +29,7 @@ def test_a_foreign_key_is_named_and_not_asked_for_again(
     assert "retry" not in caplog.text
 
 
-def test_keys_with_signs_are_listed_and_read(
+def test_keys_with_special_characters_are_listed_and_read(
     s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name, value in s3_environment.items():
@@ -44,19 +44,19 @@ def test_keys_with_signs_are_listed_and_read(
         assert len(storage.get(found.path, etag=found.etag)) == 3_000_000
 
 
-def test_a_file_whose_name_is_no_key(tmp_path: Path) -> None:
+def test_a_file_name_with_a_control_character_is_refused(tmp_path: Path) -> None:
     (tmp_path / "1\x01.vital").touch()
     with pytest.raises(RefusedError, match="rename that file"):
         list(Storage(str(tmp_path)).list())
 
 
-def test_a_path_object_is_a_folder_and_never_a_bucket(tmp_path: Path) -> None:
+def test_a_path_object_means_a_folder_and_never_a_bucket(tmp_path: Path) -> None:
     assert Storage(tmp_path).uri == Storage(str(tmp_path)).uri
-    assert normalized_uri(Path("file:") / "a") == str(Path.cwd() / "file:" / "a"), "what is a path is no URI"
-    with pytest.raises(UsageError, match=r"drops a slash of s3://.*as a str"):
+    assert normalized_uri(Path("file:") / "a") == str(Path.cwd() / "file:" / "a"), "a Path is never a URI"
+    with pytest.raises(UsageError, match=r"collapses the slashes of s3://.*as str"):
         Storage(Path("s3://bucket/prefix"))
     for other in (7, None, b"folder"):
-        with pytest.raises(UsageError, match="is no storage location"):
+        with pytest.raises(UsageError, match="is not a storage location"):
             Storage(other)  # type: ignore[arg-type]
 
 

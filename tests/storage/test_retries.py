@@ -1,4 +1,4 @@
-"""What S3 and networks do for a while: every operation comes through, with one log line a retry."""
+"""Transient faults of S3 and the network: every operation succeeds in the end and logs each retry."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CASES.remove(("head", "400 RequestTimeout"))  # S3 sends it for uploads, and an 
 
 
 @pytest.mark.parametrize(("operation", "fault"), CASES)
-def test_a_transient_fault_is_tried_again(
+def test_a_transient_fault_is_retried(
     storage: Storage, faulty: FaultyS3, lines: Lines, operation: str, fault: str
 ) -> None:
     storage.put("old.bin", BODY)
@@ -55,7 +55,7 @@ def test_a_transient_fault_is_tried_again(
     assert faulty.count(fault) == 2
     assert [(line["attempt"], line["of"]) for line in lines.retries] in (
         [(1, TRIES - 1), (2, TRIES - 1)],
-        [(1, TRIES - 1), (1, TRIES - 1)],  # a piece that came in between begins a new count
+        [(1, TRIES - 1), (1, TRIES - 1)],  # a chunk in between resets the count
     )
     for line in lines.retries:
         assert line["levelname"] == "WARNING"
@@ -65,7 +65,7 @@ def test_a_transient_fault_is_tried_again(
 
 
 @pytest.mark.parametrize("fault", ["stall", "stall in body"])
-def test_a_silent_connection_is_given_up(
+def test_a_stalled_connection_is_abandoned(
     faulty: FaultyS3, lines: Lines, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setenv("VITALPREP_S3_STALL_SECONDS", "0.3")
@@ -77,7 +77,7 @@ def test_a_silent_connection_is_given_up(
 
 
 @pytest.mark.parametrize("fault", ["reset in body", "closed in body"])
-def test_a_download_goes_on_where_it_broke(storage: Storage, faulty: FaultyS3, lines: Lines, fault: str) -> None:
+def test_a_download_resumes_after_a_fault(storage: Storage, faulty: FaultyS3, lines: Lines, fault: str) -> None:
     storage.put("old.bin", BODY)
     faulty.rules.append(Rule(fault, method="GET", times=3))
     faulty.requests.clear()
@@ -90,10 +90,10 @@ def test_a_download_goes_on_where_it_broke(storage: Storage, faulty: FaultyS3, l
 
 
 @pytest.mark.parametrize("fault", ["range ignored", "range elsewhere", "wrong etag", "shortened"])
-def test_bytes_of_another_range_or_object_are_never_taken(
+def test_bytes_of_another_range_or_object_are_rejected(
     storage: Storage, faulty: FaultyS3, lines: Lines, fault: str
 ) -> None:
-    """The answer to the request that goes on is wrong; the one after it is right."""
+    """The response to the resumed request is wrong; the next response is right."""
     storage.put("old.bin", BODY)
     faulty.rules += [Rule("closed in body", method="GET"), Rule(fault, method="GET")]
     assert _arrived(storage) == BODY
@@ -102,9 +102,7 @@ def test_bytes_of_another_range_or_object_are_never_taken(
 
 
 @pytest.mark.parametrize("demanded", [True, False])
-def test_an_object_that_changes_while_it_is_read_is_not_mixed(
-    storage: Storage, faulty: FaultyS3, demanded: bool
-) -> None:
+def test_two_versions_of_an_object_are_never_mixed(storage: Storage, faulty: FaultyS3, demanded: bool) -> None:
     storage.put("old.bin", BODY)
     etag = next(iter(storage.list())).etag
     faulty.rules.append(Rule("closed in body", method="GET", times=None))
@@ -112,28 +110,33 @@ def test_an_object_that_changes_while_it_is_read_is_not_mixed(
     file.at(0, 10)
     storage.put("old.bin", BODY[::-1])
     faulty.rules.clear()
-    error, words = (ObjectChanged, "since it was planned") if demanded else (RetryableError, "while it was read")
+    error, words = (ObjectChanged, "since it was planned") if demanded else (RetryableError, "while it was being read")
     with pytest.raises(error, match=words):
         file.at(0, len(BODY))
 
 
 @pytest.mark.parametrize("fault", ["flipped byte", "shortened", "wrong etag"])
-def test_a_damaged_document_is_read_again(storage: Storage, faulty: FaultyS3, lines: Lines, fault: str) -> None:
+def test_a_corrupted_transfer_is_retried(storage: Storage, faulty: FaultyS3, lines: Lines, fault: str) -> None:
     storage.put("receipt.json", b'{"seconds": 1234}')
     faulty.rules.append(Rule(fault, method="GET"))
     assert storage.get("receipt.json") == b'{"seconds": 1234}'
     assert faulty.count(fault) == len(lines.retries) == 1
 
 
-def test_documents_that_always_come_damaged_are_refused(storage: Storage, faulty: FaultyS3) -> None:
+def test_a_transfer_that_is_always_corrupted_is_an_error(storage: Storage, faulty: FaultyS3) -> None:
     storage.put("receipt.json", bytes(10_000))
     faulty.rules.append(Rule("flipped byte", method="GET", times=None))
-    with pytest.raises(RetryableError, match=rf"receipt\.json: its MD5 is not its etag \(tried {TRIES} times\)"):
+    with pytest.raises(
+        RetryableError,
+        match=rf"receipt\.json: the MD5 of the bytes received differs from the etag \(tried {TRIES} times\)",
+    ):
         storage.get("receipt.json")
 
 
-def test_an_etag_that_is_no_md5_is_learnt_once(faulty: FaultyS3, lines: Lines, s3_environment: dict[str, str]) -> None:
-    """Under SSE-KMS etags look like MD5s, and differ from them for good."""
+def test_an_etag_that_is_not_an_md5_is_learned_once(
+    faulty: FaultyS3, lines: Lines, s3_environment: dict[str, str]
+) -> None:
+    """Under SSE-KMS, etags look like MD5s but always differ from them."""
     region = {"LocationConstraint": s3_environment["AWS_REGION"]}
     s3_client(s3_environment).create_bucket(Bucket="encrypted", CreateBucketConfiguration=region)
     storage = Storage("s3://encrypted/there")
@@ -144,7 +147,7 @@ def test_an_etag_that_is_no_md5_is_learnt_once(faulty: FaultyS3, lines: Lines, s
     assert len(faulty.requests) == 1 + 2 + 2
 
 
-def test_what_does_not_pass_ends_within_its_bounds(
+def test_a_permanent_fault_ends_within_the_retry_limits(
     storage: Storage, faulty: FaultyS3, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faulty.rules.append(Rule("503 SlowDown", times=None))
@@ -161,7 +164,7 @@ def test_what_does_not_pass_ends_within_its_bounds(
     assert faulty.count() == TRIES + 1, "no seconds, no retry"
 
 
-def test_waits_grow_and_are_drawn(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waits_grow_and_have_jitter(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "FIRST_WAIT", 0.004)
 
     def fails() -> None:
@@ -178,7 +181,7 @@ def test_waits_grow_and_are_drawn(lines: Lines, monkeypatch: pytest.MonkeyPatch)
     assert max(waits[5::6]) > max(waits[0::6])
 
 
-def test_a_wait_beyond_the_time_left_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_beyond_the_time_limit_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "FIRST_WAIT", 1000.0)
     monkeypatch.setattr(retries, "LONGEST_WAIT", 1000.0)
     monkeypatch.setattr("random.uniform", lambda low, high: high)
@@ -186,7 +189,7 @@ def test_a_wait_beyond_the_time_left_is_not_begun(monkeypatch: pytest.MonkeyPatc
     def fails() -> None:
         raise Transient(RetryableError("It fails.", fix="wait."))
 
-    with pytest.raises(RetryableError, match=r"It fails\. To fix"):
+    with pytest.raises(RetryableError, match=r"It fails\. Fix: wait\."):
         retried(fails, key="x", seconds=5)
 
 
@@ -200,13 +203,13 @@ def test_a_wait_beyond_the_time_left_is_not_begun(monkeypatch: pytest.MonkeyPatc
         ("AWS_ENDPOINT_URL", "nonsense"),
     ],
 )
-def test_settings_that_are_none(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_invalid_settings_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match=name):
         Storage(f"s3://{BUCKET}/x")
 
 
-def test_no_room_for_what_is_to_be_uploaded(
+def test_a_missing_tmpdir_is_named_in_the_error(
     storage: Storage, faulty: FaultyS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("vitalprep.storage.storage.SPOOL", 1000)

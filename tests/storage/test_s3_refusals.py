@@ -1,4 +1,4 @@
-"""What S3 refuses for good: an error at once, with S3's code, the key and the fix, and without credentials."""
+"""Permanent S3 errors: raised immediately, with S3's code, the key and the fix, and without credentials."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_permanent_fault_ends_at_once(
     assert not lines.records
 
 
-def test_a_refused_upload_in_parts(storage: Storage, faulty: FaultyS3) -> None:
+def test_a_refused_multipart_upload(storage: Storage, faulty: FaultyS3) -> None:
     faulty.rules.append(Rule("403 AccessDenied", method="POST", times=None))
     with pytest.raises(UsageError, match="403 AccessDenied"), storage.writer("big.bin") as writer:  # noqa: PT012
         for _ in range(20):
@@ -58,7 +58,7 @@ def test_a_refused_upload_in_parts(storage: Storage, faulty: FaultyS3) -> None:
     assert storage.head("big.bin") is None
 
 
-def test_an_object_that_is_gone_or_another_one(storage: Storage, faulty: FaultyS3, lines: Lines) -> None:
+def test_a_missing_and_a_changed_object(storage: Storage, faulty: FaultyS3, lines: Lines) -> None:
     faulty.rules.append(Rule("404 NoSuchKey", method="GET", times=None))
     for read in (storage.get, storage.arriving):
         with pytest.raises(ObjectMissing, match=r"a\.vital") as missing:
@@ -71,14 +71,14 @@ def test_an_object_that_is_gone_or_another_one(storage: Storage, faulty: FaultyS
     assert not lines.records
 
 
-def test_a_create_that_was_done_but_not_heard_of_is_success(storage: Storage, faulty: FaultyS3, lines: Lines) -> None:
+def test_a_create_whose_response_was_lost_succeeds(storage: Storage, faulty: FaultyS3, lines: Lines) -> None:
     faulty.rules.append(Rule("lost", method="PUT"))
     assert storage.create("receipt.json", b"mine") is True
     assert faulty.count("lost") == len(lines.retries) == 1
     assert storage.create("receipt.json", b"mine") is False
 
 
-def test_a_create_that_lost_while_it_was_not_heard_of(storage: Storage, faulty: FaultyS3) -> None:
+def test_a_create_whose_response_was_lost_may_have_lost_the_race(storage: Storage, faulty: FaultyS3) -> None:
     faulty.rules.append(Rule("reset", method="PUT", skip=1))
     assert storage.create("receipt.json", b"theirs") is True
     assert storage.create("receipt.json", b"mine") is False
@@ -87,8 +87,10 @@ def test_a_create_that_lost_while_it_was_not_heard_of(storage: Storage, faulty: 
 
 
 @pytest.mark.parametrize("fault", ["409 ConditionalRequestConflict", "412 PreconditionFailed"])
-def test_a_conflict_is_decided_by_what_lies_there(storage: Storage, faulty: FaultyS3, lines: Lines, fault: str) -> None:
-    """Both are also the answer where the other writer fails, or the object was just removed: then it is not there."""
+def test_a_409_conflict_is_decided_by_the_stored_object(
+    storage: Storage, faulty: FaultyS3, lines: Lines, fault: str
+) -> None:
+    """S3 also answers so if the other writer fails or the object was just deleted: then the object is missing."""
     faulty.rules.append(Rule(fault, method="PUT", times=2))
     assert storage.create("receipt.json", b"mine") is True
     assert faulty.count(fault) == len(lines.retries) == 2
@@ -98,9 +100,7 @@ def test_a_conflict_is_decided_by_what_lies_there(storage: Storage, faulty: Faul
     assert storage.get("receipt.json") == b"mine"
 
 
-def test_without_credentials_nobody_is_kept_waiting(
-    faulty: FaultyS3, lines: Lines, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_credentials_fail_fast(faulty: FaultyS3, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"):
         monkeypatch.delenv(name, raising=False)
     with socket.socket() as nobody:  # bound, and not listening
@@ -117,7 +117,7 @@ SECRETS = ("AKIDOFTHISTEST", "secretofthistest", "tokenofthistest")
 
 
 @pytest.mark.parametrize("fault", [*PERMANENT, "503 SlowDown", "reset"])
-def test_no_error_and_no_log_line_holds_credentials(
+def test_errors_and_log_lines_hold_no_credentials(
     faulty: FaultyS3, lines: Lines, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     for name, value in zip(("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"), SECRETS, strict=True):
@@ -140,7 +140,7 @@ def test_no_error_and_no_log_line_holds_credentials(
         "s3://AKID:secretofthistest@bucket/key",
     ],
 )
-def test_no_error_holds_the_credentials_of_a_location(uri: str) -> None:
+def test_errors_do_not_repeat_credentials_of_a_location(uri: str) -> None:
     with pytest.raises(UsageError) as caught:
         normalized_uri(uri)
     assert "secretofthistest" not in str(caught.value)
@@ -149,16 +149,16 @@ def test_no_error_holds_the_credentials_of_a_location(uri: str) -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        Rule("500 InternalError", method="POST"),  # its begin
-        Rule("503 SlowDown", method="PUT", skip=1),  # a part
+        Rule("500 InternalError", method="POST"),  # CreateMultipartUpload
+        Rule("503 SlowDown", method="PUT", skip=1),  # UploadPart
         Rule("lost", method="PUT", skip=1),
-        Rule("500 InternalError", method="POST", skip=1),  # its completion
+        Rule("500 InternalError", method="POST", skip=1),  # CompleteMultipartUpload
         Rule("error in success", method="POST", skip=1),
         Rule("lost", method="POST", skip=1),
     ],
     ids=lambda rule: f"{rule.fault} at {rule.method} {rule.skip}",
 )
-def test_an_upload_in_parts_is_sent_again_whole(
+def test_a_failed_multipart_upload_is_restarted(
     storage: Storage,
     faulty: FaultyS3,
     lines: Lines,
@@ -166,7 +166,7 @@ def test_an_upload_in_parts_is_sent_again_whole(
     monkeypatch: pytest.MonkeyPatch,
     rule: Rule,
 ) -> None:
-    monkeypatch.setattr("vitalprep.storage.storage.WRITE_BUFFER", 5 * 1024 * 1024)  # S3's least
+    monkeypatch.setattr("vitalprep.storage.storage.WRITE_BUFFER", 5 * 1024 * 1024)  # S3's minimum part size
     body = bytes(range(250)) * 24_000
     faulty.rules.append(rule)
     with storage.writer("big.bin") as writer:

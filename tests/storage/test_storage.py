@@ -1,4 +1,4 @@
-"""The same promises over a local folder and over a real S3 API."""
+"""The storage API over a local folder and over a real S3 API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     return Storage(f"s3://{BUCKET}/{tmp_path.name}")
 
 
-def test_what_is_put_is_read(storage: Storage) -> None:
+def test_get_returns_what_put_wrote(storage: Storage) -> None:
     storage.put("a/b.bin", b"\x00\x01" * 500)
     assert storage.get("a/b.bin") == b"\x00\x01" * 500
     assert read_uri(storage.uri_of("a/b.bin")) == b"\x00\x01" * 500
@@ -35,14 +35,14 @@ def test_create_writes_once(storage: Storage) -> None:
     assert storage.get("receipt.json") == b"first"
 
 
-def test_of_many_creators_one_wins(storage: Storage) -> None:
+def test_exactly_one_of_many_concurrent_creates_wins(storage: Storage) -> None:
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(lambda index: storage.create("race.json", str(index).encode()), range(8)))
     assert won.count(True) == 1
     assert storage.get("race.json") == str(won.index(True)).encode()
 
 
-def test_an_etag_is_a_condition(storage: Storage) -> None:
+def test_get_checks_the_etag(storage: Storage) -> None:
     storage.put("case.vital", b"planned")
     head = storage.head("case.vital")
     assert head is not None
@@ -53,7 +53,7 @@ def test_an_etag_is_a_condition(storage: Storage) -> None:
         storage.get("case.vital", etag=head.etag)
 
 
-def test_what_is_missing_is_named(storage: Storage) -> None:
+def test_a_missing_object_is_named(storage: Storage) -> None:
     assert storage.head("nothing.json") is None
     with pytest.raises(ObjectMissing, match=r"nothing\.json"):
         storage.get("nothing.json")
@@ -73,7 +73,7 @@ def test_listing_is_by_whole_path_segments(storage: Storage) -> None:
     assert [stored.path for stored in storage.list("raw")] == ["raw/deep/2.vital"]
 
 
-def test_a_writer_commits_whole_or_not_at_all(storage: Storage) -> None:
+def test_a_writer_is_atomic(storage: Storage) -> None:
     with storage.writer("big.bin") as writer:
         for index in range(40):
             writer.write(bytes([index]) * 1_000_000)
@@ -84,17 +84,15 @@ def test_a_writer_commits_whole_or_not_at_all(storage: Storage) -> None:
     assert storage.head("half.bin") is None
 
 
-def test_a_folder_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+def test_a_missing_folder_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         Storage(str(tmp_path / "absent"))
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot be made or opened"):
+    with pytest.raises(UsageError, match="Could not create or open"):
         Storage(str(tmp_path / "file" / "below"), create=True)
 
 
-def test_a_bucket_that_is_not_there_is_a_usage_error(
-    s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_bucket_is_a_usage_error(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)
     for action in (lambda store: list(store.list()), lambda store: store.put("a", b"")):
@@ -113,11 +111,11 @@ def test_a_bucket_that_is_not_there_is_a_usage_error(
         ("/data/../raw", "/raw"),
     ],
 )
-def test_locations_have_one_form(uri: str, normalized: str) -> None:
+def test_locations_are_normalized(uri: str, normalized: str) -> None:
     assert normalized_uri(uri) == normalized
 
 
 @pytest.mark.parametrize("uri", ["", "  ", "s3://", "gs://bucket/x", "https://example.org/x"])
-def test_locations_that_are_none(uri: str) -> None:
+def test_invalid_locations_are_refused(uri: str) -> None:
     with pytest.raises(UsageError):
         normalized_uri(uri)

@@ -50,7 +50,7 @@ def made(shape: RecordShape, seed: int = 1, **numbers: int) -> Record:
 
 
 def features_of(record: Record) -> dict[str, list[int] | list[float] | bytes]:
-    """Row-major, as DESIGN 4's table of the record says."""
+    """Row-major, as docs/design.md, 4's table of the record says."""
     features: dict[str, list[int] | list[float] | bytes] = {name: [getattr(record, name)] for name in NUMBERS}
     for name in SERIES:
         features[name] = [float(value) for value in getattr(record, name).ravel(order="C")]

@@ -24,7 +24,7 @@ FEATURES = features_of(RECORD)
 
 @settings(max_examples=100, deadline=None)
 @given(record=drawn(SMALL))
-def test_any_record_equals_the_reference_and_comes_back(record: Record) -> None:
+def test_any_record_equals_the_reference_and_round_trips(record: Record) -> None:
     data = encode_record(record)
     assert data == encode_example(features_of(record))
     assert_equal(decode_record(data, SMALL), record)
@@ -45,7 +45,7 @@ def test_a_record_of_full_size() -> None:
     assert encode_record(big_endian) == data
 
 
-def test_a_negative_int64_comes_back_or_is_refused() -> None:
+def test_a_negative_int64_round_trips_or_is_refused() -> None:
     """The record's integers are int64: TensorFlow reads these bytes as -5."""
     data = encode_example(features_of(made(SMALL, start_second=-5)))
     with contextlib.suppress(BadExample):
@@ -136,7 +136,7 @@ TAMPERED |= {f"without {key}": changed(**{key: None}) for key in FEATURES}
 
 
 @pytest.mark.parametrize("tampering", sorted(TAMPERED))
-def test_what_is_not_written_so_is_not_read(tampering: str) -> None:
+def test_other_encodings_are_refused(tampering: str) -> None:
     assert TAMPERED[tampering] != DATA
     with pytest.raises(BadExample) as caught:
         decode_record(TAMPERED[tampering], SMALL)
@@ -155,13 +155,13 @@ def test_the_message_names_the_key(key: str) -> None:
             decode_record(data, SMALL)
 
 
-def test_every_cut_is_seen() -> None:
+def test_every_truncation_is_detected() -> None:
     for length in range(len(DATA)):
         with pytest.raises(BadExample):
             decode_record(DATA[:length], SMALL)
 
 
-def test_every_flipped_bit_is_seen_or_a_value() -> None:
+def test_every_flipped_bit_is_detected_or_changes_a_value() -> None:
     """A flipped bit of a value is for the frame's checksum; all else must not decode."""
     decoded = 0
     for bit in range(8 * len(DATA)):
@@ -179,7 +179,7 @@ def test_every_flipped_bit_is_seen_or_a_value() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.binary(max_size=60))
-def test_noise_is_never_another_error(data: bytes) -> None:
+def test_random_bytes_raise_no_other_error(data: bytes) -> None:
     for read in (data, DATA[:20] + data, DATA[: -len(data) or None] + data):
         if read == DATA:
             continue

@@ -34,13 +34,13 @@ def test_known_checksums() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(written=st.lists(st.binary(max_size=50), max_size=6))
-def test_what_is_framed_comes_back(written: list[bytes]) -> None:
+def test_framed_records_round_trip(written: list[bytes]) -> None:
     assert list(records([b"".join(map(framed, written))])) == written
 
 
 @settings(max_examples=50, deadline=None)
 @given(size=st.integers(1, 80))
-def test_pieces_of_any_size_give_the_same(size: int) -> None:
+def test_chunks_of_any_size_give_the_same_records(size: int) -> None:
     assert list(records(FILE[start : start + size] for start in range(0, len(FILE), size))) == THREE
     stream = records(DAMAGED[start : start + size] for start in range(0, len(DAMAGED), size))
     assert [next(stream), next(stream)] == THREE[:2]
@@ -48,7 +48,7 @@ def test_pieces_of_any_size_give_the_same(size: int) -> None:
         next(stream)
 
 
-def test_every_cut_is_seen_except_between_records() -> None:
+def test_every_truncation_is_detected_except_between_records() -> None:
     for length in range(len(FILE)):
         if length in EDGES:
             assert list(records([FILE[:length]])) == THREE[: EDGES[length]]
@@ -56,14 +56,14 @@ def test_every_cut_is_seen_except_between_records() -> None:
             assert_bad(FILE[:length])
 
 
-def test_every_flipped_bit_is_seen() -> None:
+def test_every_flipped_bit_is_detected() -> None:
     for bit in range(8 * len(FILE)):
         flipped = bytearray(FILE)
         flipped[bit // 8] ^= 1 << bit % 8
         assert_bad(bytes(flipped))
 
 
-def test_bytes_between_and_behind_records_are_seen() -> None:
+def test_extra_bytes_between_and_after_records_are_detected() -> None:
     for damaged in (FILE + b"\0", FILE + bytes(11), FILE + bytes(12), FILE + bytes(16), b"\0" + FILE, FILE[1:]):
         assert_bad(damaged)
 
@@ -74,7 +74,7 @@ def test_a_length_beyond_the_file_with_a_right_checksum() -> None:
         assert_bad(FILE + head + struct.pack("<I", design4.masked_crc32c(head)) + bytes(4))
 
 
-def test_records_before_the_damage_are_given_and_the_message_has_its_place() -> None:
+def test_records_before_damage_are_read_and_the_error_has_its_position() -> None:
     stream = records([DAMAGED])
     assert [next(stream), next(stream)] == THREE[:2]
     with pytest.raises(BadFrame, match=r"byte 44\b"):

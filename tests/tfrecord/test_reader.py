@@ -34,13 +34,13 @@ def assert_agrees(data: bytes) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(record=drawn(SMALL))
-def test_any_record_comes_back(record: Record) -> None:
+def test_any_record_round_trips(record: Record) -> None:
     data = encode_record(record)
     assert_equal(READER.read(data), record)
     assert_agrees(data)
 
 
-def test_records_of_every_varint_width_come_back() -> None:
+def test_records_of_every_varint_width_round_trip() -> None:
     reader = RecordReader(FULL)
     for number in (*WIDTHS, -1, -5):
         for name in ("case_id", "subject_id", "start_second"):
@@ -49,7 +49,7 @@ def test_records_of_every_varint_width_come_back() -> None:
 
 
 @pytest.mark.parametrize("tampering", sorted(TAMPERED))
-def test_tampered_records_are_refused_in_the_same_words(tampering: str) -> None:
+def test_tampered_records_give_the_same_error(tampering: str) -> None:
     assert_agrees(TAMPERED[tampering])
     with pytest.raises(BadExample):
         READER.read(TAMPERED[tampering])

@@ -1,4 +1,4 @@
-"""Every check of validate can fail: a sound data set is spoilt in one way, and the check named for it notices."""
+"""Every check of validate can fail: each test damages a valid data set in one way, and the named check detects it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vitalprep.tfrecord.framing import framed, records
 
 @dataclass
 class DataSet:
-    """A data set that a test may spoil."""
+    """A data set that a test may damage."""
 
     output: Path
     dataset_id: str
@@ -39,7 +39,7 @@ class DataSet:
         return [decode_record(data, shape) for data in records([self.file(split).read_bytes()])]
 
     def rewrite(self, split: str, changed: list[Record]) -> None:
-        """Write other records with sound frames, and make the build summary agree: only the content is wrong."""
+        """Write other records in valid frames, and update the build summary: only the content is wrong."""
         data = b"".join(framed(encode_record(record)) for record in changed)
         self.file(split).write_bytes(data)
         self.edit(self.folder / f"build-{split}.json", lambda summary: self._recount(summary, data, len(changed)))
@@ -142,7 +142,7 @@ def leaked_record(dataset: DataSet) -> None:
 
 
 def leaked_subject(dataset: DataSet) -> None:
-    """A case of the test split stands under a subject of the train split."""
+    """A case of the test split gets a subject of the train split."""
     subject = dataset.records("train")[0].subject_id
     dataset.rewrite("test", [replace(record, subject_id=subject) for record in dataset.records("test")])
 
@@ -161,7 +161,7 @@ def missing_table(dataset: DataSet) -> None:
 
 
 def forgotten_case(dataset: DataSet) -> None:
-    """A case of the plan is in no build summary, and its records are gone."""
+    """A planned case is missing from all build summaries, and its records are gone."""
     gone = dataset.records("train")[0].case_id
     dataset.rewrite("train", [record for record in dataset.records("train") if record.case_id != gone])
 
@@ -241,7 +241,7 @@ SPOILT = [
 
 
 @pytest.mark.parametrize(("spoil", "check"), SPOILT, ids=[f"{spoil.__name__}-{check}" for spoil, check in SPOILT])
-def test_validate_notices(dataset: DataSet, spoil: Callable[[DataSet], None], check: str) -> None:
+def test_validate_detects(dataset: DataSet, spoil: Callable[[DataSet], None], check: str) -> None:
     (dataset.output / "datasets" / "latest.json").unlink()
     spoil(dataset)
     answer = run_vitalprep("validate", dataset.folder)
@@ -253,7 +253,7 @@ def test_validate_notices(dataset: DataSet, spoil: Callable[[DataSet], None], ch
 
 
 @pytest.mark.parametrize("spoil", [flipped_byte, leaked_record])
-def test_a_refused_data_set_is_built_anew_by_the_next_run(
+def test_the_next_run_rebuilds_a_refused_data_set(
     dataset: DataSet, sound: DataSet, recordings: Path, spoil: Callable[[DataSet], None]
 ) -> None:
     spoil(dataset)
@@ -263,7 +263,7 @@ def test_a_refused_data_set_is_built_anew_by_the_next_run(
     assert data_digests(dataset.folder) == data_digests(sound.folder)
 
 
-def test_a_data_set_from_before_there_were_cards_and_content_ids_still_passes(dataset: DataSet) -> None:
+def test_a_data_set_from_a_version_without_cards_and_content_ids_passes(dataset: DataSet) -> None:
     for name in ("README.md", "croissant.json", "config.yaml"):
         (dataset.folder / name).unlink()
     dataset.edit(dataset.folder / "preprocessing_metadata.json", lambda content: content.pop("content_id"))
@@ -286,14 +286,14 @@ def test_the_content_id_is_that_of_the_files(dataset: DataSet) -> None:
     assert [one["content_id"] for one in listed] == [expected]
 
 
-def test_a_sound_data_set_passes_again(dataset: DataSet) -> None:
+def test_a_valid_data_set_passes_again(dataset: DataSet) -> None:
     answer = run_vitalprep("validate", dataset.folder)
     assert answer.exit_code == 0
     assert answer.result["verdict"] == "passed"
 
 
 @pytest.mark.parametrize("spoil", [missing_file, foreign_file, cut_file])
-def test_the_quick_form_notices_what_lies_there(dataset: DataSet, spoil: Callable[[DataSet], None]) -> None:
+def test_the_quick_check_detects_changed_files(dataset: DataSet, spoil: Callable[[DataSet], None]) -> None:
     assert run_vitalprep("validate", dataset.folder, "--quick").exit_code == 0
     spoil(dataset)
     if spoil is cut_file:  # its size agrees with the summary again; only the whole form can notice
@@ -301,7 +301,7 @@ def test_the_quick_form_notices_what_lies_there(dataset: DataSet, spoil: Callabl
     assert run_vitalprep("validate", dataset.folder, "--quick").exit_code == 65
 
 
-def test_a_location_that_is_no_data_set(tmp_path: Path) -> None:
+def test_a_location_that_is_not_a_data_set_is_refused(tmp_path: Path) -> None:
     answer = run_vitalprep("validate", tmp_path)
     assert answer.exit_code == 65
     assert "is neither a data set nor an output with one" in answer.result["message"]

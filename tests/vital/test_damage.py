@@ -87,7 +87,7 @@ def assert_byte_position(error: CaseRefused) -> None:
         (gzip_bytes(b"X"), "b'X'"),
     ],
 )
-def test_what_is_no_recording(data: bytes, said: str) -> None:
+def test_foreign_files_are_refused(data: bytes, said: str) -> None:
     error = refusal(data)
     assert error.reason == "not_vital"
     assert said in error.detail
@@ -104,7 +104,7 @@ def test_a_stream_that_ends_inside_its_header(length: int) -> None:
 # Files cut short, and with something behind them
 
 
-def test_every_cut_of_a_file_is_seen() -> None:
+def test_every_truncation_of_a_file_is_detected() -> None:
     data = gzip_bytes(stream(GOOD))
     for length in range(2, len(data)):
         error = refusal(data[:length])
@@ -115,7 +115,7 @@ def test_every_cut_of_a_file_is_seen() -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(packets=packet_rows(), where=st.floats(0, 1, exclude_max=True), members=st.booleans())
-def test_any_cut_of_any_file_is_seen(packets: list[Packet], where: float, members: bool) -> None:
+def test_any_truncation_of_any_file_is_detected(packets: list[Packet], where: float, members: bool) -> None:
     whole = stream(packets)
     middle = len(whole) - 3  # inside the last packet or the header
     first = gzip_bytes(whole[:middle] if members else whole)
@@ -157,7 +157,7 @@ def test_bytes_after_the_gzip_stream(tail: bytes) -> None:
 
 
 @pytest.mark.parametrize("flag", [0x20, 0x40, 0x80])
-def test_gzip_flags_that_nobody_knows(flag: int) -> None:
+def test_reserved_gzip_flags_are_refused(flag: int) -> None:
     """What they add to the header would be taken for the stream (RFC 1952: a decompressor must give an error)."""
     data = bytearray(gzip_bytes(stream(GOOD)) * 2)
     second = len(data) // 2
@@ -182,7 +182,7 @@ def test_members_of_a_few_bytes_are_read_as_one(size: int) -> None:
     assert f"byte {len(data)} (HR)" in refusal(members + bad + b"x").detail
 
 
-def test_every_flipped_bit_is_seen_or_harmless() -> None:
+def test_every_flipped_bit_is_detected_or_harmless() -> None:
     """Of the file: nearly all are caught by the checksum; some of gzip's header (time, system) mean nothing."""
     halves = stream(GOOD)[:150], stream(GOOD)[150:]
     for data in (gzip_bytes(stream(GOOD)), gzip_bytes(halves[0]) + gzip_bytes(halves[1])):
@@ -204,7 +204,7 @@ def test_every_flipped_bit_is_seen_or_harmless() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(packets=packet_rows(), data=st.data())
-def test_a_damaged_stream_with_a_right_checksum_never_crashes(packets: list[Packet], data: st.DataObject) -> None:
+def test_a_damaged_stream_with_a_valid_checksum_never_crashes(packets: list[Packet], data: st.DataObject) -> None:
     """Damage from before compression can change values; it must never be another error than a refusal."""
     whole = bytearray(stream(packets))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -237,7 +237,7 @@ def test_packet_that_runs_over_the_end(packet_type: int, length: int) -> None:
         assert_byte_position(error)
 
 
-def test_the_place_of_damage_behind_megabytes() -> None:
+def test_the_position_of_damage_after_megabytes_is_exact() -> None:
     """Exact also where the reader has skipped a wave, and where the file is in several gzip members."""
     wave = WaveRecord(track_id=2, time=START, samples=np.arange(1_500_000) % 60_000, sample_format=6)
     many = NumericSeries(track_id=1, times=START + np.arange(60_000.0), values=np.ones(60_000))
@@ -399,7 +399,7 @@ def test_the_limit_itself_is_allowed() -> None:
     assert refusal(gzip_bytes(data), max_bytes=len(data) - 1).reason == "too_large"
 
 
-def test_a_long_wave_that_is_not_wanted_takes_no_memory() -> None:
+def test_a_long_skipped_wave_takes_no_memory() -> None:
     """As in VitalDB's packed files: a wave record of many megabytes, which only counts for the clock."""
     size = 64 * MIB
     head = struct.pack("<HdHI", 10, START, 2, size // 2)
@@ -409,7 +409,7 @@ def test_a_long_wave_that_is_not_wanted_takes_no_memory() -> None:
 
 
 @pytest.mark.parametrize("packet_type", [TRACK, DEVICE])
-def test_a_header_packet_without_end_is_not_gathered(packet_type: int) -> None:
+def test_an_oversized_header_packet_is_not_buffered(packet_type: int) -> None:
     data = b"".join(zeros_in(packet_type, 64 * MIB))
     error = refusal(data)
     assert error.reason == "corrupt"

@@ -85,7 +85,7 @@ def committed(folder: Path, packets: list[Packet], *, start: float = START) -> R
 
 
 @pytest.mark.parametrize("data", HOSTILE_TEXTS)
-def test_names_of_others_do_no_harm(tmp_path: Path, data: bytes) -> None:
+def test_hostile_names_do_no_harm(tmp_path: Path, data: bytes) -> None:
     """As a device, a track and a unit, beside a heart rate that is read as if they were not there."""
     packets = [
         device(2, data),
@@ -101,7 +101,7 @@ def test_names_of_others_do_no_harm(tmp_path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", HOSTILE_TEXTS)
-def test_units_of_a_source_are_told_in_short(tmp_path: Path, data: bytes) -> None:
+def test_receipts_shorten_units(tmp_path: Path, data: bytes) -> None:
     other = [track(2, b"PLETH_HR", data, device_id=1), record(2, START, 70)]
     receipt = committed(tmp_path / "conflict", [*KNOWN, *other])
     assert receipt.status == "ok"
@@ -111,7 +111,7 @@ def test_units_of_a_source_are_told_in_short(tmp_path: Path, data: bytes) -> Non
 
 
 @pytest.mark.parametrize("data", HOSTILE_TEXTS)
-def test_refusals_tell_names_in_short(tmp_path: Path, data: bytes) -> None:
+def test_refusals_shorten_names(tmp_path: Path, data: bytes) -> None:
     late = [track(2, data, b""), record(2, START + 9e9, 1)]
     never = [track(2, data, b""), record(2, math.nan, 1)]
     cut = [track(2, data, b""), RawPacket(1, struct.pack("<HdHb", 10, START, 2, 1))]
@@ -120,7 +120,7 @@ def test_refusals_tell_names_in_short(tmp_path: Path, data: bytes) -> None:
         assert committed(tmp_path / str(number), [*KNOWN, *packets]).reason == "corrupt"
 
 
-def test_a_file_that_is_something_else_is_told_in_short() -> None:
+def test_refusals_of_foreign_files_are_short() -> None:
     for data in (b"\x1b[2J" * 999, gzip_bytes(b"\x1b[2J" * 999)):
         with pytest.raises(CaseRefused) as caught:
             read_vital(data)
@@ -129,7 +129,7 @@ def test_a_file_that_is_something_else_is_told_in_short() -> None:
 
 
 @given(st.text() | st.text(alphabet=st.characters(categories=["Cs", "Cc", "Cf"]), max_size=200))
-def test_whatever_is_shown_is_printable_and_short(said: str) -> None:
+def test_shown_text_is_printable_and_short(said: str) -> None:
     found = shown(said)
     assert found.isprintable()
     assert len(found) <= LONGEST_SHOWN + 3
@@ -168,7 +168,7 @@ def test_seven_days_and_no_more(tmp_path: Path) -> None:
     assert committed(tmp_path / "c", [*KNOWN, record(1, START - 604_801, 99)], start=0.0).reason == "corrupt"
 
 
-def test_times_that_go_back_are_put_in_order() -> None:
+def test_times_that_go_back_are_sorted() -> None:
     rng = np.random.default_rng(4)
     seconds = rng.permutation(300_000)  # more than are put on the grid at a time
     packets = b"".join(

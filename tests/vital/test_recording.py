@@ -292,7 +292,7 @@ def test_large_file_over_many_pieces() -> None:
 
 
 @pytest.mark.parametrize("start", [0.0, -5.0, math.nan, math.inf, -math.inf])
-def test_a_start_time_that_says_nothing(start: float) -> None:
+def test_an_invalid_start_time_is_ignored(start: float) -> None:
     found = read_packets([*DEVICES, HR, NumericRecord(track_id=1, time=START, value=70)], FileHeader(start=start))
     assert (found.start_time, found.first_time) == (None, START)
 
@@ -327,7 +327,7 @@ def test_records_of_shared_names_are_merged_by_time_then_file_order() -> None:
     assert track.units == ("/min", "bpm")
 
 
-def test_a_device_that_is_announced_late() -> None:
+def test_a_device_header_after_its_tracks() -> None:
     record = NumericRecord(track_id=1, time=START, value=70)
     assert set(read_packets([HR, record, DEVICES[0]]).numerics) == {"Solar8000/HR"}
     assert set(read_packets([HR, record]).numerics) == {"HR"}

@@ -33,7 +33,9 @@ def outcome(data: bytes | Arriving) -> object:
 
 @settings(max_examples=150, deadline=None)
 @given(packets=packet_rows(), cuts=st.lists(st.floats(0, 1), max_size=6), data=st.data())
-def test_pieces_of_any_size_read_as_the_whole(packets: list[Packet], cuts: list[float], data: st.DataObject) -> None:
+def test_chunks_of_any_size_read_like_the_whole_file(
+    packets: list[Packet], cuts: list[float], data: st.DataObject
+) -> None:
     """Several members, cut short, with something behind them, with a flipped byte; empty pieces too."""
     stream = encode_file(FileHeader(start=START), packets)
     half = data.draw(st.integers(0, len(stream)))
@@ -44,7 +46,7 @@ def test_pieces_of_any_size_read_as_the_whole(packets: list[Packet], cuts: list[
     assert outcome(Arriving(pieces(whole, cuts), len(whole))) == outcome(whole)
 
 
-def test_a_large_file_in_pieces() -> None:
+def test_a_large_file_in_chunks() -> None:
     rng = np.random.default_rng(3)
     noise = b"M" + (1_500_000).to_bytes(4, "little") + rng.bytes(1_500_000)
     whole = gzip_bytes(encode_file(FileHeader(start=START), []) + noise) + gzip_bytes(noise)
@@ -54,7 +56,7 @@ def test_a_large_file_in_pieces() -> None:
 
 
 @pytest.mark.parametrize("missing", [1, 9, 100, -1])
-def test_bytes_that_do_not_arrive_are_no_truncated_file(missing: int) -> None:
+def test_a_lost_connection_is_not_a_truncated_file(missing: int) -> None:
     """A recording that is excluded stays so; a lost connection must be tried again."""
     data = gzip_bytes(encode_file(FileHeader(start=START), []) + bytes([77, 0, 0, 0, 0]) * 99)
     sent = data[:-missing] if missing > 0 else data + b"x"
@@ -62,7 +64,7 @@ def test_bytes_that_do_not_arrive_are_no_truncated_file(missing: int) -> None:
         read_vital(Arriving([sent], len(data), name="0001.vital"))
 
 
-def test_only_a_window_is_held() -> None:
+def test_only_a_window_is_buffered() -> None:
     taken = []
 
     def chunks() -> Iterator[bytes]:

@@ -1,1 +1,1 @@
-"""Account: every requested case ends in windows or in one reason, and the result is judged."""
+"""Account: reconcile every requested case with written windows or one exclusion reason, and judge the result."""

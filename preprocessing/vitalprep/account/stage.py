@@ -1,4 +1,4 @@
-"""The account stage: add up what became of every case, store it, and judge it."""
+"""The account stage: counts the outcome of every case, stores the accounting, and judges it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["account_run", "judge"]
 
 
 def account_run(plan: Plan, output: Storage) -> Account:
-    """Add up what is there of a plan, write the accounting, and return the account."""
+    """Compute the accounting of a plan from its stored receipts and build summaries, store it, and return it."""
     found = account(plan, output)
     accounting = found.accounting
     store_accounting(accounting, output)
@@ -29,7 +29,7 @@ def account_run(plan: Plan, output: Storage) -> Account:
 
 
 def judge(plan: Plan, accounting: Accounting, output: Storage) -> None:
-    """Refuse to publish a data set whose numbers are not good enough.
+    """Refuse to publish a data set that does not meet its validation limits.
 
     Raises
     ------
@@ -39,4 +39,4 @@ def judge(plan: Plan, accounting: Accounting, output: Storage) -> None:
     found = objection_to(plan, accounting)
     if found:
         where = output.uri_of(accounting_path(plan.dataset_id))
-        raise RefusedError(f"{found.problem} Nothing is published; see {where}.", fix=found.fix)
+        raise RefusedError(f"{found.problem} The data set is not published; see {where}.", fix=found.fix)

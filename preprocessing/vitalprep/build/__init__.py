@@ -1,1 +1,1 @@
-"""Build: the harmonized tables of a split become its TFRecord files."""
+"""Build: cut the harmonized tables of a split into windows and write its TFRecord files."""

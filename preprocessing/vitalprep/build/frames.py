@@ -1,8 +1,8 @@
-"""A case's records in their frames, put together from bytes that never change and slices of the case's arrays.
+"""Assembles a case's framed records from encoded templates and slices of the case's arrays.
 
-All but a few hundred bytes of a record are its time series and their origins, which lie in the case's arrays as they
-stand in the record. What is around them is encoded once for each length that the start second can have, and then
-filled in for all windows of a case together.
+All but a few hundred bytes of a record are its time series and their origins, which have the same byte layout in the
+case's arrays. The bytes around them are encoded once for each varint length of the start second, and then filled in
+for all windows of the case at once.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from vitalprep.tfrecord.framing import FRAME_BYTES, framed, masked_crc32c
 
 __all__ = ["CaseFrames"]
 
-HEAD = FRAME_BYTES - 4  # length and its checksum, before the record
+HEAD = FRAME_BYTES - 4  # bytes before the record: its length and the checksum of the length
 _CRC = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
 class _Windows:
-    """The windows of a case whose starts have varints of one length, and what is around their series.
+    """The windows of a case whose start seconds have the same varint length, and the bytes around their series.
 
     Attributes
     ----------
     heads : ndarray of uint8, shape (windows, bytes)
-        Each frame up to its series: head, integers, statics and target.
+        Each frame up to its series: frame head, integers, statics and target.
     between : ndarray of uint8
-        What stands between series and origins, in every frame.
+        The bytes between series and origins, the same in every frame.
     series, origin : slice
-        Where they lie in the frame; after the origins comes the checksum.
+        Position of series and origins in the frame. The checksum follows the origins.
     """
 
     heads: NDArray[np.uint8]
@@ -51,7 +51,7 @@ class _Windows:
 
 
 class CaseFrames:
-    """The framed records of one case; equal to `framed(encode_record(samples.record(...)))`, byte for byte."""
+    """The framed records of one case, byte for byte equal to `framed(encode_record(samples.record(...)))`."""
 
     def __init__(self, samples: Samples, *, case_id: int, subject_id: int, config: Config) -> None:
         self._series, self._origin = _rows(samples.series.astype("<f4", copy=False)), _rows(samples.origin)
@@ -66,11 +66,11 @@ class CaseFrames:
             self._place |= {start: (windows, row) for row, start in enumerate(starts)}
 
     def size(self, start: int) -> int:
-        """Bytes of the frame of the window that begins at second `start`."""
+        """Return the size in bytes of the frame of the window that begins at second `start`."""
         return self._place[start][0].size
 
     def put(self, start: int, frame: NDArray[np.uint8]) -> None:
-        """Write the frame of the window that begins at second `start` into an array of its size."""
+        """Write the frame of the window that begins at second `start` into `frame`, uint8 of shape (size(start),)."""
         windows, row = self._place[start]
         series, origin = windows.series, windows.origin
         stop = start + self._window
@@ -82,7 +82,7 @@ class CaseFrames:
 
 
 def _windows(first: Record, starts: list[int], samples: Samples, config: Config) -> _Windows:
-    """Lay out the windows of some starts after the record of the first of them."""
+    """Lay out the windows of some starts, with the record of the first one as the template."""
     frame = np.frombuffer(framed(encode_record(first)), dtype=np.uint8)
     at = {key: slice(place.start + HEAD, place.stop + HEAD) for key, place in payload_places(first).items()}
     series, origin = at["timeseries"], at["timeseries_origin"]
@@ -98,5 +98,5 @@ def _windows(first: Record, starts: list[int], samples: Samples, config: Config)
 
 
 def _rows(values: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The bytes of an array of shape (n, columns), a row each."""
+    """Return an array of shape (n, columns) as uint8 of shape (n, bytes per row)."""
     return np.ascontiguousarray(values).view(np.uint8)

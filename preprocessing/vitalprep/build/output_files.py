@@ -1,4 +1,4 @@
-"""Which windows stand in which output file, and in which order: it depends on the seed and the data alone."""
+"""Assigns windows to output files and orders them, deterministically from the seed and the data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["OutputFile", "output_files", "windows_in_order"]
 
 @dataclass(frozen=True)
 class OutputFile:
-    """One file: `parts` are the shards whose windows it holds, each a tuple of cases; `layout: single` has several."""
+    """One file. `parts` are the shards in it, each a tuple of case ids; with `layout: single` there are several."""
 
     name: str
     parts: tuple[tuple[int, ...], ...]
@@ -22,14 +22,14 @@ class OutputFile:
 def output_files(
     bytes_of_case: Mapping[int, int], *, split: str, seed: int, shard_bytes: float, layout: str
 ) -> list[OutputFile]:
-    """Share the cases of a split out over files.
+    """Distribute the cases of a split over files, in the order of ``sha256("<seed>:<case_id>")``.
 
     Parameters
     ----------
     bytes_of_case : mapping of int to int
-        Framed record bytes of every case, before compression; cases without windows are left out.
+        Framed record bytes of every case, before compression. Cases with 0 bytes are skipped.
     shard_bytes : float
-        A shard closes before it would exceed this; a case is never divided.
+        Size limit of a shard in bytes. A case is never divided, so a single larger case gets a shard of its own.
     """
     shards: list[list[int]] = []
     filled = 0
@@ -50,7 +50,7 @@ def output_files(
 
 
 def windows_in_order(starts_of_case: Mapping[int, Iterable[int]], *, seed: int) -> Sequence[tuple[int, int]]:
-    """Return the (case, start second) of a shard's windows in the order of their hashes."""
+    """Return (case, start second) of a shard's windows, in the order of ``sha256("<seed>:<case_id>:<start>")``."""
     windows = [(case, int(start)) for case, starts in starts_of_case.items() for start in starts]
     return sorted(windows, key=lambda window: _hash(f"{seed}:{window[0]}:{window[1]}"))
 

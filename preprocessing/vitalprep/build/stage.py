@@ -1,4 +1,4 @@
-"""The build stage: the harmonized cases of one split become its TFRecord files."""
+"""The build stage: writes the TFRecord files of one split from its harmonized cases."""
 
 from __future__ import annotations
 
@@ -43,18 +43,20 @@ def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool, ag
     Parameters
     ----------
     again : bool
-        Write them also if they are there: the data set was refused, so what lies there is not trusted. Otherwise a
-        split that is built is left as it is.
+        Rebuild even if the split is already built, because its data set was refused. If false, an already built split
+        is skipped.
 
     Raises
     ------
+    UsageError
+        If there is no such split.
     RefusedError
-        If cases of the split are not harmonized yet, or a table is not the one its receipt names.
+        If cases of the split are not harmonized yet, or a table does not match its receipt.
     Stopped, RetryableError
-        See `WorkerPool.results`; an interrupted build leaves no summary and is done again.
+        See `WorkerPool.results`. An interrupted build leaves no summary, so the next run repeats it.
     """
     if split not in SPLITS:
-        raise UsageError(f"There is no split {split!r}.", fix=f"name one of {', '.join(SPLITS)}.")
+        raise UsageError(f"There is no split {split!r}.", fix=f"use one of {', '.join(SPLITS)}.")
     salt = salt_of(plan)
     known = read_build_summary(output, plan.dataset_id, split)
     if known is not None and not again and is_built(known, plan, output):
@@ -99,7 +101,7 @@ def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool, ag
     statistics: dict[str, FeatureStatistics] = {}
     targets = {target.name: OriginCounts() for target in plan.config.targets}
     coverage: dict[str, dict[int, CaseCoverage]] = {item.name: {} for item in plan.config.inputs}
-    for file in files:  # in the files' order: floating-point sums depend on it
+    for file in files:  # in file order, because floating-point sums depend on it
         if written[file.name].statistics:
             statistics = added(statistics, written[file.name].statistics)
         targets = {name: counts + written[file.name].targets[name] for name, counts in targets.items()}
@@ -141,7 +143,7 @@ def _survey(
     cases: dict[int, BuildCase],
     pool: WorkerPool,
 ) -> Iterator[_Surveyed]:
-    """Find every case's windows and their bytes before anything is written: the number of files is in their names."""
+    """Find every case's windows and their bytes before writing, because file names contain the number of files."""
     harmonized = [case for case, receipt in receipts.items() if receipt.status == "ok"]
     starts: dict[int, list[int]] = {}
     dropped: dict[int, int] = dict.fromkeys(harmonized, 0)
@@ -175,7 +177,7 @@ def _surveyed(task: _SurveyTask) -> tuple[list[int], int]:
 
 
 def _framed_bytes(shape: RecordShape, case: BuildCase, starts: list[int]) -> int:
-    """Return the bytes of a case's framed records; a record's length depends only on its integers' varint lengths."""
+    """Return the size of a case's framed records. A record's size depends only on its integers' varint lengths."""
     size_of_width: dict[int, int] = {}
     total = 0
     for start in starts:

@@ -1,4 +1,4 @@
-"""Writing one TFRecord file: the harmonized tables of its cases in, framed records out, streamed to storage."""
+"""Writes one TFRecord file: reads the harmonized tables of its cases, streams framed records to storage."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from vitalprep.storage import Storage, Writer
 
 __all__ = ["BuildCase", "FileTask", "WrittenFile", "load_samples", "write_file"]
 
-BLOCK = 4 * 1024 * 1024  # bytes of frames that are hashed and written at once
-GZIP_WINDOW_BITS = 31  # zlib's code for a gzip wrapper; it writes no time and no name
+BLOCK = 4 * 1024 * 1024  # bytes of frames hashed and written together
+GZIP_WINDOW_BITS = 31  # zlib's code for a gzip wrapper; its header has no time and no name, so bytes are reproducible
 
 
 @dataclass(frozen=True)
 class BuildCase:
-    """One case to be cut: its table (path and digest by receipt), statics, and the subject id that records carry."""
+    """One case to cut into windows: its table (path, and SHA-256 from the receipt), statics and recorded subject id."""
 
     case_id: int
     subject_id: int
@@ -39,7 +39,7 @@ class BuildCase:
 
 @dataclass(frozen=True)
 class FileTask:
-    """All that a worker process needs for one file. `path` is where it is written below `output`."""
+    """Everything that a worker process needs for one file. `path` is the file's path below `output`."""
 
     file: OutputFile
     path: str
@@ -50,7 +50,7 @@ class FileTask:
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A file's summary, and of its cases statistics, origins of targets, and each one's coverage and sketch."""
+    """A file's summary, the statistics and target origins of its cases, and each case's coverage and sketch."""
 
     summary: FileSummary
     statistics: dict[str, FeatureStatistics]
@@ -60,7 +60,7 @@ class WrittenFile:
 
 
 def write_file(task: FileTask) -> WrittenFile:
-    """Write one file, part by part. It appears whole or not at all."""
+    """Write one file, part by part. The write is atomic."""
     output = Storage(task.output)
     statistics: dict[str, FeatureStatistics] = {}
     targets = {target.name: OriginCounts() for target in task.config.targets}
@@ -92,19 +92,19 @@ def write_file(task: FileTask) -> WrittenFile:
 
 
 def load_samples(output: Storage, case: BuildCase, config: Config) -> Samples:
-    """Read a case's harmonized table, check it against its receipt, and make it ready for cutting.
+    """Read a case's harmonized table, check it against its receipt, and impute and normalize it.
 
     Raises
     ------
     RefusedError
-        If the table is not there, or is not the one that the receipt names.
+        If the table is missing or does not match its receipt.
     """
     table = read_table(output, case.parquet, case.parquet_sha256, case.case_id, [item.name for item in config.inputs])
     return samples_of(table, case.static, case.static_origin, config)
 
 
 class _Target:
-    """Counts and hashes what goes into a file; with `compress`, every part is a gzip member of its own."""
+    """Counts, hashes and writes the bytes of a file. With `compress`, every part is a separate gzip member."""
 
     def __init__(self, writer: Writer, *, compress: bool) -> None:
         self._writer = writer
@@ -116,7 +116,7 @@ class _Target:
         self.windows = self.bytes = self.window_bytes = 0
 
     def room(self, size: int) -> NDArray[np.uint8]:
-        """Return an array of `size` bytes for the next frame."""
+        """Return a writable uint8 array of shape (size,) for the next frame."""
         if self._filled + size > len(self._block):
             self._flush(at_least=size)
         self.windows += 1

@@ -351,7 +351,7 @@ class Config(Schema):
         return None
 
     def features(self) -> list[dict[str, Any]]:
-        """Return the inputs as ``vitalprep config --json`` prints them (DESIGN 6)."""
+        """Return the inputs as ``vitalprep config --json`` prints them (docs/design.md, 6)."""
         return [
             {
                 "name": item.name,

@@ -1,4 +1,4 @@
-"""Whether the numbers of a run are good enough to publish its data set."""
+"""Decides whether a run's accounting allows publishing its data set."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ __all__ = [
 
 
 class Objection(NamedTuple):
-    """What stands against publishing a data set, and what to do about it."""
+    """A reason not to publish a data set, and how to fix it."""
 
     problem: str
     fix: str
 
 
 def objection_to(plan: Plan, accounting: Accounting) -> Objection | None:
-    """Return what stands against publishing a plan's data set, or None."""
+    """Return the first reason not to publish a plan's data set, or None."""
     limits = plan.config.validation
     if accounting.success_rate < limits.min_success_rate:
         return Objection(
-            f"Only {accounting.success_rate:.1%} of {accounting.present} recordings have no fault, less than the "
-            f"{limits.min_success_rate:.0%} demanded; excluded: {_counts(accounting)}.",
-            "look at the receipts of the excluded cases, or lower validation.min_success_rate.",
+            f"Only {accounting.success_rate:.1%} of {accounting.present} recordings are readable, less than the "
+            f"required {limits.min_success_rate:.0%}; excluded: {_counts(accounting)}.",
+            "check the receipts of the excluded cases, or lower validation.min_success_rate.",
         )
     if accounting.unbuilt:
         return Objection(
             f"The {' and '.join(accounting.unbuilt)} split is not built.{_lost(plan, accounting)}",
-            "retry the failed harmonize shard or build with what follows it (in Airflow: clear with downstream).",
+            "retry the failed harmonize shard or build and the stages after it (in Airflow: clear with downstream).",
         )
     if not accounting.adds_up:
         return Objection(
             f"The accounting does not add up: {accounting.requested} cases requested, {accounting.written} written, "
             f"excluded: {_counts(accounting)}.",
-            "plan and run again with --force; if it stays, report it.",
+            "plan and run again with --force; if the error persists, report it.",
         )
     empty = [split for split in SPLITS if not accounting.windows.get(split)]
     if empty and not plan.config.split.allow_empty:
         return Objection(
-            f"The {' and '.join(empty)} split has no window; excluded: {_counts(accounting)}.",
-            "give more or longer cases, or --set split.allow_empty=true.",
+            f"The {' and '.join(empty)} split has no windows; excluded: {_counts(accounting)}.",
+            "add more or longer cases, or use --set split.allow_empty=true.",
         )
     windows = sum(accounting.windows.values())
     if windows < limits.min_windows or not windows:
         return Objection(
-            f"The data set has {windows} windows, less than the {max(limits.min_windows, 1)} demanded.",
-            "give more cases, or lower validation.min_windows.",
+            f"The data set has {windows} windows, less than the required {max(limits.min_windows, 1)}.",
+            "add more cases, or lower validation.min_windows.",
         )
     return None
 

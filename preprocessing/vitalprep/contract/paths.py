@@ -1,4 +1,4 @@
-"""Where everything lies below an output location (DESIGN 5): the one place that knows a storage path."""
+"""Where everything lies below an output location (docs/design.md, 5): the one place that knows a storage path."""
 
 from __future__ import annotations
 

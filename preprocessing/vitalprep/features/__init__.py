@@ -1,1 +1,1 @@
-"""Pure functions from a recording to samples: the one definition of an input."""
+"""Pure functions from a recording to samples: the single definition of an input for building and serving."""

@@ -1,4 +1,4 @@
-"""From a device's unit to the clinical unit: one multiplier for a source and a patient."""
+"""Conversion from a device's unit to the clinical unit: one multiplier per source and patient."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MINUTES_PER_HOUR = 60
 
 @dataclass(frozen=True)
 class Body:
-    """What doses and tidal volumes are divided by: sex (-1 female, +1 male), height in cm, weight in kg."""
+    """The patient data that conversions use: sex (-1 female, +1 male), height in cm, weight in kg."""
 
     sex: float
     height: float
@@ -21,10 +21,11 @@ class Body:
 
 
 def ideal_body_weight(body: Body, formula: IdealBodyWeight) -> float:
-    """Return the ideal body weight in kg after Devine, floored for short patients (ruling 7).
+    """Return the ideal body weight in kg (Devine), with a lower bound for short patients (docs/design.md, ruling 7).
 
-    ``max(devine(height), min(weight, devine(reference_height)))``: below the reference height of 152.4 cm the formula
-    falls to zero and under, and the patient's own weight is the better divisor.
+    ``max(devine(height), min(weight, devine(reference_height)))``, where ``devine(height) = base + slope * (height -
+    reference_height)``. Below the reference height of 152.4 cm, Devine's formula falls towards zero and becomes
+    negative; there the patient's own weight is the better divisor.
     """
     base = formula.male_base if body.sex > 0 else formula.female_base
     devine = base + formula.slope * (body.height - formula.reference_height)
@@ -32,7 +33,7 @@ def ideal_body_weight(body: Body, formula: IdealBodyWeight) -> float:
 
 
 def multiplier(source: Source, body: Body, formula: IdealBodyWeight) -> float:
-    """Return m such that ``value * m`` is the feature's unit (DESIGN 4)."""
+    """Return m such that ``value * m`` is in the input's unit (docs/design.md, 4)."""
     conversion = source.conversion
     if conversion is None:
         return 1.0

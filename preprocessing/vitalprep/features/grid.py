@@ -1,4 +1,4 @@
-"""From a recording to its 1 Hz table: the inputs in clinical units, NaN where no source is live (DESIGN 4)."""
+"""Resampling of a recording to a 1 Hz table in clinical units, NaN where no source is live (docs/design.md, 4)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from vitalprep.vital.recording import Numeric, VitalFile
 
 __all__ = ["Series", "harmonize", "seconds_of"]
 
-CLOCK_TOLERANCE = 0.001  # s; a record stamped a rounding error before its second still belongs to it
-BLOCK = 1 << 18  # records put on the grid at a time: what is worked out on the way takes no more memory than these
+CLOCK_TOLERANCE = 0.001  # s; a time stamp that rounding put just before a second still belongs to that second
+BLOCK = 1 << 18  # records resampled at a time; bounds the memory of temporary arrays
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,12 @@ class Series:
     Attributes
     ----------
     values : ndarray of float32, shape (n, inputs)
-        Row k is second k of the recording, columns in registry order; NaN where no source is live.
+        Row k is second k of the recording; columns are in registry order and in the inputs' units. NaN where no source
+        is live.
     quality : dict
         `FeatureQuality` by input name.
     unit_conflicts : tuple of (str, str)
-        Tracks that were not used, and the unit that the file gives them.
+        Tracks that were ignored because of their unit, and that unit.
     """
 
     values: NDArray[np.float32]
@@ -41,13 +42,21 @@ class Series:
 
 
 def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
-    """Put a recording's numeric tracks on the 1 Hz grid of the registry.
+    """Resample a recording's numeric tracks to the registry's inputs at 1 Hz.
+
+    At each second, an input takes the value of the first live source in order, or the sum of all live sources
+    (`combine`). A source is live while its latest plausible record is at most `stale_after` seconds old.
+
+    Parameters
+    ----------
+    body : Body
+        The patient's sex, height and weight, for doses and tidal volumes.
 
     Raises
     ------
     CaseRefused
-        ``no_signal`` if no input has any value; ``unit_mismatch`` if an input's only recorded sources have a unit
-        that the registry does not know.
+        ``no_signal`` if no input has any value; ``unit_mismatch`` if all recorded sources of an input have a unit that
+        the registry does not accept.
     """
     start, length = _clock(recording)
     columns, quality, conflicts = [], {}, []
@@ -63,7 +72,19 @@ def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
 
 
 def seconds_of(times: NDArray[np.float64], start: float) -> NDArray[np.int64]:
-    """Return the second of the recording in which each time stamp lies; -1 whenever that is before the start."""
+    """Return each time stamp's second of the recording, ``floor(time - start + 0.001)``; -1 if before the start.
+
+    Parameters
+    ----------
+    times : ndarray of float64, shape (n,)
+        Unix time in s.
+    start : float
+        Start of the recording, Unix time in s.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+    """
     with np.errstate(over="ignore"):
         since = times - start + CLOCK_TOLERANCE
     return np.maximum(np.floor(since), -1).astype(np.int64)
@@ -83,7 +104,7 @@ def _clock(recording: VitalFile) -> tuple[float, int]:
 def _usable_tracks(
     recording: VitalFile, config: Config, item: Input
 ) -> tuple[dict[str, Numeric], list[tuple[str, str]]]:
-    """Return an input's recorded tracks with a known unit, and those with an unknown one."""
+    """Return an input's recorded tracks with an accepted unit, and (track, unit) of the others."""
     usable, refused = {}, []
     for source in item.sources:
         track = recording.numerics.get(source.track)
@@ -133,7 +154,7 @@ def _input_series(
 
 @dataclass(frozen=True)
 class _Placed:
-    """A source's plausible values on the grid, NaN in seconds without any, and how many records are not there."""
+    """A source's plausible values by second, NaN in seconds without one, and the numbers of dropped records."""
 
     values: NDArray[np.float64]
     implausible: int
@@ -141,7 +162,7 @@ class _Placed:
 
 
 def _placed(track: Numeric, source: Source, start: float, length: int) -> _Placed:
-    """Put a track's records on the grid. They stand in (time, file order), and within a second the last one wins."""
+    """Assign a track's records, sorted by (time, file order), to seconds. The last record of a second wins."""
     low, high = source.limits
     result = np.full(length, np.nan)
     implausible = before_start = 0
@@ -158,7 +179,7 @@ def _placed(track: Numeric, source: Source, start: float, length: int) -> _Place
 
 
 def _live(values: NDArray[np.float64], stale_after: int) -> NDArray[np.float64]:
-    """Return the latest value at each second while it is at most `stale_after` seconds old, else NaN."""
+    """Return the latest value at each second if it is at most `stale_after` seconds old, otherwise NaN."""
     second = np.arange(len(values))
     latest = np.maximum.accumulate(np.where(np.isnan(values), -1, second))
     live = (latest >= 0) & (second - latest <= stale_after)

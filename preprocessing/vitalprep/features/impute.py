@@ -1,4 +1,4 @@
-"""Filling the gaps of a series, and remembering which samples were measured (DESIGN 4)."""
+"""Imputation by last observation carried forward, with the origin of each sample (docs/design.md, 4)."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ _HELD, _DEFAULT = np.uint8(HELD), np.uint8(DEFAULT)
 def impute(
     values: NDArray[np.float32], *, default: float, hold: int, causal: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Carry the last observation forward, and put the default where there is none to carry.
+    """Carry the last observation forward, and use the default where there is none.
 
-    Before the first observed second stands the default; between observed seconds the last value, without limit; after
-    the last one the value for `hold` seconds, then the default. There is no back fill and no mean: both leak the
-    future.
+    Before the first observation: the default. Between observations: the last value, without limit. After the last
+    observation: its value for `hold` seconds, then the default. No back fill and no mean, because both leak the future.
 
     Parameters
     ----------
     values : ndarray of float32, shape (n,)
-        One input of a harmonized table; NaN where nothing was live.
+        One input of a harmonized table, in the input's unit; NaN where no source was live.
     default : float
         In the input's unit.
     hold : int
         In seconds.
     causal : bool
-        Treat every gap like the last one, so that no sample depends on the future.
+        Limit every gap to `hold` seconds, so that no sample and no origin depends on the future.
 
     Returns
     -------
     filled : ndarray of float64, shape (n,)
+        In the input's unit, without NaN.
     origin : ndarray of uint8, shape (n,)
         0 observed, 1 held, 2 default.
     """

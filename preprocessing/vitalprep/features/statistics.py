@@ -1,4 +1,4 @@
-"""What the seconds of a split hold, feature by feature: sums that add up over cases and files."""
+"""Statistics of a split by input: counts, sums and histograms that can be added over cases and files."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ OTHER_BINS = 20
 
 
 def bins_of(bounds: tuple[float, float]) -> int:
-    """Return into how many equal parts a histogram divides a range.
+    """Return the number of equal bins in the histogram of a range.
 
-    Monitors show whole numbers. So a part is a whole number wide where that gives 24 to 50 of them, else a twentieth:
-    otherwise parts would hold now three and now four of the numbers, and look like a comb.
+    Monitors show whole numbers. Bins are therefore an integer wide if that gives 24 to 50 bins, otherwise there are 20.
+    With other widths, bins would alternate between, say, three and four whole numbers, and the histogram would look
+    like a comb.
     """
     width = bounds[1] - bounds[0]
     if width == int(width):
@@ -38,7 +39,7 @@ def bins_of(bounds: tuple[float, float]) -> int:
 def statistics_of(samples: Samples, config: Config) -> dict[str, FeatureStatistics]:
     """Return a case's statistics by input name."""
     result = {}
-    # A column of these tables, which lie column by column in memory, is taken many times faster than out of rows.
+    # Column-major arrays make reading a column many times faster.
     origins, values = np.ascontiguousarray(samples.origin.T), samples.measured.T
     for column, item in enumerate(config.inputs):
         origin = origins[column]
@@ -59,7 +60,7 @@ def statistics_of(samples: Samples, config: Config) -> dict[str, FeatureStatisti
 
 
 def coverage_of(samples: Samples, config: Config) -> dict[str, CaseCoverage]:
-    """Return when each input of a case was observed."""
+    """Return the coverage of each input of a case, by name."""
     seconds, result = len(samples.origin), {}
     for column, item in enumerate(config.inputs):
         observed = np.flatnonzero(samples.origin[:, column] == OBSERVED)
@@ -73,7 +74,7 @@ def coverage_of(samples: Samples, config: Config) -> dict[str, CaseCoverage]:
 
 
 def target_origins_of(samples: Samples, config: Config) -> dict[str, OriginCounts]:
-    """Return the origins of a case's targets by name, a value for every window."""
+    """Return how many windows of a case have an observed, held and default target, by target name."""
     seconds = target_second(samples.starts, config.windowing)
     columns = {item.name: column for column, item in enumerate(config.inputs)}
     result = {}
@@ -98,7 +99,7 @@ def _histogram(measured: NDArray[np.float64], bounds: tuple[float, float]) -> tu
 
 
 def added(left: dict[str, FeatureStatistics], right: dict[str, FeatureStatistics]) -> dict[str, FeatureStatistics]:
-    """Return the statistics of two sets of cases together."""
+    """Return the combined statistics of two disjoint sets of cases."""
     return {name: _sum(left.get(name, FeatureStatistics()), statistics) for name, statistics in right.items()}
 
 

@@ -1,1 +1,1 @@
-"""Fetch: VitalDB's open recordings and its clinical table, from its web service into a folder or bucket."""
+"""Fetch: download VitalDB's open recordings and clinical table into a folder or bucket."""

@@ -1,4 +1,4 @@
-"""The clinical table from the service: every case, the columns that planning needs, as CSV."""
+"""Downloads the clinical table: all cases, but only the columns that planning needs, as CSV."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from vitalprep.vital.gunzip import gunzip
 
 __all__ = ["fetch_clinical_table"]
 
-MOST_BYTES = 64 * 1024 * 1024  # VitalDB's table of 6,388 cases has 2 MB
+MOST_BYTES = 64 * 1024 * 1024  # VitalDB's table of 6,388 cases is 2 MB
 GZIP_MAGIC = b"\x1f\x8b"
 
 
 def fetch_clinical_table(base_url: str, path: str) -> bytes:
-    """Return the table's columns for planning, all rows, whatever stands in their cells.
+    """Return the columns that planning needs, for all rows. Cells are not validated here.
 
-    Only these columns: diagnoses, operations and outcomes are not brought where nothing needs them. A cell that a
-    spreadsheet would compute is left empty.
+    Data minimization: diagnoses, operations and outcomes are not stored. A cell that a spreadsheet would evaluate as a
+    formula is left empty.
 
     Raises
     ------
     UsageError
-        If there is no such table: the address is wrong.
+        If the server has no such table, so that the address is probably wrong.
     RefusedError
-        If what comes is no such table.
+        If the response is not such a table.
     RetryableError
-        If a fault outlasts the retries.
+        If a fault persists after all retries.
     """
     url = f"{base_url}/{path}"
     with io.BytesIO() as file:
@@ -46,13 +46,13 @@ def fetch_clinical_table(base_url: str, path: str) -> bytes:
 
 
 def _plain(data: bytes, url: str) -> bytes:
-    """Return the text: the service sends it compressed, whether asked to or not."""
+    """Return the decompressed text. The service sends gzip even if the request does not accept it."""
     if not data.startswith(GZIP_MAGIC):
         return data
     try:
         return b"".join(gunzip(Arriving([data], len(data)), max_bytes=MOST_BYTES))
     except CaseRefused as refusal:
-        raise RefusedError(f"{url} is no clinical table: {refusal.detail}.", fix="check --base-url.") from refusal
+        raise RefusedError(f"{url} is not a clinical table: {refusal.detail}.", fix="check --base-url.") from refusal
 
 
 def _needed(data: bytes, url: str) -> bytes:
@@ -61,7 +61,9 @@ def _needed(data: bytes, url: str) -> bytes:
         reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
         missing = [name for name in COLUMNS if name not in reader.fieldnames]
         if missing:
-            raise RefusedError(f"{url} is no clinical table: no column {missing[0]!r}.", fix="check --base-url.")
+            raise RefusedError(
+                f"{url} is not a clinical table: the column {missing[0]!r} is missing.", fix="check --base-url."
+            )
         text, left_empty = io.StringIO(newline=""), 0
         writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -70,15 +72,15 @@ def _needed(data: bytes, url: str) -> bytes:
             left_empty += sum(bool(row[name]) and not kept[name] for name in COLUMNS)
             writer.writerow(kept)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise RefusedError(f"{url} is no clinical table: {error}.", fix="check --base-url.") from error
+        raise RefusedError(f"{url} is not a clinical table: {error}.", fix="check --base-url.") from error
     if left_empty:
-        said = f"{left_empty} cells of {url} are left empty, because a spreadsheet would compute them"
-        log(said, level=logging.WARNING, cells=left_empty)
+        message = f"left {left_empty} cells of {url} empty: a spreadsheet would evaluate them as formulas"
+        log(message, level=logging.WARNING, cells=left_empty)
     return text.getvalue().encode()
 
 
 def _kept(row: Mapping[str, str | None]) -> dict[str, str]:
-    """Return a row's cells as they are written; planning names what is wrong in the others, with its line."""
+    """Return the cells of a row to write. Planning reports invalid values with their line."""
     cells = {name: row[name] or "" for name in COLUMNS}
     computed = {
         name for name, cell in cells.items() if cell.strip().startswith(FORMULA) and not is_accepted(name, cell)

@@ -1,4 +1,4 @@
-"""The fetch stage: what is asked for and not there yet comes, a few recordings at a time."""
+"""The fetch command: downloads the requested recordings that are missing, several at a time."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from vitalprep.storage import ObjectMissing, Storage, StoredObject
 
 __all__ = ["FetchRequest", "fetch"]
 
-MAX_BYTES = 1 << 30  # decompressed; `reading.max_decompressed_bytes` by default
+MAX_BYTES = 1 << 30  # decompressed; the default of `reading.max_decompressed_bytes`
 FOLDER = "raw-data"
-DENIED_IN_A_ROW = 5  # fewer may be cases that a bucket does not have: it answers 403 to those who may not list it
+DENIED_IN_A_ROW = 5  # fewer may be missing cases: without list permission, S3 answers 403 for a missing object
 
 
 @dataclass(frozen=True, kw_only=True)
 class FetchRequest:
-    """What the user asks for.
+    """The user's request.
 
     Parameters
     ----------
     cases : str
         Case list.
     accepted : bool
-        That licence and data use agreement are accepted.
+        Whether the user accepts licence and data use agreement.
     base_url : str, optional
-        Of the service; default VitalDB's.
+        Base URL of the service. Default: VitalDB's.
     at_once : int
-        Downloads at a time.
+        Number of concurrent downloads.
     add_to_others : bool
-        Fetch also into a place with recordings of which nothing says that they are VitalDB's; then it is said of all.
+        Allow an output that already holds recordings not marked as VitalDB's. All of them are then marked as VitalDB's.
     """
 
     cases: str
@@ -56,22 +56,23 @@ class FetchRequest:
 
 
 def fetch(request: FetchRequest, output_uri: str, *, stop: StopRequest) -> dict[str, Any]:
-    """Bring recordings and the clinical table into a folder or bucket, and describe what came.
+    """Download recordings and the clinical table into a folder or bucket, and return a summary.
 
-    A recording that is there and whole is left as it is. One that does not come, or a row of the table that cannot be
-    read, does not keep the others from coming.
+    Intact recordings that already exist are kept. A failed download or an invalid row of the clinical table does not
+    stop the other downloads.
 
     Raises
     ------
     UsageError
-        If the terms are not accepted (the message holds them), or the address is none of such a service.
+        If the terms are not accepted (the message contains them), or the base URL is wrong.
     RefusedError
-        At the end, if the service does not have or give some of the cases, what it has is no recording, or their rows
-        are missing or cannot be read; or at once, if recordings of another source, or of none, lie in the output.
+        At the end: if the service does not have some cases or denies access, if a download is not a valid recording, or
+        if rows of the clinical table are missing or invalid. At the start: if the output holds recordings of another or
+        unknown source.
     RetryableError
-        At the end, if some cases did not come for faults that outlasted the retries.
+        At the end, if downloads failed after all retries.
     Stopped
-        After a signal; what is whole stays.
+        After a signal. Complete recordings are kept.
     """
     began = time.monotonic()
     source = known_provenance("vitaldb")
@@ -94,7 +95,7 @@ def fetch(request: FetchRequest, output_uri: str, *, stop: StopRequest) -> dict[
         "output": output.uri,
         "from": base_url,
         "cases": len(cases),
-        "there_already": sum(outcome.outcome == "there" for outcome in outcomes.values()),
+        "there_already": sum(outcome.outcome == "present" for outcome in outcomes.values()),
         "fetched": sum(outcome.outcome == "fetched" for outcome in outcomes.values()),
         "bytes_fetched": sum(outcome.size for outcome in outcomes.values()),
         "clinical_table": table,
@@ -113,8 +114,8 @@ def _refuse_unaccepted(source: Provenance, accepted: bool) -> None:
         )
         return
     raise UsageError(
-        f"{source.name}'s recordings come under terms that are yours to accept.\n{source.terms()}\n",
-        fix="read both; if you accept them, add --accept-licence.",
+        f"Accept the terms of {source.name}'s recordings before downloading.\n{source.terms()}\n",
+        fix="read the terms; if you accept them, add --accept-licence.",
         lines=True,
     )
 
@@ -122,23 +123,24 @@ def _refuse_unaccepted(source: Provenance, accepted: bool) -> None:
 def _refuse_others(
     source: Provenance, output: Storage, there: Mapping[int, StoredObject], request: FetchRequest
 ) -> None:
-    """Refuse to call recordings VitalDB's that are of another source, or of which nothing says where they come from."""
+    """Refuse an output that already holds recordings of another or unknown source."""
     noted = noted_provenance(output)
     if noted is not None and noted.name != source.name:
         raise RefusedError(
-            f"{output.uri} holds recordings of another source ({noted.name}).", fix="name another output."
+            f"{output.uri} holds recordings of another source ({noted.name}).", fix="choose another output."
         )
     if noted is None and there and not request.add_to_others:
         raise RefusedError(
-            f"{output.uri} holds {len(there)} recordings, and no {NOTE_NAME} says that they are {source.name}'s.",
-            fix=f"name another output; if they are all {source.name}'s, add --add-to-others.",
+            f"{output.uri} already holds {len(there)} recordings, but no {NOTE_NAME} that marks them as "
+            f"{source.name}'s.",
+            fix=f"choose another output, or add --add-to-others if all of them are {source.name}'s.",
         )
 
 
 def _record_acceptance(source: Provenance, base_url: str, output: Storage) -> None:
-    """Write beside the recordings what was accepted, when and of which address; once for the same terms and address.
+    """Record next to the recordings which terms were accepted, when and for which URL; once per terms and URL.
 
-    Nothing of the person: what is recorded is that somebody who may write here accepted.
+    The record names no person.
     """
     note = read_note(output)
     accepted = note.accepted if note else ()
@@ -155,7 +157,15 @@ def _record_acceptance(source: Provenance, base_url: str, output: Storage) -> No
 
 
 def _clinical_table(base_url: str, where: Download, cases: tuple[int, ...], output: Storage) -> tuple[str, Rows]:
-    """Bring the clinical table unless one is there: that may be the user's own. Say which of the two it was."""
+    """Fetch the clinical table unless the output already has one. An existing clinical table is never overwritten.
+
+    Returns
+    -------
+    str
+        ``there already`` or ``fetched``.
+    Rows
+        The requested cases' rows.
+    """
     uri = output.uri_of(CLINICAL_TABLE)
     try:
         return "there already", rows_of(output.get(CLINICAL_TABLE), uri, cases)
@@ -178,9 +188,10 @@ def _task(case_id: int, base_url: str, where: Download, output: Storage, there: 
 
 
 def _fetched(tasks: list[FetchTask], at_once: int, stop: StopRequest) -> dict[int, Fetched]:
-    """Return what became of each case, up to where too many in a row failed or were denied.
+    """Return the outcome of each case. Give up after too many consecutive failures or denials.
 
-    As many failures as run at once: then the service is gone. `DENIED_IN_A_ROW`: then it lets nobody in, or not us.
+    As many failures as concurrent downloads mean that the service is down. `DENIED_IN_A_ROW` denials mean that it
+    refuses access altogether.
     """
     outcomes: dict[int, Fetched] = {}
     most = {"failed": max(at_once, 2), "denied": max(at_once, DENIED_IN_A_ROW)}
@@ -188,10 +199,10 @@ def _fetched(tasks: list[FetchTask], at_once: int, stop: StopRequest) -> dict[in
     with progress("fetch", len(tasks)) as advance, WorkerPool(min(at_once, max(len(tasks), 1)), stop) as pool:
         for task, outcome in pool.results(fetch_recording, tasks, name=lambda task: f"case {task.case_id}"):
             outcomes[task.case_id] = outcome
-            said = f"case {task.case_id} {outcome.outcome}"
-            log(said, case_id=task.case_id, bytes=outcome.size, detail=outcome.detail, shown_by_bar=True)
+            message = f"case {task.case_id} {outcome.outcome}"
+            log(message, case_id=task.case_id, bytes=outcome.size, detail=outcome.detail, shown_by_bar=True)
             advance()
-            if outcome.outcome == "there":  # nobody was asked
+            if outcome.outcome == "present":  # no request was sent
                 continue
             in_a_row = {name: count + 1 if outcome.outcome == name else 0 for name, count in in_a_row.items()}
             if any(in_a_row[name] >= most[name] for name in most):

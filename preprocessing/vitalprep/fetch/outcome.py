@@ -1,4 +1,4 @@
-"""What a fetch came to, in words: which cases are not there or have no row, and what can be done about it."""
+"""Error messages of an incomplete fetch: which cases or rows are missing, and how to fix it."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ __all__ = ["Rows", "refuse_incomplete", "rows_of"]
 
 MOST_NAMED = 5
 
-_SAID = {
-    "failed": "Did not come:",
-    "denied": "The service refuses",
+_PROBLEMS = {
+    "failed": "Failed to download",
+    "denied": "The service denies access to",
     "missing": "The service does not have",
-    "refused": "What came is no recording:",
+    "refused": "Not a valid recording:",
 }
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a clinical table says of the cases that were asked for.
+    """The rows of the requested cases in a clinical table.
 
     Attributes
     ----------
     uri : str
-        Of the table.
+        URI of the table.
     missing : tuple of int
         Cases without a row.
     unreadable : tuple of str
-        What is wrong with the rows that planning would refuse, each with its place.
+        For each row that planning would refuse, the problem and its line.
     """
 
     uri: str
@@ -43,12 +43,12 @@ class Rows:
 
 
 def rows_of(table: bytes, uri: str, cases: tuple[int, ...]) -> Rows:
-    """Look for the cases' rows in a clinical table.
+    """Find the rows of some cases in a clinical table.
 
     Raises
     ------
     RefusedError
-        If it is no such table.
+        If the bytes are not a clinical table.
     """
     there: set[int | None] = set()
     unreadable = []
@@ -60,53 +60,57 @@ def rows_of(table: bytes, uri: str, cases: tuple[int, ...]) -> Rows:
 
 
 def refuse_incomplete(cases: tuple[int, ...], outcomes: Mapping[int, Fetched], rows: Rows) -> None:
-    """Name what is not there of what was asked for, if anything is not.
+    """Raise an error that names every missing recording and row, if any.
 
     Raises
     ------
     RetryableError
-        If cases did not come for faults that outlasted the retries.
+        If downloads failed after all retries.
     RefusedError
-        If a retry cannot help: the service does not have some, what it has is no recording, or rows are missing.
+        If a retry cannot help: the service does not have some cases or denies access, a download is not a valid
+        recording, or rows are missing or invalid.
     """
     of: defaultdict[str, list[int]] = defaultdict(list)
     for case in cases:
         of[outcomes[case].outcome if case in outcomes else "not asked"].append(case)
-    come = len(of["there"]) + len(of["fetched"])
-    if come == len(cases) and not (rows.missing or rows.unreadable):
+    present = len(of["present"]) + len(of["fetched"])
+    if present == len(cases) and not (rows.missing or rows.unreadable):
         return
-    message = " ".join([f"{come} of {len(cases)} recordings are there.", *_parts(of, outcomes), *_said_of(rows)])
+    message = " ".join(
+        [f"{present} of {len(cases)} recordings are present.", *_case_problems(of, outcomes), *_row_problems(rows)]
+    )
     if of["failed"]:
-        raise RetryableError(message, fix="run it again: it resumes; if it stays, check the network and the service.")
-    raise RefusedError(message, fix=_mend(of, rows, come))
+        raise RetryableError(
+            message, fix="run it again: it resumes; if the error persists, check the network and the service."
+        )
+    raise RefusedError(message, fix=_fix(of, rows, present))
 
 
-def _parts(of: Mapping[str, list[int]], outcomes: Mapping[int, Fetched]) -> Iterator[str]:
-    for name, what in _SAID.items():
+def _case_problems(of: Mapping[str, list[int]], outcomes: Mapping[int, Fetched]) -> Iterator[str]:
+    for name, what in _PROBLEMS.items():
         if of[name]:
             yield f"{what} {short_case_list(of[name])} ({outcomes[of[name][0]].detail.rstrip('.')})."
     if of["not asked"]:
-        yield f"After so many in a row, {short_case_list(of['not asked'])} were not asked for."
+        yield f"After too many consecutive failures, {short_case_list(of['not asked'])} were not requested."
 
 
-def _said_of(rows: Rows) -> Iterator[str]:
+def _row_problems(rows: Rows) -> Iterator[str]:
     if rows.missing:
-        yield f"Without a row in {rows.uri}: {short_case_list(rows.missing)}."
+        yield f"Cases without a row in {rows.uri}: {short_case_list(rows.missing)}."
     if rows.unreadable:
         more = f" (and {len(rows.unreadable) - MOST_NAMED} more)" if len(rows.unreadable) > MOST_NAMED else ""
-        yield f"Rows in {rows.uri} that cannot be read: {'; '.join(rows.unreadable[:MOST_NAMED])}{more}."
+        yield f"Invalid rows in {rows.uri}: {'; '.join(rows.unreadable[:MOST_NAMED])}{more}."
 
 
-def _mend(of: Mapping[str, list[int]], rows: Rows, come: int) -> str:
-    """Say what can be done; that the others are there only if there are any."""
+def _fix(of: Mapping[str, list[int]], rows: Rows, present: int) -> str:
     parts = []
     if of["denied"]:
-        parts.append("see whether the service lets you in (--base-url, a proxy, its terms), and run it again")
+        parts.append("check your access to the service (--base-url, proxy, terms of use) and run it again")
     if of["missing"] or of["refused"]:
-        parts.append("leave the cases that it does not have out of --cases")
+        parts.append("remove the unavailable cases from --cases")
     if rows.unreadable:
-        parts.append(f"correct it in {rows.uri}")
+        parts.append(f"correct the rows in {rows.uri}")
     if rows.missing:
-        parts.append(f"add the missing rows to {rows.uri}, or leave these cases out")
+        parts.append(f"add the missing rows to {rows.uri}, or remove these cases from --cases")
     left_out = any(of[name] for name in ("denied", "missing", "refused", "not asked"))
-    return "; ".join(parts) + ("; the others are there." if come and left_out else ".")
+    return "; ".join(parts) + ("; the other recordings are present." if present and left_out else ".")

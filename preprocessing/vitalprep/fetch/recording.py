@@ -1,4 +1,4 @@
-"""One recording from the service to its final name, under which only what the strict reader accepts ever stands."""
+"""Downloads one recording. Only a file that the strict reader accepts is stored."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ READINGS = 4
 
 @dataclass(frozen=True)
 class FetchTask:
-    """All that a worker process needs for one recording: `remote` below `base_url`, `path` below `output`.
+    """Everything that a worker process needs to fetch one recording.
 
-    `there` is the size of the file that has this path already, or None.
+    `remote` is the path below `base_url`, `path` the path below `output`. `there` is the size in bytes of an existing
+    file at that path, or None.
     """
 
     case_id: int
@@ -40,32 +41,32 @@ class FetchTask:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one recording; `detail` says why it did not come.
+    """The outcome for one recording; `detail` gives the reason of a failure.
 
-    `there`: it lies there, whole. `missing`: the service does not have it. `denied`: it does not give it. `refused`:
-    what came is no recording. `failed`: a fault outlasted the retries.
+    `present`: it already exists and is intact. `missing`: the service does not have it. `denied`: the service denies
+    access. `refused`: the download is not a valid recording. `failed`: a fault persisted after all retries.
     """
 
-    outcome: Literal["there", "fetched", "missing", "denied", "refused", "failed"]
+    outcome: Literal["present", "fetched", "missing", "denied", "refused", "failed"]
     size: int = 0
     detail: str = ""
 
 
 def fetch_recording(task: FetchTask) -> Fetched:
-    """Download a recording into a temporary file, read it strictly, and only then write it where it belongs.
+    """Download a recording into a temporary file, validate it with the strict reader, then store it.
 
-    It is refused only when two readings gave the same bytes. What is there already is read as strictly, and is not
-    asked for again if it is whole.
+    A recording is refused only if two downloads gave the same bytes. An existing file is validated in the same way, and
+    downloaded again only if it is damaged.
 
     Raises
     ------
     UsageError
-        If the output cannot be read or written, or the environment's proxy is no URL.
+        If the output cannot be read or written (permissions), or the environment's proxy is not a valid URL.
     RetryableError
-        If the output cannot be read or written now.
+        If a transient fault prevents reading or writing the output.
     """
     if task.there is not None and _is_whole(task, task.there):
-        return Fetched("there")
+        return Fetched("present")
     try:
         with tempfile.TemporaryFile() as file:
             refusal = _checked_download(task, file)
@@ -79,14 +80,14 @@ def fetch_recording(task: FetchTask) -> Fetched:
         return Fetched("missing", detail=error.message)
     except Denied as error:
         return Fetched("denied", detail=error.message)
-    except RefusedError as error:  # it is too large
+    except RefusedError as error:  # the file is too large
         return Fetched("refused", detail=error.message)
     except _DownloadFailed as failure:
         return Fetched("failed", detail=failure.error.message)
     except OSError as error:
         raise RetryableError(
-            f"Case {task.case_id} could not be kept in the folder for temporary files: {error.strerror}.",
-            fix="free space there or set TMPDIR to another, then run it again: it resumes.",
+            f"Could not buffer case {task.case_id} in the folder for temporary files: {error.strerror}.",
+            fix="free space there or set TMPDIR to another folder, then run it again: it resumes.",
         ) from error
 
 
@@ -94,19 +95,19 @@ def _is_whole(task: FetchTask, size: int) -> bool:
     try:
         read_vital(_storage(task.output).arriving(task.path, size=size), max_bytes=task.max_bytes)
     except (CaseRefused, ObjectMissing) as refusal:
-        log(f"{task.path} is no whole recording and is fetched again: {refusal}", case_id=task.case_id)
+        log(f"{task.path} is missing or damaged, downloading it again: {refusal}", case_id=task.case_id)
         return False
     return True
 
 
-class _DownloadFailed(Exception):  # noqa: N818  it ends one recording, not the run
+class _DownloadFailed(Exception):  # noqa: N818  ends one recording, not the run
     def __init__(self, error: RetryableError) -> None:
         super().__init__(error.message)
         self.error = error
 
 
 def _checked_download(task: FetchTask, file: IO[bytes]) -> CaseRefused | None:
-    """Return None when the file holds a whole recording, or why what comes is none."""
+    """Download into `file`. Return None if it is a valid recording, otherwise the reason why it is not."""
     seen: set[bytes] = set()
     for _ in range(READINGS):
         try:
@@ -120,11 +121,11 @@ def _checked_download(task: FetchTask, file: IO[bytes]) -> CaseRefused | None:
             if digest in seen:
                 return refusal
             seen.add(digest)
-            log(f"case {task.case_id} is fetched again before it is refused, {refusal}", case_id=task.case_id)
+            log(f"case {task.case_id} is downloaded again before it is refused, {refusal}", case_id=task.case_id)
             continue
         return None
     raise _DownloadFailed(
-        RetryableError(f"{READINGS} downloads of {task.remote} gave other bytes each.", fix="check the network.")
+        RetryableError(f"{READINGS} downloads of {task.remote} all differ.", fix="check the network.")
     )
 
 

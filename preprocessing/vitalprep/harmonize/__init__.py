@@ -1,1 +1,1 @@
-"""Harmonize: one recording becomes a 1 Hz table in clinical units, with a receipt."""
+"""Harmonize: turn each recording into a 1 Hz table in clinical units, with a receipt."""

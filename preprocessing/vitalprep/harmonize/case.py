@@ -1,4 +1,4 @@
-"""One case from its raw object to its receipt: the only place where harmonizing touches storage."""
+"""Harmonizes one case, from its raw object to its receipt. All storage access of harmonizing a case is here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READINGS = 4
 
 @dataclass(frozen=True)
 class CaseTask:
-    """All that a worker process needs for one case. `stem` is the path of its table and receipt."""
+    """Everything that a worker process needs for one case. `stem` is the path of its table and receipt, no suffix."""
 
     case: PlannedCase
     config: Config
@@ -40,8 +40,15 @@ class CaseTask:
 def harmonize_case(task: CaseTask) -> Receipt | None:
     """Read, harmonize and commit one case. Return its receipt, or None if its object changed since the plan.
 
-    The Parquet table is written before the receipt, and the receipt create-only: whoever comes second takes the first
-    one's. A recording that cannot be used gets a receipt too, with its reason.
+    The Parquet table is written first. The receipt is create-only: the second of two concurrent writers returns the
+    first one's receipt. An unusable recording gets a receipt with its reason.
+
+    Raises
+    ------
+    RetryableError
+        If the storage fails, or repeated readings of the recording differ.
+    UsageError
+        If the storage denies access.
     """
     case = task.case
     output = _storage(task.output)
@@ -74,7 +81,7 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
 
 
 def _recording(task: CaseTask, watch: _Stopwatch) -> VitalFile:
-    """Read a case's recording. It is refused only when two readings gave the same bytes: a refusal stays for good."""
+    """Read a case's recording. A refusal is permanent, so it requires two readings with the same bytes."""
     case = task.case
     seen: set[int] = set()
     for _ in range(READINGS):
@@ -84,19 +91,19 @@ def _recording(task: CaseTask, watch: _Stopwatch) -> VitalFile:
             recording = read_vital(data, max_bytes=task.config.reading.max_decompressed_bytes)
         except CaseRefused as refusal:
             if case.size > longest_file(task.config.reading.max_decompressed_bytes):
-                raise  # for its length alone, which the plan knows too
+                raise  # refused for its size alone, which the plan confirms
             checksum = data.checksum()
             del data
             if checksum in seen:
                 raise
             seen.add(checksum)
-            log(f"case {case.case_id} is read again before it is refused, {refusal}", case_id=case.case_id)
+            log(f"case {case.case_id} is read again before it is excluded, {refusal}", case_id=case.case_id)
             continue
         watch.lap("parse")
         watch.move(data.waited, "parse", "read")
         return recording
     raise RetryableError(
-        f"Case {case.case_id}: {READINGS} readings of {case.object} gave other bytes each.",
+        f"Case {case.case_id}: {READINGS} readings of {case.object} all differ.",
         fix="check the network and the storage, then run it again: it resumes.",
     )
 
@@ -135,7 +142,7 @@ def _excluded(task: CaseTask, refusal: CaseRefused, timings: dict[str, float]) -
 
 
 class _Stopwatch:
-    """Seconds spent in each named step."""
+    """Seconds spent in each named step; `lap` ends a step."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -147,6 +154,6 @@ class _Stopwatch:
         self._last = now
 
     def move(self, seconds: float, taken_from: str, to: str) -> None:
-        """Count time to another step, where two overlap."""
+        """Move seconds from one step to another, for steps that overlap."""
         self.seconds[taken_from] = round(self.seconds[taken_from] - seconds, 4)
         self.seconds[to] = round(self.seconds[to] + seconds, 4)

@@ -1,6 +1,6 @@
-"""How far a shard is: a small object beside its plan (the heartbeat), a line in the log, and CloudWatch metrics.
+"""Reports a shard's progress: a heartbeat object next to its plan, a log line, and CloudWatch metrics.
 
-Nobody decides by a heartbeat what is done: receipts say that. So one that is lost costs nothing but the view.
+The heartbeat is informational: only receipts determine which cases are done. Losing a heartbeat loses no work.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from vitalprep.storage.bucket import seconds_set
 __all__ = ["Tally", "heartbeat", "heartbeat_seconds"]
 
 HEARTBEAT_SECONDS = 10.0
-SECONDS_FOR_THE_LAST = 5.0  # a stop has 20 s to commit and 27 s to leave
-SECONDS_FOR_THE_LAST_AT_ONCE = 0.1  # after a second signal there is 1 s to end the worker processes
+SECONDS_FOR_THE_LAST = 5.0  # after a signal: 20 s to commit, forced exit after 27 s
+SECONDS_FOR_THE_LAST_AT_ONCE = 0.1  # after a second signal: forced exit after 1 s, which also ends the workers
 METRICS = "VITALPREP_METRICS"
 NAMESPACE = "vitalprep"
 
@@ -45,12 +45,12 @@ class _Counts:
 
 
 class Tally:
-    """What has ended of a shard's cases. One thread adds, others may look.
+    """Counts the finished cases of a shard. One thread adds; other threads may read.
 
     Parameters
     ----------
     before : mapping of int to bool
-        Cases that have a receipt already, and whether it excludes them.
+        Cases that already have a receipt, and whether it excludes them.
     """
 
     def __init__(self, plan: Plan, index: int, *, before: Mapping[int, bool]) -> None:
@@ -63,7 +63,7 @@ class Tally:
         self._began = time.monotonic()
 
     def add(self, receipt: Receipt) -> None:
-        """Count a case that has ended."""
+        """Count a finished case."""
         counts = self._counts
         self._counts = _Counts(
             counts.done + 1,
@@ -72,7 +72,7 @@ class Tally:
         )
 
     def progress(self, state: State = "running") -> ShardProgress:
-        """Return how far the shard is."""
+        """Return the shard's progress: bytes in bytes, rate in bytes/s of this attempt, remaining time in s."""
         counts, size = self._counts, sum(self._sizes.values())
         rate = (counts.bytes - self._bytes_before) / max(time.monotonic() - self._began, 0.001)
         left = math.ceil((size - counts.bytes) / rate) if rate and state == "running" else None
@@ -90,7 +90,7 @@ class Tally:
         )
 
     def line(self, _: int) -> tuple[str, dict[str, Any]]:
-        """Return how far the shard is, as the text and the keys of a line of the log."""
+        """Return the shard's progress as the text and keys of a log line."""
         now = self.progress()
         rate = f", {now.bytes_per_second / 1e6:.1f} MB/s" if now.bytes_per_second else ""
         left = f", {now.seconds_left} s left" if now.seconds_left is not None else ""
@@ -100,27 +100,27 @@ class Tally:
 
 
 def heartbeat_seconds() -> float:
-    """Return how often a shard tells how far it is: ``VITALPREP_HEARTBEAT_SECONDS``, 10 unless it is set."""
+    """Return the heartbeat interval in seconds: ``VITALPREP_HEARTBEAT_SECONDS``, by default 10."""
     return seconds_set("VITALPREP_HEARTBEAT_SECONDS", HEARTBEAT_SECONDS, least=0.05)
 
 
 @contextmanager
 def heartbeat(tally: Tally, output: Storage, plan_path: str, *, stop: StopRequest) -> Iterator[None]:
-    """Write how far a shard is beside its plan while the block runs, and whether it ended or was stopped.
+    """Write a shard's progress next to its plan while the block runs, and its final state at the end.
 
     Parameters
     ----------
     plan_path : str
         Path of the whole plan below the output.
     stop : StopRequest
-        Whoever is to leave at once does not wait for the last word.
+        After a second signal, the final heartbeat is not waited for.
 
     Raises
     ------
     UsageError
-        If the environment asks for what there is not. Trouble with the storage is only logged.
+        If ``VITALPREP_METRICS`` or ``VITALPREP_HEARTBEAT_SECONDS`` is invalid. Storage errors are only logged.
     """
-    beats = _Heartbeat(tally, output.uri, progress_path(plan_path, tally.index), metrics=_metrics_asked_for())
+    beats = _Heartbeat(tally, output.uri, progress_path(plan_path, tally.index), metrics=_metrics_enabled())
 
     def patience() -> float:
         return SECONDS_FOR_THE_LAST_AT_ONCE if stop.at_once else SECONDS_FOR_THE_LAST
@@ -134,13 +134,13 @@ def heartbeat(tally: Tally, output: Storage, plan_path: str, *, stop: StopReques
         beats.state = "done"
 
 
-def _metrics_asked_for() -> bool:
-    asked = os.environ.get(METRICS, "")
-    if asked not in ("", "emf"):
+def _metrics_enabled() -> bool:
+    value = os.environ.get(METRICS, "")
+    if value not in ("", "emf"):
         raise UsageError(
-            f"{METRICS} is {asked!r}.", fix="set it to emf (CloudWatch's embedded metric format), or unset it."
+            f"{METRICS} is {value!r}.", fix="set it to emf (CloudWatch's embedded metric format), or unset it."
         )
-    return bool(asked)
+    return bool(value)
 
 
 class _Heartbeat:
@@ -153,16 +153,16 @@ class _Heartbeat:
 
     def write(self) -> None:
         now = self._tally.progress(self.state)
-        if self._emitted is not None:  # before the storage, which may hang: nothing may follow the command's result
+        if self._emitted is not None:  # before the storage call, which may hang: the JSON result must be the last line
             _emit(now, self._emitted, self._tally.dataset_id)
             self._emitted = now
         try:
-            self._storage = self._storage or Storage(self._output, retry_seconds=0)  # the next one is due soon
+            self._storage = self._storage or Storage(self._output, retry_seconds=0)  # the next heartbeat is the retry
             self._storage.put(self._path, now.to_bytes())
         except VitalprepError as error:
             if not self._warned:
                 log(
-                    f"how far shard {now.index} is cannot be written; the work goes on: {error}",
+                    f"could not write the progress of shard {now.index}; processing continues: {error}",
                     level=logging.WARNING,
                     shard=now.index,
                 )
@@ -170,10 +170,11 @@ class _Heartbeat:
 
 
 def _emit(now: ShardProgress, before: ShardProgress, dataset_id: str) -> None:
-    """Print what has come since the last line, so that sums over shards and time are right.
+    """Print the increments since the last line, so that sums over shards and time are correct.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html.
-    Each value of a dimension is a metric that is paid for: data set and shard are none, but can be searched for.
+    Each distinct dimension value is a billed metric. Data set and shard are therefore plain fields, which logs can be
+    searched by.
     """
     units = {"Cases": "Count", "Excluded": "Count", "Bytes": "Bytes"}
     metrics = [{"Name": name, "Unit": unit} for name, unit in units.items()]

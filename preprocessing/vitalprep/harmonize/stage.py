@@ -1,4 +1,4 @@
-"""The harmonize stage: the unfinished cases of a plan or of one of its shards, in worker processes."""
+"""The harmonize stage: processes the unfinished cases of a plan or of one shard in worker processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class HarmonizeSummary(Schema):
-    """What one call of the stage came to: cases by outcome."""
+    """Result of one call of the stage: number of cases by outcome, and the duration in seconds."""
 
     harmonized: int
     excluded: dict[str, int]
@@ -37,20 +37,20 @@ class HarmonizeSummary(Schema):
 def harmonize_shards(
     plan: Plan, output: Storage, shards: Iterable[int], *, pool: WorkerPool, plan_path: str | None = None
 ) -> HarmonizeSummary:
-    """Harmonize the cases of some shards that have no receipt yet, largest first.
+    """Harmonize the cases of some shards that have no receipt yet, largest recordings first.
 
     Parameters
     ----------
     plan_path : str, optional
-        Path of the whole plan below the output, of which `plan` may be a part. If it is one shard that is harmonized,
-        how far it is is written beside the plan.
+        Path of the whole plan below the output; `plan` may hold only one shard of it. For a single shard, a heartbeat
+        is written next to this path.
 
     Raises
     ------
     RefusedError
-        If objects changed or went since the plan, after all other cases are done; it names the cases.
+        After all other cases are done, if objects changed or disappeared since the plan. It names the cases.
     Stopped, RetryableError
-        See `WorkerPool.results`; committed cases stay.
+        See `WorkerPool.results`. Committed cases are kept.
     """
     began = time.monotonic()
     indices = list(shards)
@@ -78,7 +78,7 @@ def harmonize_shards(
 def _outcomes(
     plan: Plan, tasks: list[CaseTask], cases: set[int], tally: Tally | None, *, pool: WorkerPool
 ) -> Counter[str]:
-    """Do the tasks, and return their cases by outcome; `cases` are those of before, too."""
+    """Run the tasks, and return the number of their cases by outcome. `cases` also includes those done before."""
     outcomes: Counter[str] = Counter()
     changed: list[int] = []
     left = {task.case.case_id for task in tasks}
@@ -103,8 +103,8 @@ def _outcomes(
             raise
     if changed:
         raise RefusedError(
-            f"The input changed since it was planned: cases {short_case_list(sorted(changed))} in {plan.input}.",
-            fix="plan again; only what changed is done again.",
+            f"The input has changed since it was planned: cases {short_case_list(sorted(changed))} in {plan.input}.",
+            fix="plan again; only the changed cases are processed again.",
         )
     return outcomes
 
@@ -118,7 +118,7 @@ def _shard(plan: Plan, index: int) -> tuple[int, ...]:
 
 
 def _log_stop(committed: set[int], left: set[int]) -> None:
-    """Say at once what a stop came to: what follows it may be cut off."""
+    """Log the result of a stop immediately: the process may be killed before it logs anything else."""
     these, those = (short_case_list(sorted(cases)) for cases in (committed, left))
     message = f"stopped: {len(committed)} cases committed ({these or 'none'}), {len(left)} left ({those or 'none'})"
     log(message, level=logging.WARNING, committed=these, left=those)

@@ -24,7 +24,7 @@ __all__ = [
     "settle_statics",
 ]
 
-OBSERVED, DEFAULTED = 0, 2  # origin codes of DESIGN 4; a static is never held
+OBSERVED, DEFAULTED = 0, 2  # origin codes of docs/design.md, 4; a static is never held
 _IDS = ("caseid", "subjectid")
 COLUMNS = (*_IDS, "sex", "age", "height", "weight", "bmi", "asa")
 

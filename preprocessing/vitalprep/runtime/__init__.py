@@ -1,1 +1,1 @@
-"""What every module may use: errors, log and progress, worker processes, periodic calls, strict YAML."""
+"""Shared infrastructure: errors, logging and progress, worker processes, periodic calls, strict YAML."""

@@ -1,4 +1,4 @@
-"""What the user sees: a progress bar on a terminal, JSON log lines otherwise, and one machine-readable last line."""
+"""Console output: progress bar and readable log on a terminal, otherwise JSON log lines; a JSON result on stdout."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOGGER = logging.getLogger("vitalprep")
 
 
 class _JsonLines(logging.Formatter):
-    """One JSON object a record: time, level, message, then the record's own keys."""
+    """Formats a log record as one JSON object: time, level, message, then the record's own keys."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -45,7 +45,7 @@ class _JsonLines(logging.Formatter):
 
 
 def log_to(*, level: str, file: str | None) -> None:
-    """Send log records to stderr (readable on a terminal, else JSON lines) and, if wanted, to a file as JSON lines."""
+    """Log to stderr (readable on a terminal, otherwise JSON lines) and, if `file` is given, to that file as well."""
     _LOGGER.setLevel(level.upper())
     _LOGGER.propagate = False
     for old in list(_LOGGER.handlers):
@@ -65,11 +65,11 @@ def log_to(*, level: str, file: str | None) -> None:
 
 
 def log_to_file(file: str) -> None:
-    """Send log records to a file, too, as JSON lines."""
+    """Also write log records to a file, as JSON lines."""
     try:
         lines = logging.FileHandler(file, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"The log file {file} cannot be written ({error.strerror}).", fix="name another.") from error
+        raise UsageError(f"Could not write the log file {file} ({error.strerror}).", fix="choose another.") from error
     lines.setFormatter(_JsonLines())
     _LOGGER.addHandler(lines)
 
@@ -84,14 +84,14 @@ class _Through(logging.Handler):
 
 
 def log_through(send: Callable[[logging.LogRecord], None]) -> None:
-    """Give all records to `send`: a worker process shows nothing itself, its parent does by `log_again`."""
+    """Pass all records to `send`. A worker process sends them to its parent, which logs them with `log_again`."""
     _LOGGER.setLevel(logging.DEBUG)
     _LOGGER.propagate = False
     _LOGGER.handlers[:] = [_Through(send)]
 
 
 def log_again(record: logging.LogRecord) -> None:
-    """Log what a worker process sent."""
+    """Log a record that a worker process sent."""
     if _LOGGER.isEnabledFor(record.levelno):
         _LOGGER.handle(record)
 
@@ -99,9 +99,14 @@ def log_again(record: logging.LogRecord) -> None:
 def log(
     message: str, *, level: int = logging.INFO, shown_by_bar: bool = False, lines: bool = False, **keys: Any
 ) -> None:
-    """Log one printable line with stable keys. On a terminal, what the progress bar shows already is left out.
+    """Log a message with stable keys. Control characters are escaped.
 
-    With `lines`, line breaks in the message are meant.
+    Parameters
+    ----------
+    shown_by_bar : bool
+        Omit the message on a terminal, because the progress bar shows the same.
+    lines : bool
+        Keep line breaks in the message instead of escaping them.
     """
     text = printable_lines(message) if lines else printable(message)
     _LOGGER.log(level, text, extra={**keys, "shown_by_bar": shown_by_bar})
@@ -109,26 +114,26 @@ def log(
 
 @cache
 def _terminal() -> Console:
-    """Return the one console of stderr, so that log lines and the bar do not write over each other."""
+    """Return the stderr console that log lines and progress bar share, so that they do not overwrite each other."""
     from rich.console import Console
 
     return Console(stderr=True)
 
 
 def print_result(result: Mapping[str, Any]) -> None:
-    """Print the machine-readable last line of stdout."""
+    """Print the result as JSON, the last line of stdout."""
     sys.stdout.write(json.dumps(result, sort_keys=True, default=str) + "\n")
     sys.stdout.flush()
 
 
 def print_failure(**failure: Any) -> None:
-    """Print a failure where JSON is asked for; people have read it in the log."""
+    """Print a failure as JSON if ``--json`` was given. Without it, the log already shows the failure."""
     if "--json" in sys.argv:
         print_result({"ok": False} | failure)
 
 
 def report_failure(error: VitalprepError) -> None:
-    """Log an error for people, and print it where JSON is asked for."""
+    """Log an error, and print it as JSON if ``--json`` was given."""
     code, kind = error.exit_code, type(error).__name__
     log(str(error), level=logging.ERROR, lines=True, error=kind, exit_code=code)
     print_failure(exit_code=code, error=kind, message=error.message, fix=error.fix)
@@ -138,14 +143,16 @@ def report_failure(error: VitalprepError) -> None:
 def progress(
     what: str, total: int, *, every: float = 10.0, line: Callable[[int], tuple[str, dict[str, Any]]] | None = None
 ) -> Iterator[Callable[[], None]]:
-    """Show progress over `total` items; the block calls the yielded function once an item.
+    """Show progress over `total` items. The block calls the yielded function once per finished item.
 
-    On a terminal a bar with rate and time left; otherwise a log line every `every` seconds, also while no item ends.
+    On a terminal: a bar with rate and remaining time. Otherwise: a log line every `every` seconds, even if no item has
+    finished meanwhile.
 
     Parameters
     ----------
     line : callable, optional
-        Gives the log line's text and keys for so many items done. Default: how many there are, and the time left.
+        Takes the number of finished items; returns text and keys of the log line. Default: items done and in total,
+        rate and remaining seconds.
     """
     if sys.stderr.isatty():
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -169,11 +176,11 @@ def progress(
         nonlocal done
         done += 1
 
-    def say() -> None:
+    def log_progress() -> None:
         message, keys = line(done) if line else _counted(what, done, total, time.monotonic() - began)
         log(message, **keys)
 
-    with called_every(every, say):
+    with called_every(every, log_progress):
         yield advance
 
 
@@ -197,7 +204,7 @@ def print_table(title: str, rows: Mapping[str, Any]) -> None:
 
 
 def cell(value: object) -> Text:
-    """Return a value as a table shows it: as it stands, whatever brackets and control characters it holds."""
+    """Return a value as a literal table cell: brackets are not markup, and control characters are escaped."""
     from rich.text import Text
 
     return Text(printable(str(value)))

@@ -1,6 +1,6 @@
 """The project's errors. Each says what is wrong, where, and how to fix it.
 
-The class decides the exit code, and with it whether anybody retries: Airflow never retries 2 and 65.
+The class determines the exit code, which determines whether Airflow retries: it never retries 2 and 65.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ReasonCode = Literal[
 
 
 class VitalprepError(Exception):
-    """Base of the errors a user sees, whatever the names that it repeats hold: they become printable here.
+    """Base class of errors shown to the user. Control characters in the texts are escaped.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class VitalprepError(Exception):
     fix : str
         What the reader can do about it.
     lines : bool
-        Whether line breaks in the message are meant; otherwise they are escaped, too.
+        Keep line breaks in the message instead of escaping them.
     """
 
     exit_code: ClassVar[int] = 1
@@ -50,15 +50,15 @@ class VitalprepError(Exception):
         return f"{self.message} Fix: {self.fix}"
 
     def __reduce__(self) -> tuple[Callable[..., VitalprepError], tuple[type[VitalprepError], str, str]]:
-        return _rebuilt, (type(self), self.message, self.fix)  # errors cross from worker processes
+        return _rebuilt, (type(self), self.message, self.fix)  # worker processes send errors to their parent
 
 
 def _rebuilt(kind: type[VitalprepError], message: str, fix: str) -> VitalprepError:
-    return kind(message, fix=fix, lines=True)  # what was not meant is escaped already
+    return kind(message, fix=fix, lines=True)  # the message is already escaped
 
 
 class RetryableError(VitalprepError):
-    """Something failed that may work the next time (exit 1)."""
+    """A fault that a retry may resolve (exit 1)."""
 
 
 class UsageError(VitalprepError):
@@ -68,30 +68,30 @@ class UsageError(VitalprepError):
 
 
 class RefusedError(VitalprepError):
-    """The input or the result is refused; a retry cannot help (exit 65)."""
+    """The input or the result is unacceptable; a retry cannot help (exit 65)."""
 
     exit_code = 65
 
 
-class Stopped(VitalprepError):  # noqa: N818  it is no fault
-    """The process was asked to stop; finished cases are committed, a retry resumes (exit 143)."""
+class Stopped(VitalprepError):  # noqa: N818  not a fault
+    """A signal stopped the process; finished cases are committed, a retry resumes (exit 143)."""
 
     exit_code = 143
 
 
 class CaseRefused(Exception):  # noqa: N818  it ends one case, not the run
-    """One recording cannot be used. It becomes the reason in the case's receipt.
+    """One recording is unusable. Reason and detail go into the case's receipt.
 
     Parameters
     ----------
     reason : ReasonCode
-        Code of DESIGN 5 that the accounting counts.
+        Reason code (docs/design.md, 5); the accounting counts cases by it.
     detail : str
-        Sentence naming the place (track, byte position) for a person.
+        Human-readable sentence naming the place (track, byte position).
     """
 
     def __init__(self, reason: ReasonCode, detail: str) -> None:
-        super().__init__(reason, detail)  # both, so that it survives pickling between processes
+        super().__init__(reason, detail)  # both arguments, so that the exception can be pickled
         self.reason = reason
         self.detail = detail
 

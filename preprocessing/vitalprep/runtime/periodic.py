@@ -1,4 +1,4 @@
-"""Something that happens again and again beside the work, also while one piece of it takes long."""
+"""Calls a function periodically from a background thread."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ def called_every(
     at_both_ends: bool = False,
     patience: Callable[[], float] | None = None,
 ) -> Iterator[None]:
-    """Call `action` every so many seconds while the block runs, in a thread, which Python never gives a signal.
+    """Call `action` every `seconds` seconds from a daemon thread while the block runs.
 
     Parameters
     ----------
     at_both_ends : bool
-        Also when the block begins, and once more when it has ended.
+        Also call it when the block begins and after it has ended.
     patience : callable, optional
-        Gives the seconds to wait at the end for a call that hangs; it is left behind then. Default: without end.
+        Returns how many seconds to wait at the end for a call in progress before abandoning it. Default: no limit.
     """
-    over = Event()
+    finished = Event()
 
     def call() -> None:
         if at_both_ends:
             action()
-        while not over.wait(seconds):
+        while not finished.wait(seconds):
             action()
         if at_both_ends:
             action()
@@ -41,5 +41,5 @@ def called_every(
     try:
         yield
     finally:
-        over.set()
+        finished.set()
         thread.join(patience() if patience else None)

@@ -1,14 +1,14 @@
-"""Texts that others chose, as terminals, logs and tables may show them."""
+"""Escapes untrusted text so that terminals, logs and tables can show it safely."""
 
 from __future__ import annotations
 
 __all__ = ["FORMULA", "printable", "printable_lines"]
 
-FORMULA = ("=", "+", "-", "@")  # a spreadsheet evaluates a cell that begins so, unless it is a number
+FORMULA = ("=", "+", "-", "@")  # a spreadsheet evaluates a cell with such a first character, unless it is a number
 
 
 def printable(text: str) -> str:
-    r"""Return a text on one line, with what would not print, or would turn the line around, as escapes.
+    r"""Return a text as one line: line breaks, control characters and bidirectional overrides are escaped.
 
     Examples
     --------
@@ -21,5 +21,5 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Return a text whose line breaks are meant, each of its lines as `printable` has it."""
+    """Escape each line of a text with `printable`, and keep its line breaks."""
     return "\n".join(map(printable, text.split("\n")))

@@ -1,4 +1,4 @@
-"""The version of vitalprep, as documents and cards name it."""
+"""The version of vitalprep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Worker processes, one per core. After a stop none begins a task, and no child outlives its parent."""
+"""A pool of worker processes with graceful shutdown on signals. No worker outlives its parent."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-SECONDS_TO_COMMIT = 20.0  # what a task in flight gets after SIGTERM; ECS kills after 120 s
-SECONDS_TO_LEAVE = 27.0  # after the first signal: 30 are promised
-SECONDS_TO_LEAVE_AT_ONCE = 1.0  # after the second: time to end children and to print the result
+SECONDS_TO_COMMIT = 20.0  # grace period for tasks in flight after SIGTERM; ECS kills after 120 s
+SECONDS_TO_LEAVE = 27.0  # forced exit after the first signal; the documented limit is 30 s
+SECONDS_TO_LEAVE_AT_ONCE = 1.0  # forced exit after the second; enough to end children and print the result
 POLL = 0.2
-NAMED = 5  # tasks that a message names
+NAMED = 5  # most tasks named in a message
 
 
 def default_workers() -> int:
@@ -39,34 +39,35 @@ def default_workers() -> int:
 
 
 class StopRequest:
-    """What SIGTERM and SIGINT have asked for: to stop, and by a second one to leave `at_once`."""
+    """Stop state: the first SIGTERM or SIGINT sets `requested`, a second one sets `at_once`."""
 
     def __init__(self) -> None:
         self.requested = False
         self.at_once = False
 
     def raise_if_requested(self, left: str = "the rest is left") -> None:
-        """Raise `Stopped` (exit 143) if a stop was asked for."""
+        """Raise `Stopped` (exit 143) if a stop was requested."""
         if not self.requested:
             return
         raise self.stopped(left)
 
     def stopped(self, left: str) -> Stopped:
-        """Return the error that tells how it was stopped and what is left."""
+        """Return the error that says how the process was stopped and what is left."""
         how = "at once by a second signal" if self.at_once else "by a signal"
         return Stopped(f"Stopped {how}: finished work is committed, {left}.", fix="run it again; it resumes.")
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn SIGTERM and SIGINT into a request. Who does not heed it in time is ended with exit code 143.
+    """Turn SIGTERM and SIGINT into a `StopRequest`.
 
-    While a library's call runs (a listing of a slow store), Python runs no signal handler. So a thread obeys.
+    A process still running 27 s after the first signal, or 1 s after the second, exits with code 143. A thread enforces
+    this, because Python runs no signal handler during a native call (for example, listing a slow store).
     """
     request = StopRequest()
     signals, wakeup = socket.socketpair()
     wakeup.setblocking(False)
-    thread = Thread(target=_obey, args=(signals, request), daemon=True)
+    thread = Thread(target=_watch_signals, args=(signals, request), daemon=True)
     previous_wakeup = signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
     previous = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
     thread.start()
@@ -81,8 +82,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
         signals.close()
 
 
-def _obey(signals: socket.socket, request: StopRequest) -> None:
-    """Receive a byte for each signal; nothing is received when the block has ended."""
+def _watch_signals(signals: socket.socket, request: StopRequest) -> None:
+    """Receive one byte per signal; an empty read means that the block has ended."""
     if not signals.recv(1):
         return
     request.requested = True
@@ -94,19 +95,19 @@ def _obey(signals: socket.socket, request: StopRequest) -> None:
         signals.settimeout(SECONDS_TO_LEAVE_AT_ONCE)
         if not signals.recv(1):
             return
-    report_failure(request.stopped("the rest is left, also what it was in the middle of"))
+    report_failure(request.stopped("the rest is left, including the work in progress"))
     os._exit(Stopped.exit_code)
 
 
 class WorkerPool:
-    """Up to `workers` child processes, started when there is work and kept for the next stage.
+    """Up to `workers` child processes, started on demand and reused by the next stage.
 
     Parameters
     ----------
     workers : int
         Number of processes, at least 1.
     stop : StopRequest
-        After a request no task is begun.
+        Once a stop is requested, no further task starts.
     """
 
     def __init__(self, workers: int, stop: StopRequest) -> None:
@@ -120,29 +121,31 @@ class WorkerPool:
     def __exit__(self, *_: object) -> None:
         workers, self._workers = self._workers, []
         for worker in workers:
-            worker.let_go()
+            worker.close()
         for worker in workers:
             worker.process.join()
 
     def results(
         self, function: Callable[[Task], Result], tasks: Iterable[Task], *, name: Callable[[Task], str]
     ) -> Iterator[tuple[Task, Result]]:
-        """Yield (task, result) as worker processes finish them, in no fixed order.
+        """Yield (task, result) as worker processes finish, in no fixed order.
 
         Parameters
         ----------
         function : callable
             Module-level function; runs in a spawned process.
         name : callable
-            What to call a task in an error.
+            Returns a task's name for messages.
 
         Raises
         ------
         Stopped
-            If a stop was requested, naming tasks that are left; tasks in flight got 20 s to finish and were yielded.
+            If a stop was requested. It names the tasks that are left. Tasks in flight had 20 s to finish; those that
+            did were yielded.
         RetryableError
-            If a worker process died (out of memory, killed) or met an unforeseen error; other errors as the task
-            raised.
+            If a worker process died (out of memory, killed) or raised an unexpected exception.
+        VitalprepError
+            As the task raised it.
         """
         queue = iter(tasks)
         busy: list[_Worker] = []
@@ -160,7 +163,7 @@ class WorkerPool:
                 deadline = time.monotonic() + SECONDS_TO_COMMIT
             if self.stop.at_once or (deadline is not None and time.monotonic() > deadline):
                 break
-            for worker in _with_answers(busy):
+            for worker in _finished(busy):
                 task, result = worker.finish()
                 following = _NOTHING if self.stop.requested else next(queue, _NOTHING)
                 if following is _NOTHING:
@@ -175,8 +178,8 @@ class WorkerPool:
 _NOTHING: Any = object()
 
 
-def _with_answers(busy: list[_Worker]) -> Iterator[_Worker]:
-    """Wait a moment, log what the processes log, and yield those that have finished a task."""
+def _finished(busy: list[_Worker]) -> Iterator[_Worker]:
+    """Wait up to `POLL` seconds for messages, log the log records, and yield the workers that finished a task."""
     ready = wait([worker.pipe for worker in busy], timeout=POLL)
     for worker in [worker for worker in busy if worker.pipe in ready]:
         if not worker.logged():
@@ -191,14 +194,14 @@ def _named_left(tasks: Iterable[Task], name: Callable[[Task], str]) -> str:
 
 
 class _Worker:
-    """One child process, and the pipe over which it gets tasks and gives results."""
+    """One child process, and the pipe for its tasks and results."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")  # obstore's threads do not survive a fork
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        resource_tracker.ensure_running()  # which would unblock the signals
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # inherited until the child ignores them
+        resource_tracker.ensure_running()  # first: starting it would unblock the signals
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the child inherits this until it ignores them
         try:
             self.process.start()
         finally:
@@ -213,34 +216,34 @@ class _Worker:
         self.task = task
         self.name = name(task)
         self.busy = True
-        log(f"{self.name} begun", level=logging.DEBUG)
+        log(f"{self.name} started", level=logging.DEBUG)
         try:
             self.pipe.send((function, task))
         except OSError:
             raise self._died() from None
 
     def logged(self) -> bool:
-        """Receive a message. Return whether it was a log line; if not, `finish` has what the task came to."""
+        """Receive a message. Return whether it was a log record; if not, `finish` returns the outcome of the task."""
         try:
             kind, value = self._answer = self.pipe.recv()
-        except (EOFError, OSError):  # OSError: it died in the middle of an answer, or before it read the task
+        except (EOFError, OSError):  # OSError: the process died while sending, or before it read the task
             raise self._died() from None
         if kind == "log":
             log_again(value)
         return bool(kind == "log")
 
     def finish(self) -> tuple[Any, Any]:
-        """Return the task and its result, or raise what it raised."""
+        """Return the task and its result, or raise the task's exception."""
         self.busy = False
         kind, value = self._answer
         if kind == "error":
             raise value
         if kind == "unforeseen":
-            raise RetryableError(f"Unforeseen error at {self.name}:\n{value}", fix="report this, with the lines above.")
+            raise RetryableError(f"Unexpected error at {self.name}:\n{value}", fix="report it with the lines above.")
         return self.task, value
 
-    def let_go(self) -> None:
-        """End the process without waiting: an idle one leaves when its pipe closes, a busy one is killed."""
+    def close(self) -> None:
+        """End the process without waiting: an idle one exits when its pipe closes, a busy one is killed."""
         self.pipe.close()
         if self.busy:
             self.process.kill()
@@ -254,14 +257,14 @@ class _Worker:
 
 
 def _serve(pipe: Connection) -> None:
-    """Do tasks until the parent closes the pipe or dies. Signals are the parent's to handle."""
+    """Run tasks until the parent closes the pipe or dies. Only the parent handles signals."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     Thread(target=_leave_with_parent, daemon=True).start()
-    one_at_a_time = Lock()  # a task may have threads that log
+    lock = Lock()  # a task's threads may log concurrently
 
     def send(*message: Any) -> None:
-        with one_at_a_time:
+        with lock:
             pipe.send(message)
 
     log_through(lambda record: send("log", record))
@@ -278,9 +281,9 @@ def _serve(pipe: Connection) -> None:
 
 
 def _leave_with_parent() -> None:
-    """End this process in the middle of its task if the parent dies: nobody would take the answer, a retry may run.
+    """Exit immediately if the parent dies: nobody would receive the result, and a retry may already be running.
 
-    Nothing is lost by it, as a case's receipt and a file's last part are written last.
+    This is safe at any point, because a case's receipt and a file's last part are written last.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:

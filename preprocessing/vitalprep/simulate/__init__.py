@@ -1,6 +1,7 @@
-"""Made-up recordings and clinical tables in VitalDB's form, for demos, tests and benchmarks.
+"""Simulated recordings and clinical tables in VitalDB's format, for demos, tests and benchmarks.
 
-From the inside out: `patients` says who lies there; `anaesthesia` what is planned and done, `physiology` how the body
-answers, `course` both together, second by second; `signals` and `waves` what the devices make of it; `recording` how a
-file stores it; `truth` what a reader must find in it; `damage` how it is spoilt; `simulate` fills a folder.
+In the order of the data: `patients` draws the patient; `anaesthesia` plans and conducts the anaesthetic; `physiology`
+models the body's response; `course` combines both, second by second; `signals` and `waves` model what devices record;
+`recording` writes the file; `truth` computes what a reader must find in it; `damage` corrupts some files; `simulate`
+fills a folder.
 """

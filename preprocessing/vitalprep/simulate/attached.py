@@ -1,4 +1,4 @@
-"""What is attached to a patient, and when: decided once per case, so that a device's numbers and waves agree."""
+"""Which devices are attached to a patient, and when. Decided once per case, so that numerics and waves agree."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 __all__ = ["BAG_PRESSURE", "Attached", "BloodSample", "shut_in_pressure"]
 
-BAG_PRESSURE = 305.0  # mmHg; bags are pumped up to 300, and transducers saturate a little above
+BAG_PRESSURE = 305.0  # mmHg; pressure bags are inflated to 300, and transducers saturate slightly above
 
 
 @dataclass(frozen=True)
 class BloodSample:
-    """Seconds: at `start` the stopcock shuts the transducer off, from `flush` to `end` the bag rinses the line."""
+    """Times in s: the stopcock closes the transducer off at `start`; the line is flushed from `flush` to `end`."""
 
     start: float
     flush: float
@@ -23,19 +23,19 @@ class BloodSample:
 
 @dataclass(frozen=True, kw_only=True)
 class Attached:
-    """The devices that a case has. Times in seconds after the recording's start.
+    """The devices of a case. Times are in seconds after the recording's start.
 
     Attributes
     ----------
     feeds : frozenset of str
-        What is recorded: names of feeds, and of waves as `Device/NAME`.
+        Names of the recorded feeds, and of waves as `Device/NAME`.
     flush, cannula : float
-        The arterial line shows about zero before `flush`, the pressure bag's 300 mmHg and more until `cannula`, and
-        the patient from then on.
+        The arterial line shows about zero before `flush`, the pressure bag (300 mmHg and more) until `cannula`, and
+        the patient afterwards.
     blood_samples : tuple of BloodSample
-        When it does not show the patient, later.
+        Later interruptions of the arterial pressure.
     sensor_on, sensor_off : float
-        While the BIS sensor sticks to the forehead.
+        When the BIS sensor is attached and removed.
     """
 
     feeds: frozenset[str]
@@ -47,6 +47,6 @@ class Attached:
 
 
 def shut_in_pressure(seconds: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """What a closed-off transducer shows in mmHg, shape (n,), so many seconds after it was closed: a slow drift."""
+    """Return the slow drift in mmHg, shape (n,), of a closed-off transducer, given the seconds since it was closed."""
     pressure: npt.NDArray[np.floating] = 70 + 25 * np.exp(-seconds / 3) + 1.5 * seconds
     return pressure

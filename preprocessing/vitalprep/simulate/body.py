@@ -1,4 +1,4 @@
-"""One simulated patient: drugs, brain, circulation and lungs, moved on together by one second at a time."""
+"""One simulated patient: drugs, brain, circulation and lungs, advanced together in steps of one second."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LARYNGOSCOPY = 35  # s without a breath
 
 @dataclass(frozen=True)
 class Disturbance:
-    """What chance and the surgeon do in one second: stimulus (0 to 1), mmHg, beats/min, and factors on own breaths."""
+    """Random and surgical influences in one second: stimulus (0 to 1), mmHg, beats/min, factors on own breaths."""
 
     stimulus: float
     pressure: float
@@ -41,7 +41,7 @@ class Disturbance:
 
 
 def resting_circulation(rng: np.random.Generator, patient: Patient) -> Resting:
-    """Pressures and heart rate awake: textbook values by age, with the usual spread between people."""
+    """Return awake pressures and heart rate: textbook values by age, with the usual variation between people."""
     age = patient.age
     pressure = rng.normal(92, 9) + 0.15 * (age - 50) if age >= 18 else rng.normal(55 + 1.7 * age, 5)
     rate = rng.normal(73, 9) + 60 * exp(-age / 5)
@@ -57,18 +57,18 @@ def resting_circulation(rng: np.random.Generator, patient: Patient) -> Resting:
 
 
 class Body:
-    """A patient under anaesthesia. `rng` decides what is particular about this one.
+    """A patient under anaesthesia. `rng` draws the individual parameters.
 
     Attributes
     ----------
     hypnosis : float
         Summed effect of the hypnotics; 1 halves the BIS.
     bis : float
-        What a monitor would show without noise.
+        The value that a noise-free monitor would show.
     breath : Breath
-        The breath that a spirometer at the mouth would measure; `connected` says whether one is there.
+        The breath that a spirometer at the mouth would measure; `connected` says whether one is attached.
     extubated : float
-        Second of the extubation, infinite before.
+        Second of the extubation; infinite before it.
     """
 
     def __init__(self, rng: np.random.Generator, patient: Patient, plan: Anaesthetic, resting: Resting) -> None:
@@ -107,7 +107,7 @@ class Body:
         self._breathing_since = np.inf
 
     def pass_second(self, second: int, doctor: Anaesthetist, happening: Disturbance) -> None:
-        """One second under the anaesthetist's settings."""
+        """Advance by one second under the anaesthetist's settings."""
         self._take_drugs(doctor)
         self._breathe(second, doctor, happening)
         self.stimulus = happening.stimulus * (1 - blunting(self.remifentanil.effect)) * (1 - 0.35 * self.asleep)
@@ -126,12 +126,12 @@ class Body:
 
     @property
     def asleep(self) -> float:
-        """0 awake to 1 in surgical anaesthesia."""
+        """Depth from 0 (awake) to 1 (surgical anaesthesia)."""
         return min(self.hypnosis / 0.8, 1.0)
 
     @property
     def shunt(self) -> float:
-        """The share of blood that passes the lung without oxygen."""
+        """Pulmonary shunt fraction, 0 to 1."""
         p = parameters("gas_exchange")
         base = p["shunt_awake"] + (p["shunt_asleep"] - p["shunt_awake"]) * self.asleep
         surgery = self.ventilated and self._plan.one_lung
@@ -139,13 +139,13 @@ class Body:
 
     @property
     def etco2(self) -> float:
-        """End-tidal CO2 in mmHg; a small breath brings up less than the alveolar gas."""
+        """End-tidal CO2 in mmHg. Small breaths deliver less than the alveolar concentration."""
         share = min(1.0, self.breath.volume / (4.0 * self._size)) ** 0.5
         return max(self.lungs.paco2 - self._gradient, 0.0) * share if self.breath.rate > 0 else 0.0
 
     @property
     def peak_pressure(self) -> float:
-        """Airway pressure in mbar above PEEP at the end of a machine's breath; 2 in the patient's own."""
+        """Peak airway pressure in mbar above PEEP of a ventilator's breath; 2 for spontaneous breaths."""
         if not self.ventilated:
             return 2.0
         p = parameters("gas_exchange")
@@ -155,7 +155,7 @@ class Body:
 
     @property
     def compliance(self) -> float:
-        """Of lung and chest wall, in mL/mbar."""
+        """Compliance of lung and chest wall in mL/mbar."""
         return self._compliance / (1.0 + parameters("gas_exchange")["insufflated_stiffness"] * self.lungs.insufflation)
 
     def _take_drugs(self, doctor: Anaesthetist) -> None:
@@ -198,14 +198,14 @@ class Body:
         )
 
     def _choose_breath(self, second: int, doctor: Anaesthetist, own: Breath, drive: float) -> None:
-        """Who breathes now, and through what."""
+        """Select ventilator, mask or spontaneous breathing, and whether a circuit is connected."""
         phases = self._phases
         sleeping = self.hypnosis > parameters("hypnosis")["asleep"]
         self.ventilated = False
         if second < self._mask_on or second >= self.extubated:
             self.connected, self.breath = False, own
         elif second < phases.intubation - _LARYNGOSCOPY:
-            # The mask on the face: own breaths, then the anaesthetist's hand.
+            # Face mask: spontaneous breaths, then manual ventilation.
             self.connected = True
             self.breath = Breath(12.0, 1.05 * doctor.volume) if sleeping else own
         elif second < phases.intubation:
@@ -226,14 +226,14 @@ class Body:
             self.extubated = float(second)
 
     def _insufflation(self, second: int) -> float:
-        """Gas in the belly, 0 to 1: from some minutes after the incision until before the closure."""
+        """Return the degree of pneumoperitoneum, 0 to 1: from minutes after the incision until before the closure."""
         phases = self._phases
         inside = phases.incision + 240 <= second < phases.closure - 600
         return 1.0 if self._plan.laparoscopy and inside else 0.0
 
 
 def _individual(rng: np.random.Generator, average: Kinetics, model: str) -> Kinetics:
-    """The average model, with this patient's own volume, clearance and speed of onset."""
+    """Return the average model with this patient's individual volume, clearance and onset."""
     p = parameters(model)
 
     def factor(name: str) -> float:

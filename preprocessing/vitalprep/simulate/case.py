@@ -1,4 +1,4 @@
-"""One case from its patient to its file: a pure function of the seed, the case's number and its length."""
+"""One case, from its patient to its file: a pure function of seed, case number and length."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_HOURS", "SimulatedCase", "case_truth_table", "clinical_row", "make_case", "simulate_case"]
 
-MAX_HOURS: Final = 24.0  # VitalDB's longest recording has 17
+MAX_HOURS: Final = 24.0  # VitalDB's longest recording lasts 17
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedCase:
-    """What was simulated, before it is a file. Damage changes the tracks; the course stays the truth."""
+    """A simulated case before encoding. Damage changes the tracks, but not the course, which remains the truth."""
 
     seed: int
     patient: Patient
@@ -39,7 +39,7 @@ class SimulatedCase:
     waves: tuple[WaveTrack, ...]
 
     def encoded(self) -> bytes:
-        """The whole gzipped `.vital` file."""
+        """Return the complete gzipped `.vital` file."""
         return encode_recording(self.seed, self.patient.case_id, self.course.phases, self.numerics, self.waves)
 
 
@@ -49,25 +49,25 @@ def make_case(seed: int, case_id: int, hours: float, *, waves: bool = False) -> 
     Parameters
     ----------
     seed : int
-        Seed of the set, 0 or more.
+        Seed of the set, at least 0.
     case_id : int
-        Number of the case, 1 or more.
+        Number of the case, at least 1.
     hours : float
-        Length of the recording, above 0 and up to 24 h.
+        Length of the recording in hours, above 0 and up to 24.
     waves : bool
-        Draw the waves too: ECG, plethysmogram, arterial pressure, EEG, CO2 and airway pressure at their true rates.
+        Also simulate waves: ECG, plethysmogram, arterial pressure, EEG, CO2 and airway pressure, at their real rates.
 
     Raises
     ------
     UsageError
-        A number out of its range.
+        If a number is out of range.
     """
     if seed < 0:
-        raise UsageError(f"The seed is {seed}.", fix="give a seed of 0 or more.")
+        raise UsageError(f"The seed is {seed}.", fix="use a seed of at least 0.")
     if case_id < 1:
-        raise UsageError(f"There is no case {case_id}.", fix="number cases from 1.")
+        raise UsageError(f"The case number is {case_id}.", fix="use a case number of at least 1.")
     if not (np.isfinite(hours) and 0 < hours <= MAX_HOURS):
-        raise UsageError(f"A case cannot last {hours} h.", fix=f"give hours above 0 and up to {MAX_HOURS:g}.")
+        raise UsageError(f"A case cannot last {hours} h.", fix=f"use a length above 0 and up to {MAX_HOURS:g} h.")
     patient = patient_of_case(seed, case_id)
     course = case_course(seed, patient, hours)
     attached = attach(seed, case_id, course)
@@ -82,12 +82,12 @@ def make_case(seed: int, case_id: int, hours: float, *, waves: bool = False) -> 
 
 
 def simulate_case(seed: int, case_id: int, hours: float, *, waves: bool = False) -> bytes:
-    """One case as a whole gzipped `.vital` file; the arguments are those of `make_case`."""
+    """Return one case as a complete gzipped `.vital` file. The arguments are those of `make_case`."""
     return make_case(seed, case_id, hours, waves=waves).encoded()
 
 
 def clinical_row(seed: int, case_id: int, hours: float) -> tuple[Patient, ClinicalTimes]:
-    """A case's row of the clinical table, without simulating the case."""
+    """Return a case's row of the clinical table, without simulating the case."""
     patient = patient_of_case(seed, case_id)
     phases: Phases = planned_anaesthetic(seed, patient, hours).phases
     rng = case_rng(seed, case_id, Purpose.COURSE, "clinical times")
@@ -95,7 +95,7 @@ def clinical_row(seed: int, case_id: int, hours: float) -> tuple[Patient, Clinic
 
 
 def case_truth_table(case: SimulatedCase, config: Config) -> pa.Table:
-    """What is measured, held and missing in a case at each second, and what was really the patient's; see `truth`."""
+    """Return what is measured, held and missing at each second, and the patient's true values; see `truth`."""
     from vitalprep.simulate.truth import WrittenCase, body_of, case_truth
 
     patient, form = case.patient, case.form
@@ -112,7 +112,7 @@ def case_truth_table(case: SimulatedCase, config: Config) -> pa.Table:
 
 
 def _wave_span(case: SimulatedCase) -> tuple[float, float] | None:
-    """Unix times of the first and the last sample of all waves."""
+    """Return the Unix times of the first and the last sample of all waves, or None without waves."""
     if not case.waves:
         return None
     start = case.form.start

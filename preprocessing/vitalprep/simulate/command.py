@@ -1,4 +1,4 @@
-"""`vitalprep simulate`: a set with its log and its progress, or one case as a picture."""
+"""The command `vitalprep simulate`: fills a folder with a set of cases, or draws one case as a picture."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = ["preview", "simulate"]
 def simulate(
     output: str, given: Mapping[str, Any], *, append: bool, workers: int, log_file: bool, stop: StopRequest
 ) -> dict[str, Any]:
-    """Fill a folder with a set, or what is missing of it, and describe it.
+    """Create or complete a set in a folder, and return a summary.
 
     Parameters
     ----------
     output : str
         The folder.
     given : mapping
-        Fields of `SimulationOptions` by name, None where the user said nothing: then as in the set that is there, else
-        the default. `damage` as text.
+        Fields of `SimulationOptions` by name; `damage` as text. None means not given: then the value of the existing
+        set applies, otherwise the default.
     append : bool
-        Add `cases` cases to the set that is there.
+        Add `cases` cases to the existing set.
     workers : int
-        Processes.
+        Number of worker processes.
     log_file : bool
         Write `logs/simulate-<time>.log` into the folder.
     """
@@ -81,7 +81,7 @@ def simulate(
 
 
 def preview(picture: str, given: Mapping[str, Any], *, case_id: int) -> dict[str, Any]:
-    """Draw one case of the set that the options describe; nothing else is written."""
+    """Draw one case of the set that the options describe, without writing a set."""
     from vitalprep.contract.config_file import load_config
     from vitalprep.simulate.case import case_truth_table, make_case
     from vitalprep.simulate.preview import draw_case
@@ -94,7 +94,7 @@ def preview(picture: str, given: Mapping[str, Any], *, case_id: int) -> dict[str
 
 
 def _settled(folder: Path, given: Mapping[str, Any], *, append: bool) -> SimulationOptions:
-    """The options: what the user said, then what the set in the folder was made with, then the defaults."""
+    """Return the options: those given by the user, then those of the existing set, then the defaults."""
     found = found_options(folder) or {}
     names = [field.name for field in fields(SimulationOptions) if not (append and field.name == "cases")]
     return _options({name: found[name] for name in names if name in found} | _said(given))
@@ -112,13 +112,13 @@ def _said(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_count(error: VitalprepError, claimed: SimulatedSet) -> VitalprepError:
-    """The same error, saying how far the set has come."""
+    """Return the same error with the number of finished cases."""
     wanted = claimed.options.cases
     there = sum(claimed.recording(case_id).exists() for case_id in range(1, wanted + 1))
     fix = error.fix
     if isinstance(error, Stopped):
-        fix = f"`vitalprep simulate --output {claimed.output}` makes the rest."
-    return type(error)(f"{error.message} {there} of {wanted} cases are there.", fix=fix)
+        fix = f"run `vitalprep simulate --output {claimed.output}` to create the rest."
+    return type(error)(f"{error.message} {there} of {wanted} cases are complete.", fix=fix)
 
 
 def _described(claimed: SimulatedSet, written: int, seconds: float) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""What happens to the patient: one value per second of every quantity that a device could measure.
+"""The course of a case: one value per second of every quantity that a device could measure.
 
-The plan, the body, the anaesthetist and chance, put together. The devices in `signals` and `waves` only see a `Course`.
+It combines plan, body, anaesthetist and random variation. The devices in `signals` and `waves` see only a `Course`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MBAR_PER_CMH2O: Final = 0.980665
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """One case's truth: each quantity as float64 of shape (n,) at seconds 0 to n - 1, NaN while there is none."""
+    """The true course of a case: each quantity as float64 of shape (n,) at seconds 0 to n - 1; NaN while undefined."""
 
     plan: Anaesthetic
     phases: Phases
@@ -46,17 +46,17 @@ class Course:
 
     @property
     def technique(self) -> Technique:
-        """How the patient is kept asleep."""
+        """The anaesthetic technique."""
         return self.plan.technique
 
     @property
     def remifentanil_ug_per_ml(self) -> int | None:
-        """The strength of the remifentanil in the syringe; None without the drug."""
+        """Remifentanil concentration in the syringe in ug/mL; None without the drug."""
         return self.plan.remifentanil_ug_per_ml
 
 
 def case_course(seed: int, patient: Patient, hours: float) -> Course:
-    """The course of a case of the given length."""
+    """Simulate the course of a case of the given length in hours."""
     plan = planned_anaesthetic(seed, patient, hours)
     rng = case_rng(seed, patient.case_id, Purpose.COURSE)
     count = int(plan.phases.end) + 1
@@ -98,7 +98,7 @@ def _disturbances(rng: np.random.Generator, phases: Phases, count: int) -> list[
 
 
 def _row(body: Body, doctor: Anaesthetist, spo2: float, plan: Anaesthetic) -> dict[Quantity, float]:
-    """One second of all quantities but the temperature."""
+    """Return one second of all quantities except temperature."""
     heart, breath, connected = body.circulation, body.breath, body.connected
     peep = doctor.peep * _MBAR_PER_CMH2O if body.ventilated else 0.0
     propofol_rate, propofol_cp, propofol_ce, propofol_ct = _pump_row(doctor.propofol, PROPOFOL_MG_PER_ML)
@@ -146,7 +146,7 @@ def _row(body: Body, doctor: Anaesthetist, spo2: float, plan: Anaesthetic) -> di
 
 
 def _pump_row(pump: TargetPump | None, per_ml: float) -> tuple[float, float, float, float]:
-    """Rate in mL/h, and the concentrations that the pump shows: plasma, effect site, target."""
+    """Return the rate in mL/h and the concentrations that the pump displays: plasma, effect site, target."""
     if pump is None:
         return (np.nan, np.nan, np.nan, np.nan)
     return (pump.rate * 60 / per_ml, pump.pool.plasma, pump.pool.effect, pump.target)
@@ -155,7 +155,7 @@ def _pump_row(pump: TargetPump | None, per_ml: float) -> tuple[float, float, flo
 def _add_chance(
     rng: np.random.Generator, values: dict[Quantity, Floats], disturbances: list[Disturbance], patient: Patient
 ) -> None:
-    """What fluctuates without consequence: the sinus node, the EEG, the breath's size, the skin's temperature."""
+    """Add fluctuations without feedback, in place: sinus node, EEG, breath size, skin temperature."""
     count = len(values["hr"])
     values["hr"] = np.clip(values["hr"] + [happening.rate for happening in disturbances], 30, 200)
     awake = np.clip((values["bis"] - 60) / 40, 0, 1)

@@ -1,4 +1,4 @@
-"""The aggregates of VitalDB's clinical table from which patients, times and lengths are drawn: `demographics.yaml`."""
+"""Loads `demographics.yaml`: aggregates of VitalDB's clinical table, from which patients and lengths are drawn."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class _Subjects(Schema):
 
 
 class Demographics(Schema):
-    """The content of ``demographics.yaml``, which says of each number what it is, its unit and its source."""
+    """The content of ``demographics.yaml``. The file documents meaning, unit and source of each number."""
 
     schema_version: Literal[1]
     overall: dict[str, float]
@@ -96,6 +96,6 @@ class Demographics(Schema):
 
 @cache
 def demographics() -> Demographics:
-    """The aggregates that patients, times and lengths are drawn from."""
+    """Return the aggregates from which patients, times and lengths are drawn."""
     text = files("vitalprep.simulate").joinpath("demographics.yaml").read_text("utf-8")
     return Demographics.model_validate(yaml.safe_load(text))

@@ -1,4 +1,4 @@
-"""The devices of VitalDB as data, and which of them a case has."""
+"""VitalDB's devices (`monitors.yaml`), and the selection of a case's devices."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class _Data(BaseModel):
 
 
 class Feed(_Data):
-    """What one device sends together, with the same drop-outs; `interval` in seconds, `cases` of all of VitalDB's.
+    """Tracks that one device sends together, with common drop-outs.
 
-    A track is (name, unit, quantity, step, error). `needs` names a feed without which there is none of this one.
+    `interval` is in seconds; `cases` is the number of VitalDB's cases with this feed. A track is (name, unit, quantity,
+    step, error). `needs` names a feed that this one requires.
     """
 
     name: str
@@ -45,14 +46,14 @@ class Pump(_Data):
 
 
 class Wave(_Data):
-    """In how many cases a wave is recorded, and the feed with which it comes."""
+    """The number of cases with a wave, and the feed that it belongs to."""
 
     cases: int
     of: str
 
 
 class Faults(_Data):
-    """How often what goes wrong; units in `monitors.yaml`."""
+    """Rates of recording faults; units in `monitors.yaml`."""
 
     jitter: float
     dropouts_per_hour: float
@@ -65,7 +66,7 @@ class Faults(_Data):
 
 
 class Monitors(_Data):
-    """All of `monitors.yaml`."""
+    """The content of `monitors.yaml`."""
 
     total: int
     feeds: tuple[Feed, ...]
@@ -76,13 +77,13 @@ class Monitors(_Data):
 
 @cache
 def monitors() -> Monitors:
-    """The devices of VitalDB."""
+    """Return VitalDB's devices."""
     text = files("vitalprep.simulate").joinpath("monitors.yaml").read_text("utf-8")
     return Monitors.model_validate(yaml.safe_load(text))
 
 
 def attach(seed: int, case_id: int, course: Course) -> Attached:
-    """What is attached to the patient of a case, and when."""
+    """Draw which devices are attached in a case, and when."""
     rng = case_rng(seed, case_id, Purpose.ATTACHED)
     data, phases = monitors(), course.phases
     feeds: set[str] = set()

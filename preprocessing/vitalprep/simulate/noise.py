@@ -1,4 +1,4 @@
-"""What moves a patient's values besides drugs: random processes of one value a second, as float64 of shape (n,)."""
+"""Random processes for a patient's values, at 1 Hz as float64 of shape (n,)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 def lagged(target: Floats, seconds: float) -> Floats:
-    """A first-order response, shape (n,) at 1 Hz: starts at the first target, nears each with the time constant."""
+    """Return a first-order lag of a target, shape (n,) at 1 Hz, starting at the first target; time constant in s."""
     gain = -np.expm1(-1 / seconds)
     return np.fromiter(accumulate(target.tolist(), lambda state, aim: state + gain * (aim - state)), np.float64)
 
 
 def autocorrelated(rng: np.random.Generator, count: int, seconds: float, deviation: float) -> Floats:
-    """Gaussian noise, shape (count,) at 1 Hz, of a standard deviation that forgets with the time constant (AR(1))."""
+    """Return AR(1) Gaussian noise, shape (count,) at 1 Hz, with a time constant in s and a standard deviation."""
     keep = float(np.exp(-1 / seconds))
     steps = rng.normal(0.0, deviation * np.sqrt(1 - keep**2), count)
     steps[:1] = rng.normal(0.0, deviation, min(count, 1))  # begin in the stationary state
@@ -30,7 +30,7 @@ def autocorrelated(rng: np.random.Generator, count: int, seconds: float, deviati
 
 
 def by_hand(rng: np.random.Generator, count: int, spread: float) -> Floats:
-    """A factor around 1, shape (count,), that somebody changes every 5 to 15 minutes."""
+    """Return a factor around 1, shape (count,), that changes stepwise every 5 to 15 minutes."""
     times = np.cumsum(rng.uniform(300, 900, count // 300 + 2))
     levels = np.exp(rng.normal(0, spread, len(times) + 1))
     factor: Floats = levels[np.searchsorted(times, np.arange(count), side="right")]

@@ -1,7 +1,7 @@
-"""Made-up patients, and the clinical table that describes them in VitalDB's columns.
+"""Simulated patients, and their clinical table with VitalDB's columns.
 
-Whom a case belongs to and what they are like depends on the seed and the case alone. They are drawn from aggregates of
-VitalDB's clinical table, which stand with their sources in ``demographics.yaml``.
+A case's patient depends only on seed and case number. Patients are drawn from aggregates of VitalDB's clinical table,
+documented with their sources in ``demographics.yaml``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CLINICAL_COLUMNS: Final = (
     "age", "sex", "height", "weight", "bmi", "asa", "emop", "department", "ane_type",
 )  # fmt: skip
 
-_SUBJECT_OFFSET: Final = 100_000  # so that nobody can take a subject for a case
+_SUBJECT_OFFSET: Final = 100_000  # keeps subject ids and case ids distinct
 _ADULT: Final = 18  # years
 _TENTHS_BELOW: Final = 2  # years; tables give older ages in whole years
 _MAX_AGE: Final = 100.0
@@ -39,7 +39,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, kw_only=True)
 class Patient:
-    """Who lies there in one case. Age in years, height in cm, weight in kg; `asa` is None where nobody noted it."""
+    """The patient of one case. Age in years, height in cm, weight in kg; `asa` is None if not documented."""
 
     case_id: int
     subject_id: int
@@ -59,7 +59,7 @@ class Patient:
 
 @dataclass(frozen=True, kw_only=True)
 class ClinicalTimes:
-    """Times of the clinical table in whole seconds after the recording's start; negative is before it."""
+    """Times of the clinical table in whole seconds after the recording's start; negative if before it."""
 
     case_end: int
     anaesthesia_start: int
@@ -70,7 +70,7 @@ class ClinicalTimes:
 
 @dataclass(frozen=True, kw_only=True)
 class _Subject:
-    """What stays: exact age at the first case (years), standard score of the height, quantiles (0 to 1) of the rest."""
+    """A subject's constants: exact age at the first case (years), height z-score, other quantiles (0 to 1)."""
 
     department: str
     sex: Sex
@@ -82,21 +82,22 @@ class _Subject:
 
 
 def founder_case(seed: int, case_id: int) -> int:
-    """The first case of the subject that a case belongs to; the case itself unless the patient has been here before.
+    """Return the first case of a case's subject; it is the case itself unless the patient is a returning one.
 
-    The chance of a return is one in eight in the first hundred cases, so that small sets have some, then VitalDB's.
+    The probability of a returning patient is 1/8 in the first hundred cases, so that small sets have some; afterwards
+    it is VitalDB's.
     """
     rules = demographics().subjects
     while case_id > 1:
         rng = case_rng(seed, case_id, Purpose.SUBJECT)
         if rng.random() >= (rules.first_share if case_id <= rules.first_cases else rules.later_share):
             break
-        case_id = int(rng.integers(max(1, case_id - rules.within), case_id))  # follow it to whoever lay there
+        case_id = int(rng.integers(max(1, case_id - rules.within), case_id))  # continue with that earlier case
     return case_id
 
 
 def patient_of_case(seed: int, case_id: int) -> Patient:
-    """The patient of a case: sex, department and an adult's height are the subject's; years pass between cases."""
+    """Return the patient of a case. Sex, department and adult height belong to the subject; age grows between cases."""
     data = demographics()
     founder = founder_case(seed, case_id)
     subject = _subject(seed, founder)
@@ -128,15 +129,15 @@ def patient_of_case(seed: int, case_id: int) -> Patient:
 
 
 def clinical_times(rng: np.random.Generator, *, incision: float, closure: float, end: float) -> ClinicalTimes:
-    """The times as a clinical table notes them.
+    """Draw the times of the clinical table.
 
-    As in VitalDB, the chart of anaesthesia mostly begins before the recording and may end after it. It begins at least
-    a quarter of an hour before the incision, or with the recording where that is later, and never ends before closure.
+    As in VitalDB, the anaesthesia chart mostly begins before the recording and may end after it. It begins at least 15
+    minutes before the incision, or with the recording if that is later, and never ends before the closure.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        The case's chance.
+        The case's random generator.
     incision, closure, end : float
         Seconds after the recording's start; its last second is `end`.
     """
@@ -154,19 +155,19 @@ def clinical_times(rng: np.random.Generator, *, incision: float, closure: float,
 def drawn_length(
     rng: np.random.Generator, *, median_hours: float, spread: float, department: str | None = None
 ) -> float:
-    """Return a case's length in hours.
+    """Draw a case's length in hours.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        The case's chance.
+        The case's random generator.
     median_hours : float
-        Median of the set; VitalDB's is 2.75 h.
+        Median of the set in hours; VitalDB's is 2.75.
     spread : float
-        Exponent of a length's ratio to the median: 1 is VitalDB's spread (0.16 to 6.3 times the median, never more),
-        0 makes all cases equal.
+        Exponent of a length's ratio to the median: 1 is VitalDB's distribution (0.16 to 6.3 times the median), 0 makes
+        all cases equal.
     department : str, optional
-        Its cases are longer or shorter than the median of all.
+        Department, whose cases are longer or shorter than the overall median.
     """
     data = demographics()
     minutes = data.recordings["minutes"]
@@ -177,7 +178,7 @@ def drawn_length(
 
 
 def clinical_table(rows: Iterable[tuple[Patient, ClinicalTimes]]) -> str:
-    """CSV text with a header line and one line per case. Ages over 89 read `>89`, as de-identified tables have it."""
+    """Return CSV text with a header line and one line per case. Ages over 89 are `>89`, as in de-identified tables."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CLINICAL_COLUMNS)
@@ -186,7 +187,7 @@ def clinical_table(rows: Iterable[tuple[Patient, ClinicalTimes]]) -> str:
 
 
 def _subject(seed: int, founder: int) -> _Subject:
-    """Everything that a subject's first case decides."""
+    """Draw the constants of a subject from its first case."""
     data = demographics()
     rng = case_rng(seed, founder, Purpose.PATIENT, "body")
     early = founder <= data.early_cases
@@ -204,7 +205,7 @@ def _subject(seed: int, founder: int) -> _Subject:
     return _Subject(
         department=department,
         sex=sex,
-        age=age + rng.random() * (0.1 if age < _TENTHS_BELOW else 1.0),  # the birthday is any day
+        age=age + rng.random() * (0.1 if age < _TENTHS_BELOW else 1.0),  # a random birthday
         tall=float(rng.normal()),
         heavy=rng.random(),
         obese_bmi=_drawn(data.obese_bmi, rng) if early and rng.random() < data.obese_early_share else None,
@@ -213,7 +214,7 @@ def _subject(seed: int, founder: int) -> _Subject:
 
 
 def _build(subject: _Subject, age: float) -> tuple[float, float]:
-    """Height in cm and BMI in kg/m2 at a noted age in years."""
+    """Return height in cm and BMI in kg/m2 at a documented age in years."""
     data = demographics()
     if subject.age < _ADULT:
         exact = min(age + (0.05 if age < _TENTHS_BELOW else 0.5), data.growth_until)
@@ -230,7 +231,7 @@ def _build(subject: _Subject, age: float) -> tuple[float, float]:
 
 
 def _noted(age: float) -> float:
-    """An exact age as tables note it: whole years, tenths for the youngest."""
+    """Return an exact age as tables document it: whole years, tenths for the youngest."""
     return float(np.floor(age * 10 + 1e-9) / 10 if age < _TENTHS_BELOW else np.floor(age))
 
 
@@ -247,7 +248,7 @@ def _from_age(bands: Mapping[float, Value], age: float) -> Value:
 
 
 def _chosen(shares: Mapping[Key, float], uniform: float) -> Key:
-    """The key at which the shares, added in order, pass a number from 0 up to below 1."""
+    """Return the key at which the cumulative shares exceed a uniform number in [0, 1)."""
     reached = np.cumsum(list(shares.values()))
     return list(shares)[int(np.searchsorted(reached / reached[-1], uniform, side="right"))]
 

@@ -1,4 +1,4 @@
-"""A picture of one case: its sixteen signals over time, what was measured, what is only held, and the phases."""
+"""Draws one case: its sixteen signals over time, with measured and held values and the phases of the anaesthetic."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _HELD_COLOUR: Final = "#e08a00"
 
 
 def draw_case(path: Path, case: SimulatedCase, truth: pa.Table, config: Config) -> None:
-    """Draw a case into a file whose ending says the format.
+    """Draw a case into a file. The file name's extension determines the format.
 
     Raises
     ------
     UsageError
-        matplotlib is not installed, or the ending is no picture's.
+        If matplotlib is not installed, or the extension is not that of a picture format.
     RetryableError
-        The file cannot be written.
+        If the file cannot be written.
     """
     try:
         from matplotlib.figure import Figure
@@ -46,7 +46,7 @@ def draw_case(path: Path, case: SimulatedCase, truth: pa.Table, config: Config) 
         raise UsageError("Pictures need matplotlib.", fix="install vitalprep[preview].") from error
     formats = Figure().canvas.get_supported_filetypes()
     if path.suffix.lstrip(".").lower() not in formats:
-        raise UsageError(f"{path} does not end like a picture.", fix=f"choose one of {', '.join(sorted(formats))}.")
+        raise UsageError(f"{path} has no picture extension.", fix=f"use one of {', '.join(sorted(formats))}.")
     figure = Figure(figsize=(14, 11), layout="constrained")
     axes = figure.subplots(8, 2, sharex=True)
     minutes = truth["second"].to_numpy() / 60
@@ -62,11 +62,11 @@ def draw_case(path: Path, case: SimulatedCase, truth: pa.Table, config: Config) 
     try:
         figure.savefig(path, dpi=110, metadata={"Software": None} if path.suffix.lower() == ".png" else None)
     except OSError as error:
-        raise RetryableError(f"{path} cannot be written ({error.strerror}).", fix="choose another place.") from error
+        raise RetryableError(f"Could not write {path} ({error.strerror}).", fix="choose another folder.") from error
 
 
 def _draw_signal(axis: Any, minutes: Any, truth: pa.Table, feature: Input) -> None:
-    """What was the patient's in grey, what was measured in colour, what is held in orange."""
+    """Draw the patient's true values in grey, measured values in colour, held values in orange."""
     name = feature.name
     values = truth[name].to_numpy().astype(np.float64)
     origins = truth[f"{name}_origin"].to_numpy()
@@ -87,7 +87,7 @@ def _draw_signal(axis: Any, minutes: Any, truth: pa.Table, feature: Input) -> No
 
 
 def _limit(axis: Any, shown: Any, feature: Input) -> None:
-    """The scale: a bolus of some seconds shall not flatten the rest, nor a monitor's last digit look like a storm."""
+    """Set the scale, so that a short bolus does not flatten the rest and a monitor's last digit does not look large."""
     if feature.name.endswith("_INF"):
         low, high, least = 0.0, 1.3 * float(np.percentile(shown, 96)), 0.0
     else:
@@ -117,7 +117,7 @@ def _legend() -> list[Any]:
 
     return [
         Line2D([], [], color=_OTHER, label="measured"),
-        Line2D([], [], color=_HELD_COLOUR, label="held: the last value stands"),
+        Line2D([], [], color=_HELD_COLOUR, label="held: last value carried forward"),
         Line2D([], [], color="#9a9a9a", linewidth=0.8, label="the patient, measured or not"),
         *(Patch(color=shade, label=name) for name, shade in zip(_PHASES[:-1], _SHADES[:-1], strict=True)),
     ]

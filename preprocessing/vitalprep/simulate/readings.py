@@ -1,6 +1,6 @@
-"""What devices work out from the patient's values: minute volumes, indices, infused volumes, the EEG's summary.
+"""Quantities that devices derive from the patient's values: minute volumes, indices, infused volumes, EEG summaries.
 
-Display quantities only: nothing here acts back on the patient. Formulas are definitions unless a source is named.
+They do not affect the patient. Formulas are definitions unless a source is named.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["readings"]
 
 
 def readings(seed: int, patient: Patient, course: Course) -> Mapping[str, Floats]:
-    """Every quantity that a device shows, as float64 of shape (n,) at 1 Hz; the course's own are among them."""
+    """Return all quantities that devices show, including those of the course, as float64 of shape (n,) at 1 Hz."""
     rng = case_rng(seed, patient.case_id, Purpose.MONITOR, "readings")
     values: dict[str, Floats] = {str(name): series for name, series in course.values.items()}
     count = len(values["hr"])
@@ -37,7 +37,7 @@ def readings(seed: int, patient: Patient, course: Course) -> Mapping[str, Floats
 
 def _add_ventilation(rng: np.random.Generator, values: dict[str, Floats]) -> None:
     count = len(values["hr"])
-    ratio = rng.choice((0.33, 0.33, 0.40, 0.5))  # of the cycle for breathing in
+    ratio = rng.choice((0.33, 0.33, 0.40, 0.5))  # inspiratory share of the breathing cycle
     values["mv"] = values["tv"] * values["rr"] / 1000
     values["insp_time"] = ratio * 60 / values["set_rr"]
     values["insp_pause"] = np.full(count, float(rng.choice((0, 10, 10, 20, 30))))
@@ -59,7 +59,7 @@ def _add_vapour(values: dict[str, Floats], patient: Patient) -> None:
 
 
 def _add_brain(rng: np.random.Generator, values: dict[str, Floats]) -> None:
-    """Of the size that BIS monitors show: muscle falls and power rises with sleep, bursts are suppressed below 30."""
+    """Add EEG summaries of realistic size: EMG falls and power rises with depth; burst suppression below BIS 30."""
     count, bis = len(values["hr"]), values["bis"]
     awake = np.clip((bis - 60) / 40, 0, 1)
     values["emg"] = np.clip(28 + 22 * awake + autocorrelated(rng, count, 60, 1.5), 20, 70)

@@ -1,7 +1,7 @@
-"""A case's tracks as one `.vital` file: devices, track numbers, records, one of the layouts that occur.
+"""Encodes a case's tracks as one `.vital` file, in one of the layouts found in practice.
 
-Odd cases are packed, as tools that re-encode recordings write them; even ones are interleaved, as Vital Recorder does
-while it runs, with each of the three header lengths in turn.
+Odd cases are packed, as written by tools that re-encode recordings. Even cases are interleaved, as Vital Recorder
+writes them while recording, with the three header lengths in rotation.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from vitalprep.simulate.waves.tracks import WaveTrack
 
 __all__ = ["FileForm", "encode_recording", "file_form"]
 
-_EPOCH: Final = 4102444800.0  # 2100-01-01 UTC, to which de-identified recordings are moved
+_EPOCH: Final = 4102444800.0  # 2100-01-01 UTC, the date that de-identified recordings are shifted to
 _HEADER_LENGTHS: Final = (10, 26, 27)
-_START_ENDS: Final = 26  # bytes of header that hold both times
-_GZIP_LEVEL: Final = 4  # of waves, 2 % larger than 6 in a third of the time
+_START_ENDS: Final = 26  # shortest header with both times, in bytes
+_GZIP_LEVEL: Final = 4  # for waves: 2 % larger than level 6 in a third of the time
 _FLOAT32, _INT16 = 1, 5  # sample formats
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileForm:
-    """How a case is written: `start` in Unix seconds, whole milliseconds; which layout; how long the header is."""
+    """The form of a case's file: `start` in Unix seconds (whole milliseconds), layout, and header length in bytes."""
 
     start: float
     packed: bool
@@ -48,12 +48,12 @@ class FileForm:
 
     @property
     def has_start(self) -> bool:
-        """Whether the header is long enough to tell the start."""
+        """Whether the header is long enough for the start time."""
         return self.header_length >= _START_ENDS
 
 
 def file_form(seed: int, case_id: int) -> FileForm:
-    """The form of a case's file."""
+    """Return the form of a case's file."""
     packed = case_id % 2 == 1
     return FileForm(
         start=_EPOCH + round(case_rng(seed, case_id, Purpose.FILE).uniform(0, 86400), 3),
@@ -65,7 +65,7 @@ def file_form(seed: int, case_id: int) -> FileForm:
 def encode_recording(
     seed: int, case_id: int, phases: Phases, numerics: Sequence[NumericTrack], waves: Iterable[WaveTrack]
 ) -> bytes:
-    """A whole gzipped file of one case, its start on a day in 2100."""
+    """Return the complete gzipped file of one case, with a start in 2100."""
     form = file_form(seed, case_id)
     start, packed = form.start, form.packed
     drawn = tuple(waves)
@@ -115,7 +115,7 @@ def _wave_track(track_id: int, device_id: int, start: float, track: WaveTrack) -
 
 
 def _event_track(track_id: int, start: float, phases: Phases) -> Track:
-    """The notes that people type during a case; a track without a device."""
+    """Return the annotation track, with the notes typed during a case. It has no device."""
     notes = (
         (phases.induction, "Induction"),
         (phases.intubation, "Intubation"),

@@ -1,6 +1,6 @@
-"""What the devices record of a case: VitalDB's numeric tracks, with their names, units, intervals and faults.
+"""The numeric tracks that devices record, with VitalDB's names, units, intervals and faults.
 
-Which tracks there are is data (`monitors.yaml`); what they measure is the case's `readings`.
+`monitors.yaml` lists the tracks; `readings` gives the measured quantities.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = ["NumericTrack", "dropped_out", "numeric_tracks"]
 
 @dataclass(frozen=True, kw_only=True)
 class NumericTrack:
-    """A recorded numeric, in the order of the file.
+    """A recorded numeric track, in file order.
 
-    `times` (n,) float64 in seconds after the recording's start, not falling; `values` (n,) float64 in `unit`, which the
-    file stores as float32.
+    `times`: float64 of shape (n,), seconds after the recording's start, non-decreasing. `values`: float64 of shape
+    (n,), in `unit`; the file stores them as float32.
     """
 
     device: str
@@ -38,7 +38,7 @@ class NumericTrack:
 
 
 def numeric_tracks(seed: int, patient: Patient, course: Course, attached: Attached) -> tuple[NumericTrack, ...]:
-    """All numeric tracks that a case has. A track without any value is left out, as it is in real files."""
+    """Return all numeric tracks of a case. As in real files, tracks without any value are omitted."""
     shown = readings(seed, patient, course)
     tracks: list[NumericTrack] = []
     for feed in monitors().feeds:
@@ -53,7 +53,7 @@ def numeric_tracks(seed: int, patient: Patient, course: Course, attached: Attach
 
 
 def dropped_out(rng: np.random.Generator, times: Floats, per_hour: float, end: float) -> npt.NDArray[np.bool_]:
-    """Which of the times (n,) fall into a drop-out of one to five minutes; `end` of the case in seconds."""
+    """Return which of the times (n,) fall into a drop-out of one to five minutes; `end` is the case's end in s."""
     starts = rng.uniform(0, end, rng.poisson(per_hour * end / 3600))
     lost = np.zeros(len(times), dtype=np.bool_)
     for start, length in zip(starts, rng.uniform(60, 300, len(starts)), strict=True):
@@ -90,7 +90,7 @@ def _feed_tracks(
 
 
 def _sending_times(rng: np.random.Generator, feed: Feed, end: float, faults: Faults) -> Floats:
-    """When a feed sends, in seconds, to the millisecond, rising."""
+    """Return the times at which a feed sends, in s, rounded to ms, ascending."""
     start = rng.uniform(0, feed.interval)
     if rng.random() < faults.late_share and feed.name != "monitor":
         start += rng.uniform(0, 0.25) * end
@@ -110,9 +110,10 @@ def _within(times: Floats, end: float) -> Floats:
 
 
 def _arterial_states(rng: np.random.Generator, times: Floats, attached: Attached) -> Floats:
-    """What the transducer shows instead of the patient, shape (n,), NaN where it shows the patient.
+    """Return what the transducer shows instead of the patient, shape (n,); NaN while it shows the patient.
 
-    Open to air before the cannula: zero, or a little off it. Then the pressure bag, again after every blood sample.
+    Before cannulation it is open to air and shows about zero, then the pressure bag; the bag again after each blood
+    sample.
     """
     open_to_air = np.round(rng.normal(0, 1, len(times)))
     states: Floats = np.where(times < attached.flush, open_to_air, np.nan)
@@ -127,7 +128,7 @@ def _arterial_states(rng: np.random.Generator, times: Floats, attached: Attached
 def _without_reading(
     rng: np.random.Generator, times: Floats, attached: Attached, course: Course
 ) -> npt.NDArray[np.bool_]:
-    """Where BIS shows 0: before the sensor sticks, after it is gone, and now and then while it is poor."""
+    """Return where BIS shows 0: before the sensor is attached, after its removal, and during poor signal quality."""
     unread = (times < attached.sensor_on) | (times > attached.sensor_off)
     for start in rng.uniform(attached.sensor_on, attached.sensor_off, rng.poisson(0.8 * course.phases.end / 3600)):
         unread |= (times >= start) & (times < start + rng.uniform(10, 90))
@@ -137,7 +138,7 @@ def _without_reading(
 def _pump_tracks(
     rng: np.random.Generator, pump: Pump, course: Course, shown: Mapping[str, Floats]
 ) -> list[NumericTrack]:
-    """A pump's tracks, from shortly before its drug runs to shortly after; a value is recorded when it has changed."""
+    """Return a pump's tracks, from shortly before to shortly after the infusion. Values are recorded on change."""
     strength = course.remifentanil_ug_per_ml if pump.drug == "remifentanil" else ""
     running = np.flatnonzero(shown[pump.drug] > 0)
     if not len(running):
@@ -161,7 +162,7 @@ def _pump_tracks(
 
 
 def _changes(times: Floats, values: Floats) -> npt.NDArray[np.bool_]:
-    """Where a value differs from the one before it, or ten seconds have passed without a record; shape (n,)."""
+    """Return where a value differs from its predecessor or the last record is ten seconds old; shape (n,)."""
     kept = np.ones(len(times), dtype=np.bool_)
     if len(times):
         kept[1:] = (values[1:] != values[:-1]) | (np.floor(times[1:] / 10) != np.floor(times[:-1] / 10))

@@ -1,7 +1,7 @@
-"""Simulated sets as folders: `raw-data/NNNN.vital`, `clinical_data.csv`, and what they were made with.
+"""Simulated sets as folders: `raw-data/NNNN.vital`, `clinical_data.csv`, and the options they were created with.
 
-A case is a pure function of the seed, its number and the options. So a folder can be filled in any order, by several
-processes, in several runs, and comes out the same; only whole files ever appear in it, and none is written twice.
+A case is a pure function of seed, case number and options. A folder can therefore be filled in any order, by several
+processes and in several runs, with the same result. Files are written atomically and never rewritten.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ CLINICAL_NAME: Final = "clinical_data.csv"
 DAMAGE_NAME: Final = "damage.json"
 OPTIONS_NAME: Final = SIMULATION_NAME
 _SCHEMA_VERSION: Final = SimulationNote.current_version
-_SIMULATOR_VERSION: Final = 2  # of the bytes: raise it when equal options give other files
-_REFUSED_FILES: Final = ("truncated", "bitflip", "foreign", "unit")  # have no truth: nobody may read them
+_SIMULATOR_VERSION: Final = 2  # increment it when the same options give different bytes
+_REFUSED_FILES: Final = ("truncated", "bitflip", "foreign", "unit")  # no truth table, because readers must refuse them
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulationOptions:
-    """What to make.
+    """The options of a set.
 
     Attributes
     ----------
     seed : int
-        0 or more.
+        At least 0.
     cases : int
-        1 or more.
+        At least 1.
     hours : float
-        Median length of a case; VitalDB's by default.
+        Median length of a case in hours, up to 24; by default VitalDB's.
     spread : float
-        How far lengths lie from the median: 1 as in VitalDB, 0 all equal (their ratio to the median to this power).
+        Spread of the lengths, 0 to 2: exponent of their ratio to the median. 1 as in VitalDB, 0 makes all equal.
     waves, truth : bool
-        Add the waves; write a table of the truth beside each recording.
+        Whether to add waves, and whether to write a truth table for each recording.
     damage : mapping of str to float
-        Shares of the cases to spoil; see `damage`.
+        Share of cases, 0 to 1, by kind of damage; see `damage`.
 
     Raises
     ------
     UsageError
-        No cases, a negative seed, or lengths that no operation has.
+        If an option is out of range.
     """
 
     seed: int = 0
@@ -67,40 +67,42 @@ class SimulationOptions:
 
     def __post_init__(self) -> None:
         if self.seed < 0:
-            raise UsageError(f"The seed is {self.seed}.", fix="give a seed of 0 or more.")
+            raise UsageError(f"The seed is {self.seed}.", fix="use a seed of at least 0.")
         if self.cases < 1:
-            raise UsageError(f"Cannot simulate {self.cases} cases.", fix="ask for one case or more.")
+            raise UsageError(f"Cannot simulate {self.cases} cases.", fix="use at least one case.")
         if not 0 <= self.spread <= 2:
-            raise UsageError(f"The spread of case lengths is {self.spread}.", fix="give a number from 0 to 2.")
-        if not 0 < self.hours <= MAX_HOURS:  # refuses NaN too
-            raise UsageError(f"Cases cannot last {self.hours} h.", fix=f"give hours above 0 and up to {MAX_HOURS:g}.")
+            raise UsageError(f"The spread of case lengths is {self.spread}.", fix="use a number from 0 to 2.")
+        if not 0 < self.hours <= MAX_HOURS:  # also refuses NaN
+            raise UsageError(
+                f"Cases cannot last {self.hours} h.", fix=f"use a length above 0 and up to {MAX_HOURS:g} h."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedSet:
-    """A folder claimed for a set; `options.cases` is how many it shall hold, `missing` those it does not hold yet."""
+    """A folder with a set. `options.cases` is the final number of cases; `missing` are the cases still to create."""
 
     output: Path
     options: SimulationOptions
     missing: tuple[int, ...]
 
     def recording(self, case_id: int) -> Path:
-        """Where a case's file is."""
+        """Return the path of a case's recording."""
         return self.output / "raw-data" / f"{case_id:04d}.vital"
 
     def truth(self, case_id: int) -> Path:
-        """Where a case's truth is."""
+        """Return the path of a case's truth table."""
         return self.output / "truth" / f"{case_id:04d}.parquet"
 
     def fill(self, *, workers: int, stop: StopRequest, progress: Callable[[int, int], None]) -> None:
-        """Make the missing cases; `progress` is called with each case's number and size in bytes.
+        """Create the missing cases. `progress` is called with each case's number and size in bytes.
 
         Raises
         ------
         Stopped
-            After a signal; whole cases stay, and the same call makes the rest.
+            After a signal. Complete cases are kept, and the same call resumes.
         RetryableError
-            The disk is full or gone; likewise.
+            If the disk is full or unavailable. Complete cases are kept, and the same call resumes.
         """
         try:
             for case_id, size in self._made(workers, stop):
@@ -124,7 +126,7 @@ class SimulatedSet:
                 yield task.case_id, size
 
     def _write_tables(self) -> None:
-        """The clinical table and the list of damages, of the cases that are there."""
+        """Write the clinical table and the list of damages for the cases that exist."""
         rows, damages = [], []
         for case_id in range(1, self.options.cases + 1):
             if not self.recording(case_id).exists():
@@ -140,20 +142,20 @@ class SimulatedSet:
             _write_whole(self.output / DAMAGE_NAME, _json(document))
 
     def _sweep(self) -> None:
-        """Remove what killed processes left unfinished."""
+        """Remove the temporary files of killed processes."""
         for folder in ("raw-data", "truth", "."):
             for path in (self.output / folder).glob(".*.tmp"):
                 path.unlink(missing_ok=True)
 
     def damages(self) -> dict[Damage, int]:
-        """Return how many cases have each damage that was asked for."""
+        """Return the number of cases by requested damage."""
         options = self.options
         found = (damage_of(options.seed, case_id, options.damage) for case_id in range(1, options.cases + 1))
         return dict.fromkeys(options.damage, 0) | Counter(damage for damage in found if damage is not None)
 
 
 def case_hours(options: SimulationOptions, case_id: int) -> float:
-    """The length of one case of a set, in hours."""
+    """Return the length of one case of a set in hours."""
     hours = drawn_length(
         case_rng(options.seed, case_id, Purpose.LENGTH),
         median_hours=options.hours,
@@ -165,14 +167,14 @@ def case_hours(options: SimulationOptions, case_id: int) -> float:
 
 
 def open_set(output: Path, options: SimulationOptions, *, append: bool = False) -> SimulatedSet:
-    """Claim a folder for a set: a new or empty one, or one that holds a set of the same options.
+    """Open a folder for a set: a new or empty folder, or one that holds a set with the same options.
 
-    With `append`, `options.cases` more cases are added to the set that is there.
+    With `append`, `options.cases` further cases are added to the existing set.
 
     Raises
     ------
     UsageError
-        The folder holds something else; it is left as it is.
+        If the folder holds anything else. It is not modified.
     """
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file, not a folder.", fix="choose a new folder.")
@@ -180,7 +182,7 @@ def open_set(output: Path, options: SimulationOptions, *, append: bool = False) 
     if found is not None:
         options = _continued(output, found, options, append)
     elif output.exists() and any(entry.name != _unfinished(output / OPTIONS_NAME).name for entry in output.iterdir()):
-        raise UsageError(f"{output} is not empty and holds no simulated cases.", fix="choose a new folder.")
+        raise UsageError(f"{output} is not empty and is not a simulated set.", fix="choose a new folder.")
     claimed = SimulatedSet(output=output, options=options, missing=())
     folders = [output / "raw-data", *([output / "truth"] if options.truth else [])]
     for folder in folders:
@@ -188,7 +190,7 @@ def open_set(output: Path, options: SimulationOptions, *, append: bool = False) 
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(
-                f"{output} cannot be created ({error.strerror}).", fix="choose a folder of yours."
+                f"Could not create {output} ({error.strerror}).", fix="choose a folder that you can write to."
             ) from error
     _write_whole(output / OPTIONS_NAME, _json(_described(options)))
     cases = range(1, options.cases + 1)
@@ -198,28 +200,28 @@ def open_set(output: Path, options: SimulationOptions, *, append: bool = False) 
 def simulate_folder(
     output: Path, options: SimulationOptions, *, append: bool = False, workers: int = 1
 ) -> tuple[Path, ...]:
-    """Make a set of cases in a folder, or complete it, and return its recordings in order."""
+    """Create or complete a set in a folder, and return its recordings by case number."""
     claimed = open_set(output, options, append=append)
     claimed.fill(workers=workers, stop=StopRequest(), progress=lambda case_id, size: None)
     return tuple(claimed.recording(case_id) for case_id in range(1, claimed.options.cases + 1))
 
 
 def found_options(output: Path) -> dict[str, Any] | None:
-    """What the set in a folder was made with; None where there is no set."""
+    """Return the options of the set in a folder, or None if there is no set."""
     marker = output / OPTIONS_NAME
     if not marker.exists():
         return None
     try:
         found = json.loads(marker.read_text("utf-8"))
     except ValueError as error:
-        raise UsageError(f"{marker} is not readable as JSON ({error}).", fix="choose a new folder.") from error
+        raise UsageError(f"{marker} is not valid JSON ({error}).", fix="choose a new folder.") from error
     if not isinstance(found, dict) or not isinstance(found.get("cases"), int):
         raise UsageError(f"{marker} does not describe a simulation.", fix="choose a new folder.")
     return found
 
 
 def _continued(output: Path, found: dict[str, Any], options: SimulationOptions, append: bool) -> SimulationOptions:
-    """The options of the set that is there, grown by `options.cases` when appending."""
+    """Return the options of the existing set, with `options.cases` more cases when appending."""
     if append:
         options = replace(options, cases=options.cases + found["cases"])
     wanted = _described(options)
@@ -227,11 +229,11 @@ def _continued(output: Path, found: dict[str, Any], options: SimulationOptions, 
     keys = [key for key in {**wanted, **found} if key not in ignored and found.get(key) != wanted.get(key)]
     if not keys:
         return options
-    differences = ", ".join(f"{key} is {found.get(key)} there, {wanted.get(key)} here" for key in keys)
-    fix = "choose a new folder, or the options that the folder was made with."
+    differences = ", ".join(f"{key} is {found.get(key)}, requested {wanted.get(key)}" for key in keys)
+    fix = "choose a new folder, or use the options of the existing set."
     if keys == ["cases"]:
-        fix = f"add --append to make more, or ask for {found['cases']} cases to complete the set."
-    raise UsageError(f"{output} holds another simulation: {differences}.", fix=fix)
+        fix = f"use --append to add cases, or --cases {found['cases']} to complete the set."
+    raise UsageError(f"{output} holds a set with other options: {differences}.", fix=fix)
 
 
 def _described(options: SimulationOptions) -> dict[str, Any]:
@@ -248,7 +250,7 @@ class _Task:
 
 
 def _make(task: _Task) -> int:
-    """Write one case, its recording last, and return the recording's size in bytes."""
+    """Write one case, with its recording last, and return the recording's size in bytes."""
     options, case_id = task.into.options, task.case_id
     damage = damage_of(options.seed, case_id, options.damage)
     case = make_case(options.seed, case_id, case_hours(options, case_id), waves=options.waves)
@@ -269,11 +271,11 @@ def _json(document: dict[str, Any]) -> bytes:
 
 
 def _unfinished(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")  # not *.vital: a reader of the folder never takes it for a case
+    return path.with_name(f".{path.name}.tmp")  # no .vital suffix, so that readers of the folder ignore it
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it appears complete or not at all."""
+    """Write a file atomically."""
     unfinished = _unfinished(path)
     try:
         with _explained(path):
@@ -285,11 +287,11 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Tell what the disk's trouble means for the set."""
+    """Translate disk errors, and say what they mean for the set."""
     try:
         yield
     except OSError as error:
         raise RetryableError(
-            f"{path} cannot be written ({error.strerror or error}); the cases made so far are whole.",
-            fix="make room or fix the disk, then run the same command again: it makes the rest.",
+            f"Could not write {path} ({error.strerror or error}); the finished cases are complete.",
+            fix="free space or fix the disk, then run the same command again: it resumes.",
         ) from error

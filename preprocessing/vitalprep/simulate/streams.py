@@ -1,7 +1,7 @@
-"""Where a simulated case's chance comes from.
+"""Independent random streams of a simulated case.
 
-Every draw depends on the seed, the case and what it is for, never on how many cases are made, in which order or by how
-many workers. Separate purposes have separate streams, so that a new draw in one place leaves the rest as it was.
+A draw depends only on seed, case and purpose, not on the number of cases, their order or the number of workers. Each
+purpose has its own stream, so that an additional draw for one purpose does not change the others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["Purpose", "case_rng"]
 
 
 class Purpose(IntEnum):
-    """What a stream is for. The numbers enter the seed: add to them, do not change them."""
+    """The purpose of a stream. The numbers are part of the seed: add new ones, never change existing ones."""
 
     SUBJECT = 0
     PATIENT = 1
@@ -29,6 +29,6 @@ class Purpose(IntEnum):
 
 
 def case_rng(seed: int, case_id: int, purpose: Purpose, name: str = "") -> np.random.Generator:
-    """Random numbers of one case for one purpose; `name` tells apart, say, the devices of a case."""
+    """Return the generator of one case for one purpose. `name` separates, for example, the devices of a case."""
     sequence = np.random.SeedSequence([seed, case_id], spawn_key=(int(purpose), zlib.crc32(name.encode("utf-8"))))
     return np.random.Generator(np.random.PCG64(sequence))

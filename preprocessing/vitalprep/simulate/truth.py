@@ -1,7 +1,7 @@
-"""The truth of a simulated case: what is measured, held or missing in each second, and what the patient really had.
+"""The truth of a simulated case: what is measured, held or missing at each second, and the patient's true values.
 
-Worked out from what the file was given, by the rules of harmonizing and imputation alone. Nothing of the pipeline
-enters but its registry of signals, which is data: so the pipeline can be compared with it.
+An independent implementation of harmonization and imputation, applied to the data written to the file. It shares only
+the registry of signals with the pipeline, so that tests can compare both.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Seconds: TypeAlias = npt.NDArray[np.int64]
 Singles: TypeAlias = npt.NDArray[np.float32]
 Origins: TypeAlias = npt.NDArray[np.uint8]
 
-_TOLERANCE: Final = 0.001  # s; a time stamp that lies less than this before a second counts to it
+_TOLERANCE: Final = 0.001  # s; a time stamp less than this before a second belongs to that second
 
-# Which quantity of the patient a signal shows. Each comes in the unit of the signal's sources.
+# The patient's quantity for each signal, in the unit of the signal's sources.
 _QUANTITIES: Final[Mapping[str, Quantity]] = {
     "HR": "hr",
     "BP_SYS": "sbp",
@@ -53,16 +53,16 @@ _QUANTITIES: Final[Mapping[str, Quantity]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenCase:
-    """What a file was given.
+    """The data written to a file.
 
     Attributes
     ----------
     start : float
-        The recording's start in Unix seconds, from which the times of `numerics` count.
+        The recording's start in Unix seconds. The times of `numerics` are relative to it.
     start_in_header : bool
-        Whether the file tells its start; a header of 10 bytes is too short to.
+        Whether the file header contains the start; a header of 10 bytes is too short for it.
     numerics : sequence of NumericTrack
-        In the order of the file; tracks may share a name, records a time stamp.
+        In file order. Tracks may share a name, and records a time stamp.
     wave_span : tuple of float, optional
         Unix seconds of the first and the last sample of all waves; None without waves.
     """
@@ -75,7 +75,7 @@ class WrittenCase:
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """What doses and tidal volumes are divided by, in kg."""
+    """The weights in kg by which doses and tidal volumes are divided."""
 
     weight: float
     ideal_weight: float
@@ -83,7 +83,7 @@ class Body:
 
 @dataclass(frozen=True)
 class _Records:
-    """A source's plausible records in order: the `seconds` (n,) they count to, and `values` (n,), converted."""
+    """A source's plausible records in order: their `seconds` (n,) and converted `values` (n,)."""
 
     seconds: Seconds
     values: Floats
@@ -97,12 +97,12 @@ class _Clock:
     count: int
 
     def seconds(self, times: Floats) -> Seconds:
-        """The second to which each of the Unix times (n,) counts."""
+        """Return the second of each of the Unix times (n,)."""
         return np.floor(times - self.zero + _TOLERANCE).astype(np.int64)
 
 
 def body_of(config: Config, *, sex: str | None, height: float | None, weight: float | None) -> Body:
-    """The weights of a patient; what is missing or not positive is replaced by the registry's default.
+    """Return a patient's weights. Missing or non-positive values are replaced by the registry's defaults.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def case_truth(
     patient_values: Mapping[Quantity, Floats],
     remifentanil_ug_per_ml: float | None,
 ) -> pa.Table:
-    """What each signal of a case is in each second, and what it shows.
+    """Return each signal's value, origin and true value at each second.
 
     Parameters
     ----------
@@ -140,19 +140,19 @@ def case_truth(
     body : Body
         See `body_of`.
     written : WrittenCase
-        What the file was given.
+        The data written to the file.
     patient_values : mapping of Quantity to ndarray of float64, shape (m,)
         The patient at 0, 1, ... m - 1 s after the recording's start: pumps in mL/h, TV in mL, PEEP in mbar, CO2 in
-        mmHg, sevoflurane in kPa; NaN where there is nothing to measure.
+        mmHg, sevoflurane in kPa; NaN if there is nothing to measure.
     remifentanil_ug_per_ml : float, optional
-        The strength of the remifentanil in its pump; None without a pump.
+        Remifentanil concentration in the syringe in ug/mL; None without a pump.
 
     Returns
     -------
     pyarrow.Table
-        A row per second: `second` (int32), and for each signal `NAME` (float32, in its unit; the default where it is
-        missing), `NAME_origin` (uint8: 0 measured, 1 held, 2 missing), and `NAME_patient` (float32, same unit; NaN
-        where there is nothing to measure). A signal whose only source has a foreign unit is missing throughout.
+        One row per second: `second` (int32), and for each signal `NAME` (float32, in its unit; the default if missing),
+        `NAME_origin` (uint8: 0 measured, 1 held, 2 missing), and `NAME_patient` (float32, same unit; NaN if there is
+        nothing to measure). A signal is missing throughout if its only source has a foreign unit.
     """
     clock = _clock(written)
     columns: dict[str, npt.NDArray[np.generic]] = {"second": np.arange(clock.count, dtype=np.int32)}
@@ -165,7 +165,7 @@ def case_truth(
 
 
 def write_truth(path: Path, table: pa.Table) -> None:
-    """Write a table as Parquet, the same bytes for the same table; the file appears whole or not at all."""
+    """Write a table as Parquet, atomically. Equal tables give equal bytes."""
     unfinished = path.with_name(f".{path.name}.tmp")
     try:
         pq.write_table(table, unfinished, version="2.6", compression="zstd", compression_level=3)
@@ -179,7 +179,7 @@ def _known(value: float | None, default: float) -> float:
 
 
 def _clock(written: WrittenCase) -> _Clock:
-    """Second 0 begins at the start that the header tells, else at the first record of any track; no record, no time."""
+    """Return the clock. Second 0 is the header's start, otherwise the first record; without records, 0 seconds."""
     spans = [written.wave_span] if written.wave_span is not None else []
     for track in written.numerics:
         if len(track.times):
@@ -192,7 +192,7 @@ def _clock(written: WrittenCase) -> _Clock:
 
 
 def _multiplier(source: Source, body: Body) -> float:
-    """What a source's value is multiplied by to be in its signal's unit."""
+    """Return the factor from a source's unit to its signal's unit."""
     conversion = source.conversion
     if conversion is None:
         return 1.0
@@ -207,7 +207,7 @@ def _multiplier(source: Source, body: Body) -> float:
 
 
 def _records(config: Config, source: Source, body: Body, written: WrittenCase, clock: _Clock) -> _Records:
-    """What a source contributes; nothing where it is not recorded, or one of its tracks has a foreign unit."""
+    """Return a source's records; none if it is not recorded or one of its tracks has a foreign unit."""
     tracks = [track for track in written.numerics if f"{track.device}/{track.name}" == source.track]
     accepted = {_folded(unit) for unit in config.accepted_units(source)} | {""}
     if not tracks or any(_folded(track.unit) not in accepted for track in tracks):
@@ -226,7 +226,7 @@ def _folded(unit: str) -> str:
 
 
 def _harmonized(config: Config, item: Input, body: Body, written: WrittenCase, clock: _Clock) -> Singles:
-    """A signal's value in each second, shape (count,), in its unit; NaN where no source is live."""
+    """Return a signal's value at each second, shape (count,), in its unit; NaN where no source is live."""
     series = np.full(clock.count, np.nan)
     for source in item.sources:
         values = _live(_records(config, source, body, written, clock), source.stale_after, clock.count)
@@ -237,7 +237,7 @@ def _harmonized(config: Config, item: Input, body: Body, written: WrittenCase, c
 
 
 def _live(records: _Records, stale_after: int, count: int) -> Floats:
-    """The latest value in each second, shape (count,); NaN before the first and once it is too old (s)."""
+    """Return the latest value at each second, shape (count,); NaN before the first and after `stale_after` s."""
     if not len(records.seconds):
         return np.full(count, np.nan)
     now = np.arange(count)
@@ -247,17 +247,17 @@ def _live(records: _Records, stale_after: int, count: int) -> Floats:
 
 
 def _imputed(item: Input, series: Singles, *, causal: bool) -> tuple[Singles, Origins]:
-    """A signal without gaps and where each value is from, both of shape (n,), from a series (n,) with NaN."""
+    """Impute a series (n,) with NaN. Return values and origins, both of shape (n,)."""
     observed = np.flatnonzero(np.isfinite(series))
     default = np.float32(item.default)
     if not len(observed):
         return np.full(len(series), default), np.full(len(series), MISSING, dtype=np.uint8)
     now = np.arange(len(series))
     position = np.searchsorted(observed, now, side="right") - 1
-    latest = observed[position]  # of no meaning before the first observation
+    latest = observed[position]  # meaningless before the first observation
     carried = now - latest <= item.hold
     if not causal:
-        carried |= now < observed[-1]  # a gap inside is carried over, however long
+        carried |= now < observed[-1]  # a gap between observations is filled, however long
     origin = np.where(carried, HELD, MISSING).astype(np.uint8)
     origin[position < 0] = MISSING
     origin[observed] = MEASURED
@@ -267,7 +267,7 @@ def _imputed(item: Input, series: Singles, *, causal: bool) -> tuple[Singles, Or
 def _patient(
     item: Input, body: Body, values: Mapping[Quantity, Floats], remifentanil_ug_per_ml: float | None
 ) -> Floats:
-    """What a signal really is, shape (m,) at 1 Hz after the recording's start, in the signal's unit."""
+    """Return a signal's true values, shape (m,) at 1 Hz from the recording's start, in the signal's unit."""
     quantity = _QUANTITIES.get(item.name)
     if quantity is None or quantity not in values:
         return np.empty(0)
@@ -285,7 +285,7 @@ def _concentration(source: Source) -> float | None:
 
 
 def _on_clock(values: Floats, zero: float, count: int) -> Singles:
-    """Values (m,) at 1 Hz after the recording's start, as of seconds (count,) of a clock that begins at `zero` (s)."""
+    """Resample values (m,) at 1 Hz from the recording's start to a clock (count,) that begins at `zero` (s)."""
     seconds = np.floor(zero + np.arange(count) + _TOLERANCE).astype(np.int64)
     inside = (seconds >= 0) & (seconds < len(values))
     shown = np.full(count, np.nan, dtype=np.float32)
@@ -294,6 +294,6 @@ def _on_clock(values: Floats, zero: float, count: int) -> Singles:
 
 
 def _column(values: npt.NDArray[np.generic]) -> pa.Array:
-    # From its buffer: pa.array() first imports pandas where it is installed, which takes a second.
+    # From its buffer: pa.array() imports pandas if it is installed, which takes a second.
     buffer = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, buffer])

@@ -1,7 +1,4 @@
-"""What a `.vital` file is made of: its header, its packets, and the sample formats.
-
-Plain data, before any byte is written; `vital_writer` turns it into bytes.
-"""
+"""The parts of a `.vital` file as plain data: header, packets and sample formats. `vital_writer` encodes them."""
 
 from __future__ import annotations
 
@@ -43,15 +40,15 @@ SAMPLE_DTYPES: Final[Mapping[int, np.dtype[Any]]] = {
 GAP_VALUES: Final[Mapping[int, float | int]] = {
     1: float("nan"), 2: float("nan"), 3: -(2**7), 4: 2**8 - 1, 5: -(2**15), 6: 2**16 - 1, 7: -(2**31), 8: 2**32 - 1,
 }  # fmt: skip
-"""Sample format code -> the value that stands for "not recorded" in a packed wave."""
+"""Sample format code -> the value that means "not recorded" in a packed wave."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileHeader:
-    """The file's header.
+    """The file's header. Times are Unix seconds.
 
-    `length` says how much of it is written: 10 ends before the start time, 26 before the packed flag, 27 is all of it;
-    longer ones are filled with zeros, as a later version of the format might add fields. Times are Unix seconds.
+    `length` is the number of bytes written: 10 excludes the start time, 26 the packed flag, 27 is complete. Longer
+    headers are padded with zeros, as if a later version of the format had added fields.
     """
 
     length: int = 27
@@ -76,7 +73,7 @@ class DeviceHeader:
 
 @dataclass(frozen=True, kw_only=True)
 class PackedExtent:
-    """What a packed file's track header says of its records: bytes with packet heads, first and last time (Unix s)."""
+    """Extent of a track's records in a packed file: bytes including packet heads, first and last time (Unix s)."""
 
     record_length: int
     first_time: float
@@ -105,7 +102,7 @@ class TrackHeader:
 
 @dataclass(frozen=True, kw_only=True)
 class NumericRecord:
-    """One stored sample at a Unix time. The format stands here too, because a header may come later or never."""
+    """One stored sample at a Unix time. It has its own format, because its header may come later or never."""
 
     track_id: int
     time: float
@@ -126,7 +123,7 @@ class NumericSeries:
 
 @dataclass(frozen=True, kw_only=True)
 class WaveRecord:
-    """A run of stored samples (n,), the first at `time`, evenly spaced by the track's sample rate."""
+    """Consecutive stored samples (n,), the first at `time`, evenly spaced by the track's sample rate."""
 
     track_id: int
     time: float
@@ -147,14 +144,14 @@ class StringRecord:
 
 @dataclass(frozen=True)
 class TrackOrder:
-    """The command that tells viewers in which order to show the tracks."""
+    """A command packet with the display order of the tracks."""
 
     track_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class RawPacket:
-    """Any packet type with any body: unknown types, cut headers and other things a reader must live with."""
+    """A packet of any type with any body: unknown types, truncated headers and other input a reader must handle."""
 
     packet_type: int
     body: bytes
@@ -166,7 +163,7 @@ Packet: TypeAlias = DeviceHeader | TrackHeader | Record | TrackOrder | RawPacket
 
 @dataclass(frozen=True)
 class Track:
-    """One track of a whole recording: its header and its records, in any order."""
+    """One track of a recording: its header and its records, in any order."""
 
     header: TrackHeader
     records: tuple[Record, ...]

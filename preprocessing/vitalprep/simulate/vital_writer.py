@@ -1,8 +1,8 @@
-"""The `.vital` format, written. The only place of the project that does.
+"""Writes the `.vital` format.
 
-A file is a header and a row of packets. `encode_file` writes any packets in any order, so that tests of the reader can
-make headers that come late or twice, tracks that share a name, unknown packets and damage. `encode_interleaved` and
-`encode_packed` write whole recordings in the two layouts that occur. All integers and floats are little-endian.
+A file is a header and a sequence of packets. `encode_file` writes any packets in any order, so that tests of the reader
+can create late or repeated headers, tracks with the same name, unknown packets and damage. `encode_interleaved` and
+`encode_packed` write complete recordings in the two layouts found in practice. All numbers are little-endian.
 
 The format is not documented by its authors; the layout follows their reader and writer (`vitaldb` 1.7.2 on PyPI) and
 files written by Vital Recorder 1.8.7.
@@ -73,15 +73,15 @@ _INFO_LENGTH = 10  # bytes of time and track id
 
 
 def encode_file(header: FileHeader, packets: Iterable[Packet]) -> bytes:
-    """Write a whole file, uncompressed, with its packets in the order given."""
+    """Return a complete file, uncompressed, with its packets in the given order."""
     return _encode_head(header) + b"".join(map(encode_packet, packets))
 
 
 def encode_interleaved(header: FileHeader, devices: Sequence[DeviceHeader], tracks: Sequence[Track]) -> bytes:
-    """Write a recording as Vital Recorder does while it runs: records in time order over all tracks.
+    """Return a recording as Vital Recorder writes it while recording: records in time order over all tracks.
 
-    Each track's header stands right before its first record, as it does when a device is plugged in late. Records of
-    the same time keep the order of `tracks`.
+    Each track's header comes directly before its first record, as when a device is plugged in late. Records with the
+    same time keep the order of `tracks`.
     """
     pieces: list[bytes] = []
     times: list[npt.NDArray[np.float64]] = []
@@ -93,16 +93,16 @@ def encode_interleaved(header: FileHeader, devices: Sequence[DeviceHeader], trac
             pieces.extend(_record_pieces(record))
     order = np.argsort(np.concatenate(times), kind="stable") if times else ()
     closing = encode_packet(TrackOrder(tuple(track.header.track_id for track in tracks)))
-    # Joined once: a long case's waves are hundreds of megabytes.
+    # Joined only once, because a long case's waves are hundreds of megabytes.
     return b"".join([_encode_head(header), *map(encode_packet, devices), *[pieces[index] for index in order], closing])
 
 
 def encode_packed(header: FileHeader, devices: Sequence[DeviceHeader], tracks: Sequence[Track]) -> bytes:
-    """Write a recording grouped by track, each wave track as a single record with its gaps filled.
+    """Return a recording grouped by track, with each wave track as a single record with filled gaps.
 
-    All headers come first and tell the length of their track's records, so that a reader can skip a track. Waves come
-    last, as the `vitaldb` package puts them: who wants numerics need not read past them. The file header's packed flag
-    is the caller's to set.
+    All headers come first and contain the length of their track's records, so that a reader can skip a track. Waves
+    come last, as in the `vitaldb` package, so that readers of numerics can stop before them. The caller sets the file
+    header's packed flag.
     """
     ordered = [track for track in tracks if track.header.kind != "wave"]
     ordered += [track for track in tracks if track.header.kind == "wave"]
@@ -118,7 +118,7 @@ def encode_packed(header: FileHeader, devices: Sequence[DeviceHeader], tracks: S
 
 
 def encode_packet(packet: Packet) -> bytes:
-    """Write one packet with its head; a `NumericSeries` becomes one packet per value."""
+    """Return one encoded packet with its head; a `NumericSeries` becomes one packet per value."""
     match packet:
         case DeviceHeader():
             texts = (packet.typename, packet.name, packet.port)
@@ -135,15 +135,15 @@ def encode_packet(packet: Packet) -> bytes:
 
 
 def merge_waves(records: Sequence[WaveRecord], sample_rate: float) -> WaveRecord:
-    """Join a track's wave records into one, the time between them filled with the format's gap value.
+    """Join a track's wave records into one, with gaps filled by the format's gap value.
 
-    Each record lands on the nearest sample of a grid that begins with the earliest; where two overlap, the later one
-    stands. `sample_rate` in Hz.
+    Each record is placed at the nearest sample of a grid that begins with the earliest record. In overlaps, the later
+    record wins. `sample_rate` in Hz.
 
     Raises
     ------
     ValueError
-        No records, two formats, or several records without a sample rate to place them by.
+        If there are no records, several formats, or several records without a sample rate.
     """
     ordered = sorted(records, key=lambda record: record.time)
     formats = {record.sample_format for record in ordered}
@@ -160,9 +160,9 @@ def merge_waves(records: Sequence[WaveRecord], sample_rate: float) -> WaveRecord
 
 
 def raw_samples(values: npt.ArrayLike, *, sample_format: int, gain: float = 1.0, offset: float = 0.0) -> Samples:
-    """Physical values, any shape, as stored samples: `(value - offset) / gain`, for integer formats the nearest one.
+    """Convert physical values of any shape to stored samples: `(value - offset) / gain`, rounded for integer formats.
 
-    Values beyond the format's range are set to its limits, the way an analogue converter saturates.
+    Values beyond the format's range are clipped to its limits, as an analogue-digital converter saturates.
     """
     dtype = SAMPLE_DTYPES[sample_format]
     if dtype.kind == "f":
@@ -175,7 +175,7 @@ def raw_samples(values: npt.ArrayLike, *, sample_format: int, gain: float = 1.0,
 def gzip_bytes(data: bytes, *, level: int = 6) -> bytes:
     """Compress as one gzip member without time, name or operating system, so that equal data give equal bytes.
 
-    Python's own `gzip.compress` writes another system byte from version to version.
+    The operating system byte of Python's `gzip.compress` depends on the Python version.
     """
     deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     head = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF])
@@ -225,7 +225,7 @@ def _track_body(header: TrackHeader) -> bytes:
 
 
 def _record_pieces(record: Record) -> list[bytes]:
-    """One complete packet per record; n of them for a series of n values."""
+    """Return one complete packet per record; n packets for a series of n values."""
     match record:
         case NumericSeries():
             return _series_pieces(record)
@@ -240,7 +240,7 @@ def _record_pieces(record: Record) -> list[bytes]:
 
 
 def _series_pieces(series: NumericSeries) -> list[bytes]:
-    # One structured array instead of one struct.pack per value: a recording has some hundred thousand of them.
+    # One structured array instead of one struct.pack per value: a recording has several hundred thousand values.
     sample = SAMPLE_DTYPES[series.sample_format]
     head = [("type", "<i1"), ("length", "<u4"), ("info", "<u2"), ("time", "<f8"), ("track", "<u2")]
     table = np.empty(len(series.times), dtype=np.dtype([*head, ("sample", sample)]))
@@ -255,11 +255,11 @@ def _series_pieces(series: NumericSeries) -> list[bytes]:
 
 
 def _stored(values: npt.ArrayLike, sample_format: int) -> Samples:
-    """Samples in the stored type, refused where an integer format would change them."""
+    """Return samples in the stored type; raise ValueError if an integer format would change them."""
     raw = np.asarray(values)
     if raw.dtype == SAMPLE_DTYPES[sample_format]:
         return raw
-    with np.errstate(invalid="ignore"):  # NaN to integer: found below
+    with np.errstate(invalid="ignore"):  # NaN to integer; detected below
         stored = raw.astype(SAMPLE_DTYPES[sample_format])
     if stored.dtype.kind != "f" and not np.array_equal(stored, raw):
         raise ValueError(f"values do not fit sample format {sample_format} ({stored.dtype}); convert with raw_samples")

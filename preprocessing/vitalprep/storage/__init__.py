@@ -1,7 +1,7 @@
-"""Storage: one API over local folders and S3, and the only package that knows `obstore`.
+"""One storage API over local folders and S3. No other package uses `obstore`.
 
-A storage URI is ``s3://bucket/prefix``, ``file:///path`` or a plain path. What reaches the caller is one of the
-project's errors, naming the object; transient S3 faults are tried again before, each try with a log line (`retries`).
+A storage URI is ``s3://bucket/prefix``, ``file:///path`` or a plain path. Every error that reaches the caller is one of
+the project's own and names the object. Transient S3 faults are retried first; each retry is logged (`retries`).
 """
 
 from vitalprep.storage.location import normalized_uri

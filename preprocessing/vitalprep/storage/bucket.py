@@ -1,4 +1,4 @@
-"""S3: how it is asked, and how long."""
+"""An S3 bucket: client settings, timeouts and retries."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from vitalprep.storage.s3_errors import translated
 __all__ = ["Bucket", "seconds_set"]
 
 CONNECT_TIMEOUT = timedelta(seconds=10)
-REQUEST_TIMEOUT = timedelta(minutes=2)  # of a whole body: what is too slow goes on with a new request
+REQUEST_TIMEOUT = timedelta(minutes=2)  # for a whole body; a slower download resumes with a new request
 RETRY_SECONDS = 180.0
-# Until the head of an answer, sending the request included, and between two reads of its body. An upload of four parts
-# at once needs 1.1 MB/s.
+# Longest wait for the response headers (includes sending the request) and between two reads of the body. At four
+# concurrent parts, an upload needs at least 1.1 MB/s.
 STALL_SECONDS = 60.0
 
 Outcome = TypeVar("Outcome")
@@ -31,15 +31,17 @@ Outcome = TypeVar("Outcome")
 class Bucket:
     """A bucket and prefix.
 
-    The environment may set ``VITALPREP_S3_RETRY_SECONDS`` (how long a fault is retried; 0: not at all) and
-    ``VITALPREP_S3_STALL_SECONDS`` (how long a silent connection is waited for).
+    Environment variables: ``VITALPREP_S3_RETRY_SECONDS`` (retry a fault for this long, default 180; 0 disables retries)
+    and ``VITALPREP_S3_STALL_SECONDS`` (give up on a silent connection after this long, default 60).
     """
 
     def __init__(self, uri: str, *, retry_seconds: float | None = None) -> None:
         parts = uri_parts(uri)
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
         if endpoint and not uri_parts(endpoint, "AWS_ENDPOINT_URL").hostname:
-            raise UsageError("AWS_ENDPOINT_URL is no URL.", fix="write https://host or http://host:port, or unset it.")
+            raise UsageError(
+                "AWS_ENDPOINT_URL is not a valid URL.", fix="set it to https://host or http://host:port, or unset it."
+            )
         set_seconds = seconds_set("VITALPREP_S3_RETRY_SECONDS", RETRY_SECONDS, least=0)
         self._retry_seconds = set_seconds if retry_seconds is None else retry_seconds
         self.store = S3Store(
@@ -49,32 +51,38 @@ class Bucket:
                 "timeout": REQUEST_TIMEOUT,
                 "connect_timeout": CONNECT_TIMEOUT,
                 "read_timeout": timedelta(seconds=seconds_set("VITALPREP_S3_STALL_SECONDS", STALL_SECONDS, least=0.1)),
-                # Only for an endpoint that the user has named so; AWS itself is always asked by TLS.
+                # Only for an endpoint that the user gives as http://; requests to AWS always use TLS.
                 "allow_http": endpoint.startswith("http://"),
             },
-            retry_config={"max_retries": 0},  # `retries` does it, and says so
+            retry_config={"max_retries": 0},  # `retries` retries instead, and logs it
             config={"endpoint": endpoint} if endpoint else None,
         )
 
     def do(self, action: Callable[[], Outcome], *, verb: str, uri: str) -> Outcome:
-        """Return what `action` returns; transient faults are tried again, all others raised as the project's errors."""
+        """Call `action`, retry transient faults, and raise every other error as one of the project's own."""
 
         def attempt() -> Outcome:
             try:
                 return action()
             except (BaseError, OSError) as error:
-                raise translated(error, verb=verb, uri=uri) from None  # its text may hold what S3 repeats of a request
+                raise translated(error, verb=verb, uri=uri) from None  # the original text may repeat parts of a request
 
         return retried(attempt, key=uri, seconds=self._retry_seconds)
 
 
 def seconds_set(name: str, default: float, *, least: float) -> float:
-    """Return the seconds that an environment variable says, else the default."""
+    """Return the number of seconds in an environment variable, or the default if it is unset.
+
+    Raises
+    ------
+    UsageError
+        If the value is not a finite number of at least `least` seconds.
+    """
     text = os.environ.get(name) or str(default)
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not least <= seconds < math.inf:
-        raise UsageError(f"{name} is {text!r}.", fix=f"give seconds from {least:g} on, or unset it.")
+        raise UsageError(f"{name} is {text!r}.", fix=f"set it to a number of seconds, at least {least:g}, or unset it.")
     return seconds

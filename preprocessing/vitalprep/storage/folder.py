@@ -1,4 +1,4 @@
-"""A local folder, which may be a mount: what can go wrong with it, and what killed processes leave in it."""
+"""A local folder, possibly a mount: error translation, and cleanup of files that killed processes left unfinished."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
 
 __all__ = ["Folder"]
 
-STAGED = re.compile(r"(.*[^/])#[0-9]+")  # what `obstore` writes to before it renames; no listing shows it
-ABANDONED_AFTER = 3600.0  # s without a write, for the writers of other machines
+STAGED = re.compile(r"(.*[^/])#[0-9]+")  # `obstore` writes to this name, then renames it; no listing shows it
+ABANDONED_AFTER = 3600.0  # s without a write; protects writers on other machines
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_TROUBLE = frozenset({errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, *_FULL})
+_DISK_FAULTS = frozenset({errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, *_FULL})
 _NOT_ALLOWED = frozenset({errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOTDIR})
 
 Outcome = TypeVar("Outcome")
 
-_device_of: dict[str, int] = {}  # of the folders that this process has opened
+_device_of: dict[str, int] = {}  # st_dev of each folder that this process has opened
 
 
 class Folder:
-    """A local folder. There must lie the disk that lay there when the process first opened it.
+    """A local folder on the same disk as when this process first opened it.
 
-    Otherwise `obstore` would make the folders of a vanished mount anew on the disk below.
+    Without this check, `obstore` would recreate the folders of a lost mount on the underlying disk.
     """
 
     def __init__(self, path: str, *, create: bool) -> None:
@@ -49,19 +49,19 @@ class Folder:
             self.store = LocalStore(path, mkdir=create)
             _device_of[path] = Path(path).stat().st_dev
         except (OSError, BaseError) as error:
-            what = f"The folder {path} cannot be made or opened ({_said(error)})."
-            if _errno(error) in _TROUBLE:
+            what = f"Could not create or open the folder {path} ({_reason(error)})."
+            if _errno(error) in _DISK_FAULTS:
                 raise RetryableError(what, fix="check the disk or the mount, then run it again: it resumes.") from error
-            raise UsageError(what, fix="choose a folder that this user may write.") from error
+            raise UsageError(what, fix="choose a folder that this user can write to.") from error
 
     def do(self, action: Callable[[], Outcome], *, verb: str, uri: str) -> Outcome:
-        """Return what `action` returns, or raise its error as one of the project's."""
+        """Call `action`, and raise its error as one of the project's own."""
         with self.errors(verb=verb, uri=uri):
             return action()
 
     @contextmanager
     def errors(self, *, verb: str, uri: str) -> Iterator[None]:
-        """Raise the errors of the block as the project's."""
+        """Raise errors inside the block as the project's own."""
         _refuse_other_disk(self.path)
         try:
             yield
@@ -70,16 +70,16 @@ class Folder:
             raise _translated(error, verb=verb, uri=uri) from error
 
     def sweep(self, prefix: str, *, of: Callable[[str], bool]) -> int:
-        """Remove what killed processes left of unfinished writes below a prefix, and return how many files.
+        """Remove the temporary files of killed writers below a prefix, and return the number removed.
 
-        A file goes only if nobody has written to it for an hour and no process of this machine has it open for
-        writing. (Taken from under a writer all the same, it would cost that writer a retry.) Where the system cannot
-        tell, it stays.
+        A temporary file is removed only if nothing wrote to it for an hour and no process on this machine has it open
+        for writing. Where the system cannot tell, the file is kept. A writer on another machine that loses its file
+        only has to retry.
 
         Parameters
         ----------
         of : callable
-            Whether a path below the folder is one whose leftovers may go.
+            Takes a path below the folder; returns whether its temporary files may be removed.
         """
         swept = 0
         with self.errors(verb="sweep", uri=self.path):
@@ -95,14 +95,14 @@ class Folder:
 
 def _refuse_other_disk(path: str) -> None:
     try:
-        there = Path(path).stat().st_dev == _device_of[path]
-        cause = "another disk is there"
+        same = Path(path).stat().st_dev == _device_of[path]
+        cause = "the path is now on another disk"
     except OSError as error:
-        there = False
-        cause = _said(error)
-    if not there:
+        same = False
+        cause = _reason(error)
+    if not same:
         raise RetryableError(
-            f"The folder {path} has vanished while it was in use ({cause}).",
+            f"The folder {path} disappeared while it was in use ({cause}).",
             fix="mount or restore it, then run it again: it resumes.",
         )
 
@@ -117,23 +117,23 @@ def _is_abandoned(staged: Path) -> bool:
             # The kernel grants a read lease only on a file that nobody has open for writing.
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except (ImportError, AttributeError, OSError):  # not Linux, no leases there, or somebody writes
+    except (ImportError, AttributeError, OSError):  # not Linux, no leases on this file system, or an active writer
         return False
     return True
 
 
 def _translated(error: Exception, *, verb: str, uri: str) -> VitalprepError:
-    if isinstance(error, InvalidPathError):  # of a file that is listed: a control character in its name
-        said = str(error).split("\n", 1)[0]
-        return RefusedError(f"Could not {verb} {uri}: {said}.", fix="rename that file, or name a folder without it.")
+    if isinstance(error, InvalidPathError):  # a listed file with a control character in its name
+        reason = str(error).split("\n", 1)[0]
+        return RefusedError(f"Could not {verb} {uri}: {reason}.", fix="rename that file, or use a folder without it.")
     number = _errno(error)
-    what = f"Could not {verb} {uri}: {_said(error)}."
+    what = f"Could not {verb} {uri}: {_reason(error)}."
     if isinstance(error, PreconditionError):
         return ObjectChanged(f"{uri} has changed since it was planned.", fix="plan again.")
     if isinstance(error, FileNotFoundError):
-        return ObjectMissing(f"{uri} is not there.", fix="check the location, or run the stage that writes it.")
+        return ObjectMissing(f"{uri} does not exist.", fix="check the location, or run the stage that writes it.")
     if number in _NOT_ALLOWED:
-        return UsageError(what, fix="choose a folder that this user may write, or change its permissions.")
+        return UsageError(what, fix="choose a folder that this user can write to, or change its permissions.")
     if number in _FULL:
         return RetryableError(what, fix="free space on that disk, then run it again: it resumes.")
     return RetryableError(what, fix="check the disk or the mount, then run it again: it resumes.")
@@ -144,6 +144,6 @@ def _errno(error: Exception) -> int | None:
     return int(found[1]) if found else getattr(error, "errno", None)
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     number = _errno(error)
     return os.strerror(number) if number else str(error).strip().split("\n", 1)[0]

@@ -1,4 +1,4 @@
-"""The one form of a storage location, and that no secret of a mistyped one is repeated."""
+"""Normalizes storage locations. Error messages never repeat credentials from a mistyped one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vitalprep.runtime.errors import UsageError
 
 __all__ = ["holds_credentials", "normalized_uri", "uri_parts"]
 
-# USER:PASSWORD@ in the first part, with as many slashes before it as were typed; AWS's own passwords hold slashes, too.
+# USER:PASSWORD@ after any number of slashes. AWS secret keys may contain slashes.
 _CREDENTIALS = re.compile(r"(?>(?:(?:[a-z][a-z0-9+.-]*:|s3|https?)?/+)?)[^/]*:.*@", re.IGNORECASE | re.DOTALL)
 
 
 def holds_credentials(uri: str) -> bool:
-    """Return whether a URI, be it written wrongly, names a user or a password: then it must not be repeated.
+    """Return whether a URI, even a malformed one, contains a user or password. If so, never show it.
 
     Examples
     --------
@@ -34,12 +34,15 @@ def uri_parts(uri: str, what: str = "A location") -> SplitResult:
     Raises
     ------
     UsageError
-        If it has none, as with half a pair of brackets. It is not repeated: what is wrong may stand in a password.
+        If it cannot be parsed, for example because of an unbalanced bracket. The message does not repeat the URI: the
+        faulty character may be part of a password.
     """
     try:
         return urlsplit(uri)
     except ValueError:
-        raise UsageError(f"{what} is no URL: its host cannot be read.", fix="correct what stands after ://.") from None
+        raise UsageError(
+            f"{what} is not a valid URL: its host cannot be parsed.", fix="correct the part after ://."
+        ) from None
 
 
 def normalized_uri(uri: str | os.PathLike[str]) -> str:
@@ -48,17 +51,20 @@ def normalized_uri(uri: str | os.PathLike[str]) -> str:
     Raises
     ------
     UsageError
-        If it holds credentials or a query, its scheme is not one of ``s3``, ``file`` or none, an ``s3://`` URI names no
-        bucket, or it is neither a text nor a path.
+        If the location is empty, contains credentials or a query, has a scheme other than ``s3`` and ``file``, is an
+        ``s3://`` URI without a bucket, or is neither a string nor a path.
     """
     if not isinstance(uri, str):
         return _normalized_path(uri)
     if not uri.strip():
-        raise UsageError("An empty storage location was given.", fix="give a folder or s3://bucket/prefix.")
+        raise UsageError("The storage location is empty.", fix="give a folder or s3://bucket/prefix.")
     if holds_credentials(uri):
-        raise UsageError("A location has credentials in its URI.", fix="take them out; set AWS's own variables.")
+        raise UsageError(
+            "A storage location contains credentials.",
+            fix="remove them and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead.",
+        )
     parts = uri_parts(uri)
-    shown = f"{parts.scheme}://{parts.netloc}{parts.path}"  # without query: a presigned URL has its signature there
+    shown = f"{parts.scheme}://{parts.netloc}{parts.path}"  # without the query, which holds a presigned URL's signature
     if parts.scheme == "s3":
         if not parts.netloc:
             raise UsageError(f"{shown!r} names no bucket.", fix="write s3://bucket/prefix.")
@@ -68,13 +74,13 @@ def normalized_uri(uri: str | os.PathLike[str]) -> str:
     if parts.scheme == "file":
         return os.path.abspath(unquote(parts.path))
     if "://" in uri or parts.scheme in ("http", "https"):
-        raise UsageError(f"{shown!r}: storage of kind {parts.scheme!r} is not supported.", fix="use a folder or s3://.")
+        raise UsageError(f"{shown!r}: the scheme {parts.scheme!r} is not supported.", fix="use a folder or s3://.")
     return os.path.abspath(Path(uri).expanduser())
 
 
 def _normalized_path(path: os.PathLike[str]) -> str:
     if not isinstance(path, os.PathLike) or not isinstance(name := os.fspath(path), str):
-        raise UsageError(f"{path!r} is no storage location.", fix="give a folder or s3://bucket/prefix.")
+        raise UsageError(f"{path!r} is not a storage location.", fix="give a folder or s3://bucket/prefix.")
     if name.startswith("s3:"):
-        raise UsageError(f"{type(path).__name__} drops a slash of s3://.", fix="give what lies in S3 as a str.")
+        raise UsageError(f"{type(path).__name__} collapses the slashes of s3://.", fix="pass S3 locations as str.")
     return os.path.abspath(Path(name).expanduser())

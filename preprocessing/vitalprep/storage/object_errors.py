@@ -1,4 +1,4 @@
-"""What a store can say of an object."""
+"""Errors about a single stored object."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ __all__ = ["ObjectChanged", "ObjectMissing"]
 
 
 class ObjectMissing(RefusedError):  # noqa: N818  a state of the store
-    """The object named is not there."""
+    """The named object does not exist."""
 
 
 class ObjectChanged(RefusedError):  # noqa: N818
-    """The object named is no longer the one that was planned (its etag differs)."""
+    """The named object has changed since it was planned: its etag differs."""

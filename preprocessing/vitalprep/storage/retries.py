@@ -1,6 +1,6 @@
-"""Trying again what failed for a while: exponential backoff with full jitter, bounded, one log line a retry.
+"""Bounded retries with exponential back-off and full jitter. Each retry is logged.
 
-Here and not in `obstore`, which retries without saying so.
+`obstore` can retry by itself, but does so silently.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from vitalprep.runtime.errors import VitalprepError
 __all__ = ["TRIES", "Transient", "retried"]
 
 TRIES = 9
-FIRST_WAIT = 0.2  # s, doubled with each retry; the wait is drawn evenly between 0 and this
+FIRST_WAIT = 0.2  # s, doubled with each retry; the actual wait is uniform between 0 and this
 LONGEST_WAIT = 20.0
 
 Outcome = TypeVar("Outcome")
 
 
-class Transient(Exception):  # noqa: N818  it says what to do
-    """A fault that may pass.
+class Transient(Exception):  # noqa: N818  a signal to `retried`
+    """A fault worth retrying.
 
     Parameters
     ----------
     error : VitalprepError
-        What to raise when it does not.
+        Error to raise when the retries are exhausted.
     tries : int
-        How often to try in all.
+        Maximum number of attempts, the first one included.
     wait : float
-        Seconds to wait at least, where the other side asked for it.
+        Minimum wait in seconds, if the server asked for one.
     """
 
     def __init__(self, error: VitalprepError, *, tries: int = TRIES, wait: float = 0.0) -> None:
@@ -44,19 +44,19 @@ class Transient(Exception):  # noqa: N818  it says what to do
 
 
 def retried(action: Callable[[], Outcome], *, key: str, seconds: float) -> Outcome:
-    """Return what `action` returns, trying again while it raises `Transient`.
+    """Return the result of `action`, retrying while it raises `Transient`.
 
     Parameters
     ----------
     key : str
         URI of the object, for the log line.
     seconds : float
-        After this long no further try begins.
+        Start no further attempt after this long.
 
     Raises
     ------
     VitalprepError
-        The last fault's error, or at once whatever else `action` raises.
+        The error of the last `Transient`. Any other exception of `action` is raised immediately.
     """
     began = time.monotonic()
     attempt = 0

@@ -1,4 +1,4 @@
-"""An S3 object's body in pieces, going on after a fault where it stopped, and never with bytes of another object."""
+"""Resumable download of an S3 object. It never mixes bytes of two versions of the object."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _MD5_ETAG = re.compile(r'"[0-9a-f]{32}"')
 
 
 class Download:
-    """The body of one object.
+    """The body of one object, in chunks.
 
     Parameters
     ----------
     path : str
-        Below the store's prefix.
+        Path below the store's prefix.
     name : str
-        What to call it in an error.
+        Name to show in error messages.
     etag, size : optional
-        What the object must have; without, the first answer settles it.
+        Required etag and size in bytes. By default, those of the first response.
 
     Attributes
     ----------
     etag, size
-        Of the object, after the first piece.
+        Etag and size in bytes of the object, known after the first chunk.
     """
 
     def __init__(self, store: ObjectStore, path: str, name: str, *, etag: str | None, size: int | None) -> None:
@@ -52,12 +52,12 @@ class Download:
         self.size = size
 
     def begin(self) -> int:
-        """Ask for what has not come yet, and return the object's size.
+        """Request the remaining bytes, and return the object's size in bytes.
 
         Raises
         ------
         Transient
-            If the answer is about other bytes: another etag, length or range.
+            If the response has another etag, length or range than expected.
         """
         options: Any = {"if_match": self.etag} if self.etag else {}
         if self._position:
@@ -67,44 +67,44 @@ class Download:
         except PreconditionError:
             if self._demanded:
                 raise
-            raise self._disagrees("it changed while it was read") from None
+            raise self._mismatch("it changed while it was being read") from None
         size, etag = answer.meta["size"], answer.meta["e_tag"]
         if self.size not in (None, size):
-            raise self._disagrees(f"the answer is about {size} bytes, the object has {self.size}")
+            raise self._mismatch(f"the response gives a size of {size} bytes, expected {self.size}")
         if self.etag not in (None, etag):
-            raise self._disagrees(f"the answer has the etag {etag}, asked for was {self.etag}")
+            raise self._mismatch(f"the response has etag {etag}, expected {self.etag}")
         if answer.range != (self._position, size):
-            raise self._disagrees(f"bytes {answer.range} came, asked for were {(self._position, size)}")
+            raise self._mismatch(f"the response has bytes {answer.range}, expected {(self._position, size)}")
         self.etag = etag
         self.size = size
         self._pieces = iter(answer.stream(min_chunk_size=READ_CHUNK))
         return size
 
     def piece(self) -> memoryview | None:
-        """Return the next piece, or None after the last. After an error it may be called again."""
+        """Return the next chunk, or None after the last. May be called again after an error: it resumes."""
         if self._position and self._position == self.size:
             return None
         if self._pieces is None:
             self.begin()
         assert self._pieces is not None
-        pieces, self._pieces = self._pieces, None  # whatever breaks, the next call asks anew
+        pieces, self._pieces = self._pieces, None  # after any error, the next call sends a new request
         piece = next(pieces, None)
         if piece is None:
             if self._position != self.size:
-                raise self._disagrees(f"{self._position} of {self.size} bytes arrived")
+                raise self._mismatch(f"received {self._position} of {self.size} bytes")
             return None
         self._position += len(piece)
         self._pieces = pieces
         return memoryview(piece)
 
-    def _disagrees(self, how: str) -> Transient:
+    def _mismatch(self, how: str) -> Transient:
         return Transient(RetryableError(f"Could not read {self._name}: {how}.", fix="run it again: it resumes."))
 
 
 def is_md5_of_other(etag: str | None, data: bytes) -> bool:
-    """Return whether an etag that looks like an MD5 is not the data's.
+    """Return whether an etag looks like an MD5 but is not the MD5 of the data.
 
-    The etag of an object that came in parts is none, and looks so; one under SSE-KMS is none, and looks like one.
+    Not every etag is an MD5: after a multipart upload it has another form; under SSE-KMS it has the same form.
     """
     if etag is None or not _MD5_ETAG.fullmatch(etag):
         return False

@@ -1,6 +1,7 @@
-"""What an error of `obstore` means for S3: which pass and are tried again, which do not, and how to fix them.
+"""Translates `obstore` errors for S3: which are transient, which are not, and how to fix them.
 
-`obstore` gives text only. Of S3's answer just code and message are kept: its XML may repeat tokens and signatures.
+`obstore` reports errors as text only. Messages keep only the code and message of S3's response: its XML may repeat
+tokens and signatures.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ _EXPIRED = "renew the credentials, then run it again: it resumes."
 _REGION = "set AWS_REGION to the bucket's region."
 _LOCATION = "check the location, the credentials and the permissions."
 _FIXES = {
-    "AccessDenied": "give these credentials the permissions to list, get, put and delete there, or name another place.",
+    "AccessDenied": "grant these credentials permissions to list, get, put and delete there, or use another location.",
     "InvalidAccessKeyId": _CREDENTIALS,
     "SignatureDoesNotMatch": _CREDENTIALS,
     "InvalidToken": _CREDENTIALS,
     "ExpiredToken": _EXPIRED,
     "TokenRefreshRequired": _EXPIRED,
-    "RequestTimeTooSkewed": "set this machine's clock.",
+    "RequestTimeTooSkewed": "correct this machine's clock.",
     "PermanentRedirect": _REGION,
     "AuthorizationHeaderMalformed": _REGION,
     "IllegalLocationConstraintException": _REGION,
@@ -39,10 +40,10 @@ _FIXES = {
     "InvalidObjectState": "restore the object from the archive first.",
 }
 _TRANSIENT_STATUS = frozenset({408, 409, 429})
-_TRANSIENT_CODES = frozenset(  # of answers in 400 to 404 that are no fault of the request
+_TRANSIENT_CODES = frozenset(  # sent with status 400 to 404, although the request is correct
     {"RequestTimeout", "SlowDown", "InternalError", "IncompleteBody", "BadDigest", "NoSuchUpload"}
 )
-_TRIES_FOR_CREDENTIALS = 3  # a laptop without any is not kept waiting
+_TRIES_FOR_CREDENTIALS = 3  # fail fast on a machine without credentials
 
 _URL = re.compile(r"Error performing \w+ (\S+) in ")
 _STATUS = re.compile(r"status code: (\d{3}) ?([\w ]*)")
@@ -56,23 +57,23 @@ _KINDS = {"TimedOut": "timed out", "Incomplete": "closed before the end", "Inval
 
 @dataclass(frozen=True)
 class _Answer:
-    """What came instead of success: an S3 answer, or with status 0 a failed connection or an unreadable answer."""
+    """An S3 error response. Status 0 means a failed connection or an unparsable response."""
 
     status: int
     code: str
-    said: str
+    text: str
 
     @property
-    def passes(self) -> bool:
+    def is_transient(self) -> bool:
         if self.status == 0:
-            return "invalid certificate" not in self.said
-        if self.status == 501:  # not implemented: this server never will
+            return "invalid certificate" not in self.text
+        if self.status == 501:  # not implemented: a retry gives the same
             return False
         return self.status >= 500 or self.status in _TRANSIENT_STATUS or self.code in _TRANSIENT_CODES
 
 
 def translated(error: Exception, *, verb: str, uri: str) -> VitalprepError | Transient:
-    """Return what to raise for an error of `obstore` that came at reading, writing, listing or removing an object.
+    """Return the exception to raise for an `obstore` error.
 
     Parameters
     ----------
@@ -81,27 +82,29 @@ def translated(error: Exception, *, verb: str, uri: str) -> VitalprepError | Tra
     uri : str
         ``s3://bucket/key``.
     """
-    if isinstance(error, InvalidPathError):  # of a key that is listed
+    if isinstance(error, InvalidPathError):  # a listed key
         key = _first(_KEY, str(error))
         return RefusedError(
-            f"Could not {verb} {uri}: the key {key!r} has an empty part or one of dots.",
-            fix="rename or remove that object, or name a prefix without it.",
+            f"Could not {verb} {uri}: the key {key!r} has an empty, '.' or '..' segment.",
+            fix="rename or remove that object, or use a prefix without it.",
         )
     answer = _answer_in(str(error))
-    what = f"Could not {verb} {uri}: {answer.said}."
+    what = f"Could not {verb} {uri}: {answer.text}."
     if _is_credentials_source(str(error), uri):
-        role = f"HTTP {answer.status}" if answer.status else answer.said
+        role = f"HTTP {answer.status}" if answer.status else answer.text
         none = f"no AWS credentials were found (no keys in the environment; this machine's role: {role})"
         no_credentials = UsageError(f"Could not {verb} {uri}: {none}.", fix=_NO_CREDENTIALS)
         return Transient(no_credentials, tries=_TRIES_FOR_CREDENTIALS)
     if isinstance(error, PreconditionError) and verb == "read":
         return ObjectChanged(f"{uri} has changed since it was planned.", fix="plan again.")
-    if isinstance(error, AlreadyExistsError) or answer.passes:  # the first: another one writes it at this moment
-        return Transient(RetryableError(what, fix="run it again: it resumes; if it stays, check the storage's health."))
+    if isinstance(error, AlreadyExistsError) or answer.is_transient:  # the former: another process is writing it now
+        return Transient(
+            RetryableError(what, fix="run it again: it resumes; if the error persists, check the storage service.")
+        )
     if isinstance(error, FileNotFoundError) and answer.code != "NoSuchBucket":
-        return ObjectMissing(f"{uri} is not there.", fix="check the location, or run the stage that writes it.")
+        return ObjectMissing(f"{uri} does not exist.", fix="check the location, or run the stage that writes it.")
     if answer.code.startswith("KMS."):
-        return UsageError(what, fix="give these credentials the use of the bucket's KMS key.")
+        return UsageError(what, fix="grant these credentials the use of the bucket's KMS key.")
     return UsageError(what, fix=_FIXES.get(answer.code, _LOCATION))
 
 
@@ -112,10 +115,10 @@ def _answer_in(text: str) -> _Answer:
     if _BARE_REDIRECT in text:
         return _Answer(301, "PermanentRedirect", "S3 answered 301 PermanentRedirect")
     if status or code:
-        number = int(status[1]) if status else 500  # an error in a 200 answer: S3 changed its mind while it answered
+        number = int(status[1]) if status else 500  # S3 can report an error inside a 200 response
         name = code or (status[2].strip() if status else "")
-        said = f"S3 answered {number} {name}" + (f" ({message.rstrip('.')})" if message else "")
-        return _Answer(number, code, " ".join(said.split()))
+        answered = f"S3 answered {number} {name}" + (f" ({message.rstrip('.')})" if message else "")
+        return _Answer(number, code, " ".join(answered.split()))
     return _Answer(0, "", _network_fault(text))
 
 
@@ -128,7 +131,7 @@ def _network_fault(text: str) -> str:
 
 
 def _is_credentials_source(text: str, uri: str) -> bool:
-    """Return whether the request that failed was none to the bucket: then it was one for credentials."""
+    """Return whether the failed request went to another host than the bucket's: then it requested credentials."""
     url = _URL.search(text)
     return url is not None and uri.split("/")[2] not in url[1]
 

@@ -1,4 +1,4 @@
-"""Objects by path below one location: what every stage reads and writes through."""
+"""The storage API of every stage: objects by path below one location."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from vitalprep.storage.stream import Arriving
 __all__ = ["WRITE_BUFFER", "Storage", "StoredObject", "Writer", "read_uri"]
 
 LISTING_CHUNK = 1000
-WRITE_BUFFER = 16 * 1024 * 1024  # what is larger goes to S3 in parts of this size
+WRITE_BUFFER = 16 * 1024 * 1024  # larger objects go to S3 as multipart uploads with parts of this size
 PARTS_AT_ONCE = 4
-SPOOL = 256 * 1024 * 1024  # held in memory until it is uploaded; what is larger lies in TMPDIR
+SPOOL = 256 * 1024 * 1024  # buffered in memory until the upload; larger objects are buffered in TMPDIR
 
 Outcome = TypeVar("Outcome")
 
-_buckets_without_md5: set[str] = set()  # their etags look like MD5s and are none: SSE-KMS
+_buckets_without_md5: set[str] = set()  # SSE-KMS: etags look like MD5s, but are not
 
 
 class Writer(Protocol):
-    """What `Storage.writer` yields."""
+    """Sequential writer, as `Storage.writer` yields it."""
 
     def write(self, data: bytes, /) -> Any:
         """Append bytes."""
@@ -45,7 +45,7 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One listed object: path below the storage's root, size in bytes, etag as the store gives it, time of writing."""
+    """One listed object: path below the storage's root, size in bytes, etag, time of the last write."""
 
     path: str
     size: int
@@ -54,7 +54,7 @@ class StoredObject:
 
 
 def read_uri(uri: str) -> bytes:
-    """Return one object named by its whole URI."""
+    """Return the bytes of one object, given its full URI."""
     folder, _, name = normalized_uri(uri).rpartition("/")
     return Storage(folder or "/").get(name)
 
@@ -62,17 +62,18 @@ def read_uri(uri: str) -> bytes:
 class Storage:
     """The objects below one storage URI.
 
-    All methods raise `RetryableError` where a retry may help later (S3 or disk trouble, a full disk, a vanished mount)
-    and `UsageError` where it cannot (permissions, credentials, a bucket that is not there).
+    All methods raise `RetryableError` if a later retry may help (S3 or disk fault, full disk, lost mount), and
+    `UsageError` if it cannot (permissions, credentials, missing bucket).
 
     Parameters
     ----------
     uri : str
         Root of the paths that the methods take.
     create : bool
-        Make a local folder that is not there. Without it, a missing folder is a `UsageError`.
+        Create a missing local folder. If false, a missing folder is a `UsageError`.
     retry_seconds : float, optional
-        How long a fault of S3 is retried; 0: not at all. Default: as the environment says, see `Bucket`.
+        How long to retry an S3 fault, in seconds; 0 disables retries. The default comes from the environment, see
+        `Bucket`.
     """
 
     def __init__(
@@ -86,25 +87,25 @@ class Storage:
         self._store = self._place.store
 
     def uri_of(self, path: str) -> str:
-        """Return the whole URI of a path below the root."""
+        """Return the full URI of a path below the root."""
         return f"{self.uri.rstrip('/')}/{path}"
 
     def get(self, path: str, *, etag: str | None = None, size: int | None = None) -> bytes:
-        """Return an object's bytes, of which length and, where the etag is one, MD5 are proved.
+        """Return an object's bytes, after checking their length and, if the etag is an MD5, their MD5.
 
         Parameters
         ----------
         etag, size : optional
-            What the object must have.
+            Required etag and size in bytes.
 
         Raises
         ------
         ObjectMissing
-            If there is no such object.
+            If the object does not exist.
         ObjectChanged
-            If it has another etag.
+            If its etag differs from `etag`.
         RetryableError
-            If another number of bytes arrives, however often it is tried.
+            If length or MD5 are wrong in every attempt.
         """
         if isinstance(self._place, Folder):
             return self._read_file(path, etag, size)
@@ -117,22 +118,30 @@ class Storage:
             bucket = self.uri.split("/")[2]
             if bucket in _buckets_without_md5 or not is_md5_of_other(download.etag, data):
                 return data
-            if data == before:  # twice the same: no fault on the way, but an etag that is no MD5
+            if data == before:  # the same bytes twice: no transfer fault, so the etag is not an MD5
                 _buckets_without_md5.add(bucket)
                 return data
             before = data
-            wrong = RetryableError(f"Could not read {self.uri_of(path)}: its MD5 is not its etag.", fix="retry.")
+            wrong = RetryableError(
+                f"Could not read {self.uri_of(path)}: the MD5 of the bytes received differs from the etag.",
+                fix="run it again: it resumes.",
+            )
             raise Transient(wrong)
 
         return self._do("read", path, attempt)
 
     def arriving(self, path: str, *, etag: str | None = None, size: int | None = None) -> Arriving:
-        """Begin to read an object, to be used while the rest of it is on its way.
+        """Open an object for sequential reading while it is still downloading.
+
+        Parameters
+        ----------
+        etag, size : optional
+            Required etag and size in bytes.
 
         Raises
         ------
         RetryableError, RefusedError
-            As `get`, some of them only while it is read.
+            As `get`. Some are raised only while the stream is read.
         """
         if isinstance(self._place, Folder):
             meta = self._do("read", path, lambda: self._file(path, etag, size))
@@ -141,7 +150,7 @@ class Storage:
         return Arriving(self._pieces(download, path), self._do("read", path, download.begin), name=self.uri_of(path))
 
     def head(self, path: str) -> StoredObject | None:
-        """Return an object's size and etag, or None if it is not there."""
+        """Return an object's size and etag, or None if it does not exist."""
         try:
             meta = self._do("read", path, lambda: obstore.head(self._store, path))
         except ObjectMissing:
@@ -149,17 +158,17 @@ class Storage:
         return StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Yield every object at any depth below a path prefix (whole path segments)."""
+        """Yield every object below a prefix, recursively. The prefix matches whole path segments."""
         pages: Iterator[Any] | None = None
         last: str | None = None
 
         def page() -> Any:
             nonlocal pages
-            going, pages = pages, None  # whatever breaks, the next try begins behind the last page
-            if going is None:
-                going = obstore.list(self._store, prefix or None, offset=last, chunk_size=LISTING_CHUNK)
-            found = next(going, None)
-            pages = going
+            current, pages = pages, None  # after any error, the next attempt resumes after the last page
+            if current is None:
+                current = obstore.list(self._store, prefix or None, offset=last, chunk_size=LISTING_CHUNK)
+            found = next(current, None)
+            pages = current
             return found
 
         while metas := self._do("list", prefix, page):
@@ -168,13 +177,14 @@ class Storage:
             last = metas[-1]["path"]
 
     def put(self, path: str, data: bytes | IO[bytes]) -> None:
-        """Write an object whole, of bytes or an open file: readers see the old one or the new one, never a part."""
+        """Write an object atomically from bytes or an open file: readers see the old object or the new one."""
         self._do("write", path, lambda: self._upload(path, data))
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write an object unless one is there. Return whether this call wrote it, be it with a try that seemed to fail.
+        """Create an object unless it exists. Return whether this call created it.
 
-        The store decides (`If-None-Match: *`), so of two writers exactly one wins.
+        The store decides (`If-None-Match: *`), so exactly one of two concurrent writers wins. If an attempt of this
+        call succeeded although it reported an error, the result is True as well.
         """
         tries = 0
 
@@ -184,16 +194,16 @@ class Storage:
             try:
                 obstore.put(self._store, path, data, mode="create")
             except AlreadyExistsError:
-                there = self._get_if_there(path)
-                if there is None:  # removed again, or in the hands of another writer: S3's 409
+                stored = self._get_or_none(path)
+                if stored is None:  # deleted meanwhile, or another writer is active (S3's 409)
                     raise
-                return tries > 1 and there == data
+                return tries > 1 and stored == data
             return True
 
         return self._do("write", path, attempt)
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove objects; one that is not there is no error."""
+        """Delete objects. A missing object is not an error."""
         for path in paths:
             try:
                 self._do("remove", path, lambda path=path: obstore.delete(self._store, path))  # type: ignore[misc]
@@ -202,9 +212,9 @@ class Storage:
 
     @contextmanager
     def writer(self, path: str) -> Iterator[Writer]:
-        """Write an object in parts. It appears when the block ends, and not at all if the block raises.
+        """Write an object sequentially. It appears when the block ends; if the block raises, it does not appear.
 
-        To S3 it goes when it is whole, so that it can be sent again.
+        For S3, the object is buffered and uploaded at the end, so that the upload can be retried.
         """
         if isinstance(self._place, Folder):
             with (
@@ -218,15 +228,15 @@ class Storage:
                 yield spool
             except OSError as error:
                 raise RetryableError(
-                    f"Could not keep {self.uri_of(path)} in {tempfile.gettempdir()} for its upload: {error.strerror}.",
+                    f"Could not buffer {self.uri_of(path)} in {tempfile.gettempdir()} for upload: {error.strerror}.",
                     fix="free space there or set TMPDIR, then run it again: it resumes.",
                 ) from error
             self._do("write", path, lambda: self._upload(path, spool))
 
     def sweep(self, prefix: str, *, of: Callable[[str], bool]) -> int:
-        """Remove what killed processes left of unfinished local writes below a prefix; see `Folder.sweep`.
+        """Remove the temporary files of killed local writers below a prefix; see `Folder.sweep`.
 
-        Unfinished uploads to S3 are for the bucket to sweep, by a lifecycle rule.
+        For S3 it does nothing: a lifecycle rule of the bucket removes incomplete multipart uploads.
         """
         return self._place.sweep(prefix, of=of) if isinstance(self._place, Folder) else 0
 
@@ -234,9 +244,9 @@ class Storage:
         refuse_fork()
         try:
             return self._place.do(action, verb=verb, uri=self.uri_of(path))
-        except ValueError as error:  # of `obstore`, before it asks
+        except ValueError as error:  # `obstore` rejects the path before it sends a request
             raise UsageError(
-                f"Could not {verb} {self.uri_of(path)!r}: a path has no empty part and none of dots.",
+                f"Could not {verb} {self.uri_of(path)!r}: a path must not have an empty, '.' or '..' segment.",
                 fix="correct the path.",
             ) from error
 
@@ -257,19 +267,19 @@ class Storage:
 
     def _file_pieces(self, folder: Folder, path: str, meta: obstore.ObjectMeta) -> Iterator[bytes]:
         left, uri = meta["size"], self.uri_of(path)
-        # Not by `obstore`, which copies each piece twice: that takes three times as long.
+        # Reads the file directly: `obstore` copies each chunk twice and takes three times as long.
         with folder.errors(verb="read", uri=uri), Path(folder.path, path).open("rb", buffering=0) as file:
             while piece := file.read(READ_CHUNK):
                 left -= len(piece)
                 if left <= 0 and obstore.head(self._store, path)["e_tag"] != meta["e_tag"]:
-                    raise ObjectChanged(f"{uri} has changed while it was read.", fix="plan again.")
+                    raise ObjectChanged(f"{uri} changed while it was being read.", fix="plan again.")
                 yield piece
 
     def _pieces(self, download: Download, path: str) -> Iterator[memoryview]:
         while (piece := self._do("read", path, download.piece)) is not None:
             yield piece
 
-    def _get_if_there(self, path: str) -> bytes | None:
+    def _get_or_none(self, path: str) -> bytes | None:
         try:
             return self.get(path)
         except ObjectMissing:
@@ -283,4 +293,4 @@ class Storage:
 
 def _refuse_size(found: int, wanted: int) -> None:
     if found != wanted:
-        raise OSError(f"{found} of {wanted} bytes were read")
+        raise OSError(f"read {found} of {wanted} bytes")

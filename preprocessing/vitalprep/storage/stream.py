@@ -1,4 +1,4 @@
-"""A file that is read while the rest of it is still on its way."""
+"""Sequential reading of a file that is still downloading."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ __all__ = ["Arriving"]
 
 
 class Arriving:
-    """The bytes of a file, of which no more is held than lies between the last place asked for and what has come.
+    """Forward-only view of a file that is still downloading. It buffers only the bytes after the last offset read.
 
     Parameters
     ----------
     chunks : iterable of bytes
-        The file in pieces of any size.
+        The file in chunks of any size.
     size : int
-        Bytes in the whole file.
+        Size of the whole file in bytes.
     name : str
-        What to call it in an error.
+        Name to show in error messages.
 
     Attributes
     ----------
     waited : float
-        Seconds spent on getting the pieces.
+        Seconds spent waiting for chunks.
     """
 
     def __init__(self, chunks: Iterable[bytes | memoryview], size: int, *, name: str = "the file") -> None:
@@ -36,19 +36,19 @@ class Arriving:
         self.waited = 0.0
         self._chunks = iter(chunks)
         self._window = memoryview(b"")
-        self._start = 0  # of the window, in the file
+        self._start = 0  # offset of the window in the file
         self._arrived = 0
         self._crc = 0
 
     def at(self, position: int, length: int) -> memoryview:
-        """Return up to `length` bytes from `position` on, fewer only at the end of the file.
+        """Return up to `length` bytes from offset `position`; fewer only at the end of the file.
 
-        Nothing before `position` can be asked for again.
+        Later calls must not ask for bytes before `position`.
 
         Raises
         ------
         RetryableError
-            If less than `size` bytes come, or more.
+            If the chunks hold fewer or more than `size` bytes.
         """
         wanted = min(position + length, self.size)
         while self._start + len(self._window) < wanted:
@@ -59,12 +59,12 @@ class Arriving:
         return self._window[position - self._start : wanted - self._start]
 
     def checksum(self) -> int:
-        """Take in what is left, and return the CRC32 of the whole file. Nothing of it can be asked for afterwards.
+        """Consume the rest of the file, and return the CRC32 of the whole file. `at` must not be called afterwards.
 
         Raises
         ------
         RetryableError
-            If less than `size` bytes come, or more.
+            If the chunks hold fewer or more than `size` bytes.
         """
         while self._arrived < self.size:
             self._next_chunk()
@@ -84,4 +84,6 @@ class Arriving:
         return chunk
 
     def _wrong_size(self) -> RetryableError:
-        return RetryableError(f"{self.name}: {self._arrived} of {self.size} bytes arrived.", fix="retry.")
+        return RetryableError(
+            f"{self.name}: received {self._arrived} of {self.size} bytes.", fix="run it again: it resumes."
+        )

@@ -1,1 +1,1 @@
-"""The TFRecord file format: framing with checksums, `tf.train.Example` bytes, a strict reader."""
+"""The TFRecord file format: framing with checksums, encoding of `tf.train.Example`, a strict reader."""

@@ -1,8 +1,8 @@
-"""`tf.train.Example` bytes without TensorFlow: deterministic to write, strict to read.
+"""Deterministic encoding and strict decoding of `tf.train.Example`, without TensorFlow.
 
 An Example is a protocol buffer: Example{1: Features{1: map entry {1: key, 2: Feature}}}, where a Feature is one of
 {1: BytesList{1: bytes}}, {2: FloatList{1: packed float32}}, {3: Int64List{1: packed varints}}
-(tensorflow/core/example/example.proto and feature.proto). Keys stand in alphabetical order, as DESIGN 4 fixes.
+(tensorflow/core/example/example.proto and feature.proto). Keys are in alphabetical order (docs/design.md, 4).
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 
 
 class BadExample(ValueError):  # noqa: N818  as BadGzipFile
-    """The bytes are no record of this data set; the message says where they differ."""
+    """The bytes are not a record of this data set; the message says where they differ."""
 
 
 Places: TypeAlias = dict[str, slice]
-"""Key of a record -> where its payload (a varint, packed floats, bytes) lies in the record's bytes."""
+"""Key -> position of its payload (a varint, packed floats or bytes) in the record's bytes."""
 
 
 def encode_record(record: Record) -> bytes:
-    """Return the Example's bytes; equal records give equal bytes."""
+    """Return the record as a serialized Example. Equal records give equal bytes."""
     return _field(1, b"".join(entry for _, entry, _ in _entries(record)))
 
 
 def payload_places(record: Record) -> Places:
-    """Return where each payload lies in the bytes of `encode_record`: every one is the end of its entry."""
+    """Return the position of each payload in the bytes of `encode_record`. A payload is always the end of its entry."""
     entries = _entries(record)
     body = sum(len(entry) for _, entry, _ in entries)
     end = len(_field(1, bytes(body))) - body
@@ -55,7 +55,7 @@ def payload_places(record: Record) -> Places:
 
 
 def _entries(record: Record) -> list[tuple[str, bytes, int]]:
-    """Return (key, entry, bytes of its payload) in the fixed order."""
+    """Return (key, entry, payload size in bytes) in the fixed order."""
     integers = {"case_id": record.case_id, "start_second": record.start_second, "subject_id": record.subject_id}
     floats = {"static": record.static, "target": record.target, "timeseries": record.timeseries}
     origins = {
@@ -70,13 +70,13 @@ def _entries(record: Record) -> list[tuple[str, bytes, int]]:
 
 
 def encoded_size(shape: RecordShape, *, case_id: int, subject_id: int, start_second: int) -> int:
-    """Return the length of a record's bytes without making them."""
+    """Return the size in bytes of a record with these integers, whatever its other values."""
     ids = {"case_id": case_id, "subject_id": subject_id, "start_second": start_second}
     return len(encode_record(Record.zeros(shape, **ids)))
 
 
 def decode_record(data: bytes, shape: RecordShape) -> Record:
-    """Read a record strictly.
+    """Decode a record strictly.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def decode_record(data: bytes, shape: RecordShape) -> Record:
 
 
 def varint(value: int) -> bytes:
-    """Return an integer in protocol buffers' variable length; a negative one as its 64-bit complement."""
+    """Return an integer as a protocol buffers varint; a negative one as its 64-bit two's complement."""
     value &= (1 << 64) - 1
     out = bytearray()
     while value > 0x7F:
@@ -142,11 +142,11 @@ def _read_varint(data: bytes, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
         shift += 7
-    raise BadExample(f"byte {position}: a varint does not end")
+    raise BadExample(f"byte {position}: incomplete or too long varint")
 
 
 def _fields(data: bytes) -> list[tuple[int, bytes]]:
-    """Split a message into (field number, body); only length-delimited fields occur in an Example."""
+    """Split a message into (field number, body). An Example has only length-delimited fields."""
     fields = []
     position = 0
     while position < len(data):
@@ -155,7 +155,7 @@ def _fields(data: bytes) -> list[tuple[int, bytes]]:
             raise BadExample(f"byte {position}: wire type {tag & 7} does not occur in an Example")
         length, position = _read_varint(data, position)
         if position + length > len(data):
-            raise BadExample(f"byte {position}: a field of {length} bytes runs over the end")
+            raise BadExample(f"byte {position}: a field of {length} bytes extends beyond the end")
         fields.append((tag >> 3, data[position : position + length]))
         position += length
     return fields
@@ -185,12 +185,12 @@ def _take(features: dict[str, bytes], key: str, kind: int) -> bytes:
 
 
 def read_int64(body: bytes) -> int | None:
-    """Return the one varint that the bytes are, as a signed integer; None where they are more than one.
+    """Return the bytes of one varint as a signed integer; None if they hold more than one.
 
     Raises
     ------
     BadExample
-        If the varint does not end.
+        If the varint is incomplete or too long.
     """
     value, end = _read_varint(body, 0)
     if end != len(body):

@@ -1,6 +1,6 @@
 """TFRecord framing: uint64 length, its masked CRC32C, the record, its masked CRC32C (all little-endian).
 
-The format and the mask are TensorFlow's (tensorflow/core/lib/io/record_writer.cc, tensorflow/core/lib/hash/crc32c.h).
+Format and mask: tensorflow/core/lib/io/record_writer.cc and tensorflow/core/lib/hash/crc32c.h.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
 _HEAD = _LENGTH.size + _CRC.size
 _MASK_DELTA = 0xA282EAD8
-LONGEST_RECORD = 1 << 26  # bytes; a window of an hour has 0.3 MB
+LONGEST_RECORD = 1 << 26  # bytes; a window of one hour takes 0.3 MB
 
 
 class BadFrame(ValueError):  # noqa: N818  as BadGzipFile
-    """The bytes are no TFRecord file; the message gives the position."""
+    """The bytes are not a valid TFRecord file; the message gives the position."""
 
 
 def masked_crc32c(data: bytes | NDArray[np.uint8]) -> int:
-    """Return CRC32C (Castagnoli), rotated right by 15 bits plus a constant, as TFRecord stores it."""
+    """Return the CRC32C (Castagnoli) as TFRecord stores it: rotated right by 15 bits, plus 0xA282EAD8, modulo 2^32."""
     crc: int = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def framed(record: bytes) -> bytes:
-    """Return a record in its frame."""
+    """Return a record with its frame, `FRAME_BYTES` longer."""
     length = _LENGTH.pack(len(record))
     return length + _CRC.pack(masked_crc32c(length)) + record + _CRC.pack(masked_crc32c(record))
 
 
 def records(blocks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-    """Yield the records of a TFRecord file, every checksum checked.
+    """Yield the records of a TFRecord file, after verifying their checksums.
 
     Parameters
     ----------
     blocks : iterable of bytes
-        The file in pieces of any size, of which one is held at a time.
+        The file in chunks of any size. Only one chunk is in memory at a time.
 
     Raises
     ------
     BadFrame
-        At the first frame that is cut short or too long, or whose checksum is wrong.
+        At the first frame that is truncated, longer than `LONGEST_RECORD`, or has a wrong checksum.
     """
     data = b""
-    offset = 0  # of `data` in the file
+    offset = 0  # position of `data` in the file
     for block in blocks:
         data += block
         position = 0
@@ -66,13 +66,13 @@ def records(blocks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
         offset += position
     if len(data) >= _HEAD:
         length = _LENGTH.unpack_from(data)[0]
-        raise BadFrame(f"byte {offset}: a record of {length} bytes runs over the end of the file")
+        raise BadFrame(f"byte {offset}: the file ends inside a record of {length} bytes")
     if data:
-        raise BadFrame(f"byte {offset}: the file ends inside a frame's head")
+        raise BadFrame(f"byte {offset}: the file ends inside a frame header")
 
 
 def _frame_end(data: bytes, position: int, offset: int) -> int:
-    """Return where the frame at `position` ends, or where its head does, if that is not there whole."""
+    """Return the end of the frame at `position`, or the end of its header if the header is still incomplete."""
     head = data[position : position + _HEAD]
     if len(head) < _HEAD:
         return position + _HEAD
@@ -80,5 +80,7 @@ def _frame_end(data: bytes, position: int, offset: int) -> int:
         raise BadFrame(f"byte {offset + position}: the checksum of the length is wrong")
     length: int = _LENGTH.unpack_from(head)[0]
     if length > LONGEST_RECORD:
-        raise BadFrame(f"byte {offset + position}: a record of {length} bytes is longer than any of a data set")
+        raise BadFrame(
+            f"byte {offset + position}: a record of {length} bytes is longer than the limit of {LONGEST_RECORD}"
+        )
     return position + FRAME_BYTES + length

@@ -1,8 +1,8 @@
-"""Reading many records strictly and fast: held against a whole record of the same lengths, byte for byte.
+"""Fast strict reader: compares each record with a template instead of parsing it.
 
-A record is right if everything around its payloads is as `encode_record` writes it. So a record whose integers have
-certain lengths is compared with a template of these lengths, and its payloads are taken from where the template has
-them. Whatever differs goes to `decode_record`, which says what is wrong.
+A record is valid if all bytes around its payloads are as `encode_record` writes them. They depend only on the varint
+lengths of the record's integers, so there is one template per combination of lengths. Payloads are read at the
+template's positions. A record that differs from its template goes to `decode_record`, which raises the precise error.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from vitalprep.tfrecord.example import (
 __all__ = ["RecordReader"]
 
 Widths: TypeAlias = tuple[int, int, int]
-INTEGERS = ("case_id", "start_second", "subject_id")  # in the order of the bytes
+INTEGERS = ("case_id", "start_second", "subject_id")  # in byte order
 LONGEST_VARINT = 10
 
 
 @dataclass(frozen=True)
 class _Template:
-    """`constants` are (start, stop, bytes) of all that is no payload; `size` of the whole."""
+    """`constants` are (start, stop, bytes) of everything but payloads; `size` is the record's size in bytes."""
 
     size: int
     places: Places
@@ -49,7 +49,13 @@ class RecordReader:
         self._shortest = self._template((1, 1, 1)).places
 
     def read(self, data: bytes) -> Record:
-        """Read a record; the answers and errors are those of `decode_record`."""
+        """Read a record, with the same results and errors as `decode_record`.
+
+        Raises
+        ------
+        BadExample
+            If a key, type, shape or byte differs from what `encode_record` writes.
+        """
         widths = self._widths(data)
         template = self._template(widths) if widths is not None else None
         if template is None or len(data) != template.size:
@@ -75,7 +81,7 @@ class RecordReader:
         )
 
     def _widths(self, data: bytes) -> Widths | None:
-        """The lengths of the integers, each told by the byte before it; None where no record can be like that."""
+        """Return the varint lengths of the integers, which precede them; None if they cannot be those of a record."""
         found = []
         shift = 0
         for key in INTEGERS:
@@ -94,7 +100,7 @@ class RecordReader:
 
 
 def _integers(data: bytes, places: Places) -> list[int] | None:
-    """The integers, or None where one is not written as `encode_record` writes it."""
+    """Return the integers, or None if one is not encoded as `encode_record` does it."""
     numbers = []
     for key in INTEGERS:
         body = data[places[key]]

@@ -1,1 +1,1 @@
-"""Validate: prove the data set from its records."""
+"""Validate: prove a data set by reading every record back."""

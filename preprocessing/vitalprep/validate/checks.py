@@ -1,4 +1,4 @@
-"""What is proved of a data set: from its records, its plan and its receipts, not from what the stages claimed."""
+"""The checks of a data set. They use records, plan and receipts, and compare them with what the stages reported."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ MOST_PLACES = 3
 
 
 class Checks:
-    """Every check of a data set: each returns the places where it fails.
+    """All checks of a data set. Each returns the places where it fails.
 
     Attributes
     ----------
     content_id : str or None
-        As the metadata state it.
+        The content id that the metadata state.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Checks:
     def _twice(self) -> list[str]:
         pairs, counts = np.unique(self.every[:, :2], axis=0, return_counts=True)
         return [
-            f"case {case}, second {start} is there {count} times"
+            f"the window of case {case} at second {start} occurs {count} times"
             for (case, start), count in zip(pairs[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True)
         ]
 
@@ -119,17 +119,19 @@ class Checks:
                 if case is None:
                     problems.append(f"case {case_id} in {split} is not in the plan")
                 elif case.split != split or recorded_subject(case.subject_id, salt) != subject:
-                    problems.append(f"case {case_id} stands in {split} under subject {subject}, planned {case.split}")
+                    problems.append(
+                        f"case {case_id} is in {split} with subject {subject}, but is planned for {case.split}"
+                    )
         return problems
 
     def _splits(self) -> list[str]:
-        """Hold the plan's splits against the rule, and the records of an appended data set against its parent's."""
+        """Compare the plan's splits with the split rule, and, if appended, the records with the parent's splits."""
         plan = self.plan
         subject_of_case = {case.case_id: case.subject_id for case in plan.cases}
         earlier = plan.append.split_of_subject if plan.append else None
         ruled = assign_splits(subject_of_case, plan.config.split, earlier)
         problems = [
-            f"case {case.case_id} is planned for {case.split}, by the rule it is of {ruled[case.subject_id]}"
+            f"case {case.case_id} is planned for {case.split}, but the split rule gives {ruled[case.subject_id]}"
             for case in plan.cases
             if case.split != ruled[case.subject_id]
         ]
@@ -157,13 +159,13 @@ class Checks:
 
     @cached_property
     def _earlier(self) -> dict[int, SplitName]:
-        """The split of every earlier subject: as the parent has it, or as this plan recorded it if that is gone."""
+        """The split of every earlier subject, from the parent's plan or, if that is missing, from this plan."""
         if self.plan.append is None:
             return {}
         return self._parent.split_of_subject if self._parent else self.plan.append.split_of_subject
 
     def _counts(self) -> list[str]:
-        """Hold each case's windows against the length in its receipt."""
+        """Compare each case's windows with the length of its table."""
         problems = []
         for split, summary in self.summaries.items():
             windows = self.windows[split]
@@ -172,11 +174,11 @@ class Checks:
                 possible = window_starts(outcome.seconds or 0, self.plan.config.windowing)
                 if len(found) != outcome.windows or len(found) + outcome.dropped != len(possible):
                     problems.append(
-                        f"case {outcome.case_id} has {len(found)} windows and {outcome.dropped} left out "
-                        f"of {len(possible)}"
+                        f"case {outcome.case_id} has {len(found)} windows and {outcome.dropped} dropped, "
+                        f"{len(possible)} are possible"
                     )
                 elif not np.isin(found, possible).all():
-                    problems.append(f"case {outcome.case_id} has a window at a second where none begins")
+                    problems.append(f"case {outcome.case_id} has a window that starts between two steps")
         return problems
 
     def _accounting(self) -> list[str]:
@@ -185,7 +187,7 @@ class Checks:
         if not self.accounting.adds_up:
             problems.append(f"cases {list(self.accounting.unfinished)} are neither written nor excluded")
         if written != self.accounting.written:
-            problems.append(f"{written} cases have records, {self.accounting.written} are accounted as written")
+            problems.append(f"{written} cases have records, but the accounting counts {self.accounting.written}")
         return problems
 
     def _lineage(self) -> list[str]:
@@ -198,7 +200,7 @@ class Checks:
             if case_id in receipts:
                 problems += self._lineage_of(case_id, receipts[case_id], seconds.get(case_id), there)
             else:
-                problems.append(f"case {case_id} has records and no receipt")
+                problems.append(f"case {case_id} has records but no receipt")
         return problems
 
     def _lineage_of(self, case_id: int, receipt: Receipt, seconds: int | None, there: set[str]) -> list[str]:
@@ -209,7 +211,7 @@ class Checks:
         if receipt.input.etag != case.etag or receipt.input.size != case.size or receipt.input_id != case.input_id:
             problems.append(f"the receipt of case {case_id} names another input object than the plan")
         if receipt.harmonize_digest != self.plan.harmonize_digest or receipt.case_id != case_id:
-            problems.append(f"the receipt of case {case_id} is another one's")
+            problems.append(f"the receipt of case {case_id} belongs to another case or configuration")
         if table_path(self.plan.stem(case_id)) not in there:
             problems.append(f"the table of case {case_id} is missing")
         return problems

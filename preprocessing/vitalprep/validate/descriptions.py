@@ -1,4 +1,4 @@
-"""Whether the files beside the records are those that publish wrote, as ``croissant.json`` lists them."""
+"""Checks that the files next to the records match ``croissant.json``, which publish wrote."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ CROISSANT, CARD = "croissant.json", "README.md"
 
 
 def description_problems(output: Storage, dataset_id: str, summaries: Iterable[BuildSummary]) -> tuple[list[str], str]:
-    """Return what does not agree, and what was proved if nothing does.
+    """Return the problems, and the text for the verdict if there are none.
 
-    A data set that was published before there were cards has neither of the two, and passes.
+    Data sets from versions that published neither data card nor ``croissant.json`` pass.
     """
     listing = _read(output, dataset_id, CROISSANT)
     if listing is None:
@@ -40,7 +40,7 @@ def description_problems(output: Storage, dataset_id: str, summaries: Iterable[B
         if there is None:
             problems.append(f"{name} is missing")
         elif not _agrees(item, *there):
-            problems.append(f"{name} is not the file that {CROISSANT} lists")
+            problems.append(f"{name} differs from the file that {CROISSANT} lists")
     return problems, f"{len(listed)} files as {CROISSANT} lists them"
 
 

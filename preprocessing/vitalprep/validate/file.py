@@ -1,4 +1,4 @@
-"""Proving one TFRecord file: every record is read again and held against the registry."""
+"""Validates one TFRecord file: reads every record back and checks it against the registry."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FileFindings", "ValidateTask", "validate_file"]
 
-BLOCK = READ_CHUNK  # bytes of a file that are looked at at once
-TOGETHER = 256  # records
-MOST_PROBLEMS = 5  # a file may be wrong in every record; a person needs the first few
+BLOCK = READ_CHUNK  # bytes of a file read at a time
+TOGETHER = 256  # records whose targets and statics are checked together
+MOST_PROBLEMS = 5  # limit per file: every record may be wrong, the first few suffice
 
 
 @dataclass(frozen=True)
 class ValidateTask:
-    """One file to be read again. `summary` is what build said of it; `path` lies below `output`."""
+    """One file to validate. `summary` is the build's description of it; `path` is its path below `output`."""
 
     summary: FileSummary
     path: str
@@ -47,16 +47,16 @@ class ValidateTask:
 
 @dataclass(frozen=True)
 class FileFindings:
-    """What the records of a file say.
+    """The result of reading one file.
 
     Attributes
     ----------
     windows : ndarray of int64, shape (records, 3)
         case_id, start_second and subject_id of each record, in file order.
     problems : tuple of (str, str)
-        Name of the check that failed, and where; at most five a file.
+        Name of the failed check, and the place; at most five per file.
     sha256 : str or None
-        Of the file as it was read, in hex; None where it is missing.
+        SHA-256 of the file as it was read, in hex; None if it is missing.
     """
 
     windows: NDArray[np.int64]
@@ -65,9 +65,9 @@ class FileFindings:
 
 
 def validate_file(task: ValidateTask) -> FileFindings:
-    """Check a file's digest, frames, keys, shapes, values and origins, and return whose windows it holds.
+    """Check a file's digest, frames, keys, shapes, values and origins, and return the windows in it.
 
-    What is wrong is read again: a fault on the way is none of the file.
+    A file with problems is read a second time, to rule out transfer faults.
     """
     findings = _findings(task)
     return _findings(task) if findings.problems else findings
@@ -96,15 +96,15 @@ def _findings(task: ValidateTask) -> FileFindings:
     problems += [("values", f"{name}, {problem}") for problem in check.rest()]
     sha256 = file.sha256()
     if file.size != task.summary.bytes or sha256 != task.summary.sha256:
-        problems.insert(0, ("files", f"{name} is not the file that was built (size or SHA-256 differ)"))
+        problems.insert(0, ("files", f"{name} differs from the file that was built (size or SHA-256)"))
     if not problems and len(windows) != task.summary.windows:
-        problems.append(("counts", f"{name} holds {len(windows)} records, build counted {task.summary.windows}"))
+        problems.append(("counts", f"{name} holds {len(windows)} records, but build wrote {task.summary.windows}"))
     found = np.array(windows, dtype=np.int64) if windows else none
     return FileFindings(found, tuple(problems[:MOST_PROBLEMS]), sha256)
 
 
 class _Digested(io.RawIOBase):
-    """A file to be read once, from its first byte to its last, whose SHA-256 is made on the way."""
+    """A file that is read once from start to end, while its SHA-256 is computed."""
 
     def __init__(self, file: Arriving) -> None:
         self.size = file.size
@@ -113,12 +113,12 @@ class _Digested(io.RawIOBase):
         self._position = 0
 
     def blocks(self) -> Iterator[memoryview]:
-        """Yield what is left."""
+        """Yield the rest of the file."""
         while block := self._next(BLOCK):
             yield block
 
     def decompressed(self) -> Iterator[bytes]:
-        """Yield what is left of a gzip file, decompressed."""
+        """Yield the rest of a gzip file, decompressed."""
         with gzip.GzipFile(fileobj=io.BufferedReader(self, BLOCK)) as source:
             while block := source.read(BLOCK):
                 yield block
@@ -133,7 +133,7 @@ class _Digested(io.RawIOBase):
         return len(block)
 
     def sha256(self) -> str:
-        """Read what is left, and return the digest of the whole file."""
+        """Read the rest, and return the SHA-256 of the whole file in hex."""
         for _ in self.blocks():
             pass
         return self._hash.hexdigest()
@@ -146,7 +146,7 @@ class _Digested(io.RawIOBase):
 
 
 class _RecordCheck:
-    """What holds for every record's values: finite, in [-1, 1], known origins, and the default where they say so."""
+    """Checks a record's values: finite, in [-1, 1], with known origin codes, and defaults where the origin says so."""
 
     def __init__(self, config: Config) -> None:
         shape = record_shape(config)
@@ -159,14 +159,14 @@ class _RecordCheck:
         self._waiting: list[tuple[int, Record]] = []
 
     def problems(self, index: int, record: Record) -> list[str]:
-        """Check a record's series at once, targets and statics of many together: each alone costs as much."""
+        """Check a record's series now, and its targets and statics in batches: a batch costs as much as one record."""
         found = _problems("timeseries", record.timeseries, record.timeseries_origin, self._series)
         self._waiting.append((index, record))
         named = [_named(index, record, problem) for problem in found]
         return named + self.rest() if len(self._waiting) == TOGETHER else named
 
     def rest(self) -> list[str]:
-        """Check what is waiting."""
+        """Check the targets and statics of the records in the current batch."""
         waiting, self._waiting = self._waiting, []
         if not waiting or not self._small_problems([record for _, record in waiting]):
             return []
@@ -192,10 +192,10 @@ def _problems(
     name: str, values: NDArray[np.float32], origin: NDArray[np.uint8], defaults: NDArray[np.float32]
 ) -> list[str]:
     found = []
-    if not (values.min() >= -1 and values.max() <= 1):  # also where there is a NaN
+    if not (values.min() >= -1 and values.max() <= 1):  # also true if there is a NaN
         found.append(f"{name} is not within [-1, 1]")
     if origin.max() > DEFAULT:
         found.append(f"{name}_origin holds a code above {DEFAULT}")
     if ((values != defaults) & (origin == DEFAULT)).any():
-        found.append(f"{name} differs from the default where its origin says default")
+        found.append(f"{name} differs from the default although its origin is default")
     return found

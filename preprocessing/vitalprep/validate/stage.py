@@ -1,4 +1,4 @@
-"""The validate stage: the result is proved from the records themselves, then the verdict is written."""
+"""The validate stage: runs all checks on a published data set and writes the verdict."""
 
 from __future__ import annotations
 
@@ -31,13 +31,12 @@ __all__ = ["validate_dataset"]
 
 
 def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
-    """Read every record of a data set again, write the verdict, and on a pass move ``latest.json``.
+    """Read every record of a data set back, write the verdict, and update ``latest.json`` if it passed.
 
     Raises
     ------
     RefusedError
-        If the data set was never accounted for, does not lie where it was made, or a check fails; then the verdict is
-        written all the same.
+        If the data set has no accounting or is a copy, or if a check fails. In the last case the verdict is written.
     """
     refuse_copy(dataset_uri)
     output_uri, dataset_id = output_of_dataset(dataset_uri)
@@ -62,8 +61,8 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
     if not verdict.passed:
         failed = next(check for check in checks if not check.passed)
         raise RefusedError(
-            f"{output.uri_of('datasets')}/{dataset_id} is refused. {failed.name}: {failed.detail}.",
-            fix="run it again: a refused data set is built anew; if it stays refused, run with --force.",
+            f"{output.uri_of('datasets')}/{dataset_id} failed validation. {failed.name}: {failed.detail}.",
+            fix="run it again: it rebuilds a refused data set; if it fails again, run with --force.",
         )
     latest = Latest(
         schema_version=1 if proof.content_id is None else 2,

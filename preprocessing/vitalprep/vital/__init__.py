@@ -1,1 +1,1 @@
-"""The `.vital` file format: gunzip, packet headers, the scan of records, whole recordings."""
+"""The `.vital` file format: decompression, header packets, scanning of records, reading of recordings."""

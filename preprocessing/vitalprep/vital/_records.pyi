@@ -1,4 +1,4 @@
-"""The records of a .vital stream, read in C: what `_records.c` promises."""
+"""Types of `_records.c`, the compiled scan of the records in a .vital stream."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ def scan_packets(
     row_count: int,
     /,
 ) -> tuple[int, int, int, int]:
-    """Read records from `position` on. Return (why it stopped, position, row_count, records without a header)."""
+    """Read records starting at `position`. Return (stop reason, position, row_count, records without a header)."""
 
 def group_rows(
     rows: NDArray[np.void],
@@ -32,4 +32,4 @@ def group_rows(
     values: NDArray[np.float64],
     /,
 ) -> None:
-    """Put each row's time and value at its group's next place, in file order."""
+    """Copy each row's time and value to the next free place of its group, in file order."""

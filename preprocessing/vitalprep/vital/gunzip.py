@@ -1,4 +1,4 @@
-"""Decompression in bounded memory: every byte of the gzip stream is accounted for, and a bomb is stopped early."""
+"""Strict gzip decompression in bounded memory. It rejects trailing bytes and stops decompression bombs early."""
 
 from __future__ import annotations
 
@@ -12,40 +12,43 @@ from vitalprep.storage.stream import Arriving
 __all__ = ["MOST_MEMBERS", "gunzip", "longest_file"]
 
 GZIP_MAGIC = b"\x1f\x8b"
-LAST_FLAG = b"\x1f"  # RFC 1952: with others set, what follows the header cannot be known
-FIRST_INPUT, INPUT_CHUNK = 1 << 10, 1 << 18  # what a member leaves of its last input is copied: small ones get little
+LAST_FLAG = b"\x1f"  # RFC 1952: reserved flags may announce unknown header fields
+FIRST_INPUT, INPUT_CHUNK = 1 << 10, 1 << 18  # input left over by a member is copied, so short members get small chunks
 OUTPUT_CHUNK = 1 << 20
 SMALLEST_CHUNK = 1 << 16
-MOST_MEMBERS = 1 << 20  # each takes two microseconds, however short it is; real files have one
+MOST_MEMBERS = 1 << 20  # each costs two microseconds; real files have one
 
 
 def gunzip(file: Arriving, *, max_bytes: int) -> Iterator[bytes]:
-    """Yield the decompressed bytes of a gzip file of one or several members, 64 KiB to 1 MiB at a time.
+    """Yield the decompressed bytes of a gzip file with one or more members, in chunks of 64 KiB to 1 MiB.
 
     Parameters
     ----------
     file : Arriving
         The compressed file.
     max_bytes : int
-        Refuse a file that decompresses to more, or that is itself longer than so many bytes can take.
+        Largest decompressed size in bytes. A file is also refused if its compressed size exceeds
+        ``longest_file(max_bytes)``.
 
     Raises
     ------
     CaseRefused
-        ``not_vital`` if it is no gzip; ``truncated`` if the stream does not end; ``corrupt`` if it is damaged, its
-        checksum is wrong or bytes follow the last member; ``too_large`` beyond `max_bytes` or `MOST_MEMBERS`.
+        ``not_vital`` if the file is not gzip; ``truncated`` if the stream is incomplete; ``corrupt`` if it is damaged,
+        its checksum is wrong or bytes follow the last member; ``too_large`` beyond `max_bytes` or `MOST_MEMBERS`.
     """
     begin = bytes(file.at(0, 4))
     if not begin.startswith(GZIP_MAGIC):
         what = f"begins with {begin!r}" if begin else "is empty"
         raise CaseRefused("not_vital", f"the file {what}; a .vital file is a gzip stream")
-    if file.size > longest_file(max_bytes):  # blocks of nothing decompress to nothing, for hours
-        raise CaseRefused("too_large", f"the file has {file.size} bytes, more than {max_bytes} bytes can compress to")
+    if file.size > longest_file(max_bytes):  # empty deflate blocks could otherwise keep the reader busy for hours
+        raise CaseRefused(
+            "too_large", f"the file has {file.size} bytes, more than {max_bytes} decompressed bytes can occupy"
+        )
     return _gathered(_decompressed(file, max_bytes))
 
 
 def longest_file(max_bytes: int) -> int:
-    """Return how long a gzip file that decompresses to `max_bytes` can be, by a wide margin."""
+    """Return an upper bound in bytes for a gzip file that decompresses to `max_bytes`, with a wide margin."""
     return max_bytes + (max_bytes >> 7) + OUTPUT_CHUNK
 
 
@@ -67,7 +70,7 @@ def _decompressed(file: Arriving, max_bytes: int) -> Iterator[bytes]:
         while not member.eof:
             block = file.at(position, size) if member.needs_input else b""
             if member.needs_input and not block:
-                raise CaseRefused("truncated", f"the gzip stream does not end; the file stops at byte {file.size}")
+                raise CaseRefused("truncated", f"the gzip stream is incomplete; the file ends at byte {file.size}")
             position += len(block)
             size = min(4 * size, INPUT_CHUNK)
             try:
@@ -84,9 +87,9 @@ def _decompressed(file: Arriving, max_bytes: int) -> Iterator[bytes]:
 
 
 def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Join small chunks: what is done once a chunk must not be done once a byte, as members of one byte would have it.
+    """Join small chunks, so that many tiny gzip members do not cause per-chunk work for every byte.
 
-    What came before a fault is handed on before the fault.
+    Data before a fault is yielded before the fault is raised.
     """
     waiting: list[bytes] = []
     size = 0
@@ -99,7 +102,7 @@ def _gathered(chunks: Iterable[bytes]) -> Iterator[bytes]:
             if waiting:
                 yield b"".join(waiting)
             waiting, size = [], 0
-            yield chunk  # at once, so that its memory is free for the next
+            yield chunk  # not joined, so that its memory can be freed before the next chunk
     except CaseRefused:
         yield b"".join(waiting)
         raise

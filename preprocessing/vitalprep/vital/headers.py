@@ -1,4 +1,4 @@
-"""The header packets of a ``.vital`` stream: which device and which track the records belong to (see `vital_scan`)."""
+"""The header packets of a ``.vital`` stream, which describe devices and tracks (format: see `scan`)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["NUMERIC", "WAVE", "HeaderMemory", "TrackHeader", "memory_of", "read_
 WAVE, NUMERIC = 1, 2
 SAMPLE_FORMATS = range(1, 9)
 LONGEST_SHOWN = 64
-MOST_HEADERS = 1 << 18  # some microseconds each; real files have a few hundred
-MOST_HEADER_TEXT = 16 << 20  # bytes of those packets: to decode what is no UTF-8 takes 0.1 microseconds a byte
-MOST_HEADER_BYTES = 96 << 20
-HEADER_OBJECTS = 700  # bytes of what goes with the texts, for a header and for the track that is made of its records
+MOST_HEADERS = 1 << 18  # a few microseconds each; real files have a few hundred
+MOST_HEADER_TEXT = 16 << 20  # total bytes of header packets; decoding invalid UTF-8 takes 0.1 microseconds per byte
+MOST_HEADER_BYTES = 96 << 20  # memory
+HEADER_OBJECTS = 700  # bytes of Python objects per header and its track, besides the texts
 
 
 @dataclass(frozen=True, slots=True)
 class TrackHeader:
-    """The fields of a track's header that are used, and all of its bytes: two headers are the same if those are."""
+    """The used fields of a track header, and its raw bytes. Two headers are equal if their bytes are equal."""
 
     body: bytes
     track_id: int
@@ -36,7 +36,7 @@ class TrackHeader:
 
     @property
     def memory(self) -> int:
-        """The most bytes that it takes in memory."""
+        """Upper bound of its memory in bytes."""
         return len(self.body) + memory_of(self.name, self.unit)
 
     def __eq__(self, other: object) -> bool:
@@ -47,9 +47,9 @@ class TrackHeader:
 
 
 class HeaderMemory:
-    """What the headers of a file may come to: 262,144 packets of 16 MiB, and 96 MiB in memory at a time.
+    """Limits for the headers of a file: 262,144 packets, 16 MiB in total, 96 MiB of memory at a time.
 
-    All 65,536 track ids fit in, with names and units of fifty characters.
+    All 65,536 track ids fit, with names and units of fifty characters.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class HeaderMemory:
         self.held = 0
 
     def count(self, length: int, where: int) -> None:
-        """Count the header packet at a decompressed byte; too many, or too much text, are ``too_large``."""
+        """Count a header packet of `length` bytes at decompressed byte `where`; ``too_large`` beyond the limits."""
         self.packets += 1
         self.read += length
         if self.packets > MOST_HEADERS or self.read > MOST_HEADER_TEXT:
@@ -69,7 +69,7 @@ class HeaderMemory:
             )
 
     def hold(self, size: int) -> None:
-        """Count bytes that are held from now on; too many are ``too_large``."""
+        """Count allocated bytes; ``too_large`` beyond the limit."""
         self.held += size
         if self.held > MOST_HEADER_BYTES:
             raise CaseRefused(
@@ -77,24 +77,24 @@ class HeaderMemory:
             )
 
     def release(self, size: int) -> None:
-        """Count bytes that are held no longer."""
+        """Count freed bytes."""
         self.held -= size
 
 
 def memory_of(*texts: str) -> int:
-    """Return the most bytes that a header with such texts takes in memory."""
+    """Return an upper bound, in bytes, of the memory of a header with these texts."""
     return HEADER_OBJECTS + 4 * sum(map(len, texts))
 
 
 def shown(text: str) -> str:
-    """Return a name or unit of a file as logs and receipts may hold it: printable, of about 64 characters at most."""
+    """Return a name or unit for logs and receipts: escaped, and shortened to about 64 characters."""
     begin = text[: LONGEST_SHOWN + 1]
     escaped = printable(begin)
     return escaped if len(escaped) <= LONGEST_SHOWN else f"{escaped[:LONGEST_SHOWN]}..."
 
 
 def read_device(body: bytes, where: int) -> tuple[int, str]:
-    """Return a device's id and name; its type stands in for an empty name. `where` is the packet's place."""
+    """Return a device's id and name, or its type if the name is empty. `where` is the packet's decompressed byte."""
     fields = _Fields(body, where)
     device_id, typename = fields.take("<I"), fields.string()
     name = fields.string() if fields.left else ""
@@ -102,12 +102,12 @@ def read_device(body: bytes, where: int) -> tuple[int, str]:
 
 
 def read_track(body: bytes, where: int) -> TrackHeader:
-    """Read a track's header from the body of its packet, which stands at decompressed byte `where`.
+    """Parse a track header from the body of the packet at decompressed byte `where`.
 
     Raises
     ------
     CaseRefused
-        ``corrupt`` if it ends inside a field, or if a wave or numeric track has an unknown sample format.
+        ``corrupt`` if the body ends inside a field, or if a wave or numeric track has an unknown sample format.
     """
     fields = _Fields(body, where)
     track_id, kind, sample_format = fields.take("<H"), fields.take("<B"), fields.take("<B")

@@ -1,4 +1,4 @@
-"""Reading ``.vital`` files strictly: all of the file is accounted for, or the case is refused with a reason."""
+"""Strict reading of ``.vital`` files: either every byte is accounted for, or the case is refused with a reason."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Numeric:
     name : str
         ``Device/NAME``.
     units : tuple of str
-        The distinct units of the headers under which records stand, as written.
+        Distinct units in the headers of its records, as written.
     times : ndarray of float64, shape (n,)
         Unix time in s.
     values : ndarray of float64, shape (n,)
-        In the file's unit; gain and offset are applied to integer formats.
+        In the file's unit. Gain and offset are applied to integer formats.
     """
 
     name: str
@@ -47,11 +47,12 @@ class VitalFile:
     Attributes
     ----------
     start_time : float or None
-        The header's start time (Unix, s) where there is one, finite and above 0.
+        The header's start time (Unix, s); None if it is absent, not finite or not positive.
     first_time, last_time : float or None
-        Earliest record and latest sample over all wave and numeric tracks; None where there is no record.
+        Times (Unix, s) of the earliest record and the latest sample over all wave and numeric tracks; None if there is
+        no record.
     numerics : dict
-        Numeric tracks by ``Device/NAME``; tracks of one name are merged.
+        Numeric tracks by ``Device/NAME``. Tracks with the same name are merged.
     skipped_records : int
         Records whose track had no header yet.
     """
@@ -64,14 +65,14 @@ class VitalFile:
 
 
 def read_vital(data: bytes | Arriving, *, max_bytes: int = 1 << 30) -> VitalFile:
-    """Read a recording from the bytes of its file. Of waves only the times count, for the clock.
+    """Read a recording. Wave samples are not decoded; their times only define start and end of the recording.
 
     Parameters
     ----------
     data : bytes or Arriving
-        The ``.vital`` file, compressed as it is stored, whole or on its way.
+        The compressed ``.vital`` file, complete or still downloading.
     max_bytes : int
-        Decompressed size beyond which the file is refused.
+        Largest decompressed size in bytes.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def _recording(scan: VitalScan) -> VitalFile:
     for track in tracks:
         if track.header.kind == NUMERIC:
             device = scan.devices.get(track.header.device_id, "")
-            scan.memory.hold(memory_of(device, track.header.name))  # a device's name counts once a track
+            scan.memory.hold(memory_of(device, track.header.name))  # the device's name counts once per track
             name = f"{device}/{track.header.name}" if device else track.header.name
             by_name.setdefault(name, []).append(track)
     samples = scan.samples(list(by_name.values()))
@@ -118,14 +119,14 @@ def _refuse_span(start: float | None, last: float | None, latest: str) -> None:
     if not span <= LONGEST_SPAN:
         raise CaseRefused(
             "corrupt",
-            f"the recording spans {span / 86400:.6g} days, up to the last sample of {shown(latest)}; 7 is the most",
+            f"the recording spans {span / 86400:.6g} days, up to the last sample of {shown(latest)}; the limit is 7",
         )
 
 
 def _numeric(name: str, parts: list[TrackRecords], times: NDArray[np.float64], values: NDArray[np.float64]) -> Numeric:
-    """Return a track from its samples in file order."""
+    """Return a track, sorted by time, from its samples in file order."""
     if (times[1:] < times[:-1]).any():
         sequence = np.argsort(times, kind="stable")
-        times[:] = times[sequence]  # in place: they are part of larger arrays, which would stay
+        times[:] = times[sequence]  # in place: they are views, and new arrays would not free the larger ones
         values[:] = values[sequence]
     return Numeric(name, tuple(dict.fromkeys(part.header.unit for part in parts)), times, values)

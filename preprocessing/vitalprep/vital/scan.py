@@ -1,4 +1,4 @@
-"""One pass over the packets of a ``.vital`` stream, in bounded memory.
+"""Single-pass scan of the packets of a ``.vital`` stream, in bounded memory.
 
 The format, as written by Vital Recorder and by the `vitaldb` package (little-endian throughout): a gzip stream of
 ``VITA``, uint32 version, uint16 header length, the header, then packets of int8 type, uint32 length and body.
@@ -10,15 +10,15 @@ packet    body
 0 track   uint16 id, uint8 kind (1 wave, 2 numeric, 5 string), uint8 sample format, string name, string unit,
           float32 lowest and highest on screen, uint32 colour, float32 sample rate, float64 gain and offset, uint8
           parameter, uint32 device id; later fields are optional and unused here
-1 record  uint16 length of what follows up to the data (time and track), float64 time, uint16 track id, then for a
+1 record  uint16 length of the fields before the data (time and track), float64 time, uint16 track id, then for a
           wave uint32 count and the samples, for a numeric one sample
 ========  ========================================================================================================
 
-Sample formats: 1 float32, 2 float64, then int8, uint8, int16, uint16, int32 and 8 uint32. Other packet types are
-skipped by their length. A body may be longer than what is known of it, never shorter.
+Sample formats: 1 float32, 2 float64, 3 int8, 4 uint8, 5 int16, 6 uint16, 7 int32, 8 uint32. Packets of other types are
+skipped. A body may be longer than the fields listed here, never shorter.
 
-The header packets, which are few, are read here. The records, of which a case has half a million, are read in
-``_records.c``, which comes back at every packet that is not an ordinary record.
+This module parses the few header packets. ``_records.c`` reads the records, half a million per case, and returns to
+this module at every other packet.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from vitalprep.vital.headers import HeaderMemory, TrackHeader, memory_of, read_d
 
 try:
     from vitalprep.vital import _records
-except ImportError as error:  # installed where there is no C compiler, which is enough to load data sets
+except ImportError as error:  # installed without a C compiler, which suffices for loading data sets
     raise UsageError(
         f"The compiled reader of recordings is not installed ({error}). Only loading data sets works without it.",
         fix="install a C compiler and Python's headers (Debian: apt-get install gcc python3-dev), then install "
@@ -48,16 +48,16 @@ except ImportError as error:  # installed where there is no C compiler, which is
 
 __all__ = ["TrackRecords", "VitalScan"]
 
-TRACK_PACKET = 0  # the only other header packet is a device's
-START_TIME_AT = 10  # in the header, where it is at least 26 bytes long
+TRACK_PACKET = 0  # the other kind of header packet describes a device
+START_TIME_AT = 10  # byte offset in the header, if the header has at least 26 bytes
 START_TIME_HEADER = 26
 LONGEST_HEADER_PACKET = 1 << 16
 TRACK_IDS = 1 << 16
-ROWS = 1 << 16  # numeric samples gathered at a time
-# Twenty times as many as in a case of VitalDB; with times and values to sort by, 32 bytes each are 320 MiB.
+ROWS = 1 << 16  # numeric samples per block
+# Twenty times as many as in a case of VitalDB. At 32 bytes each, including time and value to sort by: 320 MiB.
 MOST_SAMPLES = 160 * ROWS
 ORDINARY_ROWS = 16 * ROWS
-# As in _records.c.
+# Same layouts as in _records.c.
 TRACK = np.dtype(
     [
         ("rate", np.float64),
@@ -76,9 +76,10 @@ _RECORD = struct.Struct("<HdH")
 
 
 def _empty_rows(before: int) -> NDArray[np.void]:
-    """Return memory for the rows after so many others: an ordinary case's stay in the heap for the next case.
+    """Return a block for rows, given the number of rows before it.
 
-    More than those have memory of their own, which goes back to the system with them.
+    Blocks within the size of an ordinary case come from the heap and are reused by the next case. Later blocks are
+    mapped separately, so that freeing them returns their memory to the system.
     """
     if before < ORDINARY_ROWS:
         return np.empty(ROWS, dtype=ROW)
@@ -87,7 +88,7 @@ def _empty_rows(before: int) -> NDArray[np.void]:
 
 @dataclass(frozen=True, slots=True)
 class TrackRecords:
-    """What the records under one track header came to: how many, the earliest and the latest sample's time in s."""
+    """Summary of the records of one track header: their number, earliest record and latest sample (Unix time, s)."""
 
     index: int
     header: TrackHeader
@@ -97,7 +98,7 @@ class TrackRecords:
 
 
 class VitalScan:
-    """A pass over the decompressed stream that holds only incomplete packets, headers and numeric samples."""
+    """Incremental scan of the decompressed stream. It holds only incomplete packets, headers and numeric samples."""
 
     def __init__(self, *, max_bytes: int) -> None:
         self.start_time: float | None = None
@@ -118,7 +119,7 @@ class VitalScan:
         self._in_header = True
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next decompressed bytes."""
+        """Process the next decompressed bytes."""
         if self._to_skip >= len(chunk):
             self._to_skip -= len(chunk)
             self._offset += len(chunk)
@@ -146,10 +147,10 @@ class VitalScan:
                 raise CaseRefused("not_vital", f"the decompressed file begins with {self._rest[:4]!r}, not b'VITA'")
             raise CaseRefused("truncated", f"the file ends inside its header, at decompressed byte {len(self._rest)}")
         if self._rest or self._to_skip:
-            missing = f", {self._to_skip} bytes early" if self._to_skip else ""
+            missing = f", {self._to_skip} bytes missing" if self._to_skip else ""
             raise CaseRefused(
                 "truncated",
-                f"a packet runs over the end of the file (decompressed byte {self._offset + len(self._rest)}{missing})",
+                f"the file ends inside a packet (decompressed byte {self._offset + len(self._rest)}{missing})",
             )
 
     def tracks(self) -> Iterator[TrackRecords]:
@@ -162,9 +163,10 @@ class VitalScan:
                 )
 
     def samples(self, groups: list[list[TrackRecords]]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """Return (times, values) of groups of numeric tracks, each group's samples in file order, and forget them.
+        """Return (times, values) of each group of numeric tracks in file order, and release the scan's own copy.
 
-        Every numeric track belongs to one group. Values are in the file's unit, gain and offset applied to integers.
+        Every numeric track must belong to exactly one group. Times are Unix times in s; values are in the file's unit,
+        with gain and offset applied to integer formats. Both are float64 of shape (n,).
         """
         sizes = [sum(track.records for track in group) for group in groups]
         ends = np.cumsum([0, *sizes], dtype=np.int64)
@@ -174,12 +176,12 @@ class VitalScan:
         places = ends[:-1].copy()
         times, values = np.empty(ends[-1]), np.empty(ends[-1])
         self._full_rows.append(self._rows[: self._row_count])
-        while self._full_rows:  # each goes as soon as it is grouped
+        while self._full_rows:  # frees each block after grouping
             _records.group_rows(self._full_rows.popleft(), group_of, places, times, values)
         return [(times[start:end], values[start:end]) for start, end in pairwise(ends)]
 
     def _header(self, buffer: bytes) -> int:
-        """Read the file header. Return where the packets begin, or 0 if more bytes are needed."""
+        """Parse the file header. Return the offset of the first packet, or 0 if more bytes are needed."""
         if not b"VITA".startswith(buffer[:4]):
             raise CaseRefused("not_vital", f"the decompressed file begins with {buffer[:4]!r}, not b'VITA'")
         if len(buffer) < 10:
@@ -193,7 +195,7 @@ class VitalScan:
         return 10 + int(length)
 
     def _packets(self, buffer: bytes, position: int) -> int:
-        """Read whole packets. Return where the next one begins, beyond the buffer if a long one was cut short."""
+        """Read complete packets. Return the offset of the next one, which may lie beyond the end of the buffer."""
         while True:
             stopped, position, self._row_count, skipped = _records.scan_packets(
                 buffer,
@@ -227,20 +229,20 @@ class VitalScan:
         self._rows, self._row_count = _empty_rows(ROWS * len(self._full_rows)), 0
 
     def _refusal(self, stopped: int, buffer: bytes, position: int) -> CaseRefused:
-        """Return the words for the packet at which the scan stopped."""
+        """Return the error for the packet at which the scan stopped."""
         where = self._offset + position
         _, length = _PACKET.unpack_from(buffer, position)
         if stopped == _records.TOO_LONG:
             return CaseRefused("corrupt", f"the packet at decompressed byte {where} claims {length} bytes")
         if stopped == _records.NO_HEAD:
-            return CaseRefused("corrupt", f"the record at decompressed byte {where} is {length} bytes short of a head")
+            return CaseRefused("corrupt", f"the record at decompressed byte {where} has {length} bytes, too few")
         _, time, track_id = _RECORD.unpack_from(buffer, position + _PACKET.size)
         name = shown(self._headers[int(self._track_of[track_id])].name)
         wrong = f"has time {time}" if stopped == _records.BAD_TIME else "is too short for its samples"
         return CaseRefused("corrupt", f"the record at decompressed byte {where} ({name}) {wrong}")
 
     def _header_packet(self, buffer: bytes, position: int) -> int:
-        """Read a device's or a track's packet. Return where the next one begins, or 0 if more bytes are needed."""
+        """Parse a device or track packet. Return the offset of the next packet, or 0 if more bytes are needed."""
         kind, length = _PACKET.unpack_from(buffer, position)
         body = position + _PACKET.size
         where = self._offset + position
@@ -262,12 +264,12 @@ class VitalScan:
         self.devices[device_id] = name
 
     def _put_track(self, header: TrackHeader) -> None:
-        """Let a header stand for the records of its track that follow it."""
+        """Make a header the current one for its track id: it applies to the records that follow it."""
         index = int(self._track_of[header.track_id])
         if index >= 0 and self._headers[index] == header:
             return
         self.memory.hold(header.memory)
-        if index >= 0 and not self._tracks[index]["records"]:  # nothing stands under it
+        if index >= 0 and not self._tracks[index]["records"]:  # the previous header has no records
             self.memory.release(self._headers.pop(index).memory)
         else:
             index = self._track_count

@@ -1,1 +1,1 @@
-"""What is done to the body: the plan, the anaesthetist's decisions, the pumps, the surgeon."""
+"""The anaesthetic: plan, anaesthetist's decisions, infusion pumps, surgical stimulus."""

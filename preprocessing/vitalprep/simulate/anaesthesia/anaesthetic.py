@@ -1,4 +1,4 @@
-"""What is planned for a case before it begins: technique, phases, targets. Shares and habits: `practice.yaml`."""
+"""The plan of a case: technique, phases, targets. Frequencies and habits: `practice.yaml`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _TECHNIQUES: Final[tuple[Technique, ...]] = ("tiva", "mixed", "sevoflurane")
 
 @dataclass(frozen=True, kw_only=True)
 class Phases:
-    """When what happens, in seconds after the recording's start, in this order; `end` is its last second.
+    """Start of each phase in seconds after the recording's start, ascending; `end` is the recording's last second.
 
-    Awake until `induction`; then `intubation`, `incision`, `closure` (of the skin), `emergence` (the drugs are stopped)
-    and `extubation`.
+    Awake until `induction`; then `intubation`, `incision`, `closure` (of the skin), `emergence` (drugs stopped) and
+    `extubation`.
     """
 
     induction: float
@@ -39,9 +39,9 @@ class Phases:
 
 @dataclass(frozen=True, kw_only=True)
 class Anaesthetic:
-    """What the anaesthetist and the surgeon have in mind. `phases.extubation` is the latest time for it.
+    """The plan of anaesthetist and surgeon. `phases.extubation` is the latest time of extubation.
 
-    `remifentanil_ug_per_ml` is the strength in the syringe, None without the drug.
+    `remifentanil_ug_per_ml` is the concentration in the syringe; None without the drug.
     """
 
     technique: Technique
@@ -54,13 +54,13 @@ class Anaesthetic:
 
 @cache
 def practice(topic: str) -> dict[str, Any]:
-    """One topic of `practice.yaml`."""
+    """Return one section of `practice.yaml`."""
     text = files("vitalprep.simulate.anaesthesia").joinpath("practice.yaml").read_text("utf-8")
     return dict(yaml.safe_load(text)[topic])
 
 
 def planned_anaesthetic(seed: int, patient: Patient, hours: float) -> Anaesthetic:
-    """The plan of a patient's case of that length."""
+    """Draw the plan of a patient's case of a given length in hours."""
     rng = case_rng(seed, patient.case_id, Purpose.COURSE, "plan")
     shares = practice("shares")
     technique = _TECHNIQUES[int(rng.choice(3, p=[shares[name] for name in _TECHNIQUES]))]
@@ -78,14 +78,14 @@ def planned_anaesthetic(seed: int, patient: Patient, hours: float) -> Anaestheti
 
 
 def _noradrenaline_share(patient: Patient) -> float:
-    """The sick get it; over all patients it is VitalDB's share."""
+    """Return the probability of noradrenaline. It rises with the ASA class; over all patients it is VitalDB's share."""
     shares = practice("shares")
     weight: float = shares["noradrenaline_asa_weights"][(patient.asa or 2) - 1]
     return float(shares["noradrenaline"]) * weight
 
 
 def _phases(rng: np.random.Generator, duration: float) -> Phases:
-    """Usual durations, each bounded by a share of the case so that short cases have all phases too."""
+    """Draw usual durations, each limited to a share of the case, so that short cases also have all phases."""
     spans: dict[str, Sequence[float]] = practice("phases")
 
     def lasting(name: str) -> float:

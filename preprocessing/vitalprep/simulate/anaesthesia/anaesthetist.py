@@ -1,6 +1,6 @@
-"""The anaesthetist: looks at the monitors every minute or so, and sets pumps, vaporizer and ventilator.
+"""The anaesthetist as a controller: reads the monitors and sets pumps, vaporizer and ventilator.
 
-Habits and limits stand in `practice.yaml`. The anaesthetist sees what the monitors show, not what the patient is.
+Habits and limits are in `practice.yaml`. The controller sees only the monitors, not the patient's true state.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ __all__ = ["Anaesthetist", "Seen", "noradrenaline_ug_per_ml", "predicted_weight"
 
 PROPOFOL_MG_PER_ML = 20.0
 NORADRENALINE_TRACK = "Orchestra/NEPI_RATE"
-_STOPPED = 5  # phases begun when the drugs are off
+_STOPPED = 5  # number of phases begun when the drugs are off
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the monitors show: BIS, mean pressure (mmHg), EtCO2 (mmHg), SpO2 (%), expired sevoflurane (vol%)."""
+    """Monitor readings: BIS, mean pressure (mmHg), EtCO2 (mmHg), SpO2 (%), expired sevoflurane (vol%)."""
 
     bis: float
     pressure: float
@@ -46,24 +46,24 @@ def noradrenaline_ug_per_ml() -> float:
 
 
 def predicted_weight(patient: Patient) -> float:
-    """The weight in kg by which breaths are measured: that of a body mass index of 22; a child's own."""
+    """Return the weight in kg for tidal volumes: that of a body mass index of 22; for a child, its actual weight."""
     slim = 22 * (patient.height / 100) ** 2
     return min(slim, patient.weight) if patient.age < 14 else slim
 
 
 class Anaesthetist:
-    """One case's anaesthetist. The public numbers are the present settings.
+    """One case's anaesthetist. The public attributes are the current settings.
 
     Attributes
     ----------
     propofol, remifentanil : TargetPump or None
-        The pumps; None where the drug is not given by pump. Amounts in mg and ug.
+        The pumps; None if the drug is not given by pump. Amounts in mg and ug.
     noradrenaline : float
-        Rate in mL/h, 0 while it does not run.
+        Rate in mL/h; 0 while stopped.
     dial, fresh_flow : float
-        Vaporizer in vol%, fresh gas in L/min.
+        Vaporizer in vol%, fresh gas flow in L/min.
     fio2, volume, rate, peep : float
-        Oxygen in %, tidal volume in mL, breaths a minute, cmH2O.
+        Oxygen in %, tidal volume in mL, breaths per minute, PEEP in cmH2O.
     """
 
     def __init__(self, rng: np.random.Generator, patient: Patient, plan: Anaesthetic, resting_pressure: float) -> None:
@@ -93,14 +93,14 @@ class Anaesthetist:
 
     @property
     def hand_bolus(self) -> float:
-        """Propofol in mg that is given by hand at induction: the whole of it where no pump runs."""
+        """Manual propofol bolus at induction in mg."""
         if self.propofol is not None:
             return 0.0
         per_kg = self._rng.uniform(*practice("propofol")["bolus"]) * (1 - 0.006 * max(self._patient.age - 40, 0))
         return float(per_kg * self._patient.weight)
 
     def act(self, second: int, seen: Seen) -> bool:
-        """Look and set, every ten seconds; True when a bolus of ephedrine is given."""
+        """Adjust the settings, every ten seconds. Return True if a bolus of ephedrine is given."""
         if second % STEP:
             return False
         self._follow_phases(second)
@@ -113,7 +113,7 @@ class Anaesthetist:
         for pump in (self.propofol, self.remifentanil):
             if pump is not None:
                 pump.decide()
-                # Syringe pumps round their steps: real rates scatter by a percent or two.
+                # Syringe pumps move in discrete steps: real rates vary by one or two percent.
                 pump.rate *= float(np.exp(self._rng.normal(0, 0.015)))
         return self._treats_low_pressure(second, seen)
 
@@ -133,7 +133,7 @@ class Anaesthetist:
         return float(self._rng.uniform(*habits["mac"]) * share * minimum_alveolar_concentration(self._patient.age))
 
     def _follow_phases(self, second: int) -> None:
-        """Do what belongs to each phase as it begins, in their order."""
+        """Perform the actions of each phase when it begins, in order."""
         phases = self._phases
         begins = (
             (phases.induction, self._induce),
@@ -168,7 +168,7 @@ class Anaesthetist:
             self.rate += 3
 
     def _lighten(self) -> None:
-        """A lighter sleep for the sutures."""
+        """Reduce the depth of anaesthesia for skin closure."""
         self._bis_aim += 12
         self._vapour_aim *= 0.7
         self.dial = round(0.6 * self.dial, 1)
@@ -179,13 +179,13 @@ class Anaesthetist:
     def _stop(self) -> None:
         self.dial, self.fresh_flow, self.fio2 = 0.0, 8.0, 100.0
         self.noradrenaline = 0.0
-        self.rate = max(round(0.6 * self.rate), 5.0)  # lets carbon dioxide rise, so that breathing comes back
+        self.rate = max(round(0.6 * self.rate), 5.0)  # lets carbon dioxide rise, so that spontaneous breathing returns
         for pump in (self.propofol, self.remifentanil):
             if pump is not None:
                 pump.target = 0.0
 
     def _adjust_hypnotic(self, seen: Seen) -> None:
-        """Propofol by BIS; vapour by its own target and BIS."""
+        """Adjust propofol by BIS, and vapour by its target and BIS."""
         habits = practice("bis")
         away = seen.bis - self._bis_aim
         if self._plan.technique == "tiva" or (self._plan.technique == "mixed" and self._rng.random() < 0.5):
@@ -216,7 +216,7 @@ class Anaesthetist:
         self.remifentanil.target = round(float(np.clip(target, limits["lowest"], limits["highest"])), 1)
 
     def _adjust_breathing(self, seen: Seen) -> None:
-        """One breath more or fewer when EtCO2 leaves its aim; more oxygen when the saturation falls."""
+        """Change the rate by one breath per minute when EtCO2 leaves its target; raise FiO2 when SpO2 falls."""
         away = seen.etco2 - self._etco2_aim
         if abs(away) > 2.5 and seen.etco2 > 15:
             self.rate = float(np.clip(self.rate + np.sign(away), 8, 35))
@@ -246,6 +246,6 @@ class Anaesthetist:
         elif np.isinf(self._low_since):
             self._low_since = float(second)
         elif second - self._low_since > 120:
-            self._low_since = float(second + 180)  # wait for what it does
+            self._low_since = float(second + 180)  # wait for its effect
             return True
         return False

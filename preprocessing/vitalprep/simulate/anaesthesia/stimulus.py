@@ -1,4 +1,4 @@
-"""What is done to a patient: laryngoscopy, knife, traction, tube out; 0 to about 3 each second, before any blunting."""
+"""Noxious stimuli: laryngoscopy, incision, traction, extubation; 0 to about 3 per second, before opioid effects."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["noxious_stimulus"]
 
 
 def noxious_stimulus(rng: np.random.Generator, phases: Phases, count: int) -> Floats:
-    """Strength per second, shape (count,). Surgery goes on at about 0.4, laryngoscopy is five times that."""
+    """Return the strength per second, shape (count,). Surgery is about 0.4, laryngoscopy five times that."""
     clock = np.arange(count, dtype=np.float64)
     surgery = (clock >= phases.incision) & (clock < phases.closure)
     level = np.clip(rng.uniform(0.3, 0.5) + autocorrelated(rng, count, 600, 0.12), 0.05, 1)
-    total = 0.12 * (clock < phases.induction)  # nobody is calm on the table
+    total = 0.12 * (clock < phases.induction)  # anxiety before induction
     total = total + np.where(surgery, level, 0.0)
     total += _response(clock, phases.intubation - 30, 40, rng.uniform(120, 220), rng.uniform(1.6, 2.8))
     total += _response(clock, phases.incision, 30, rng.uniform(180, 400), rng.uniform(0.5, 1.0))
@@ -28,6 +28,6 @@ def noxious_stimulus(rng: np.random.Generator, phases: Phases, count: int) -> Fl
 
 
 def _response(clock: Floats, start: float, rise: float, decay: float, height: float) -> Floats:
-    """Up within `rise` seconds from `start` on, gone with the time constant `decay`."""
+    """Return a response that rises within `rise` s from `start` on and decays with the time constant `decay` (s)."""
     age = np.maximum(clock - start, 0)
     return np.asarray(height * np.minimum(age / rise, 1) * np.exp(-np.maximum(age - rise, 0) / decay))

@@ -1,7 +1,7 @@
-"""The target-controlled pump: which rate brings the effect site to its target soonest without passing it.
+"""Target-controlled infusion: the rate that brings the effect site to its target fastest without overshoot.
 
-After Shafer & Gregg, J Pharmacokinet Biopharm 1992;20:147-69. The pump knows only its own model; what the patient makes
-of the drug is another matter.
+Algorithm: Shafer & Gregg, J Pharmacokinet Biopharm 1992;20:147-69. The pump knows only its own model, not the patient's
+actual kinetics.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from vitalprep.simulate.physiology.pharmacokinetics import Kinetics, Pool, propa
 __all__ = ["STEP", "TargetPump"]
 
 STEP: Final = 10  # s between two decisions, as the rates of VitalDB's pumps change
-_HORIZON: Final = 60  # steps; every peak comes within ten minutes
-_NEAR: Final = 0.95  # share of the target from which on plasma is held at it
+_HORIZON: Final = 60  # steps; every peak occurs within ten minutes
+_NEAR: Final = 0.95  # from this share of the target on, plasma is held at the target
 
 
 class TargetPump:
-    """A pump of one drug, with the concentrations that it shows. Amounts are mg or ug, as in its model.
+    """A pump for one drug, with the concentrations that it displays. Amounts are in mg or ug, as in its model.
 
     Parameters
     ----------
     kinetics : Kinetics
         The pump's model of the patient.
     fastest : float
-        The highest rate in amount per minute.
+        Maximum rate in amount per minute.
     """
 
     def __init__(self, kinetics: Kinetics, *, fastest: float) -> None:
@@ -37,7 +37,7 @@ class TargetPump:
         self._fastest = fastest
         step = propagator(kinetics, float(STEP))
         self._plasma_free, self._plasma_gain = step[0, :4], float(step[0, 4])
-        # Row k: the effect site k + 1 steps ahead, for the state as it is and for a unit rate during the first step.
+        # Row k: effect site k + 1 steps ahead, for the current state and for a unit rate during the first step.
         power, given = step[:, :4], step[:, 4]
         free, gains = [], []
         for _ in range(_HORIZON):
@@ -47,7 +47,7 @@ class TargetPump:
         self._free, self._gains = np.array(free), np.array(gains)
 
     def decide(self) -> float:
-        """The rate for the next ten seconds, in amount per minute."""
+        """Return the rate for the next ten seconds in amount per minute."""
         state = np.array(self.pool.state)
         if self.target <= 0 or self.pool.effect > 1.02 * self.target:
             self.rate = 0.0
@@ -59,5 +59,5 @@ class TargetPump:
         return self.rate
 
     def pass_second(self) -> None:
-        """One second at the present rate."""
+        """Advance by one second at the current rate."""
         self.pool.pass_second(self.rate)

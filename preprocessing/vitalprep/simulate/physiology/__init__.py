@@ -1,1 +1,1 @@
-"""Published models of the body: where drugs go, what they do, and how brain, heart and lungs answer."""
+"""Published models: pharmacokinetics, drug effects, and the response of brain, circulation and lungs."""

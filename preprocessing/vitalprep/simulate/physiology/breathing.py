@@ -1,4 +1,4 @@
-"""Lungs and blood gases: from the ventilator's settings, or the patient's own breathing, to EtCO2 and SpO2.
+"""Lungs and blood gases: EtCO2 and SpO2 from ventilator settings or spontaneous breathing.
 
 Parameters and papers: `models.yaml`, `gas_exchange`. Pressures in mmHg, ventilation in L/min, fractions 0 to 1.
 """
@@ -18,27 +18,27 @@ _ARTERIAL_GAP: Final = 8.0  # mmHg between alveoli and capillaries
 
 @dataclass(frozen=True)
 class Breath:
-    """How a patient is breathing now: breaths a minute, and mL a breath, measured at the mouth."""
+    """Current breathing: rate in breaths per minute and tidal volume in mL, measured at the mouth."""
 
     rate: float
     volume: float
 
     def alveolar(self, dead_space: float) -> float:
-        """What reaches the alveoli, in L/min; `dead_space` in mL."""
+        """Return the alveolar ventilation in L/min; `dead_space` in mL."""
         return max(self.volume - dead_space, 0.0) * self.rate / 1000
 
 
 def saturation(oxygen: float) -> float:
-    """Haemoglobin saturation, 0 to 1, at an oxygen pressure in mmHg (Severinghaus 1979)."""
+    """Return the haemoglobin saturation, 0 to 1, at an oxygen pressure in mmHg (Severinghaus 1979)."""
     if oxygen <= 0:
         return 0.0
     return 1 / (23400 / (oxygen**3 + 150 * oxygen) + 1)
 
 
 def own_drive(carbon_dioxide: float, *, propofol: float, remifentanil: float, sevoflurane: float) -> float:
-    """The patient's own minute ventilation as a share of the resting one, 0 to 3.
+    """Return spontaneous minute ventilation as a share of the resting ventilation, 0 to 3.
 
-    The response to carbon dioxide is a line through rest, zero at 5 mmHg below it; the drugs take their shares of it.
+    The response to carbon dioxide is linear, 1 at rest and 0 at 5 mmHg below it. Each drug reduces it by a share.
     """
     p = parameters("gas_exchange")
     wanted = 1 + 0.2 * (carbon_dioxide - p["resting_paco2"])
@@ -66,7 +66,7 @@ class Lungs:
         self.insufflation = 0.0
 
     def pass_second(self, *, ventilation: float, inspired_oxygen: float) -> None:
-        """One second of alveolar `ventilation` in L/min with a gas of `inspired_oxygen` (0 to 1)."""
+        """Advance by one second of alveolar `ventilation` in L/min with `inspired_oxygen` (0 to 1)."""
         burning = 1 - (1 - parameters("gas_exchange")["asleep_share"]) * self.asleep
         production = (
             self._production * burning * (1 + parameters("gas_exchange")["insufflated_output"] * self.insufflation)
@@ -76,9 +76,10 @@ class Lungs:
         self.alveolar_oxygen = min(max(self.alveolar_oxygen + change / self._volume / 60, 0.0), 1.0)
 
     def arterial_saturation(self, *, shunt: float, output: float) -> float:
-        """Saturation in percent with a `shunt` (0 to 1) of the cardiac `output` in L/min.
+        """Return the arterial saturation in percent, given a `shunt` (0 to 1) of the cardiac `output` in L/min.
 
-        Oxygen contents of 13 g/dL of haemoglobin, with what is dissolved: shunted venous blood mixes with the rest.
+        Shunted venous blood mixes with the rest. Oxygen contents include dissolved oxygen and assume 13 g/dL of
+        haemoglobin.
         """
         oxygen, bound = self.alveolar_oxygen * self._dry - _ARTERIAL_GAP, 1.34 * 13
         content = bound * saturation(oxygen) + 0.0031 * max(oxygen, 0.0)

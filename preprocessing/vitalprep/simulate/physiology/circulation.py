@@ -1,4 +1,4 @@
-"""Heart and pressures under drugs, stimuli and reflexes. Parameters and papers: `models.yaml`, `circulation`."""
+"""Heart rate and pressures under drugs, stimuli and reflexes. Parameters and papers: `models.yaml`, `circulation`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Circulation:
         self.resting = resting
         self.pressure = resting.pressure
         self.rate = resting.rate
-        self._propofol = 0.0  # where it acts on vessels; follows the plasma more slowly than sleep does
+        self._propofol = 0.0  # at its vascular effect site, which follows plasma more slowly than the hypnotic one
         self._ephedrine = 0.0
         self._ephedrine_to_come = 0.0
 
     @property
     def stroke(self) -> float:
-        """Stroke volume in mL: falls with a low pressure and with a fast heart."""
+        """Stroke volume in mL. It falls at low pressure and at high heart rate."""
         filling: float = (self.resting.rate / max(self.rate, 20.0)) ** 0.4
         return self.resting.stroke * filling * (0.6 + 0.4 * self.pressure / self.resting.pressure)
 
@@ -51,26 +51,26 @@ class Circulation:
         return self.resting.pulse * self.stroke / self.resting.stroke * stretch
 
     def give_ephedrine(self) -> None:
-        """A usual bolus."""
+        """Give a usual bolus of ephedrine."""
         self._ephedrine_to_come += 1.0
 
     def pass_second(
         self, *, propofol: float, remifentanil: float, vapour: float, pressor: float, stimulus: float, noise: float
     ) -> None:
-        """One second.
+        """Advance by one second.
 
         Parameters
         ----------
         propofol, remifentanil : float
-            Plasma concentration in ug/mL, effect-site concentration in ng/mL.
+            Plasma concentration in ug/mL; effect-site concentration in ng/mL.
         vapour : float
             Alveolar sevoflurane in MAC.
         pressor : float
-            What noradrenaline adds, in mmHg.
+            Pressure effect of noradrenaline in mmHg.
         stimulus : float
-            What gets through of surgery and tubes, 0 to 1.
+            Noxious stimulus that remains after opioid effects, 0 to 1.
         noise : float
-            What else moves the pressure, in mmHg.
+            Other pressure changes in mmHg.
         """
         p = parameters("circulation")
         self._propofol += (propofol - self._propofol) * (1 - exp(-p["propofol_ke0"] / 60))

@@ -1,4 +1,4 @@
-"""The parameters of the published models, from `models.yaml`."""
+"""Loads the parameters of the published models from `models.yaml`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Parameters: TypeAlias = Mapping[str, float]
 
 @cache
 def parameters(model: str) -> Parameters:
-    """The numbers of one model, named and with their units in `models.yaml`; KeyError where there is no such model."""
+    """Return one model's parameters, documented with units in `models.yaml`; KeyError if there is no such model."""
     numbers = dict(_models()[model])
     numbers.pop("paper")
     return TypeAdapter(dict[str, float]).validate_python(numbers)

@@ -1,7 +1,7 @@
-"""Where a drug goes: three compartments and an effect site, in the body and in the pump's mind.
+"""Pharmacokinetics: three compartments and an effect site, for the simulated body and for the pumps' models.
 
-The parameters stand in `models.yaml` with their papers. Concentrations are amount per litre of the central compartment:
-mg/L (= ug/mL) for propofol, ug/L (= ng/mL) for remifentanil and noradrenaline.
+Parameters and papers are in `models.yaml`. Concentrations are amount per litre of the central compartment: mg/L
+(= ug/mL) for propofol, ug/L (= ng/mL) for remifentanil and noradrenaline.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ class Kinetics:
 
 
 def lean_body_mass(patient: Patient) -> float:
-    """Lean body mass in kg by James (1976), as Schnider and Minto use it, its turning point not passed.
+    """Return the lean body mass in kg (James 1976), as Schnider and Minto use it, limited at its maximum.
 
-    The formula falls again beyond a body mass index of about 42 (men) and 37 (women); pumps stop there, and so do we.
+    The formula decreases beyond a body mass index of about 42 (men) and 37 (women). As in pumps, the value is held
+    there.
     """
     first, second, limit = (1.10, 128.0, 42.0) if patient.sex == "M" else (1.07, 148.0, 37.0)
     weight = min(patient.weight, limit * (patient.height / 100) ** 2)
@@ -42,7 +43,7 @@ def lean_body_mass(patient: Patient) -> float:
 
 
 def schnider(patient: Patient) -> Kinetics:
-    """Propofol by Schnider, for adults: the model that a target-controlled pump believes in."""
+    """Return Schnider's propofol model for adults, which the target-controlled pump uses."""
     p = parameters("schnider")
     years = max(patient.age, 18.0) - 53
     cl1 = p["cl1"] + p["cl1_per_kg"] * (patient.weight - 77) + p["cl1_per_lean_kg"] * (lean_body_mass(patient) - 59)
@@ -58,7 +59,7 @@ def schnider(patient: Patient) -> Kinetics:
 
 
 def eleveld(patient: Patient) -> Kinetics:
-    """Propofol by Eleveld, for all ages and weights: the model that the simulated body follows."""
+    """Return Eleveld's propofol model for all ages and weights, which the simulated body follows."""
     p = parameters("eleveld")
     post_menstrual, reference = patient.age * 52 + 40, 35 * 52 + 40  # weeks
     size = patient.weight / 70
@@ -83,7 +84,7 @@ def eleveld(patient: Patient) -> Kinetics:
 
 
 def minto(patient: Patient) -> Kinetics:
-    """Remifentanil by Minto; a child is a young adult scaled down by allometry (the model begins at twenty years)."""
+    """Return Minto's remifentanil model. Children are young adults scaled by allometry (the model begins at age 20)."""
     p, scale = parameters("minto"), parameters("allometry")
     if patient.age < scale["adult_years"] and patient.weight < scale["adult_weight"]:
         adult = replace(patient, age=scale["adult_years"], weight=scale["adult_weight"], height=175.0)
@@ -101,17 +102,17 @@ def minto(patient: Patient) -> Kinetics:
 
 
 def beloeil(patient: Patient) -> Kinetics:
-    """Noradrenaline by Beloeil: one compartment; what it does follows its plasma concentration within seconds."""
+    """Return Beloeil's noradrenaline model: one compartment; the effect follows the plasma within seconds."""
     p, scale = parameters("beloeil"), parameters("allometry")
     adult = Kinetics(v1=p["v1"], v2=1.0, v3=1.0, cl1=p["cl1"], cl2=0.0, cl3=0.0, ke0=6.0)
     return _scaled(adult, patient.weight / scale["adult_weight"], scale["clearance_exponent"])
 
 
 def propagator(kinetics: Kinetics, seconds: float) -> npt.NDArray[np.float64]:
-    """How a state moves on: shape (4, 5), so that after `seconds` the state is `P[:, :4] @ state + P[:, 4] * rate`.
+    """Return the propagator P, shape (4, 5): after `seconds`, the state is `P[:, :4] @ state + P[:, 4] * rate`.
 
     The state is amount / `v1` in the three compartments and the effect-site concentration; the rate is amount per
-    minute. Exact for a constant rate: the exponential of the linear system, by squaring.
+    minute. Exact for a constant rate: the matrix exponential of the linear system.
     """
     k12, k13 = kinetics.cl2 / kinetics.v1, kinetics.cl3 / kinetics.v1
     k21, k31 = kinetics.cl2 / kinetics.v2, kinetics.cl3 / kinetics.v3
@@ -125,7 +126,7 @@ def propagator(kinetics: Kinetics, seconds: float) -> npt.NDArray[np.float64]:
 
 
 class Pool:
-    """A drug in a body, second by second: `plasma` and `effect` are concentrations, 0 before the first dose."""
+    """The amount of a drug in a body, second by second. `plasma` and `effect` are 0 before the first dose."""
 
     def __init__(self, kinetics: Kinetics) -> None:
         self._rows = [tuple(row) for row in propagator(kinetics, 1.0).tolist()]
@@ -143,12 +144,12 @@ class Pool:
         return self.state[3]
 
     def inject(self, amount: float) -> None:
-        """A bolus, mixed at once."""
+        """Give a bolus, which mixes instantly in the central compartment."""
         first, *others = self.state
         self.state = (first + amount / self._v1, *others)  # type: ignore[assignment]
 
     def pass_second(self, rate: float) -> None:
-        """One second with a constant infusion of `rate` (amount per minute)."""
+        """Advance by one second with a constant infusion of `rate` (amount per minute)."""
         a, b, c, e = self.state
         (p0, p1, p2, _, p4), (q0, q1, q2, _, q4), (r0, r1, r2, _, r4), (s0, s1, s2, s3, s4) = self._rows
         self.state = (
@@ -164,7 +165,7 @@ def _sigmoid(value: float, half: float, slope: float) -> float:
 
 
 def _fat_free(male: bool, age: float, weight: float, bmi: float) -> float:
-    """Fat-free mass in kg: Janmahasatian (2005) with Al-Sallami's (2015) maturation, as Eleveld uses it."""
+    """Return the fat-free mass in kg: Janmahasatian (2005) with Al-Sallami's (2015) maturation, as in Eleveld."""
     if male:
         return float((0.88 + 0.12 / (1 + (age / 13.4) ** -12.7)) * 9270 * weight / (6680 + 216 * bmi))
     return float((1.11 - 0.11 / (1 + (age / 7.1) ** -1.1)) * 9270 * weight / (8780 + 244 * bmi))
@@ -184,7 +185,7 @@ def _scaled(adult: Kinetics, size: float, exponent: float) -> Kinetics:
 
 
 def _exponential(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Matrix exponential by scaling and squaring of the Taylor series; the norm is below 2^-4 before the series."""
+    """Return the matrix exponential by scaling and squaring of the Taylor series, scaled to a norm below 2^-4."""
     squarings = max(0, int(np.ceil(np.log2(max(np.abs(matrix).sum(axis=1).max(), 1e-12)))) + 4)
     small = matrix / 2**squarings
     term = total = np.eye(len(matrix))

@@ -1,6 +1,6 @@
-"""Sevoflurane from the dial to the brain and back: circle system, lung, vessel-rich group, muscle and fat.
+"""Uptake and elimination of sevoflurane: circle system, lung, vessel-rich group, muscle and fat.
 
-Eger's uptake model. Everything is in vol% of one atmosphere; in a tissue, the vol% with which it would be in balance.
+Eger's uptake model. All concentrations are in vol% of one atmosphere; in a tissue, the vol% in equilibrium with it.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ __all__ = ["Vapour"]
 
 
 class Vapour:
-    """The agent in one patient and in the circuit before the patient's mouth.
+    """The agent in one patient and in the breathing circuit.
 
     Parameters
     ----------
     weight : float
-        Body weight in kg; tissue volumes follow it.
+        Body weight in kg; tissue volumes scale with it.
     """
 
     def __init__(self, weight: float) -> None:
         p = parameters("sevoflurane")
         size = weight / parameters("allometry")["adult_weight"]
         solubility = p["blood_gas"]
-        # Each tissue: its room for the agent in litres of gas, and its share of the cardiac output.
+        # Each tissue: its capacity for the agent in litres of gas, and its share of the cardiac output.
         self._tissues = tuple(
             (p[f"{name}_volume"] * size * solubility * p[coefficient], p[f"{name}_flow"])
             for name, coefficient in (("rich", "brain_blood"), ("muscle", "muscle_blood"), ("fat", "fat_blood"))
@@ -40,14 +40,14 @@ class Vapour:
         self.effect = 0.0
 
     def pass_second(self, *, dial: float, fresh_flow: float, ventilation: float, output: float) -> None:
-        """One second.
+        """Advance by one second.
 
         Parameters
         ----------
         dial : float
-            The vaporizer's setting in vol%.
+            Vaporizer setting in vol%.
         fresh_flow, ventilation, output : float
-            Fresh gas, alveolar ventilation through the circuit (0 when disconnected) and cardiac output, in L/min.
+            Fresh gas flow, alveolar ventilation through the circuit (0 if disconnected) and cardiac output, in L/min.
         """
         minute = 1 / 60
         breathed, fresh = ventilation * minute, fresh_flow * minute

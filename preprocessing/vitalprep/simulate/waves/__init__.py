@@ -1,1 +1,1 @@
-"""The waves of a case at their true rates, all driven by one train of beats and one of breaths."""
+"""The waves of a case at their real sample rates, driven by one sequence of heart beats and one of breaths."""

@@ -13,7 +13,7 @@ from vitalprep.simulate.waves.rhythms import Breaths, WaveSetting, sampled
 
 __all__ = ["airway_pressure", "capnogram"]
 
-# A capnogram from breathing out to breathing out: phase I (dead space), II (upstroke), III (plateau), 0 (breathing in);
+# A capnogram from expiration to expiration: phase I (dead space), II (upstroke), III (plateau), 0 (inspiration);
 # phases and slopes after Bhavani-Shankar et al., Can J Anaesth 1992; 39: 617-632.
 _Points = Sequence[tuple[float, float]]
 _VENTILATED: Final[_Points] = (
@@ -26,7 +26,7 @@ _SPONTANEOUS: Final[_Points] = (
 )  # fmt: skip
 _UPSTROKE_PHASE, _PLATEAU_END, _FALLEN_PHASE = 0.20, 0.75, 0.88
 _UPSTROKE, _FALL = 0.55, 0.35  # s
-_SAMPLING_DELAY: Final = 0.8  # s that gas takes through the sampling line
+_SAMPLING_DELAY: Final = 0.8  # s; transit time of the sampling line
 
 # Airway pressure of volume-controlled ventilation: resistance, then a ramp, a short pause, passive expiration.
 _PRESSURE: Final[_Points] = (
@@ -35,18 +35,18 @@ _PRESSURE: Final[_Points] = (
 )  # fmt: skip
 _INSPIRED_PHASE, _EMPTY_PHASE = 0.40, 0.60
 _EMPTYING: Final = 1.1  # s
-_OWN_SWING: Final = 1.6  # hPa to either side while somebody breathes for himself
+_OWN_SWING: Final = 1.6  # hPa; amplitude of spontaneous breaths
 
 
 def capnogram(rng: np.random.Generator, setting: WaveSetting, chunks: Iterable[Floats]) -> Iterator[Singles]:
-    """CO2 in mmHg, for each chunk of seconds (n,) an array (n,): plateaus that end at `etco2`, 0 without a circuit."""
+    """Yield CO2 in mmHg, shape (n,), for each chunk of seconds (n,): plateaus end at `etco2`; 0 without a circuit."""
     course, breaths, beats = setting.course, setting.breaths, setting.beats
     cycles = _expirations(breaths)
     table = np.concatenate([shape_table(_SPONTANEOUS, 0.012), shape_table(_VENTILATED, 0.009)])
     row = breaths.ventilated.astype(np.intp) * TABLE_SIZE
     ended = np.nan_to_num(sampled(course, "etco2", breaths.ends - 0.5))
     height = np.where(breaths.connected, ended, 0).astype(np.float32)
-    ripple = np.float32(rng.uniform(0.1, 0.8))  # mmHg; the beating heart moves gas at the end of a breath
+    ripple = np.float32(rng.uniform(0.1, 0.8))  # mmHg; cardiogenic oscillations at the end of a breath
     for seconds in chunks:
         breath, place = cycles.locate(seconds)
         shape = table[row[breath] + place]
@@ -58,7 +58,7 @@ def capnogram(rng: np.random.Generator, setting: WaveSetting, chunks: Iterable[F
 
 
 def airway_pressure(rng: np.random.Generator, setting: WaveSetting, chunks: Iterable[Floats]) -> Iterator[Singles]:
-    """Airway pressure in hPa, for each chunk of seconds (n,) an array (n,): from `peep` to `pip`, or small swings."""
+    """Yield airway pressure in hPa, shape (n,), for each chunk of seconds (n,): `peep` to `pip`, or small swings."""
     course, breaths = setting.course, setting.breaths
     cycles = _inspirations(breaths)
     phase = np.arange(TABLE_SIZE) / TABLE_SIZE
@@ -78,7 +78,7 @@ def airway_pressure(rng: np.random.Generator, setting: WaveSetting, chunks: Iter
 
 
 def _expirations(breaths: Breaths) -> Cycles:
-    """A capnogram's cycle begins when breathing out does."""
+    """Return the cycles of the capnogram, which begin with expiration."""
     begins = breaths.inspired + _SAMPLING_DELAY
     plateau = np.minimum(breaths.ends + _SAMPLING_DELAY, np.append(begins[1:], np.inf))
     lasts = plateau - begins

@@ -1,4 +1,4 @@
-"""The EEG at 128 Hz, as a frontal BIS sensor shows it: its spectrum follows the depth of anaesthesia."""
+"""The EEG of a frontal BIS sensor at 128 Hz. Its spectrum follows the depth of anaesthesia."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from vitalprep.simulate.waves.rhythms import WaveSetting, sampled
 __all__ = ["electroencephalogram"]
 
 _RATE: Final = 128  # Hz
-_BLOCK, _HOP = 512, 256  # samples: pieces of four seconds that overlap by half
+_BLOCK, _HOP = 512, 256  # samples: blocks of four seconds that overlap by half
 
-# Root mean square in uV of each band at these values of BIS. Deepening anaesthesia moves power from beta and muscle to
+# Root mean square in uV of each band at these values of BIS. Deeper anaesthesia shifts power from beta and EMG to
 # alpha and delta (Rampil, Anesthesiology 1998; 89: 980-1002; Purdon et al., Anesthesiology 2015; 123: 937-960).
 _BIS: Final = (10, 30, 42, 55, 68, 80, 97)
 _BANDS: Final[dict[tuple[float, float], Sequence[float]]] = {  # peak in Hz, width in octaves
@@ -29,7 +29,7 @@ _BANDS: Final[dict[tuple[float, float], Sequence[float]]] = {  # peak in Hz, wid
     (5.5, 0.5): (12, 8, 6, 5, 4, 4, 4),
     (10.3, 0.22): (10, 9, 13, 11, 6, 3, 5),
     (19.0, 0.4): (1.0, 1.5, 2.5, 4, 6, 7, 6),
-    (42.0, 0.45): (0.4, 0.4, 0.6, 0.8, 2, 5, 9),  # mostly the forehead's muscle
+    (42.0, 0.45): (0.4, 0.4, 0.6, 0.8, 2, 5, 9),  # mostly EMG of the forehead
 }
 _HIGHEST: Final = 58.0  # Hz of the device's filter
 
@@ -37,24 +37,24 @@ _HIGHEST: Final = 58.0  # Hz of the device's filter
 # below BIS 35 the ratio grows into that.
 _SUPPRESSION_BIS: Final = (0, 26.3, 35)
 _SUPPRESSION_SHARE: Final = (0.99, 0.40, 0.0)
-_SUPPRESSED: Final = 0.03  # of the height remains
+_SUPPRESSED: Final = 0.03  # remaining share of the amplitude
 _ENVELOPE_RATE: Final = 8  # Hz
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Bursts:
-    """When the cortex is silent: while a slow random `walk`, shape (n,) at `_ENVELOPE_RATE`, is below a level."""
+    """Burst suppression: the EEG is suppressed while a slow random `walk` (at `_ENVELOPE_RATE`) is below a level."""
 
     walk: Floats
 
     @classmethod
     def draw(cls, rng: np.random.Generator, seconds: int) -> _Bursts:
-        kernel = np.hanning(5 * _ENVELOPE_RATE)  # bursts and silences of a few seconds
+        kernel = np.hanning(5 * _ENVELOPE_RATE)  # bursts and suppressions of a few seconds
         steps = rng.standard_normal(seconds * _ENVELOPE_RATE + len(kernel))
         return cls(walk=np.convolve(steps, kernel / np.sqrt((kernel**2).sum()), mode="valid"))
 
     def height(self, seconds: Floats, bis: Floats) -> Floats:
-        """How much of the EEG is left, 0 to 1, at each of the seconds (n,), rising."""
+        """Return the remaining share of the EEG amplitude, 0 to 1, at each of the ascending seconds (n,)."""
         share = np.interp(bis, _SUPPRESSION_BIS, _SUPPRESSION_SHARE)
         if not share.any():
             return np.ones(len(seconds))
@@ -66,9 +66,9 @@ class _Bursts:
 
 
 def electroencephalogram(rng: np.random.Generator, setting: WaveSetting, chunks: Iterable[Floats]) -> Iterator[Singles]:
-    """One channel in uV, for each chunk of seconds (n,) an array (n,).
+    """Yield one channel in uV, shape (n,), for each chunk of seconds (n,).
 
-    `rng` is the channel's own; what both channels of the sensor see comes from a stream of theirs.
+    `rng` belongs to this channel. The component common to both channels of the sensor has its own stream.
     """
     course = setting.course
     shared = case_rng(setting.seed, setting.case_id, Purpose.WAVE, "EEG")
@@ -91,7 +91,7 @@ def electroencephalogram(rng: np.random.Generator, setting: WaveSetting, chunks:
 
 
 class _Overlap:
-    """Noise of a changing spectrum: pieces of it, faded into each other so that its power stays (sine window)."""
+    """Noise with a changing spectrum: overlapping blocks, cross-faded at constant power (sine window)."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -99,7 +99,7 @@ class _Overlap:
         self._window = np.sin(np.pi * (np.arange(_BLOCK) + 0.5) / _BLOCK).astype(np.float32)
 
     def extend(self, spectra: npt.NDArray[np.floating], count: int) -> Singles:
-        """The next `count` samples; `spectra` (pieces, frequencies) has a piece for each begun `_HOP` samples."""
+        """Return the next `count` samples; `spectra` (blocks, frequencies) has one block per started `_HOP` samples."""
         shape = spectra.shape
         parts = self._rng.standard_normal((2, *shape), dtype=np.float32)
         pieces = np.fft.irfft((parts[0] + 1j * parts[1]) * spectra, _BLOCK, axis=1).astype(np.float32) * self._window
@@ -112,7 +112,7 @@ class _Overlap:
 
 
 def _weights() -> npt.NDArray[np.float64]:
-    """Each band's amplitude per frequency of a block, (bands, frequencies), for noise of 1 uV."""
+    """Return each band's amplitude per frequency of a block, (bands, frequencies), for noise of 1 uV."""
     frequencies = np.fft.rfftfreq(_BLOCK, 1 / _RATE)
     rows = []
     for peak, octaves in _BANDS:
@@ -123,13 +123,13 @@ def _weights() -> npt.NDArray[np.float64]:
 
 
 def _amplitudes(bis: Floats, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Amplitude per frequency, (times, frequencies), at these values of BIS (times,)."""
+    """Return the amplitude per frequency, (times, frequencies), at values of BIS (times,)."""
     heights = np.stack([np.interp(bis, _BIS, values) for values in _BANDS.values()], axis=1)
     return np.sqrt(heights**2 @ weights**2).astype(np.float32)
 
 
 def _blinks(rng: np.random.Generator, setting: WaveSetting) -> Floats:
-    """Seconds at which an awake patient blinks, about every four."""
+    """Return the times in s at which an awake patient blinks, about every four seconds."""
     course, end = setting.course, setting.course.phases.end
     times = np.sort(rng.uniform(0, end, rng.poisson(end / 4)))
     awake: Floats = times[np.nan_to_num(sampled(course, "bis", times), nan=0.0) > 82]
@@ -152,7 +152,7 @@ def _add_cautery(rng: np.random.Generator, wave: Singles, seconds: Floats, setti
 
 
 def _with_sensor(wave: Singles, noise: Singles, seconds: Floats, attached: Attached) -> Singles:
-    """The EEG while the sensor sticks; open leads, which see the mains and every touch, before and after."""
+    """Return the EEG while the sensor is attached, and the noise of open leads before and after."""
     if seconds[0] >= attached.sensor_on and seconds[-1] <= attached.sensor_off:
         return wave
     hum = 35 * np.sin(2 * np.pi * 60 * seconds) + 14 * np.sin(2 * np.pi * 0.31 * seconds)

@@ -1,8 +1,7 @@
-"""Waves that repeat: a shape as a table over one cycle, and where in which cycle a sample lies.
+"""Periodic waves: the shape of one cycle as a lookup table, and each sample's cycle and phase.
 
-A wave of beats or breaths is a phase that runs from knot to knot of each cycle, looked up in a table: no sample is
-computed twice, no loop runs over samples, and a cycle's parts can stretch differently (a QRS complex keeps its width
-when the heart slows down, diastole does not).
+The phase is interpolated between the knots of each cycle and then looked up in the table, without loops over samples.
+Parts of a cycle can stretch differently: a QRS complex keeps its width when the heart slows down, diastole does not.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ TABLE_SIZE: Final = 1 << _TABLE_BITS
 
 @dataclass(frozen=True, kw_only=True)
 class Cycles:
-    """When each cycle passes through which phase.
+    """The time at which each cycle reaches each of its phases.
 
     Attributes
     ----------
     times : ndarray of float64, shape (cycles * knots,)
-        Seconds after the recording's start, rising.
+        Seconds after the recording's start, ascending.
     positions : ndarray of float64, shape (cycles * knots,)
-        The cycle's number plus the phase, 0 to below 1, that is reached then.
+        Number of the cycle plus the phase, in [0, 1), reached at that time.
     """
 
     times: Floats
@@ -42,14 +41,14 @@ class Cycles:
 
     @classmethod
     def through(cls, phases: Sequence[float], times: Sequence[Floats]) -> Cycles:
-        """Cycles that pass each of `phases` (knots, the first 0) at its `times` (each (cycles,), seconds)."""
+        """Return cycles that reach each of `phases` (knots, the first is 0) at its `times` ((cycles,) each, in s)."""
         grid = np.stack(times, axis=1)
         positions = np.arange(len(grid))[:, np.newaxis] + np.asarray(phases)
-        # Cycles that overlap, such as an early beat's, give way instead of running backwards.
+        # Overlapping cycles, such as those of premature beats, are shortened so that time never runs backwards.
         return cls(times=np.maximum.accumulate(grid.ravel()), positions=positions.ravel())
 
     def locate(self, seconds: Floats) -> tuple[Indices, Indices]:
-        """Number of the cycle and place in a table of `TABLE_SIZE` at each of the seconds, all of shape (n,)."""
+        """Return cycle number and index into a table of `TABLE_SIZE` at each of the seconds, all of shape (n,)."""
         first = max(int(np.searchsorted(self.times, seconds[0])) - 1, 0)
         last = int(np.searchsorted(self.times, seconds[-1])) + 2
         positions = np.interp(seconds, self.times[first:last], self.positions[first:last])
@@ -58,9 +57,9 @@ class Cycles:
 
 
 def shape_table(points: Sequence[tuple[float, float]], width: float) -> Singles:
-    """One cycle drawn through points (phase 0 to 1, height), rounded, from 0 to 1, as a table of `TABLE_SIZE`.
+    """Return a table of `TABLE_SIZE` with one cycle through points (phase 0 to 1, height), smoothed and scaled to 0-1.
 
-    `width` is the standard deviation of the rounding, a share of the cycle.
+    `width` is the standard deviation of the smoothing as a share of the cycle.
     """
     phases, heights = zip(*points, strict=True)
     phase = np.arange(TABLE_SIZE) / TABLE_SIZE

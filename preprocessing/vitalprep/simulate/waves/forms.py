@@ -1,8 +1,8 @@
-"""The waves of VitalDB that the simulator makes, and how their devices store them. Data, no behaviour.
+"""The waves of VitalDB that the simulator generates, and how devices store them. Data only.
 
-Names, rates and units are VitalDB's (https://vitaldb.net/dataset, "track names"), the range on the screen is that of
-the `vitaldb` package. The monitor's waves come from an analogue-digital converter of coarse steps, whose size shows in
-VitalDB's data; the other devices send digits.
+Names, rates and units are VitalDB's (https://vitaldb.net/dataset, "track names"); the display range is that of the
+`vitaldb` package. The monitor's waves come from a coarse analogue-digital converter, whose step size is visible in
+VitalDB's data; the other devices send digital values.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ __all__ = ["WAVE_FORMS", "WaveForm"]
 class WaveForm:
     """A kind of wave. Value in `unit` = stored 16-bit signed sample * `gain` + `offset`.
 
-    `sample_rate` in Hz; `record_samples` of one record, about a second; the device saturates at `lowest` and `highest`;
-    a screen shows `display_min` to `display_max`, all in `unit`.
+    `sample_rate` in Hz; `record_samples` is the length of one record, about a second. The device saturates at `lowest`
+    and `highest`; a screen shows `display_min` to `display_max`; all four in `unit`.
     """
 
     device: str
@@ -35,7 +35,7 @@ class WaveForm:
 
     @property
     def track(self) -> str:
-        """The track's name with its device's."""
+        """The track as `Device/NAME`."""
         return f"{self.device}/{self.name}"
 
 

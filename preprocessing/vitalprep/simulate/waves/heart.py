@@ -1,4 +1,4 @@
-"""Waves of the heart at 500 Hz: two leads of the ECG, the plethysmogram and the arterial pressure."""
+"""Cardiac waves at 500 Hz: two ECG leads, plethysmogram and arterial pressure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vitalprep.simulate.waves.rhythms import Beats, Interval, WaveSetting, sampl
 
 __all__ = ["arterial_pressure", "electrocardiogram", "plethysmogram"]
 
-# Height in mV, place in s after R at 60 beats/min and width (standard deviation) in s of a normal beat's Gaussians,
+# Height in mV, position in s after R at 60 beats/min and width (standard deviation) in s of a normal beat's Gaussians,
 # after McSharry et al., IEEE Trans Biomed Eng 2003; 50: 289-294; heights as in lead II and V5 of healthy adults.
 _Gaussians = Sequence[tuple[float, float, float]]
 _LEADS: Final[dict[str, _Gaussians]] = {
@@ -23,15 +23,17 @@ _LEADS: Final[dict[str, _Gaussians]] = {
     "ECG_V5": ((0.04, -0.170, 0.018), (0.05, -0.145, 0.020), (-0.10, -0.026, 0.007), (1.20, 0.0, 0.0110),
                (-0.30, 0.029, 0.009), (0.02, 0.14, 0.05), (0.13, 0.225, 0.050), (0.22, 0.274, 0.037)),
 }  # fmt: skip
-# A ventricular ectopic beat: no P, wide, T against it.
+# A ventricular ectopic beat: no P wave, wide QRS, discordant T wave.
 _PREMATURE: Final[_Gaussians] = ((1.1, 0.015, 0.034), (-0.5, 0.095, 0.030), (-0.42, 0.30, 0.060))
-_R_PHASE: Final = 0.25  # of the beat's second at 60/min
-_QRS: Final = (0.045, 0.05)  # s before and after R that keep their width
-_P_SHARE, _T_SHARE = 0.36, 0.60  # of a short R-R interval: what P may begin before R, and T end after it
+_R_PHASE: Final = 0.25  # of a beat at 60/min
+_QRS: Final = (0.045, 0.05)  # s before and after R, with constant width
+_P_SHARE, _T_SHARE = 0.36, 0.60  # of a short R-R interval: earliest P before R, latest T after R
 
-_T_GONE: Final = 0.41  # s after R at 60/min; grows with the root of R-R, as Q-T does (Bazett, Heart 1920; 7: 353-370)
+_T_GONE: Final = (
+    0.41  # s after R at 60/min; scales with the square root of R-R like Q-T (Bazett, Heart 1920; 7: 353-370)
+)
 
-# Phase and height of the pulse; its systole ends at the notch. The stiff vessel's pulse has a late second summit.
+# Phase and height of the pulse; systole ends at the dicrotic notch. Pulses of stiff vessels have a late second peak.
 _Points = Sequence[tuple[float, float]]
 _ART_NOTCH: Final = 0.36
 _ART_SOFT: Final[_Points] = (
@@ -55,20 +57,20 @@ _ROWS: Final = 16  # shapes between soft and stiff
 
 _RADIAL_DELAY: Final = 0.16  # s from R to the pulse at the wrist: pre-ejection 0.09, then 0.07 of travel
 _FINGER_DELAY: Final = 0.24  # s to the finger, with the oximeter's own filter (Allen, Physiol Meas 2007; 28: R1-R39)
-_SLOW_RATE: Final = 10  # Hz of the clock on which wander and drift are drawn
+_SLOW_RATE: Final = 10  # Hz; sample rate of baseline wander and drift
 
 
 def electrocardiogram(
     rng: np.random.Generator, setting: WaveSetting, chunks: Iterable[Floats], *, lead: str
 ) -> Iterator[Singles]:
-    """One lead in mV, for each chunk of seconds (n,) an array (n,): beats, wander, mains, muscle and cautery."""
+    """Yield one lead in mV, shape (n,), for each chunk of seconds (n,): beats, wander, mains, EMG and cautery."""
     course, beats = setting.course, setting.beats
     cycles = _cardiac_cycles(beats)
     table = np.concatenate([_beat_table(rng, _LEADS[lead]), _beat_table(rng, _PREMATURE)])
     row = beats.premature.astype(np.intp) * TABLE_SIZE
     height = (1 + 0.04 * setting.breaths.swing(beats.times)).astype(np.float32)
     wander = _wander(rng, setting)
-    mains = rng.uniform(0.003, 0.012)  # mV of 60 Hz that the filter leaves
+    mains = rng.uniform(0.003, 0.012)  # mV at 60 Hz after the filter
     hum = mains * np.sin(2 * np.pi * (60 * np.arange(25) / 500 + rng.random())).astype(np.float32)
     knife = rng.uniform(0.15, 0.6)
     for seconds in chunks:
@@ -76,7 +78,7 @@ def electrocardiogram(
         wave = table[row[beat] + place]
         wave *= height[beat]
         wave += _slowly(wander, seconds)
-        wave += np.resize(hum, len(wave))  # 25 samples are three periods, and chunks hold whole seconds
+        wave += np.resize(hum, len(wave))  # 25 samples are three periods; chunks have whole seconds
         muscle = 0.011 + 0.012 * float(np.nanmean(sampled(course, "bis", seconds[:: len(seconds) // 8 + 1])) > 78)
         wave += np.float32(muscle) * rng.standard_normal(len(wave), dtype=np.float32)
         _add_cautery(rng, wave, seconds, setting.cautery, knife)
@@ -84,7 +86,7 @@ def electrocardiogram(
 
 
 def plethysmogram(rng: np.random.Generator, setting: WaveSetting, chunks: Iterable[Floats]) -> Iterator[Singles]:
-    """The oximeter's pulse in no unit, 0 to 100, for each chunk of seconds (n,) an array (n,)."""
+    """Yield the plethysmogram, dimensionless from 0 to 100, shape (n,), for each chunk of seconds (n,)."""
     course, beats = setting.course, setting.beats
     cycles = _pulse_cycles(beats, _FINGER_DELAY + rng.uniform(-0.02, 0.03), _PLETH_NOTCH)
     table = _pulse_tables(_PLETH_SOFT, _PLETH_STIFF, 0.022)
@@ -108,7 +110,7 @@ def plethysmogram(rng: np.random.Generator, setting: WaveSetting, chunks: Iterab
 
 
 def arterial_pressure(rng: np.random.Generator, setting: WaveSetting, chunks: Iterable[Floats]) -> Iterator[Singles]:
-    """The arterial line in mmHg, for each chunk of seconds (n,) an array (n,): air, flush, patient, blood samples."""
+    """Yield arterial pressure in mmHg, shape (n,), for each chunk of seconds (n,): air, flush, patient, samples."""
     course, beats = setting.course, setting.beats
     cycles = _pulse_cycles(beats, _RADIAL_DELAY + rng.uniform(-0.02, 0.02), _ART_NOTCH)
     table = _pulse_tables(_ART_SOFT, _ART_STIFF, 0.009)
@@ -133,7 +135,7 @@ def arterial_pressure(rng: np.random.Generator, setting: WaveSetting, chunks: It
 
 
 def _cardiac_cycles(beats: Beats) -> Cycles:
-    """QRS keeps its width; P-R and Q-T follow the rate and keep out of each other's way."""
+    """Return the ECG's cycles: QRS has a constant width; P-R and Q-T scale with the rate without overlapping."""
     times, interval = beats.times, 60 / beats.rates
     before, after = np.diff(times, prepend=times[0] - interval[0]), np.diff(times, append=times[-1] + interval[-1])
     start = times - np.minimum(_R_PHASE, _P_SHARE * before)
@@ -143,7 +145,7 @@ def _cardiac_cycles(beats: Beats) -> Cycles:
 
 
 def _beat_table(rng: np.random.Generator, parts: _Gaussians) -> Singles:
-    """A beat in mV over phases whose R wave lies at `_R_PHASE`, its parts as high as this patient's are."""
+    """Return a beat in mV by phase, with R at `_R_PHASE` and this patient's amplitudes."""
     phase = np.arange(TABLE_SIZE) / TABLE_SIZE - _R_PHASE
     size = rng.uniform(0.8, 1.25)
     parts = [(height * size * rng.uniform(0.85, 1.15), place, width) for height, place, width in parts]
@@ -152,7 +154,7 @@ def _beat_table(rng: np.random.Generator, parts: _Gaussians) -> Singles:
 
 
 def _pulse_cycles(beats: Beats, delay: float, notch: float) -> Cycles:
-    """From foot to foot; ejection as long as the rate allows: 0.413 s - 0.0017 s per beat/min (Weissler, 1968)."""
+    """Return pulse cycles from foot to foot; ejection time 0.413 s - 0.0017 s per beat/min (Weissler, 1968)."""
     feet = beats.times + delay
     lasts = np.diff(feet, append=feet[-1] + 60 / beats.rates[-1])
     ejection = np.minimum(0.413 - 0.0017 * beats.rates, 0.55 * lasts)
@@ -166,7 +168,7 @@ def _pulse_tables(soft: _Points, stiff: _Points, width: float) -> Singles:
 
 
 def _stiffness(rng: np.random.Generator, setting: WaveSetting) -> Indices:
-    """Which table's row a beat takes, (beats,): vessels stiffen with the patient's years and with pressure."""
+    """Return each beat's row in the shape table, (beats,): vessels are stiffer with age and pressure."""
     pressure = sampled(setting.course, "mbp", setting.beats.times)
     own = rng.uniform(0.15, 0.75)
     share = own + (pressure - 80) / 120 + autocorrelated(rng, len(pressure), 120, 0.06)
@@ -174,14 +176,14 @@ def _stiffness(rng: np.random.Generator, setting: WaveSetting) -> Indices:
 
 
 def _between_feet(foot: Floats, beat: Indices, place: Indices) -> Singles:
-    """From the height of each pulse's foot to the next one's, (n,), in step with the phase."""
+    """Interpolate from each pulse's foot to the next one's by phase, (n,)."""
     begin = foot.astype(np.float32)
     climb = np.diff(begin, append=begin[-1:]) / np.float32(TABLE_SIZE)
     return np.asarray(begin[beat] + climb[beat] * place.astype(np.float32), dtype=np.float32)
 
 
 def _wander(rng: np.random.Generator, setting: WaveSetting) -> Floats:
-    """Baseline of an ECG in mV at `_SLOW_RATE`: breathing, and skin under the electrodes."""
+    """Return the ECG's baseline wander in mV at `_SLOW_RATE`, from breathing and electrode contact."""
     clock = np.arange((len(setting.course.values["hr"]) + 2) * _SLOW_RATE) / _SLOW_RATE
     drift = autocorrelated(rng, len(clock), 3 * _SLOW_RATE, 0.02) + autocorrelated(rng, len(clock), 300, 0.03)
     smooth = np.convolve(drift, np.full(7, 1 / 7), mode="same")
@@ -197,7 +199,7 @@ def _slowly(slow: Floats, seconds: Floats) -> Singles:
 def _add_cautery(
     rng: np.random.Generator, wave: Singles, seconds: Floats, bursts: Sequence[Interval], height: float
 ) -> None:
-    """Noise while the knife cuts, in place, and a jump of the base; `height` is its standard deviation in mV."""
+    """Add noise and baseline shifts during cautery, in place; `height` is the noise's standard deviation in mV."""
     for start, end in bursts:
         if start < seconds[-1] and end > seconds[0]:
             first, last = np.searchsorted(seconds, (start, end))
@@ -207,7 +209,7 @@ def _add_cautery(
 
 
 def _movements(rng: np.random.Generator, setting: WaveSetting) -> tuple[Interval, ...]:
-    """When an awake patient's finger moves."""
+    """Return the intervals in which an awake patient moves the finger."""
     phases = setting.course.phases
     spans = ((0.0, phases.induction), (phases.emergence, phases.end))
     found: list[Interval] = []
@@ -232,7 +234,7 @@ def _before_cannula(wave: Singles, seconds: Floats, attached: Attached) -> Singl
 
 
 def _disturb_line(wave: Singles, seconds: Floats, samples: Sequence[BloodSample]) -> None:
-    """In place: the pressure shut in, a square wave of the bag, and the ringing of line and catheter after it."""
+    """Apply blood samples in place: trapped pressure, square wave of the flush, then ringing of line and catheter."""
     for sample in samples:
         if sample.start < seconds[-1] and sample.end + 1 > seconds[0]:
             moments = (sample.start, sample.flush, sample.end, sample.end + 1)

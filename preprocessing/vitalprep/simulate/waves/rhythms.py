@@ -1,4 +1,4 @@
-"""The heart's and the lungs' rhythm of a case: one train of beats and one of breaths, which all waves follow."""
+"""The heart beats and breaths of a case, which all its waves follow."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from vitalprep.simulate.streams import Purpose, case_rng
 
 __all__ = ["Beats", "Breaths", "Interval", "WaveSetting", "sampled", "wave_setting"]
 
-_MARGIN: Final = 20  # s of beats and breaths before and after the recording, so that no wave ends within it
-_OWN_BREATHS: Final = 14.0  # /min of a patient whose breathing nobody measures (textbook: 12 to 18)
-_OWN_PRESSURE: Final = 3.5  # mbar above PEEP that only a ventilator reaches
-_GRID: Final = 4  # steps per second of the clock that beats are counted on
+_MARGIN: Final = 20  # s of beats and breaths before and after the recording, so that waves cover all of it
+_OWN_BREATHS: Final = 14.0  # /min while breathing is not measured (textbook: 12 to 18)
+_OWN_PRESSURE: Final = 3.5  # mbar above PEEP; only a ventilator exceeds it
+_GRID: Final = 4  # steps per second for integrating the heart rate
 
-# Respiratory sinus arrhythmia as a share of the heart rate: some percent awake, little under anaesthesia
+# Respiratory sinus arrhythmia as a share of the heart rate: a few percent awake, little under anaesthesia
 # (Donchin et al., Anesthesiology 1985; 62: 138-144).
 _ARRHYTHMIA_AWAKE, _ARRHYTHMIA_ASLEEP = 0.035, 0.008
 _SLOW_VARIABILITY: Final = 0.012  # Mayer waves and the rest, a share of the heart rate
-_PREMATURE_SHARE: Final = 0.001  # median of the patients; a few in a thousand beats are common in adults
-_PREMATURITY: Final = 0.36  # how far before its time a premature beat comes, in beats
+_PREMATURE_SHARE: Final = 0.001  # median over patients; a few per thousand beats are common in adults
+_PREMATURITY: Final = 0.36  # how early a premature beat is, as a share of the beat interval
 
 Interval = tuple[float, float]
 """Start and end in seconds after the recording's start."""
@@ -38,9 +38,9 @@ class Breaths:
     Attributes
     ----------
     starts, inspired, ends : ndarray of float64
-        When breathing in begins, when breathing out begins, when the breath is over: before the next, or long before.
+        Start of inspiration, start of expiration, and end of the breath, at or before the next start; in s.
     ventilated, connected : ndarray of bool
-        Whether a ventilator gives it, and whether the patient breathes through the machine's circuit at all.
+        Whether a ventilator delivers the breath, and whether the patient is connected to the circuit.
     """
 
     starts: Floats
@@ -50,7 +50,7 @@ class Breaths:
     connected: npt.NDArray[np.bool_]
 
     def swing(self, seconds: Floats) -> Floats:
-        """The chest's movement at each of the seconds (n,), rising: 1 when full of air, -1 when empty."""
+        """Return the chest movement at ascending seconds (n,): 1 at full inspiration, -1 at full expiration."""
         knots = np.stack([self.starts, self.inspired, self.ends], axis=1).ravel()
         phases = np.arange(len(self.starts))[:, np.newaxis] + np.array([0.0, 0.4, 1.0])
         moved: Floats = -np.cos(2 * np.pi * np.interp(seconds, knots, phases.ravel()))
@@ -68,7 +68,7 @@ class Beats:
 
 @dataclass(frozen=True, kw_only=True)
 class WaveSetting:
-    """What all waves of a case share; `cautery` is when the surgeon's knife disturbs every electrode."""
+    """What all waves of a case share. `cautery` are the intervals in which electrocautery disturbs all electrodes."""
 
     seed: int
     case_id: int
@@ -80,7 +80,7 @@ class WaveSetting:
 
 
 def wave_setting(seed: int, case_id: int, course: Course, attached: Attached) -> WaveSetting:
-    """Beats and breaths of a case, from its course's heart and breathing rates, and all else that its waves share."""
+    """Return the beats and breaths of a case, from the rates of its course, and everything else its waves share."""
     breaths = _breaths(case_rng(seed, case_id, Purpose.WAVE, "breaths"), course)
     beats = _beats(case_rng(seed, case_id, Purpose.WAVE, "beats"), course, breaths)
     cautery = _cautery(case_rng(seed, case_id, Purpose.WAVE, "cautery"), course)
@@ -90,7 +90,7 @@ def wave_setting(seed: int, case_id: int, course: Course, attached: Attached) ->
 
 
 def sampled(course: Course, quantity: Quantity, seconds: Floats) -> Floats:
-    """A quantity of the course at any seconds, those outside the recording taken from its ends, in the same shape."""
+    """Return a quantity of the course at the given seconds, held constant outside the recording, in the same shape."""
     values = course.values[quantity]
     found: Floats = values[np.clip(seconds, 0, len(values) - 1).astype(np.intp)]
     return found
@@ -99,12 +99,12 @@ def sampled(course: Course, quantity: Quantity, seconds: Floats) -> Floats:
 def _breaths(rng: np.random.Generator, course: Course) -> Breaths:
     measured = course.values["rr"]
     rate = np.pad(np.where(np.isfinite(measured), measured, _OWN_BREATHS), _MARGIN, constant_values=_OWN_BREATHS)
-    rate = np.maximum(rate, 1e-3)  # apnoea: time passes, breaths do not
+    rate = np.maximum(rate, 1e-3)  # avoids division by zero during apnoea
     begun = np.concatenate([[0.0], np.cumsum(rate / 60)])
     starts = np.interp(np.arange(int(begun[-1]) + 1), begun, np.arange(len(begun)) - _MARGIN)
-    # NaN without a circuit, and then not above anything.
+    # NaN without a circuit; the comparison is then False.
     ventilated = sampled(course, "pip", starts) - sampled(course, "peep", starts) > _OWN_PRESSURE
-    # A ventilator is a clock, a patient is not.
+    # A ventilator is regular, a patient is not.
     period = np.diff(starts, append=starts[-1] + 60 / _OWN_BREATHS)
     starts = starts + period * ~ventilated * np.clip(rng.normal(0, 0.08, len(starts)), -0.2, 0.2)
     following = np.append(starts[1:], starts[-1] + period[-1])
@@ -130,16 +130,16 @@ def _beats(rng: np.random.Generator, course: Course, breaths: Breaths) -> Beats:
     beaten = np.cumsum(rate / 60 * (1 + sinus + slow)) / _GRID
     times = np.interp(np.arange(1, int(beaten[-1])), beaten, clock)
     rates = np.interp(times, clock, rate)
-    times = times + rng.normal(0, 0.003, len(times))  # s; what a sinus node's beats differ by at rest
+    times = times + rng.normal(0, 0.003, len(times))  # s; beat-to-beat variation of the sinus node at rest
     share = min(_PREMATURE_SHARE * rng.lognormal(0, 1.2), 0.02)
     premature = rng.random(len(times)) < share
     premature[1:] &= ~premature[:-1]
-    # The sinus node keeps its time: the beat after a premature one comes when it would have, after a full pause.
+    # A premature beat does not reset the sinus node: the next beat keeps its time, after a compensatory pause.
     return Beats(times=times - premature * _PREMATURITY * 60 / rates, rates=rates, premature=premature)
 
 
 def _cautery(rng: np.random.Generator, course: Course) -> tuple[Interval, ...]:
-    """Bursts of a few seconds between incision and closure, many at first."""
+    """Draw bursts of a few seconds between incision and closure, more frequent at the beginning."""
     start, length = course.phases.incision, max(course.phases.closure - course.phases.incision, 0.0)
     count = rng.poisson(45 * length / 3600)
     starts = np.sort(start + length * rng.beta(1.0, 1.6, count))

@@ -1,7 +1,7 @@
-"""The waves of a case, as their devices send them: records of about a second, of 16-bit samples at the true rates.
+"""The waves of a case as devices send them: records of about a second, with 16-bit samples at the real rates.
 
-One train of beats and one of breaths (`rhythms`) drive all of them; `heart`, `brain` and `airway` draw each
-in pieces of a minute, so that no wave is ever held at more than the two bytes of its samples.
+The beats and breaths in `rhythms` drive all waves. `heart`, `brain` and `airway` generate them in chunks of a minute,
+so that complete waves exist in memory only as 16-bit samples.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from vitalprep.simulate.waves.rhythms import WaveSetting, wave_setting
 __all__ = ["WaveForm", "WaveTrack", "wave_tracks"]
 
 _DROPOUTS_PER_HOUR: Final = 0.4
-_CHUNK_RECORDS: Final = 64  # drawn at once
+_CHUNK_RECORDS: Final = 64  # records generated at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +39,9 @@ class WaveTrack:
     Attributes
     ----------
     form : WaveForm
-        What it is and what a stored sample means.
+        The kind of wave and its storage format.
     starts : ndarray of float64, shape (records,)
-        Seconds after the recording's start, rising.
+        Seconds after the recording's start, ascending.
     samples : ndarray of int16, shape (records, form.record_samples)
         Stored samples; value in `form.unit` = sample * gain + offset.
     """
@@ -65,7 +65,7 @@ _DRAWERS: Final[Mapping[str, _Drawer]] = {
 
 
 def wave_tracks(seed: int, case_id: int, course: Course, attached: Attached) -> Iterator[WaveTrack]:
-    """The waves that are attached, one after the other, some minutes missing; none that lasts less than a record."""
+    """Yield the attached waves one by one, with drop-outs of some minutes. Waves shorter than a record are omitted."""
     setting = wave_setting(seed, case_id, course, attached)
     for form in WAVE_FORMS:
         count = int(course.phases.end * form.sample_rate) // form.record_samples
@@ -73,7 +73,7 @@ def wave_tracks(seed: int, case_id: int, course: Course, attached: Attached) -> 
             continue
         rng = case_rng(seed, case_id, Purpose.WAVE, form.track)
         starts = np.arange(count, dtype=np.float64) * (form.record_samples / form.sample_rate)
-        # A device's waves go missing together: its plug is out.
+        # All waves of a device drop out together, as when it is unplugged.
         unplugged = case_rng(seed, case_id, Purpose.WAVE, f"{form.device} drop-outs")
         kept = ~dropped_out(unplugged, starts, _DROPOUTS_PER_HOUR, course.phases.end)
         samples = np.empty((count, form.record_samples), dtype=np.int16)
@@ -85,14 +85,14 @@ def wave_tracks(seed: int, case_id: int, course: Course, attached: Attached) -> 
 
 
 def _chunks(form: WaveForm, count: int) -> Iterator[Floats]:
-    """The seconds of the samples of `count` records, some records at a time."""
+    """Yield the times in s of the samples of `count` records, `_CHUNK_RECORDS` records at a time."""
     for first in range(0, count, _CHUNK_RECORDS):
         last = min(first + _CHUNK_RECORDS, count)
         yield np.arange(first * form.record_samples, last * form.record_samples) / form.sample_rate
 
 
 def _stored(values: Singles, form: WaveForm) -> npt.NDArray[np.int16]:
-    """Values in the wave's unit, any shape, to the converter's nearest step within its range."""
+    """Quantize values in the wave's unit, of any shape, to stored samples within the device's range."""
     limited = np.clip(values, np.float32(form.lowest), np.float32(form.highest))
     limited -= np.float32(form.offset)
     limited *= np.float32(1 / form.gain)
