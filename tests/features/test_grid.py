@@ -60,7 +60,7 @@ Records = dict[str, list[tuple[float, float]]]
 
 
 def reference_source(track: str, body: Body) -> design4.Source:
-    """A source with the multiplier and staleness of docs/design.md, 3 and 4; only the plausible limits are the registry's."""
+    """A source with multiplier and staleness of docs/design.md, 3 and 4; only the limits are the registry's."""
     device, name = track.split("/")
     sex = "M" if body.sex > 0 else "F"
     multiplier = {
