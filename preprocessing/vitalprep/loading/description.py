@@ -132,8 +132,8 @@ class Description:
     def denormalize(self, values: ArrayLike, names: str | Sequence[str]) -> NDArray[np.float64]:
         """Take normalized values back to clinical units.
 
-        ``(value + 1) / 2 * (high - low) + low`` with each feature's own range: the inverse of docs/design.md, ruling 3. What
-        was clipped comes back as the bound of the range; where a default clipped it, its origin says 2.
+        ``(value + 1) / 2 * (high - low) + low`` with each feature's own range (docs/design.md, ruling 3). A clipped
+        value comes back as the bound of the range; where a default clipped it, its origin says 2.
 
         Parameters
         ----------
