@@ -120,7 +120,9 @@ def submit(
     as_json: bool,
     **where: Any,
 ) -> None:
-    """Run all stages as one SageMaker training job on managed spot: planned here, done there, no Airflow needed.
+    """Run all stages as one SageMaker job.
+
+    Planning happens on this machine, all else in a training job on managed spot; no Airflow is needed.
 
     The machines share the cases; the first one then builds, publishes and validates. An interrupted job goes on from
     the receipts, and so does submitting the same again.
@@ -223,7 +225,9 @@ def sagemaker_request(
 @click.option("--ml-folder", envvar="VITALPREP_ML_FOLDER", default="/opt/ml", hidden=True, help="In place of /opt/ml.")
 @logs
 def sagemaker_job(ml_folder: str, as_json: bool) -> None:
-    """Do what a SageMaker training job's hyperparameters say; SageMaker starts it in the job's containers.
+    """Run what a job's hyperparameters say.
+
+    SageMaker starts this command in the containers of a training job.
 
     `command` is harmonize, build, publish or validate, with `arguments` (a JSON list); or run-plan, with `plan` (and
     `wait_seconds`, `workers`): every host does its share, the first one the rest.

@@ -33,7 +33,10 @@ __all__: list[str] = []
 @click.option("--stored", is_flag=True, help="Draw nothing: print the report that was published, byte for byte.")
 @logs
 def report(dataset_uri: str, case_id: int | None, file: str | None, stored: bool, as_json: bool) -> None:
-    """Draw the report of a data set, or one case of it, into a file that any browser opens without network."""
+    """Draw the report of a data set or a case.
+
+    The report is one file that any browser opens without network.
+    """
     from vitalprep.report.command import draw_report, stored_report
     from vitalprep.runtime.workers import stop_on_signals
 
@@ -54,7 +57,9 @@ def report(dataset_uri: str, case_id: int | None, file: str | None, stored: bool
 @click.option("--html", metavar="FILE", help="Also write the comparison as a page.")
 @logs
 def diff(a: str, b: str, html: str | None, as_json: bool) -> None:
-    """Compare data sets A and B: content, configuration, cases, counts, distributions, bytes.
+    """Compare two data sets A and B.
+
+    It compares content, configuration, cases, counts, distributions and bytes.
 
     Give the URI of a data set, or of an output, whose latest data set is taken.
     """

@@ -46,7 +46,9 @@ def simulate(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Make recordings of patients who do not exist, with their clinical table.
+    """Make recordings of simulated patients.
+
+    A clinical table is written beside the recordings.
 
     The same options give the same bytes, whatever the number of workers. An interrupted set is completed by the same
     command, or by `vitalprep simulate --output FOLDER`; log lines go to the screen and to FOLDER/logs.
@@ -90,7 +92,9 @@ def simulate(
 )
 @logs
 def fetch(output: str, as_json: bool, **asked: Any) -> None:
-    """Bring VitalDB's open recordings and its clinical table into a folder or bucket.
+    """Download VitalDB's open recordings.
+
+    The recordings and the clinical table are written to a folder or bucket.
 
     Without --accept-licence nothing is fetched, and the terms are shown: CC BY-NC-SA 4.0 and VitalDB's data use
     agreement. What was accepted, when and of which address is written to source.json beside the recordings.

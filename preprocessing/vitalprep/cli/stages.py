@@ -59,7 +59,7 @@ def config(config_file: str | None, settings: tuple[str, ...], as_json: bool) ->
 )
 @logs
 def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> None:
-    """Check configuration, input, output and cases before a run."""
+    """Check settings, input and output of a run."""
     from vitalprep.plan.check import CHECKS, run_checks
 
     outcomes = run_checks(only or tuple(CHECKS), lambda: plan_request(output, **request), output)
@@ -88,7 +88,10 @@ def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> 
 @click.option("--dry-run", is_flag=True, help="Store nothing: only say what would be planned, and what is done of it.")
 @logs
 def plan(output: str, shards: int, sharding: str, force: bool, dry_run: bool, as_json: bool, **request: Any) -> None:
-    """Settle which cases, splits and shards a run has, and store that."""
+    """Settle cases, splits and shards of a run.
+
+    The plan is stored in the output.
+    """
     from vitalprep.run.plan_run import plan_run
     from vitalprep.runtime.workers import stop_on_signals
 
@@ -106,7 +109,10 @@ def plan(output: str, shards: int, sharding: str, force: bool, dry_run: bool, as
 @workers_option
 @logs
 def harmonize(plan_uri: str, shard: int | None, this_host: bool, workers: int | None, as_json: bool) -> None:
-    """Put the cases of a plan (or of one shard) on the 1 Hz grid. Resumes by receipts."""
+    """Put a plan's cases on the 1 Hz grid.
+
+    Cases that have a receipt are finished and are not repeated.
+    """
     import os
 
     from vitalprep.contract.paths import output_of_plan
@@ -132,7 +138,7 @@ def harmonize(plan_uri: str, shard: int | None, this_host: bool, workers: int | 
 @workers_option
 @logs
 def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: bool) -> None:
-    """Write the TFRecord files of a plan's splits from its harmonized cases."""
+    """Write the TFRecord files of a plan."""
     import time
 
     from vitalprep.build.stage import build_split
@@ -159,7 +165,10 @@ def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: b
 @plan_option
 @logs
 def publish(plan_uri: str, as_json: bool) -> None:
-    """Account for every case, judge the success rate, and describe the data set."""
+    """Account, judge and describe a data set.
+
+    Every case is accounted for, the success rate is judged, and report, card and metadata are written.
+    """
     from vitalprep.contract.plan import load_plan
     from vitalprep.run.publication import account_and_publish
     from vitalprep.runtime.workers import stop_on_signals
@@ -177,7 +186,10 @@ def publish(plan_uri: str, as_json: bool) -> None:
 @workers_option
 @logs
 def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) -> None:
-    """Prove a data set by reading every record again; on a pass, datasets/latest.json moves to it."""
+    """Prove a data set from its records.
+
+    Every record is read again. On a pass, datasets/latest.json names this data set.
+    """
     from vitalprep.contract.data_set_uri import data_set_uri
     from vitalprep.contract.published import refuse_unready
     from vitalprep.validate.stage import validate_dataset
@@ -201,7 +213,11 @@ def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) 
 @force_option
 @logs
 def run(output: str, shards: int, workers: int | None, force: bool, as_json: bool, **request: Any) -> None:
-    """Do all stages on one machine: recordings in, a proven data set out. Run it again to resume or to add nothing."""
+    """Run all stages on one machine.
+
+    Recordings in, a proven data set out. The same command resumes an interrupted run; after a finished one it does
+    nothing.
+    """
     from vitalprep.run.all_stages import run as run_all
     from vitalprep.runtime.workers import default_workers, stop_on_signals
 

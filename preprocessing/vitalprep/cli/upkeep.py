@@ -39,7 +39,10 @@ def cost(
     as_json: bool,
     **asked: Any,
 ) -> None:
-    """Estimate windows, GB, hours and dollars of a run from the input's listing; no recording is opened."""
+    """Estimate size, time and cost of a run.
+
+    The estimate needs the input's listing only; no recording is opened.
+    """
     from vitalprep.contract.config_file import load_config
     from vitalprep.cost import command, tables
     from vitalprep.cost.figures import load_figures
@@ -73,7 +76,10 @@ def cost(
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @logs
 def clean(output: str, names: tuple[str, ...], as_json: bool, **how: Any) -> None:
-    """List what no published data set needs (or the NAMEs: harmonized digests, data set ids), ask, and remove it."""
+    """Remove what no published data set needs.
+
+    It lists what it would remove and asks first. NAMEs (harmonized digests, data set ids) select what to remove.
+    """
     from vitalprep.clean.command import clean as clean_output
 
     result = clean_output(output, names, as_json=as_json, **how)
@@ -87,7 +93,10 @@ def clean(output: str, names: tuple[str, ...], as_json: bool, **how: Any) -> Non
 )
 @logs
 def status(output: str, dataset_id: str | None, as_json: bool) -> None:
-    """Tell how far the data sets below OUTPUT (a folder or s3:// prefix) are, and what their shards do."""
+    """Show the state of data sets and shards.
+
+    OUTPUT is a folder or an s3:// prefix.
+    """
     from vitalprep.status.command import print_status
     from vitalprep.status.status import status as output_status
 
