@@ -13,6 +13,7 @@ __all__ = ["DAG_ID", "Airflow"]
 
 DAG_ID = "vitaldb_preprocessing"
 FINISHED = ("success", "failed")
+TIMEOUT = 120  # s; a busy machine answers late
 
 
 class Airflow:
@@ -25,7 +26,7 @@ class Airflow:
     def __init__(self, url: str, login: tuple[str, str] | None = None) -> None:
         self.url = url
         self._login = login
-        self._http = httpx.Client(base_url=url, timeout=30)
+        self._http = httpx.Client(base_url=url, timeout=TIMEOUT)
 
     def __enter__(self) -> Self:
         return self
