@@ -1,6 +1,6 @@
-"""vitalprep: VitalDB surgical recordings become a proven training set of TFRecords.
+"""vitalprep turns VitalDB surgical recordings into a validated training set of TFRecords.
 
-A finished data set is opened with `describe`, `read` (NumPy) and `load` (TensorFlow); see `vitalprep.loading`.
+Open a finished data set with `describe`, `read` (NumPy) or `load` (TensorFlow); see `vitalprep.loading`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SageMaker: a run submitted as one training job, and what its containers run."""
+"""Commands for SageMaker: submit a run as one training job, and run inside its containers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DAY = 86400
     show_envvar=True,
     callback=location,
     required=True,
-    help="s3:// prefix for everything made.",
+    help="s3:// prefix for all results.",
 )
 @selected
 @click.option(
@@ -47,23 +47,37 @@ DAY = 86400
     default=1,
     show_default=True,
     metavar="N",
-    help="Machines that share the cases.",
+    help="Number of instances; each takes a share of the cases.",
+)
+@click.option("--instance-type", default="ml.m5.xlarge", show_default=True, metavar="TYPE", help="Instance type.")
+@click.option(
+    "--use-spot/--on-demand",
+    "spot",
+    default=True,
+    show_default=True,
+    help="Managed spot capacity (cheaper, may be interrupted) or on-demand capacity.",
 )
 @click.option(
-    "--instance-type", default="ml.m5.xlarge", show_default=True, metavar="TYPE", help="What each of them is."
+    "--max-run",
+    type=int,
+    default=DAY,
+    show_default=True,
+    metavar="S",
+    help="Maximum running time of the job, in seconds.",
 )
 @click.option(
-    "--use-spot/--on-demand", "spot", default=True, show_default=True, help="Spot is cheaper, and is interrupted."
+    "--max-wait",
+    type=int,
+    metavar="S",
+    help="Maximum time until the job ends, with waiting for spot capacity, in seconds.  [default: 2 x --max-run]",
 )
-@click.option("--max-run", type=int, default=DAY, show_default=True, metavar="S", help="Seconds the job may run.")
-@click.option("--max-wait", type=int, metavar="S", help="Seconds until it must end, on spot.  [default: 2 x --max-run]")
 @click.option(
     "--image",
     envvar="VITALPREP_SAGEMAKER_IMAGE",
     show_envvar=True,
     required=True,
     metavar="URI",
-    help="The worker's image in ECR.",
+    help="Worker image in ECR.",
 )
 @click.option(
     "--role",
@@ -71,7 +85,7 @@ DAY = 86400
     show_envvar=True,
     required=True,
     metavar="ARN",
-    help="What the job's containers may do.",
+    help="IAM role of the job's containers.",
 )
 @click.option(
     "--region",
@@ -79,11 +93,19 @@ DAY = 86400
     show_envvar=True,
     default=DEFAULT_REGION,
     show_default=True,
-    help="Where it runs: the region of image and buckets.",
+    help="AWS region of the job, the image and the buckets.",
 )
-@click.option("--job-name", metavar="NAME", help="Default: vitalprep-<data set>-<time>.")
-@click.option("--wait", is_flag=True, help="Follow status and log to the end; it goes on if this is interrupted.")
-@click.option("--dry-run", is_flag=True, help="Print the request (of the listing) as JSON; write and start nothing.")
+@click.option("--job-name", metavar="NAME", help="Name of the training job.  [default: vitalprep-<data set>-<time>]")
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Follow status and log until the job ends. Interrupting this command does not stop the job.",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the CreateTrainingJob request as JSON; write nothing, start nothing. Reads the input's listing.",
+)
 @logs
 def submit(
     input_uri: str,
@@ -101,10 +123,10 @@ def submit(
     as_json: bool,
     **where: Any,
 ) -> None:
-    """Run all stages as one SageMaker training job on managed spot: planned here, done there, no Airflow needed.
+    """Run all stages as one SageMaker training job on managed spot capacity. Needs no Airflow.
 
-    The machines share the cases; the first one then builds, publishes and validates. An interrupted job goes on from
-    the receipts, and so does submitting the same again.
+    The plan is made on this machine. The instances share the cases; then the first instance builds, publishes and
+    validates. An interrupted job resumes from the receipts, and so does submitting the same run again.
     """
     from vitalprep.runtime.workers import stop_on_signals
     from vitalprep.sagemaker import submit as jobs
@@ -153,18 +175,21 @@ def _followed(name: str, dataset: str, sagemaker: Any, region: str, stop: Any) -
 
     job = follow(name, sagemaker=sagemaker, logs=client("logs", region), stop=stop)
     refuse_unsuccessful(job)
-    verdict = refuse_unready(dataset)  # what a job says of itself is not taken for the data set
+    verdict = refuse_unready(dataset)  # the data set decides, not what the job reports
     return job.described() | {"windows": verdict.windows}
 
 
 @vitalprep.command()
-@click.option("--ml-folder", envvar="VITALPREP_ML_FOLDER", default="/opt/ml", hidden=True, help="In place of /opt/ml.")
+@click.option(
+    "--ml-folder", envvar="VITALPREP_ML_FOLDER", default="/opt/ml", hidden=True, help="Folder used instead of /opt/ml."
+)
 @logs
 def train(ml_folder: str, as_json: bool) -> None:
-    """Do what a SageMaker training job's hyperparameters say; SageMaker starts it in the job's containers.
+    """Run the command that a SageMaker training job's hyperparameters name. SageMaker starts it in its containers.
 
-    `command` is harmonize, build, publish or validate, with `arguments` (a JSON list); or run-plan, with `plan` (and
-    `wait_seconds`, `workers`): every host does its share, the first one the rest.
+    The hyperparameter `command` is harmonize, build, publish or validate, with `arguments` (a JSON list); or run-plan,
+    with `plan` and optionally `wait_seconds` and `workers`. With run-plan each host harmonizes its share; the first
+    host runs the later stages.
     """
     from vitalprep.sagemaker.hyperparameters import OneCommand, read_hyperparameters
     from vitalprep.sagemaker.ml_folder import MlFolder
@@ -185,4 +210,4 @@ def train(ml_folder: str, as_json: bool) -> None:
         with worker_pool(task.workers) as pool:
             share = host_share(os.environ, resource_config=folder.resource_config)
             result = run_plan(task.plan, share, wait_seconds=task.wait_seconds, pool=pool)
-    report("Done", result, as_json or not sys.stdout.isatty())  # in a container's log, a table is hard to read
+    report("Done", result, as_json or not sys.stdout.isatty())  # a table is hard to read in a container's log
