@@ -186,7 +186,7 @@ def test_a_wait_beyond_the_time_left_is_not_begun(monkeypatch: pytest.MonkeyPatc
     def fails() -> None:
         raise Transient(RetryableError("It fails.", fix="wait."))
 
-    with pytest.raises(RetryableError, match=r"It fails\. To fix"):
+    with pytest.raises(RetryableError, match=r"It fails\. Fix"):
         retried(fails, key="x", seconds=5)
 
 

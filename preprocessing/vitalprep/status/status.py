@@ -81,7 +81,7 @@ class _Work:
     heartbeats: dict[int, ShardProgress]
 
     def begun_since(self, planned: datetime | None) -> bool:
-        """Return whether work started after `planned`. (An appended set shares older receipts with its parent.)"""
+        """Return whether work started after `planned`: an appended set shares older receipts with its parent."""
         times = [receipt.modified for receipt in self.receipts.values() if receipt.modified]
         return bool(self.heartbeats) or (planned is not None and any(time > planned for time in times))
 
