@@ -1,4 +1,4 @@
-"""vitalprep: VitalDB surgical recordings become a proven training set of TFRecords.
+"""vitalprep turns VitalDB surgical recordings into a validated training set of TFRecords.
 
 Open a finished data set with `describe`, `read` (NumPy) or `load` (TensorFlow); see `vitalprep.loading`.
 """

@@ -74,7 +74,7 @@ def test_fewer_than_ten_subjects_give_no_verdict_and_a_large_difference_is_noted
     (found,) = _found(_data(tmp_path, older), "splits_differ", "age")
     assert (found.level, set(found.values)) == ("note", {"test"})
     assert found.values["test"] > 2
-    assert "cannot be told from chance" in found.message
+    assert "chance cannot be excluded" in found.message
 
 
 def test_subjects_are_the_units_and_not_their_cases(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_differences_of_so_few_subjects_are_notes_and_only_the_large_ones(
     codes = ("splits_differ", "distributions_differ", "coverage_differs", "sources_differ")
     assert _of(stored, *codes) == _approximately(expected)
     assert {w["level"] for w in stored if w["code"] in codes} == {"note"}
-    assert all("cannot be told from chance" in w["message"] for w in stored if w["code"] in codes)
+    assert all("chance cannot be excluded" in w["message"] for w in stored if w["code"] in codes)
 
 
 def _add_shares(expected: Found, key: tuple[str, str | None], shares: dict[str, float]) -> None:

@@ -15,8 +15,8 @@ from vitalprep.status.status import status
 
 # The page in Airflow is written against these.
 DATASET = {
-    "dataset_id", "dataset", "state", "planned", "validated", "requested", "written", "excluded", "windows",
-    "warnings", "report", "plan", "shards", "problem",
+    "dataset_id", "name", "content_id", "dataset", "state", "planned", "validated", "requested", "written", "excluded",
+    "windows", "warnings", "report", "plan", "shards", "problem",
 }  # fmt: skip
 SHARD = {
     "index", "label", "cases", "bytes", "state", "done", "excluded", "bytes_done", "bytes_per_second", "seconds_left",
@@ -176,7 +176,7 @@ def test_what_is_broken_is_said_of_it_and_keeps_no_other_from_being_shown(
     assert found[other["dataset_id"]]["problem"] is None
     broken = found[dataset_id]
     assert Path(name.format(dataset_id, plan)).name in broken["problem"]
-    assert "To fix" in broken["problem"]
+    assert "Fix:" in broken["problem"]
     assert broken["state"] in ("published", "building")
     done = subprocess.run([*COMMAND, "status", str(output), "--dataset", dataset_id], capture_output=True, text=True)
     assert (done.returncode, f"{dataset_id}: " in done.stdout) == (0, True)

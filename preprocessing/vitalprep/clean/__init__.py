@@ -1,1 +1,1 @@
-"""Clean: list what no published data set needs, and remove it on request."""
+"""``vitalprep clean``: removes what no published data set needs, after asking."""

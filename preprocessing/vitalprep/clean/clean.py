@@ -1,4 +1,4 @@
-"""Removing what no published data set needs."""
+"""Removes what no published data set needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Cleaned", "clean"]
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What was there and what of it was removed; `swept` are files of killed processes that no listing shows."""
+    """What was found and removed. `swept` counts unfinished files of killed processes, which listings omit."""
 
     inventory: Inventory
     removed: tuple[Item, ...]
@@ -41,36 +41,36 @@ class Cleaned:
 def clean(
     output_uri: str, names: Sequence[str], *, older_than: timedelta, agree: Callable[[Inventory, list[Item]], bool]
 ) -> Cleaned:
-    """List an output, ask, and remove what may go.
+    """List an output, ask, and remove what is not needed.
 
     Parameters
     ----------
     names : sequence of str
-        Harmonized digests or data set ids; empty: all that may go.
+        Harmonized digests or data set ids. Empty: everything that is not needed.
     older_than : timedelta
-        What was written later stays, because a run may be at work.
+        Keep what is younger, because a run may be working on it.
     agree : callable
-        Gets the inventory and the items to remove; nothing is removed unless it returns True.
+        Receives the inventory and the items to remove. Nothing is removed unless it returns True.
 
     Raises
     ------
     UsageError
-        If a name is none of an item.
+        If a name is unknown.
     RefusedError
-        If a named item has to stay; nothing is removed then.
+        If a named item is needed. Then nothing is removed.
     """
     output = Storage(output_uri)
     inventory = take_inventory(output, now=datetime.now(UTC), older_than=older_than)
     chosen = _chosen(inventory, names)
     if not agree(inventory, chosen):
         return Cleaned(inventory, (), 0)
-    # An answer may take hours, in which a run can begin or a data set be published.
+    # The answer may take hours. In the meantime a run may have started, or a data set been published.
     still = take_inventory(output, now=datetime.now(UTC), older_than=older_than)
     removed = []
     for item in chosen:
         now = next((other for other in still.items if (other.kind, other.name) == (item.kind, item.name)), None)
         if now is None or now.kept:
-            log(f"{item.kind} {item.name} stays: {now.kept if now else 'gone'}", level=logging.WARNING)
+            log(f"{item.kind} {item.name} is kept: {now.kept if now else 'it no longer exists'}", level=logging.WARNING)
             continue
         _remove(output, now)
         removed.append(now)
@@ -85,15 +85,15 @@ def _chosen(inventory: Inventory, names: Sequence[str]) -> list[Item]:
     if unknown:
         raise UsageError(
             f"{unknown[0]!r} is neither a harmonized digest nor a data set of this output.",
-            fix="name it as `vitalprep clean --dry-run` lists it.",
+            fix="give a name that `vitalprep clean --dry-run` lists.",
         )
     chosen = [item for item in inventory.items if item.name in names]
     for item in chosen:
         if item.kept:
             raise RefusedError(
-                f"The {item.kind} {item.name} has to stay: {item.kept}. Nothing was removed.",
-                fix="leave it out. If no run is at work, --older-than 0 lifts the limit of age; a published data set "
-                "is given up by removing its validation.json.",
+                f"The {item.kind} {item.name} is needed: {item.kept}. Nothing was removed.",
+                fix="leave it out. If no run is working, --older-than 0 removes the age limit. To give up a published "
+                "data set, remove its validation.json.",
             )
     return chosen
 
@@ -105,7 +105,7 @@ def _remove(output: Storage, item: Item) -> None:
             advance()
     if not output.uri.startswith("s3://"):
         folders = {path.rpartition("/")[0] for path in item.paths}
-        for folder in sorted(folders, reverse=True):  # the deeper ones first
+        for folder in sorted(folders, reverse=True):  # deeper folders first
             with suppress(OSError):  # not empty
                 Path(output.uri, folder).rmdir()
     log(f"{item.kind} {item.name} removed", kind=item.kind, item=item.name, files=len(item.paths), bytes=item.size)

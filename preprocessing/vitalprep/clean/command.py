@@ -1,4 +1,4 @@
-"""`vitalprep clean`: what lies there as a table, and the question before anything is removed."""
+"""What ``vitalprep clean`` shows and asks: a table of the output, and a question before removing anything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Agree = Callable[[Inventory, list[Item]], bool]
 
 
 def clean(output: str, names: Sequence[str], *, days: float, dry_run: bool, yes: bool, as_json: bool) -> dict[str, Any]:
-    """List, ask (or not, with `yes`), remove, and describe what was done."""
+    """List, ask (unless `yes`), remove, and return a summary."""
 
     def agree(inventory: Inventory, chosen: list[Item]) -> bool:
         if not as_json:
@@ -35,7 +35,7 @@ def clean(output: str, names: Sequence[str], *, days: float, dry_run: bool, yes:
 def _asked(chosen: list[Item]) -> bool:
     if not sys.stdin.isatty():
         raise UsageError(
-            f"{_summed(chosen)} would be removed, and nobody is here to be asked.",
+            f"{_summed(chosen)} would be removed, but there is no terminal to ask at.",
             fix="add --yes to remove it, or --dry-run to list only.",
         )
     return click.confirm(f"Remove {_summed(chosen)} for good?", err=True)
@@ -57,10 +57,10 @@ def _print_inventory(inventory: Inventory, chosen: list[Item]) -> None:
         table.add_column(name, justify="right" if name in ("files", "GB") else "left", no_wrap=True)
     table.add_column("fate", overflow="fold")
     for item in inventory.items:
-        fate = f"stays: {item.kept}" if item.kept else "to be removed" if item in chosen else "stays: not named"
+        fate = f"kept: {item.kept}" if item.kept else "to be removed" if item in chosen else "kept: not named"
         what = item.state or item.kind
         cells = (item.name, what, len(item.paths), f"{item.size / 1e9:.3g}", f"{item.modified:%Y-%m-%d}", fate)
         table.add_row(*map(cell, cells))
     Console().print(table)
     if inventory.foreign:
-        click.echo(f"{inventory.foreign} objects are none that vitalprep makes; they are left alone.")
+        click.echo(f"{inventory.foreign} objects were not made by vitalprep and are not touched.")

@@ -1,4 +1,4 @@
-"""What lies in an output, and what of it has to stay."""
+"""Inventory of an output, and which items have to be kept."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ __all__ = ["Inventory", "Item", "take_inventory"]
 class Item:
     """One harmonized digest, or one data set with the plans of its run.
 
-    `paths` stand in the order of removal, `size` is in bytes, `modified` is the time of the last write. `state` tells
-    how far a data set got. `kept` is the reason why it stays, None where it may go.
+    `paths` are in order of removal, `size` is in bytes, `modified` is the time of the last write. `state` is that of a
+    data set. `kept` is the reason for keeping the item, None if it may be removed.
     """
 
     kind: Literal["harmonized", "dataset"]
@@ -60,23 +60,23 @@ class Item:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All items, and how many objects lie there that no stage of vitalprep writes: they are never touched."""
+    """All items, and the number of foreign objects, which vitalprep did not write and never removes."""
 
     items: tuple[Item, ...]
     foreign: int
 
 
 def take_inventory(output: Storage, *, now: datetime, older_than: timedelta) -> Inventory:
-    """List an output and settle what stays.
+    """List an output and decide what is kept.
 
-    A data set stays if it is published, the latest, continued by one that stays, or if it or its harmonized tables were
-    written within `older_than`: a run may be at work. A harmonized digest stays if such a data set needs it, or if it
-    was written within `older_than` itself. What lies behind a symbolic link stays, too.
+    A data set is kept if it is published, the latest, extended by one that is kept, or if it or its harmonized tables
+    were written within `older_than` (a run may be working on it). A harmonized digest is kept if such a data set needs
+    it, or if it was written within `older_than`. Items behind a symbolic link are kept, too.
 
     Raises
     ------
     RefusedError
-        If it cannot be told what a published data set needs.
+        If it is unknown what a published data set needs.
     """
     groups, foreign = _groups(output, now)
     tables = {name: _item("harmonized", name, stored) for (kind, name), stored in groups.items() if kind == HARMONIZED}
@@ -104,7 +104,7 @@ def _kept(
     latest: str | None,
     recent: Callable[[Item | None], str | None],
 ) -> dict[str, str]:
-    """Return why data sets stay, by id."""
+    """Return the reasons for keeping data sets, by id."""
     kept: dict[str, str] = {}
     for name, found in sets.items():
         if found.item.state == "published":
@@ -117,7 +117,7 @@ def _kept(
             kept[name] = f"its tables were {written}"
     for name in list(kept):
         for parent in sets[name].parents:
-            kept.setdefault(parent, f"{name} continues it")
+            kept.setdefault(parent, f"{name} extends it")
     return kept
 
 
@@ -153,7 +153,7 @@ def _item(kind: Literal["harmonized", "dataset"], name: str, stored: Iterable[St
 
 
 def _removal_rank(path: str) -> int:
-    """What claims that others are there goes before them, and what is needed to begin again goes last."""
+    """Return the rank of a path: what refers to other files is removed before them, plans are removed last."""
     if path.startswith(RUNS):
         return 4 if is_plan(path) else 3
     if path.endswith("/validation.json"):
@@ -175,9 +175,9 @@ def _data_set(output: Storage, name: str, stored: Iterable[StoredObject]) -> _Da
         return _DataSet(replace(item, state=state), content.harmonize_digest, content.parents)
     if state == "published":
         raise RefusedError(
-            f"{output.uri_of(DATASETS)}/{name} is published, but neither its plan nor {METADATA} is there: what "
-            "it needs cannot be told, so nothing is removed.",
-            fix="put them back, or remove its validation.json to give it up.",
+            f"{output.uri_of(DATASETS)}/{name} is published, but its plan and {METADATA} are missing: it is "
+            "unknown what it needs, so nothing is removed.",
+            fix="restore one of them, or remove its validation.json to give it up.",
         )
     return _DataSet(replace(item, state=state), None, ())
 
@@ -190,12 +190,16 @@ def _state(output: Storage, item: Item) -> str:
 
 
 def _linked(output: Storage, item: Item) -> str | None:
-    """Return why an item behind a symbolic link stays: what is removed lies below the output itself."""
+    """Return why an item behind a symbolic link is kept: only what lies in the output itself is removed."""
     if output.uri.startswith("s3://"):
         return None
     root = Path(output.uri).resolve()
     folders = {path.rpartition("/")[0] for path in item.paths}
-    return "it lies behind a link" if any((root / folder).resolve() != root / folder for folder in folders) else None
+    return (
+        "it is behind a symbolic link"
+        if any((root / folder).resolve() != root / folder for folder in folders)
+        else None
+    )
 
 
 def _latest(output: Storage) -> str | None:

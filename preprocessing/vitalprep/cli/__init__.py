@@ -1,1 +1,1 @@
-"""The command ``vitalprep``, a module for each kind of command."""
+"""The command line ``vitalprep``: one module for each group of commands."""

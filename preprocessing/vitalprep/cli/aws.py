@@ -1,4 +1,4 @@
-"""SageMaker: a run submitted as one training job, and what its containers run."""
+"""Commands for SageMaker: submit a run as one training job, and run inside its containers."""
 
 from __future__ import annotations
 
@@ -34,17 +34,29 @@ _JOB_OPTIONS = (
         default=1,
         show_default=True,
         metavar="N",
-        help="Machines that share the cases.",
+        help="Number of instances; each takes a share of the cases.",
+    ),
+    click.option("--instance-type", default="ml.m5.xlarge", show_default=True, metavar="TYPE", help="Instance type."),
+    click.option(
+        "--use-spot/--on-demand",
+        "spot",
+        default=True,
+        show_default=True,
+        help="Managed spot capacity (cheaper, may be interrupted) or on-demand capacity.",
     ),
     click.option(
-        "--instance-type", default="ml.m5.xlarge", show_default=True, metavar="TYPE", help="What each of them is."
+        "--max-run",
+        type=int,
+        default=DAY,
+        show_default=True,
+        metavar="S",
+        help="Maximum running time of the job, in seconds.",
     ),
     click.option(
-        "--use-spot/--on-demand", "spot", default=True, show_default=True, help="Spot is cheaper, and is interrupted."
-    ),
-    click.option("--max-run", type=int, default=DAY, show_default=True, metavar="S", help="Seconds the job may run."),
-    click.option(
-        "--max-wait", type=int, metavar="S", help="Seconds until it must end, on spot.  [default: 2 x --max-run]"
+        "--max-wait",
+        type=int,
+        metavar="S",
+        help="Maximum time with waiting for spot capacity, in seconds.  [default: 2 x --max-run]",
     ),
     click.option(
         "--image",
@@ -60,7 +72,7 @@ _JOB_OPTIONS = (
         show_envvar=True,
         required=True,
         metavar="ARN",
-        help="What the job's containers may do.",
+        help="IAM role of the job's containers.",
     ),
     click.option(
         "--region",
@@ -68,7 +80,7 @@ _JOB_OPTIONS = (
         show_envvar=True,
         default=DEFAULT_REGION,
         show_default=True,
-        help="Where it runs: the region of image and buckets.",
+        help="AWS region of the job, the image and the buckets.",
     ),
 )
 
@@ -98,13 +110,19 @@ def job_options(command: Command) -> Command:
     show_envvar=True,
     callback=location,
     required=True,
-    help="s3:// prefix for everything made.",
+    help="s3:// prefix for all results.",
 )
 @selected
 @job_options
-@click.option("--job-name", metavar="NAME", help="Default: vitalprep-<data set>-<time>.")
-@click.option("--wait", is_flag=True, help="Follow status and log to the end; it goes on if this is interrupted.")
-@click.option("--dry-run", is_flag=True, help="Print the request (of the listing) as JSON; write and start nothing.")
+@click.option("--job-name", metavar="NAME", help="Name of the training job.  [default: vitalprep-<data set>-<time>]")
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Follow status and log until the job ends. Interrupting this command does not stop the job.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Print the CreateTrainingJob request as JSON; write nothing, start nothing."
+)
 @logs
 def submit(
     input_uri: str,
@@ -124,8 +142,8 @@ def submit(
 
     Planning happens on this machine, all else in a training job on managed spot; no Airflow is needed.
 
-    The machines share the cases; the first one then builds, publishes and validates. An interrupted job goes on from
-    the receipts, and so does submitting the same again.
+    The plan is made on this machine. The instances share the cases; then the first instance builds, publishes and
+    validates. An interrupted job resumes from the receipts, and so does submitting the same run again.
     """
     from vitalprep.runtime.workers import stop_on_signals
     from vitalprep.sagemaker import submit as jobs
@@ -179,7 +197,7 @@ def _followed(name: str, dataset: str, sagemaker: Any, region: str, stop: Any) -
 
     job = follow(name, sagemaker=sagemaker, logs=client("logs", region), stop=stop)
     refuse_unsuccessful(job)
-    verdict = refuse_unready(dataset)  # what a job says of itself is not taken for the data set
+    verdict = refuse_unready(dataset)  # the data set decides, not what the job reports
     return job.described() | {"windows": verdict.windows}
 
 
@@ -229,8 +247,9 @@ def sagemaker_job(ml_folder: str, as_json: bool) -> None:
 
     SageMaker starts this command in the containers of a training job.
 
-    `command` is harmonize, build, publish or validate, with `arguments` (a JSON list); or run-plan, with `plan` (and
-    `wait_seconds`, `workers`): every host does its share, the first one the rest.
+    The hyperparameter `command` is harmonize, build, publish or validate, with `arguments` (a JSON list); or run-plan,
+    with `plan` and optionally `wait_seconds` and `workers`. With run-plan each host harmonizes its share; the first
+    host runs the later stages.
     """
     from vitalprep.sagemaker.hyperparameters import OneCommand, read_hyperparameters
     from vitalprep.sagemaker.ml_folder import MlFolder
@@ -251,4 +270,4 @@ def sagemaker_job(ml_folder: str, as_json: bool) -> None:
         with worker_pool(task.workers) as pool:
             share = host_share(os.environ, resource_config=folder.resource_config)
             result = run_plan(task.plan, share, wait_seconds=task.wait_seconds, pool=pool)
-    report("Done", result, as_json or not sys.stdout.isatty())  # in a container's log, a table is hard to read
+    report("Done", result, as_json or not sys.stdout.isatty())  # a table is hard to read in a container's log

@@ -1,4 +1,4 @@
-"""The command ``vitalprep``: it reads options, calls one stage, prints what it came to, and sets the exit code."""
+"""Entry point of ``vitalprep``: runs a command, prints its failure, and sets the exit code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import traceback
 
 import click
 
-from vitalprep.cli import aws, data_sets, recordings, stages, upkeep  # noqa: F401  (they add their commands)
+from vitalprep.cli import aws, data_sets, recordings, stages, upkeep  # noqa: F401  (each adds its commands)
 from vitalprep.cli.group import vitalprep
 from vitalprep.runtime.console import log, print_failure, report_failure
 from vitalprep.runtime.errors import VitalprepError
@@ -21,7 +21,7 @@ _HELP = "see --help."
 
 
 def main() -> None:
-    """Run the command and leave with its exit code; every failure ends in one clear message."""
+    """Run the command and exit with its code. Every failure ends in one message that says how to fix it."""
     try:
         vitalprep(standalone_mode=False)
     except VitalprepError as error:
@@ -39,14 +39,14 @@ def main() -> None:
     except Exception as error:
         trace, message = traceback.format_exc(), printable(str(error))
         log("unforeseen error", level=logging.ERROR, traceback=trace)
-        print_failure(exit_code=1, error=type(error).__name__, message=message, fix="report this with the log.")
+        print_failure(exit_code=1, error=type(error).__name__, message=message, fix="report this error with the log.")
         if "--json" not in sys.argv:
             sys.stderr.write(printable_lines(trace))
         sys.exit(1)
 
 
 def _fix(error: click.UsageError) -> str:
-    """Return what to do about a wrong command line; where an option is missing, which variable may stand in for it."""
+    """Return how to fix a wrong command line; for a missing option with the environment variable that sets it."""
     option = error.param if isinstance(error, click.MissingParameter) else None
     if option is None or not option.envvar or not isinstance(option.envvar, str):
         return _HELP

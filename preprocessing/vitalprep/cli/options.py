@@ -1,4 +1,4 @@
-"""The options that several commands of ``vitalprep`` share, and what is made of them."""
+"""Options that several commands share, and the requests that they become."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def location(context: click.Context, parameter: click.Parameter, uri: str | None) -> str | None:
-    """Return the storage URI of an option, unless it holds credentials, a query or ``..``; a secret is not repeated.
+    """Return the storage URI of an option. Refuse one with credentials, a query or ``..``, and never repeat a secret.
 
-    A location goes into plans, receipts and logs.
+    Locations are stored in plans and receipts and written to logs.
     """
     from vitalprep.storage.location import holds_credentials, uri_parts
 
@@ -36,8 +36,8 @@ def location(context: click.Context, parameter: click.Parameter, uri: str | None
     if holds_credentials(uri):
         raise UsageError(
             f"{name} has credentials in its URI.",
-            fix="take them out (and replace them: they are in the shell's history); set AWS's own variables. "
-            "A folder that is named so: write ./ before it.",
+            fix="remove them from the URI and replace them (the shell's history has them); set AWS's own variables. "
+            "If it is the name of a folder, write ./ before it.",
         )
     parts = uri_parts(uri, name)
     if parts.scheme in ("s3", "http", "https") and (parts.query or parts.fragment):
@@ -81,35 +81,45 @@ logs = _options(
         show_default=True,
         expose_value=False,
         callback=_logging,
-        help="Least level of the log lines on stderr.",
+        help="Lowest level of log lines on stderr.",
     ),
     click.option(
-        "--log-file", metavar="FILE", expose_value=False, callback=_logging, help="Also write log lines (JSON) there."
+        "--log-file",
+        metavar="FILE",
+        expose_value=False,
+        callback=_logging,
+        help="Also write log lines to this file, as JSON.",
     ),
-    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, the last line of stdout."),
+    click.option(
+        "--json", "as_json", is_flag=True, help="Print the result as one line of JSON, the last line of stdout."
+    ),
 )
 configured = _options(
     click.option(
-        "--config", "config_file", metavar="FILE", callback=location, help="YAML laid over the default configuration."
+        "--config",
+        "config_file",
+        metavar="FILE",
+        callback=location,
+        help="YAML file whose keys override the default configuration.",
     ),
     click.option(
         "--set",
         "settings",
         metavar="KEY=VALUE",
         multiple=True,
-        help="Set one value, e.g. windowing.step=60. Repeatable.",
+        help="Set one configuration value, e.g. windowing.step=60. Repeatable.",
     ),
 )
 selected = _options(
-    click.option("--cases", metavar="LIST", help="Cases, e.g. 1-10,17,0022. Default: all that are there."),
+    click.option("--cases", metavar="LIST", help="Case numbers, e.g. 1-10,17,0022.  [default: all in the input]"),
     click.option(
-        "--clinical", metavar="URI", callback=location, help="Clinical table. Default: <input>/clinical_data.csv."
+        "--clinical", metavar="URI", callback=location, help="Clinical table.  [default: <input>/clinical_data.csv]"
     ),
     click.option(
         "--append-to",
         metavar="URI",
         callback=location,
-        help="Make a larger data set of a published one (of an output: its latest); its subjects keep their splits.",
+        help="Published data set, or output folder for its latest one, to extend. Its subjects keep their splits.",
     ),
     configured,
 )
@@ -120,33 +130,44 @@ requested = _options(
         metavar="URI",
         callback=location,
         required=True,
-        help="Folder or s3:// prefix of NNNN.vital files.",
+        help="Folder or s3:// prefix that holds NNNN.vital files.",
     ),
     selected,
 )
 output_option = click.option(
-    "--output", metavar="URI", callback=location, required=True, help="Folder or s3:// prefix for everything made."
+    "--output", metavar="URI", callback=location, required=True, help="Folder or s3:// prefix for all results."
 )
 name_option = click.option(
     "--name",
     metavar="TEXT",
     callback=_name,
-    help="Name of the data set for people, at most 100 characters. The id does not depend on it. Without --name, a "
+    help="Human-readable name of the data set, at most 100 characters. It does not change the id. Without --name, a "
     "published data set keeps its name.",
 )
 plan_option = click.option(
-    "--plan", "plan_uri", metavar="URI", callback=location, required=True, help="As `vitalprep plan` printed it."
+    "--plan",
+    "plan_uri",
+    metavar="URI",
+    callback=location,
+    required=True,
+    help="URI of the plan, as `vitalprep plan` prints it.",
 )
-workers_option = click.option("--workers", type=click.IntRange(min=1), help="Worker processes. Default: one per core.")
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), help="Number of worker processes.  [default: one per core]"
+)
 shards_option = click.option(
-    "--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Task shards to share the cases over."
+    "--shards",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of shards to divide the cases into.",
 )
-force_option = click.option("--force", is_flag=True, help="Do everything again: remove the plan's receipts first.")
+force_option = click.option("--force", is_flag=True, help="Repeat all work: remove the plan's receipts first.")
 
 
 @contextmanager
 def worker_pool(workers: int | None) -> Iterator[WorkerPool]:
-    """Yield a pool of so many worker processes (default: one per core) that stops on SIGTERM."""
+    """Yield a pool of worker processes (default: one per core) that stops on SIGTERM."""
     from vitalprep.runtime.workers import WorkerPool, default_workers, stop_on_signals
 
     with stop_on_signals() as stop, WorkerPool(workers or default_workers(), stop) as pool:
@@ -164,9 +185,9 @@ def plan_request(
     append_to: str | None,
     **sharding: Any,
 ) -> PlanRequest:
-    """Return the plan request that the options of `requested` stand for.
+    """Return the plan request for the options of `requested`.
 
-    An appended data set has its parent's configuration unless one is given.
+    An appended data set takes its parent's configuration unless one is given.
     """
     from vitalprep.contract.config_file import load_config
     from vitalprep.plan.make_plan import PlanRequest

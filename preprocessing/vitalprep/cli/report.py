@@ -1,4 +1,4 @@
-"""What a command prints of its result: a table for people, one JSON line for machines."""
+"""Prints the result of a command: a table, or one line of JSON."""
 
 from __future__ import annotations
 

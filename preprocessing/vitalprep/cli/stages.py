@@ -1,4 +1,4 @@
-"""The stages, each by itself and all at once; imported inside the commands, so that ``--help`` answers at once."""
+"""Commands for the stages, one by one or all together. Stages are imported inside commands: ``--help`` stays fast."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__: list[str] = []
 @configured
 @logs
 def config(config_file: str | None, settings: tuple[str, ...], as_json: bool) -> None:
-    """Print the settled configuration."""
+    """Print the complete configuration that a run with these options would use."""
     from vitalprep.contract.config_file import load_config
 
     settled = load_config(config_file, settings)
@@ -55,7 +55,7 @@ def config(config_file: str | None, settings: tuple[str, ...], as_json: bool) ->
     "--only",
     type=click.Choice(["config", "raw-data", "enough-cases"]),
     multiple=True,
-    help="Only this check. Repeatable.",
+    help="Run only this check. Repeatable.",
 )
 @logs
 def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> None:
@@ -82,10 +82,10 @@ def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> 
     type=click.Choice(["balanced", "modulo"]),
     default="balanced",
     show_default=True,
-    help="Balance shards by bytes, or deal cases out in turn.",
+    help="balanced: shards of equal size in bytes; modulo: cases dealt out in turn.",
 )
 @force_option
-@click.option("--dry-run", is_flag=True, help="Store nothing: only say what would be planned, and what is done of it.")
+@click.option("--dry-run", is_flag=True, help="Store nothing. Print the plan, and how much of it is done.")
 @logs
 def plan(output: str, shards: int, sharding: str, force: bool, dry_run: bool, as_json: bool, **request: Any) -> None:
     """Settle cases, splits and shards of a run.
@@ -104,8 +104,10 @@ def plan(output: str, shards: int, sharding: str, force: bool, dry_run: bool, as
 
 @vitalprep.command()
 @plan_option
-@click.option("--shard", type=click.IntRange(min=0), help="Only this shard. Default: all.")
-@click.option("--this-host", is_flag=True, help="Only the shard of this host, in a SageMaker job of several hosts.")
+@click.option("--shard", type=click.IntRange(min=0), help="Harmonize only this shard.  [default: all]")
+@click.option(
+    "--this-host", is_flag=True, help="Harmonize only this host's shard, in a SageMaker job of several hosts."
+)
 @workers_option
 @logs
 def harmonize(plan_uri: str, shard: int | None, this_host: bool, workers: int | None, as_json: bool) -> None:
@@ -134,7 +136,12 @@ def harmonize(plan_uri: str, shard: int | None, this_host: bool, workers: int | 
 
 @vitalprep.command()
 @plan_option
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), multiple=True, help="Default: all three.")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    multiple=True,
+    help="Build only this split. Repeatable.  [default: all]",
+)
 @workers_option
 @logs
 def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: bool) -> None:
@@ -177,12 +184,14 @@ def publish(plan_uri: str, as_json: bool) -> None:
         loaded, storage = load_plan(plan_uri)
         accounting = account_and_publish(loaded, storage)
     dataset = storage.uri_of(dataset_folder(loaded.dataset_id))
-    report("Accounted", {"dataset": dataset} | accounting.content(), as_json)
+    report("Published", {"dataset": dataset} | accounting.content(), as_json)
 
 
 @vitalprep.command()
 @click.argument("dataset_uri", metavar="DATASET_OR_OUTPUT", callback=location)
-@click.option("--quick", is_flag=True, help="Compare the stored verdict, the listing and sizes only.")
+@click.option(
+    "--quick", is_flag=True, help="Read no records: check the stored verdict, and names and sizes of the files."
+)
 @workers_option
 @logs
 def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) -> None:
@@ -230,7 +239,7 @@ def run(output: str, shards: int, workers: int | None, force: bool, as_json: boo
             stop=stop,
         )
     steps = result.next_steps
-    log("next: open report.html, load the data set", shown_by_bar=True, **steps._asdict())
+    log("next: open the report, load the data set, draw one case", shown_by_bar=True, **steps._asdict())
     title = "A proven data set" if result.verdict else "Nothing new: the data set is built and proved"
     report(title, result.described() if as_json else result.shown(), as_json)
     if not as_json:

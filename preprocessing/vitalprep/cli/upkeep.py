@@ -1,4 +1,4 @@
-"""What an operator asks for: what a run will cost, how far the runs are, and what may go."""
+"""Commands for operators: cost of a run, status of the runs, removal of what is not needed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,23 @@ __all__: list[str] = []
 
 @vitalprep.command()
 @click.option(
-    "--input", "input_uri", metavar="URI", callback=location, help="Folder or s3:// prefix of NNNN.vital files."
+    "--input", "input_uri", metavar="URI", callback=location, help="Folder or s3:// prefix that holds NNNN.vital files."
 )
-@click.option("--cases", metavar="LIST", help="Cases, e.g. 1-10,17,0022. Default: all that are there.")
-@click.option("--numeric-only", is_flag=True, help="The recordings hold no waves: a minute of them weighs far less.")
-@click.option("--shards", type=click.IntRange(min=1), help="Task shards. Default: none works longer than 10 minutes.")
-@click.option("--prices", metavar="FILE", help="YAML laid over prices, task sizes and machine (--json prints them).")
-@click.option("--hour-of", metavar="MACHINE", help="Only say what an hour costs: of fargate, of ml.m5.large ...")
-@click.option("--vcpus", type=click.FloatRange(min=0.25), help="With --hour-of fargate: size of the task.")
-@click.option("--memory-gb", type=click.FloatRange(min=0.5), help="With --hour-of fargate: size of the task.")
+@click.option("--cases", metavar="LIST", help="Case numbers, e.g. 1-10,17,0022.  [default: all in the input]")
+@click.option(
+    "--numeric-only", is_flag=True, help="The recordings hold no waves, so that a minute takes far fewer bytes."
+)
+@click.option(
+    "--shards",
+    type=click.IntRange(min=1),
+    help="Number of shards.  [default: so many that each takes at most 10 minutes]",
+)
+@click.option(
+    "--prices", metavar="FILE", help="YAML file that overrides prices, task sizes and machine; --json prints them."
+)
+@click.option("--hour-of", metavar="MACHINE", help="Print only the price of one hour of fargate, ml.m5.large, ...")
+@click.option("--vcpus", type=click.FloatRange(min=0.25), help="vCPUs of the task, with --hour-of fargate.")
+@click.option("--memory-gb", type=click.FloatRange(min=0.5), help="Memory of the task in GB, with --hour-of fargate.")
 @configured
 @logs
 def cost(
@@ -49,10 +57,12 @@ def cost(
     from vitalprep.cost.hourly import hourly_price
 
     if hour_of and not input_uri:
-        report("An hour", hourly_price(load_figures(prices), hour_of, vcpus=vcpus, memory_gb=memory_gb), as_json)
+        report(
+            "Price of one hour", hourly_price(load_figures(prices), hour_of, vcpus=vcpus, memory_gb=memory_gb), as_json
+        )
         return
     if hour_of or not input_uri:
-        raise UsageError("One of --input and --hour-of is needed.", fix="give the recordings, or a kind of machine.")
+        raise UsageError("Give either --input or --hour-of.", fix="give the recordings, or a type of machine.")
     result = command.cost(input_uri, load_config(config_file, settings), load_figures(prices), **asked)
     if as_json:
         print_result({"ok": True} | result)
@@ -70,10 +80,10 @@ def cost(
     default=7,
     show_default=True,
     metavar="DAYS",
-    help="What was written later stays: a run may be at work.",
+    help="Keep what is younger than this: a run may be working on it.",
 )
-@click.option("--dry-run", is_flag=True, help="List only.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="List, and remove nothing.")
+@click.option("--yes", is_flag=True, help="Remove without asking.")
 @logs
 def clean(output: str, names: tuple[str, ...], as_json: bool, **how: Any) -> None:
     """Remove what no published data set needs.
@@ -89,7 +99,7 @@ def clean(output: str, names: tuple[str, ...], as_json: bool, **how: Any) -> Non
 @vitalprep.command()
 @click.argument("output", metavar="OUTPUT", callback=location)
 @click.option(
-    "--dataset", "dataset_id", metavar="ID", help="Only this data set, with its shards. Default: the 20 newest."
+    "--dataset", "dataset_id", metavar="ID", help="Show only this data set, with its shards.  [default: the 20 newest]"
 )
 @logs
 def status(output: str, dataset_id: str | None, as_json: bool) -> None:

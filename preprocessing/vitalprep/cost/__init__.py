@@ -1,1 +1,1 @@
-"""What a run would cost, from the input's listing alone."""
+"""``vitalprep cost``: estimates the cost of a run from the input's listing alone."""

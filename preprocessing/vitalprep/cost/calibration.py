@@ -1,4 +1,4 @@
-"""Measuring a machine: CPU seconds of every stage on simulated sets of different kinds, and the rates that fit them.
+"""Calibrates a machine: CPU seconds of every stage on simulated sets, and the rates that fit them.
 
 ``python -m vitalprep.cost.calibration > machine.yaml`` takes about two minutes. It prints what stands in
 ``machine.yaml`` of this package, or a file for ``vitalprep cost --prices``.
@@ -56,14 +56,14 @@ _RATES_OF: dict[Stage, tuple[str, ...]] = {  # what each stage's seconds can dep
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationSet:
-    """Recordings with their clinical table, and the window steps (s) to build with: they tell GB from hours."""
+    """Recordings with their clinical table, and the window steps (s) to build with, which separate GB from hours."""
 
     recordings: Path
     steps: tuple[int, ...] = (30,)
 
 
 def simulated_sets(folder: Path, *, workers: int) -> tuple[CalibrationSet, ...]:
-    """Make the sets that a machine is measured on: what differs between them is cases, hours and MB."""
+    """Make the sets for the measurement. They differ in cases, hours and MB."""
     options = {
         "many": SimulationOptions(seed=1, cases=400, hours=0.12, spread=0.1),
         "numeric": SimulationOptions(seed=2, cases=40),
@@ -105,7 +105,7 @@ def measure(sets: Sequence[CalibrationSet], output: Path) -> Machine:
 
 
 class _ThisProcess(WorkerPool):
-    """A pool that does the tasks here and now, so that one clock counts all of them."""
+    """A pool that runs tasks in this process, so that one clock counts all of them."""
 
     def __init__(self) -> None:
         super().__init__(1, StopRequest())
@@ -156,7 +156,7 @@ def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def _fitted(seen: Sequence[tuple[Load, float]], rates: tuple[str, ...]) -> Rates:
-    """Return the rates of 0 or more with the least squares of relative errors."""
+    """Return the non-negative rates with the least squares of relative errors."""
     loads = np.array([[getattr(load, _DRIVERS[rate]) for rate in rates] for load, _ in seen])
     seconds = np.array([seconds for _, seconds in seen])
     kept = list(range(len(rates)))
@@ -173,7 +173,7 @@ def _least_squares(loads: NDArray[np.float64], seconds: NDArray[np.float64]) -> 
 
 
 def _process_seconds(recordings: Path, output: Path, times: int = 3) -> float:
-    """Return what a command that has next to nothing to do takes: planning one case."""
+    """Return the CPU seconds of a minimal command: planning one case."""
     one_case = ["--input", str(recordings), "--output", str(output), "--cases", "1", "--set", "split.allow_empty=true"]
     seconds = []
     for _ in range(times):

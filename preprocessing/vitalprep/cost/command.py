@@ -1,4 +1,4 @@
-"""`vitalprep cost`: the listing of an input in, what a run would take out, as a result and as tables."""
+"""What ``vitalprep cost`` does: estimates a run from the listing of its input."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def cost(
     numeric_only: bool = False,
     shards: int | None = None,
 ) -> dict[str, Any]:
-    """Estimate what a run over some recordings would take. No recording is opened.
+    """Estimate time, storage and cost of a run. No recording is opened.
 
     Parameters
     ----------
     cases : str, optional
-        Case list; default all that are there.
+        Case list; default all in the input.
     numeric_only : bool
-        The recordings hold no waves, so that a minute of them weighs far less.
+        The recordings hold no waves, so that a minute takes far fewer bytes.
     shards : int, optional
-        Task shards on every backend; default as many as each of them needs.
+        Shards on every backend; default as many as each backend needs.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def _described(volume: Volume, config: Config, figures: Figures, costs: Mapping[
 
 
 def _assumed(content: Any, key: str = "") -> dict[str, float]:
-    """Return the figures that nobody has measured, by dotted key."""
+    """Return the assumed (not measured) figures, by dotted key."""
     if not isinstance(content, dict):
         return {}
     if str(content.get("source", "")).startswith("assumed"):
@@ -117,7 +117,7 @@ def _assumed(content: Any, key: str = "") -> dict[str, float]:
 
 
 def _limits(config: Config) -> list[str]:
-    """Return what the estimate leaves out."""
+    """Return what the estimate does not include."""
     limits = ["waiting for capacity", "cases without a clinical row", "logs, NAT gateways, taxes"]
     if config.windowing.min_observed_fraction > 0:
         limits.append("windows that windowing.min_observed_fraction drops")
@@ -129,13 +129,13 @@ def _limits(config: Config) -> list[str]:
 def _warn(result: Mapping[str, Any], missing: list[int]) -> None:
     if missing:
         there = f"{len(missing)} of {result['requested']} requested"
-        log(f"cases {result['missing']} are not there ({there})", level=logging.WARNING)
+        log(f"cases {result['missing']} are not in the input ({there})", level=logging.WARNING)
     if not result["plausible"]:
         log(f"{result['why_not']} Fix: {result['fix']}", level=logging.WARNING)
 
 
 def _plausibility(volume: Volume, figures: Figures, *, numeric_only: bool) -> dict[str, Any]:
-    """Return whether most recordings have sizes from which their lengths can be told, else why not and what to do."""
+    """Return whether the sizes of most recordings are plausible, else why no estimate is possible, and the fix."""
     minutes = [volume.minutes(case) for case in volume.sizes]
     shortest, longest = figures.recordings.shortest.value, figures.recordings.longest.value
     unlikely = sum(not shortest <= length <= longest for length in minutes)

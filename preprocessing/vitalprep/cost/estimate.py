@@ -1,4 +1,4 @@
-"""From the volume of a run to CPU seconds, minutes and dollars: arithmetic, and nothing else."""
+"""Arithmetic from the volume of a run to CPU seconds, minutes and dollars."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STAGES: tuple[Stage, ...] = ("plan", "harmonize", "build", "publish", "validate"
 
 @dataclass(frozen=True, kw_only=True)
 class BackendCost:
-    """What one backend takes for the run; dollars of compute, of S3 requests, and of moving data."""
+    """Estimate of a run on one backend; dollars for compute, S3 requests and data transfer."""
 
     label: str
     shards: int
@@ -32,7 +32,7 @@ class BackendCost:
 
     @property
     def dollars(self) -> float:
-        """All of it, without storage."""
+        """Total cost without storage."""
         return self.compute + self.requests + self.transfer
 
 
@@ -80,7 +80,7 @@ def estimate(
     """Estimate a run on one backend.
 
     The stages follow one another; the shards of harmonize and the splits of build run side by side. Waiting for
-    capacity, and the DAG's own seconds between tasks, are not in it.
+    capacity, and the DAG's own seconds between tasks, are not included.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def estimate(
 
 
 def file_count(gb: float, config: Config) -> int:
-    """Return into how many files some GB of records go."""
+    """Return the number of files for some GB of records."""
     if config.output.layout == "single":
         return 1
     return max(1, math.ceil(gb * 1e3 / config.output.shard_mb))
@@ -147,7 +147,7 @@ def _harmonize_task(volume: Volume, figures: Figures, shard: tuple[int, ...]) ->
 
 
 def _work_seconds(task: _Task, figures: Figures, backend: Backend) -> float:
-    """Return how long a task works: its processes compute while the next bytes arrive, and wait for small requests."""
+    """Return the working time of a task: computing overlaps with transfer, small requests are waited for."""
     machine, s3 = figures.machine, figures.s3
     start = machine.process_seconds * (2 if task.pieces else 1)  # the command, then its workers side by side
     processes = max(1.0, min(backend.vcpus.value, task.pieces))
@@ -163,7 +163,7 @@ def _shards_for(volume: Volume, figures: Figures, backend: Backend) -> int:
 
 
 def _request_dollars(volume: Volume, config: Config, s3: Storing) -> float:
-    """Return what S3 bills for requests: a handful a case, and the parts of the files; listings are not counted."""
+    """Return the cost of S3 requests: a few for each case, and the parts of the files. Listings are not counted."""
     cases, files = len(volume.sizes), file_count(volume.gb_out, config)
     writes = 2 * cases + volume.gb_out * 1e9 / WRITE_BUFFER + 2 * files  # table, receipt; parts, their begin and end
     reads = 5 * cases + files  # recording, table, and the receipt for build, publish and validate

@@ -1,4 +1,4 @@
-"""The numbers that an estimate rests on: prices, assumptions and the measured machine, each with unit, source, date.
+"""Figures behind an estimate: prices, assumptions and the measured machine, each with unit, source and date.
 
 They are data and stand in ``prices.yaml`` and ``machine.yaml``; a user's file is laid over both.
 """
@@ -25,7 +25,7 @@ _FIX = "compare with preprocessing/vitalprep/cost/prices.yaml and machine.yaml."
 
 
 class Figure(Schema):
-    """One number of 0 or more. `as_of` is None for a number that the user gave."""
+    """A number of 0 or more. `as_of` is None for a number from the user."""
 
     value: NonNegativeFloat
     unit: str
@@ -34,19 +34,19 @@ class Figure(Schema):
 
 
 class PositiveFigure(Figure):
-    """One number above 0."""
+    """A number above 0."""
 
     value: PositiveFloat
 
 
 class Share(Figure):
-    """One number from 0 to below 1."""
+    """A number from 0 to below 1."""
 
     value: float = Field(ge=0, lt=1)
 
 
 class Recordings(Schema):
-    """What a recording weighs, by what is recorded, and which lengths an operation has."""
+    """Size of a recorded minute, with and without waves, and plausible durations of an operation."""
 
     waves: PositiveFigure
     numeric_only: PositiveFigure
@@ -56,13 +56,13 @@ class Recordings(Schema):
 
 
 class Tasks(Schema):
-    """How the work is cut."""
+    """Size of tasks."""
 
     shard_minutes: PositiveFigure
 
 
 class Storing(Schema):
-    """Prices and pace of S3."""
+    """Prices and speed of S3."""
 
     storage_gb_month: Figure
     thousand_writes: Figure
@@ -73,7 +73,7 @@ class Storing(Schema):
 
 
 class Backend(Schema):
-    """Where tasks run: their size, what an hour of one costs, and what starting one takes.
+    """A backend: size of its tasks, price of an hour, and cost of starting a task.
 
     `machine` is the type that `machine_hour` is the price of, where machines are what is billed.
     """
@@ -95,7 +95,7 @@ class Backend(Schema):
 
     @property
     def hour(self) -> float:
-        """USD for an hour of one task."""
+        """Price of one hour of a task, in USD."""
         listed = (
             self.vcpus.value * self.vcpu_hour.value
             + self.memory_gb.value * self.memory_gb_hour.value
@@ -132,7 +132,7 @@ class Machine(Schema):
 
 
 class Figures(Schema):
-    """All of them."""
+    """All figures."""
 
     region: str
     recordings: Recordings
@@ -143,7 +143,7 @@ class Figures(Schema):
 
 
 def load_figures(file: str | None = None) -> Figures:
-    """Return the settled figures.
+    """Return the figures, with the user's file laid over the defaults.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def _parsed(data: bytes, name: str) -> dict[str, Any]:
 
 
 def _laid_over(base: Any, over: Any, file: str) -> Any:
-    """Lay a user's value over a default; a figure is replaced whole but for its unit: its source was the default's."""
+    """Lay a user's value over a default. A figure keeps only the default's unit: its source was the default's."""
     if not isinstance(base, dict):
         return over
     if "value" in base and "unit" in base:

@@ -1,4 +1,4 @@
-"""What an hour of one task costs, on spot and on demand: for whoever watches a run that is under way."""
+"""Price of one hour of a task, on spot and on demand. The page in Airflow uses it for running tasks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def hourly_price(
     machine : str
         ``fargate``, or an instance type of SageMaker such as ``ml.m5.large``. Within a family AWS prices by vCPU.
     vcpus, memory_gb : float, optional
-        Size of a Fargate task; default as the figures have it.
+        Size of a Fargate task; default from the figures.
 
     Returns
     -------
@@ -55,7 +55,9 @@ def hourly_price(
 
 def _backend(figures: Figures, name: str) -> Backend:
     if name not in figures.backends:
-        raise UsageError(f"The figures have no backend {name}.", fix="leave it in the --prices file, or out of it.")
+        raise UsageError(
+            f"The figures have no backend {name}.", fix="name this backend in the --prices file, or give none."
+        )
     return figures.backends[name]
 
 
@@ -65,7 +67,7 @@ def _fargate(figures: Figures, name: str, vcpus: float | None, memory_gb: float 
 
 
 def _instance(backend: Backend, machine: str) -> Backend:
-    """Return the backend as if its machine were another one of its family."""
+    """Return the backend with another machine of the same family."""
     priced = backend.machine
     if machine == priced:
         return backend
@@ -80,7 +82,7 @@ def _instance(backend: Backend, machine: str) -> Backend:
 
 
 def _vcpus(instance: re.Match[str]) -> int:
-    """Return the vCPUs of a size's name: 2 of large, 4 of xlarge, 8 of 2xlarge."""
+    """Return the vCPUs of an instance size: 2 for large, 4 for xlarge, 8 for 2xlarge."""
     return 2 if instance[2] is None else 4 * int(instance[2] or 1)
 
 

@@ -1,4 +1,4 @@
-"""An estimate for a person: what there is to do, what each backend would take for it, and what that rests on."""
+"""Prints an estimate as tables: volume, backends, and the figures behind it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ __all__ = ["print_cost"]
 
 def print_cost(result: Mapping[str, Any]) -> None:
     """Print the result of `cost`."""
-    print_table("What a run would take", _volume_rows(result))
+    print_table("Volume of the run", _volume_rows(result))
     if result["plausible"]:
         _print_backends(result["backends"], result["figures"]["region"])
-    print_table("What that rests on", _basis_rows(result))
+    print_table("Basis of the estimate", _basis_rows(result))
 
 
 def _volume_rows(result: Mapping[str, Any]) -> dict[str, str]:
     there = f"{result['cases']:,}"
     if result["missing"]:
-        there += f" of {result['requested']:,} requested; not there: {result['missing']}"
+        there += f" of {result['requested']:,} requested; not in the input: {result['missing']}"
     lengths = f"{result['hours']:,.0f} h, the median case {result['median_minutes']:,.0f} min"
     if result["unlikely_sizes"]:
-        lengths += f"; {result['unlikely_sizes']:,} of unlikely size"
+        lengths += f"; {result['unlikely_sizes']:,} of implausible size"
     if not result["plausible"]:
         estimate = f"none. {result['why_not']} Fix: {result['fix']}"
         return {"cases": there, "recordings": f"{result['gb_in']:,.2g} GB", "estimate": estimate}
@@ -32,10 +32,10 @@ def _volume_rows(result: Mapping[str, Any]) -> dict[str, str]:
     return {
         "cases": there,
         "recordings": f"{result['gb_in']:,.2f} GB",
-        "recorded": f"about {lengths}",
+        "duration": f"about {lengths}",
         "windows": f"about {result['windows']:,}",
         "written": f"{result['gb_out']:,.2f} GB in about {result['files']:,} files, {tables}",
-        "storing that": f"{_dollars(result['storage_dollars_per_month'])} dollars a month in S3",
+        "storage": f"{_dollars(result['storage_dollars_per_month'])} dollars a month in S3",
     }
 
 
@@ -57,7 +57,7 @@ def _print_backends(backends: Mapping[str, Mapping[str, Any]], region: str) -> N
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=cell(f"Where (prices of {region})"), title_justify="left")
+    table = Table(title=cell(f"Backends (prices of {region})"), title_justify="left")
     table.add_column(style="bold")
     for item in backends.values():
         table.add_column(cell(item["label"]), justify="right")
@@ -81,16 +81,16 @@ def _basis_rows(result: Mapping[str, Any]) -> dict[str, str]:
     stages = ", ".join(f"{stage} {item:.0f}" for stage, item in seconds.items() if stage != "total" and item >= 0.5)
     return {
         "prices": _prices(result),
-        "a minute weighs": f"{result['mb_per_minute']:g} MB, recorded {_recorded(result)}",
+        "recorded minute": f"{result['mb_per_minute']:g} MB, recorded {_recorded(result)}",
         "CPU seconds": f"{seconds['total']:,.0f} ({stages})",
-        "counted on": f"{machine['cpu']}, measured {machine['measured']}",
+        "measured on": f"{machine['cpu']}, measured {machine['measured']}",
         "assumed": _assumed(result["assumed"]),
-        "not in it": "; ".join(result["limits"]),
+        "not included": "; ".join(result["limits"]),
     }
 
 
 def _assumed(assumed: Mapping[str, float]) -> str:
-    """The figures that nobody has measured, those of all backends under one name."""
+    """The assumed figures, each name once for all backends."""
     values: dict[str, list[str]] = {}
     for key, value in assumed.items():
         known = values.setdefault(key.rpartition(".")[2], [])

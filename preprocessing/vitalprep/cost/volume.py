@@ -1,4 +1,4 @@
-"""How much there is to do, from the sizes of the recordings alone."""
+"""Volume of a run, from the sizes of the recordings alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TYPICAL = {"case_id": 3000, "subject_id": 3000, "start_second": 5000}  # all le
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What a stage's CPU seconds depend on: cases, MB read, recorded hours, GB of records written."""
+    """Volume on which CPU seconds depend: cases, MB read, recorded hours, GB of records written."""
 
     cases: float = 0.0
     mb_in: float = 0.0
@@ -35,14 +35,14 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """The whole of a run.
+    """Volume of a whole run.
 
     Attributes
     ----------
     sizes : mapping of int to int
         Bytes of every case's recording.
     mb_per_minute : float
-        What a recorded minute weighs.
+        MB in a recorded minute.
     windows : int
         Records in all.
     gb_out : float
@@ -56,7 +56,7 @@ class Volume:
 
     @property
     def load(self) -> Load:
-        """All of it as a load."""
+        """The whole volume as a load."""
         part = self.part(self.sizes)
         return Load(cases=part.cases, mb_in=part.mb_in, hours=part.hours, gb_out=self.gb_out)
 
@@ -79,7 +79,7 @@ def volume_of(sizes: Mapping[int, int], config: Config, *, mb_per_minute: float)
     sizes : mapping of int to int
         Bytes of every case's recording.
     mb_per_minute : float
-        What a recorded minute weighs, in 10^6 bytes.
+        Size of a recorded minute, in 10^6 bytes.
     """
     seconds = (math.floor(60 * size / 1e6 / mb_per_minute) for size in sizes.values())
     windows = sum(len(window_starts(length, config.windowing)) for length in seconds)

@@ -1,1 +1,1 @@
-"""Diff: what is different between two data sets, from what stands in their folders."""
+"""``vitalprep diff``: differences between two data sets, from the files in their folders."""

@@ -1,4 +1,4 @@
-"""The command's side of the comparison: as text, as JSON, as a page."""
+"""What ``vitalprep diff`` prints: the comparison as text, as JSON, and as a page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_LISTED = 100  # lines of one kind on the page: a step of the windows change
 
 
 def diff_data_sets(a: str, b: str, *, html: str | None) -> tuple[dict[str, Any], str]:
-    """Compare two data sets and, if wanted, write the page. Return the comparison as JSON types and as text."""
+    """Compare two data sets and optionally write a page. Return the comparison as JSON types and as text."""
     comparison = compare(described(a), described(b))
     result = comparison.content()
     text = text_of(comparison)
@@ -34,7 +34,7 @@ def diff_data_sets(a: str, b: str, *, html: str | None) -> tuple[dict[str, Any],
 
 
 def text_of(diff: Comparison) -> str:
-    """Return a comparison for a terminal; what is equal is said in a word."""
+    """Return a comparison for a terminal. Equal parts take one line."""
     lines = [_content(diff), _side("A", diff.a, diff.name_a), _side("B", diff.b, diff.name_b)]
     lines += _block("versions", [_change(change) for change in diff.versions])
     lines += _block("source", [_change(change) for change in diff.source])
@@ -57,7 +57,7 @@ def text_of(diff: Comparison) -> str:
 
 
 def _content(diff: Comparison) -> str:
-    """Return whether the records are the same: the first thing that is asked."""
+    """Return the line that says whether both have the same content."""
     if diff.same_content:
         stamps = diff.a != diff.b and diff.cases.stamp
         return f"content        the same content{'; another file stamp' if stamps else ''}: {diff.content_id_a}"
@@ -70,7 +70,7 @@ def _side(side: str, uri: str, name: str | None) -> str:
 
 
 def shown(key: str, value: object) -> str:
-    """Return a value as it is read: bytes in MB, thousands set apart."""
+    """Return a value for print: bytes in MB, counts with separators of thousands."""
     if value is None:
         return "none"
     if type(value) is int and key.split()[-1] == "bytes":
@@ -91,14 +91,14 @@ def _cases(diff: Comparison) -> Iterator[str]:
     if cases.stamp:
         yield f"another file stamp, same bytes: {short_case_list(cases.stamp)}"
     if cases.input is None:
-        yield "whether recordings changed cannot be told: a plan is no longer there"
+        yield "unknown whether recordings changed: a plan is missing"
     for name, changes in (("split", cases.split), ("outcome", cases.outcome), ("windows", cases.windows)):
         yield from _first([f"case {change.case_id}, {name}: {change.a} -> {change.b}" for change in changes])
 
 
 def _warnings(diff: Comparison) -> Iterator[str]:
     if diff.warnings is None:
-        yield "cannot be told: a data set does not list its own"
+        yield "unknown: one data set does not list its warnings"
         return
     for side, found in (("A", diff.warnings.only_a), ("B", diff.warnings.only_b)):
         yield from _first([f"only in {side}: {printable(message)}" for level, message in found if level == "warning"])
@@ -108,7 +108,7 @@ def _warnings(diff: Comparison) -> Iterator[str]:
 
 
 def _targets(diff: Comparison) -> Iterator[tuple[float, str]]:
-    """Yield how far the shares of default are apart, and the line of it."""
+    """Yield the difference in the share of default, and its line."""
     for item in diff.targets:
         name = f"{printable(item.item)} {item.split}"
         if item.a is None or item.b is None:
@@ -129,13 +129,13 @@ def _distribution(item: Distribution) -> str:
 
 
 def _apart(a: Shares, b: Shares) -> str:
-    """Return the shares that differ as they are shown."""
+    """Return the shares that differ, formatted."""
     pairs = [(name, percent(getattr(a, name)), percent(getattr(b, name))) for name in Shares.model_fields]
     return ", ".join(f"{name} {x} -> {y}" for name, x, y in pairs if x != y and (x, y) != (NOTHING, NOTHING))
 
 
 def _first(lines: list[str]) -> list[str]:
-    """Return the first lines, and how many follow."""
+    """Return the first lines, and a line with the number of the others."""
     return lines[:MOST] + ([f"{len(lines) - MOST} more; --html or --json has them"] if len(lines) > MOST else [])
 
 

@@ -1,4 +1,4 @@
-"""Two data sets compared: source, configuration, cases, counts, warnings, bytes. Pure functions of descriptions."""
+"""Compares two data sets: source, configuration, cases, counts, warnings, bytes. Pure functions."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def compare(a: Described, b: Described) -> Comparison:
 
 
 def _source(side: Described) -> dict[str, Any]:
-    """Return what a data set says of its source by key; nothing where it says nothing."""
+    """Return what a data set states about its source, by key; empty if it states nothing."""
     return dict(_flat(side.metadata.source or {}))
 
 
 def _flat(content: Any, key: str = "") -> Iterator[tuple[str, str | int | float | bool | None]]:
-    """Yield (key, value) of all leaves; the entries of a list of named things are addressed as --set does."""
+    """Yield (key, value) of all leaves. Entries of lists are addressed by name, as in --set."""
     if isinstance(content, Mapping):
         for name, value in content.items():
             yield from _flat(value, f"{key}.{name}" if key else str(name))

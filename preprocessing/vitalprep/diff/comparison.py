@@ -1,4 +1,4 @@
-"""What a comparison of two data sets holds, as JSON has it, too."""
+"""The comparison of two data sets, as ``vitalprep diff --json`` prints it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = [
 
 
 class Change(Schema):
-    """One thing of both; None where one side has none."""
+    """One value of both data sets; None if a side has none."""
 
     key: str
     a: str | int | float | bool | None
@@ -18,7 +18,7 @@ class Change(Schema):
 
 
 class CaseChange(Schema):
-    """One case that both have and that differs."""
+    """One case that is in both data sets and differs."""
 
     case_id: int
     a: str
@@ -26,11 +26,12 @@ class CaseChange(Schema):
 
 
 class Cases(Schema):
-    """The requested cases of both.
+    """The requested cases of both data sets.
 
-    `outcome` are those written in one and excluded in the other, or for another reason. `windows` begins with the
-    greatest change. `input` are those whose recording or patient's body size changed, `stamp` those whose recording has
-    another file stamp (size, etag) and gave the same values; both are None where a plan is no longer there to tell.
+    `outcome` lists cases that are written in one and excluded in the other, or excluded for different reasons.
+    `windows` starts with the largest change. `input` lists cases with another recording or another body size of the
+    patient. `stamp` lists cases whose recording has another file stamp (size, etag) and gave the same values. Both are
+    None if a plan is missing.
     """
 
     both: int
@@ -44,9 +45,9 @@ class Cases(Schema):
 
 
 class WarningChanges(Schema):
-    """What is pointed out in both, and the messages of what is in one alone, each as (level, message).
+    """Number of warnings in both, and (level, message) of those in one data set only.
 
-    A warning is the same if it is of the same kind and level, item, cases and splits; its numbers may differ.
+    Two warnings are the same if code, level, item, cases and splits are equal. Their numbers may differ.
     """
 
     both: int
@@ -55,9 +56,9 @@ class WarningChanges(Schema):
 
 
 class Shares(Schema):
-    """Shares of all values by origin, and of the observed or held ones the share outside of the range.
+    """Shares of values by origin, and the share of observed or held values outside the range (`clipped`).
 
-    Each is None where there are no such values.
+    A share is None if there are no such values.
     """
 
     observed: float | None
@@ -67,10 +68,10 @@ class Shares(Schema):
 
 
 class Distribution(Schema):
-    """One input of one split in both, over the seconds of the written cases.
+    """One input of one split, over the seconds of the written cases.
 
-    `cases_a` and `cases_b` are those with an observed second. `distance` is that of Kolmogorov and Smirnov between the
-    observed seconds; where it is None, `no_distance` says why.
+    `cases_a` and `cases_b` count cases with an observed second. `distance` is the Kolmogorov-Smirnov distance of the
+    observed seconds; if it is None, `no_distance` gives the reason.
     """
 
     item: str
@@ -87,7 +88,7 @@ class Distribution(Schema):
 
 
 class TargetOrigins(Schema):
-    """One target of one split in both, over windows; a side is None where its build did not count it."""
+    """One target of one split, over windows. A side is None if its build did not count origins."""
 
     item: str
     split: str
@@ -96,7 +97,7 @@ class TargetOrigins(Schema):
 
 
 class Bytes(Schema):
-    """The TFRecord files of both by SHA-256."""
+    """The TFRecord files of both data sets, compared by SHA-256."""
 
     same: tuple[str, ...]
     different: tuple[str, ...]
@@ -107,13 +108,13 @@ class Bytes(Schema):
 
 
 class Comparison(Schema):
-    """What is different between data sets A and B.
+    """Differences between data sets A and B.
 
-    `same` says that their TFRecord files have the same bytes, `same_content` that also names, types and shapes are the
-    same: then their content ids are equal. A content id is None where ``features.json`` is missing.
+    `same`: their TFRecord files have the same bytes. `same_content`: their content ids are equal, so that names, types
+    and shapes are the same, too. A content id is None if ``features.json`` is missing.
 
-    `source_a` and `source_b` name where the recordings come from, None where a data set does not say. `warnings` is
-    None where one does not list its own. `distributions` begin with what cannot be compared.
+    `source_a` and `source_b` name the source of the recordings, or are None. `warnings` is None if one data set does
+    not list its warnings. `distributions` starts with those that cannot be compared.
     """
 
     a: str

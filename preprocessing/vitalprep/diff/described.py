@@ -1,4 +1,4 @@
-"""A data set as its own folder describes it, so that one can be compared whose plan is long gone."""
+"""A data set as the files in its folder describe it. Works without the plan, if that has been removed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ __all__ = ["CaseRow", "Described", "described"]
 class CaseRow:
     """One row of ``cases.csv``.
 
-    `input_id` is known where the plan still is. `made` is a digest of what the case came to (its harmonized values, or
-    why it has none, and its statics): equal for equal recordings under any file stamp; None without a receipt.
+    `input_id` is None if the plan is missing. `made` is a digest of the case's result (harmonized values, or the reason
+    for its exclusion, and statics), which does not depend on the file stamp. It is None without a receipt.
     """
 
     split: str
@@ -40,7 +40,7 @@ class CaseRow:
 
 @dataclass(frozen=True)
 class Described:
-    """What a data set's folder says of it."""
+    """The description of a data set from its folder."""
 
     uri: str
     dataset_id: str
@@ -56,7 +56,7 @@ def described(dataset_uri: str) -> Described:
     Raises
     ------
     RefusedError
-        If a file of it is missing or is not what publish writes.
+        If one of its files is missing or not as publish writes it.
     """
     output_uri, dataset_id = output_of_dataset(data_set_uri(dataset_uri))
     output = Storage(output_uri)
@@ -86,7 +86,7 @@ def described(dataset_uri: str) -> Described:
         }
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise RefusedError(
-            f"{output.uri_of(dataset_path(dataset_id, 'cases.csv'))} is not what publish writes ({error}).",
+            f"{output.uri_of(dataset_path(dataset_id, 'cases.csv'))} is not as publish writes it ({error}).",
             fix="run `vitalprep publish` again.",
         ) from error
     return Described(
@@ -128,6 +128,6 @@ def _file(output: Storage, dataset_id: str, name: str) -> bytes:
 
 def _missing(output: Storage, dataset_id: str, name: str) -> RefusedError:
     return RefusedError(
-        f"{output.uri_of(dataset_path(dataset_id, name))} is not there.",
-        fix="give the URI of a data set as `vitalprep run` prints it; if it is one, run `vitalprep publish` again.",
+        f"{output.uri_of(dataset_path(dataset_id, name))} is missing.",
+        fix="give a data set as `vitalprep run` prints it, or run `vitalprep publish` again to restore the file.",
     )

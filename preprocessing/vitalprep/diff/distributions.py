@@ -1,4 +1,4 @@
-"""What inputs and targets hold, in two data sets side by side."""
+"""Compares the distributions of inputs and the origins of targets in two data sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OTHER_RANGES = "ranges differ"
 
 
 def distributions(a: Described, b: Described) -> list[Distribution]:
-    """Return all inputs of all splits, the greatest change first.
+    """Return all inputs of all splits, largest change first.
 
     What is measured on one side alone, or has another range, comes before distances; what neither measured is last.
     """

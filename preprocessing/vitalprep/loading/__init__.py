@@ -1,17 +1,14 @@
-"""Opening a finished data set: what it is (`describe`), its windows in NumPy (`read`), in TensorFlow (`load`).
+"""Opens a finished data set: `describe` (what it is), `read` (NumPy), `load` (TensorFlow).
 
-All of it works on the data set's own files, in a folder or in S3, and on them alone: shapes, names, units and ranges
-come from its ``preprocessing_metadata.json``, not from the registry of the installed vitalprep.
+A data set is opened from its own files, in a folder or in S3. Shapes, names, units and ranges come from its
+``preprocessing_metadata.json``, not from the installed configuration. An output folder stands for its latest data set.
 
-Three things hold for whoever opens a data set:
-
-- It must be proved: ``validation.json`` says passed, and every file has the size that was written. What is not is
-  refused, unless it is asked for by ``unproved=True``.
-- Values are normalized to [-1, 1]; `Description.denormalize` takes them back to clinical units.
-- A window of a signal holds a value in every second. Whether it was measured is told by its origin
-  (0 observed, 1 held, 2 default), which ``origin=True`` gives along. A default that lies outside of the range (ETCO2,
-  FIO2 and RR at 0) is stored as -1 and comes back as the range's lower bound: only its origin tells it from a low
-  measurement.
+- Only validated data sets are opened: ``validation.json`` says passed, and every file has the size that was written.
+  ``unproved=True`` opens others, too.
+- Values are normalized to [-1, 1]. `Description.denormalize` converts them to clinical units.
+- Every second of a signal has a value. Its origin (``origin=True``) says where the value comes from: 0 observed, 1 held
+  (carried forward), 2 default. A default outside the range (ETCO2, FIO2 and RR at 0) is stored as -1 and converts to
+  the lower bound of the range: only its origin tells it from a low measurement.
 """
 
 from vitalprep.loading.dataset import load

@@ -1,4 +1,4 @@
-"""The arguments that `read` and `load` have in common, taken in one way."""
+"""Checks of arguments that `read` and `load` have in common."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TRUTHS = (bool, np.bool_)
 
 
 def count_of(name: str, value: int) -> int:
-    """Return an argument that counts something.
+    """Return an argument that is a count.
 
     Raises
     ------
     UsageError
-        If it is no integer, or less than 1.
+        If it is not an integer, or less than 1.
     """
     count = _integer(name, value, fix="give a whole number, 1 or more.")
     if count < 1:
@@ -29,12 +29,12 @@ def count_of(name: str, value: int) -> int:
 
 
 def seed_of(shuffle: int | None) -> int | None:
-    """Return the seed of `shuffle`, or None where nothing is to be drawn: None, and False, which means the same.
+    """Return the seed given as `shuffle`, or None for no shuffling (None or False).
 
     Raises
     ------
     UsageError
-        If it is True, which says that something is drawn and not by which seed, or no integer.
+        If it is True, which names no seed, or not an integer.
     """
     fix = "give a seed, as shuffle=1, or None for the order of the files."
     if shuffle is None or (isinstance(shuffle, _TRUTHS) and not shuffle):
@@ -43,10 +43,10 @@ def seed_of(shuffle: int | None) -> int | None:
 
 
 def _integer(name: str, value: Any, *, fix: str) -> int:
-    """Return an integer of any library; True and False, which Python counts as 1 and 0, are none."""
+    """Return an integer of any library. True and False are refused, although Python counts them as 1 and 0."""
     if not isinstance(value, _TRUTHS):
         try:
             return operator.index(value)
         except TypeError:
             pass
-    raise UsageError(f"{name} is {value!r}, which is no whole number.", fix=fix)
+    raise UsageError(f"{name} is {value!r}, which is not a whole number.", fix=fix)

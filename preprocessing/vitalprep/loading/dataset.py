@@ -1,9 +1,8 @@
-"""A split as a `tf.data.Dataset`.
+"""Loads a split as a `tf.data.Dataset`.
 
-TensorFlow reads the files of a folder itself, in C++. It has no file system for S3 any more (since 2.6 that would be
-`tensorflow-io`, which is not built for current versions), so from there the records' bytes come through our own
-reader, with its retries and checks. Both end in one stream of records, which is drawn, batched and parsed in the same
-way: a seed gives the same batches from either place.
+TensorFlow reads local files itself, in C++. It has no S3 file system since version 2.6 (`tensorflow-io` is not built
+for current versions), so that records in S3 go through our own reader, with its retries and checks. Both give one
+stream of records, which is shuffled, batched and parsed in the same way: a seed gives the same batches from both.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
-TOGETHER = 64  # records that go from Python to TensorFlow at once: 1.5 MB
+TOGETHER = 64  # records passed from Python to TensorFlow at once: 1.5 MB
 
 
 def load(
@@ -47,7 +46,7 @@ def load(
     shard: tuple[int, int] | None = None,
     unproved: bool = False,
 ) -> tf.data.Dataset:
-    """Return a split as batches for TensorFlow or Keras, read ahead of the training step.
+    """Return a split as batches for TensorFlow or Keras, prefetched.
 
     Parameters
     ----------
@@ -57,24 +56,22 @@ def load(
     split : str
         ``train``, ``validation`` or ``test``.
     batch_size : int
-        Windows a batch; the last of an epoch may have fewer, see `drop_remainder`.
+        Windows in a batch. The last batch of an epoch may be smaller, see `drop_remainder`.
     shuffle : int or None
-        A seed: every epoch comes in another order, and the same seed gives the same epochs again. (A global seed, set
-        by ``tf.random.set_seed``, is mixed in by TensorFlow.) None or False: the order of `read`, as for
-        evaluation.
+        Seed of the order. Each epoch has another order, and the same seed gives the same epochs. (TensorFlow combines
+        it with a global seed set by ``tf.random.set_seed``.) None or False: the order of the files, for evaluation.
     origin : bool
-        Give the origins along.
+        Also return the origins.
     repeat : int or None
-        Epochs in one pass over the result; None: without end. Keras, which begins a new pass with each of its epochs,
-        wants 1.
+        Epochs in one pass over the result; None for endless. Use 1 with Keras, which starts a new pass in each epoch.
     buffer : int
-        With `shuffle`: windows held, of which the next one is drawn; 24 kB each.
+        With `shuffle`: number of windows from which the next one is drawn, 24 kB each.
     drop_remainder : bool
-        Leave out the last batch of an epoch if it is smaller, so that the batch size is static, as XLA asks.
+        Leave out a smaller last batch of an epoch, so that the batch size is static, as XLA requires.
     shard : tuple of int, optional
-        (index, count): only the `index`-th of `count` workers' share of the files.
+        (index, count): load only the share of the `index`-th of `count` workers.
     unproved : bool
-        Load a data set also if its verdict is missing or says that it did not pass.
+        Also load a data set without a passing verdict.
 
     Returns
     -------
@@ -85,19 +82,19 @@ def load(
         - static (batch, 6): columns as ``describe(uri).statics``;
         - target (batch, 8): `horizon` seconds after the window's last second, columns as ``describe(uri).targets``.
 
-        With ``origin=True`` a fourth part: a dict of ``timeseries``, ``static`` and ``target``, uint8 of the shapes of
-        the values; 0 observed, 1 held, 2 default. `Description.denormalize` gives clinical units. How many batches
-        there are is known to Keras, and a pass that has fewer or more windows than were written fails.
+        With ``origin=True`` a fourth part: a dict of ``timeseries``, ``static`` and ``target``, uint8 arrays with the
+        shapes of the values; 0 observed, 1 held, 2 default. `Description.denormalize` gives clinical units. The
+        cardinality is set, so that Keras knows the number of batches; a pass with another number of windows fails.
 
     Raises
     ------
     UsageError
-        If there is no such split, an argument is of another kind or out of range, or TensorFlow is not installed.
+        If there is no such split, an argument has the wrong type or is out of range, or TensorFlow is not installed.
     RefusedError
-        If there is no data set, it is not proved, or a file is missing or incomplete.
+        If there is no data set, it has not passed validation, or a file is missing or incomplete.
     RetryableError
-        If S3 or the disk fails. (What happens during iteration is raised by TensorFlow as one of its own errors: a
-        wrong checksum as `tf.errors.DataLossError`, an error of the reader with its text in another one.)
+        If S3 or the disk fails. (During iteration TensorFlow raises its own errors: `tf.errors.DataLossError` for a
+        wrong checksum; an error of our reader becomes the text of another one.)
     """
     size, held, seed = count_of("batch_size", batch_size), count_of("buffer", buffer), seed_of(shuffle)
     epochs = None if repeat is None else count_of("repeat", repeat)
@@ -123,24 +120,24 @@ def load(
 
 def _tensorflow() -> ModuleType:
     try:
-        return importlib.import_module("tensorflow")  # only who calls `load` waits for it
+        return importlib.import_module("tensorflow")  # imported by `load` only, since it takes seconds
     except ImportError as error:
         raise UsageError(
-            "TensorFlow is not installed, which `load` needs.",
+            "`load` needs TensorFlow, which is not installed.",
             fix='pip install "/path/to/vitalprep[tensorflow]" (in the clone: make develop), or use `read`: it gives '
             "NumPy arrays.",
         ) from error
 
 
 def _records(tf: ModuleType, about: Description, files: Sequence[FileSummary]) -> Callable[[Any], Any]:
-    """Number of a file -> its records as strings, read by TensorFlow."""
+    """Return a function from the number of a file to its records as strings, read by TensorFlow."""
     paths = tf.constant([f"{about.uri}/{file.name}" for file in files])
     compression = "GZIP" if about.compression == "gzip" else ""
     return lambda number: tf.data.TFRecordDataset(tf.gather(paths, number), compression_type=compression)
 
 
 def _records_by_reader(tf: ModuleType, about: Description, files: Sequence[FileSummary]) -> Callable[[Any], Any]:
-    """Number of a file -> its records as strings, read by `encoded_records`."""
+    """Return a function from the number of a file to its records as strings, read by `encoded_records`."""
     strings = tf.TensorSpec((None,), tf.string)
 
     def together(number: int) -> Iterator[NDArray[np.object_]]:
@@ -152,7 +149,7 @@ def _records_by_reader(tf: ModuleType, about: Description, files: Sequence[FileS
 
 
 def _parser(tf: ModuleType, about: Description, *, origin: bool) -> Callable[[Any], Any]:
-    """Strings of a batch -> (inputs, static, target) or, with the origins, (inputs, static, target, origins)."""
+    """Return a function that parses a batch of strings into (inputs, static, target[, origins])."""
     shape = about.record_shape
     shapes = {"timeseries": (shape.window, shape.inputs), "static": (shape.statics,), "target": (shape.targets,)}
     keys = {name: tf.io.FixedLenFeature(size, tf.float32) for name, size in shapes.items()}

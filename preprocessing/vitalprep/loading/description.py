@@ -1,4 +1,4 @@
-"""What a data set is, by its own metadata: features with units and ranges, splits and files."""
+"""Description of a data set from its own metadata: features with units and ranges, splits and files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Description", "Feature", "describe"]
 
 
 class Description:
-    """A data set: what `describe` returns.
+    """Description of a data set, as `describe` returns it.
 
     Attributes
     ----------
@@ -34,13 +34,13 @@ class Description:
     name : str or None
         As ``vitalprep run --name`` gave it.
     proved : bool
-        Whether its verdict says passed; False only where ``unproved=True`` let it through.
+        Whether the data set passed validation; False only with ``unproved=True``.
     inputs, statics, targets : tuple of Feature
         The columns of `timeseries`, `static` and `target`, in order.
     target_columns : tuple of int
-        For each target, the column of `timeseries` that it continues.
+        For each target, the column of `timeseries` that holds the same signal.
     window, step, horizon : int
-        Seconds in a window, from one window to the next, and from a window's last second to its target.
+        Seconds in a window, between the starts of two windows, and from a window's last second to its target.
     windows, cases, subjects : dict of str to int
         Counts by split.
     """
@@ -95,17 +95,17 @@ class Description:
         )
 
     def files(self, split: str, *, shard: tuple[int, int] | None = None) -> tuple[FileSummary, ...]:
-        """Return the files of a split that hold windows, or one worker's share of them.
+        """Return the files of a split that hold windows, or one worker's share of these files.
 
         Parameters
         ----------
         shard : tuple of int, optional
-            (index, count): every `count`-th file, from the `index`-th on. Each window is in one worker's share.
+            (index, count): every `count`-th file, starting with the `index`-th. Each window is in one share only.
 
         Raises
         ------
         UsageError
-            If there is no such split or it has no window, or there are more workers than files.
+            If there is no such split, it has no window, or there are more workers than files.
         """
         if split not in self._files:
             known = ", ".join(self._files)
@@ -130,17 +130,17 @@ class Description:
         return files[index::count]
 
     def denormalize(self, values: ArrayLike, names: str | Sequence[str]) -> NDArray[np.float64]:
-        """Take normalized values back to clinical units.
+        """Convert normalized values to clinical units.
 
-        ``(value + 1) / 2 * (high - low) + low`` with each feature's own range (docs/design.md, ruling 3). A clipped
-        value comes back as the bound of the range; where a default clipped it, its origin says 2.
+        ``(value + 1) / 2 * (high - low) + low`` with each feature's own range (docs/design.md, ruling 3).
+        Clipped values become the bound of the range. If the clipped value is a default, its origin is 2.
 
         Parameters
         ----------
         values : array_like, shape (..., len(names))
-            Normalized values; of any shape if `names` is one name.
+            Normalized values. Any shape if `names` is a single name.
         names : str or sequence of str
-            Of inputs, statics or targets, for the last axis in order: ``description.target_names``.
+            Names of inputs, statics or targets along the last axis, such as ``description.target_names``.
 
         Returns
         -------
@@ -150,13 +150,13 @@ class Description:
         Raises
         ------
         UsageError
-            If the values are no numbers, a name is unknown or none is given, or the last axis does not have as many
-            entries as there are names.
+            If the values are not numbers, a name is unknown, no name is given, or the length of the last axis is not
+            the number of names.
         """
         return scale.denormalize(*self._with_bounds(values, names))
 
     def normalize(self, values: ArrayLike, names: str | Sequence[str]) -> NDArray[np.float32]:
-        """Bring values in clinical units to [-1, 1], as the records' are; what is outside of a range is clipped.
+        """Convert values in clinical units to [-1, 1], as in the records. Values outside a range are clipped.
 
         The parameters are those of `denormalize`.
         """
@@ -168,13 +168,13 @@ class Description:
         try:
             array = np.asarray(values, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise UsageError(f"The values are no array of numbers: {error}.", fix="give numbers.") from error
+            raise UsageError(f"The values are not an array of numbers: {error}.", fix="give numbers.") from error
         if not isinstance(names, str) and not len(names):
             raise UsageError("No name was given.", fix="give the names of the last axis, in order.")
         ranges = [self._range(name) for name in ([names] if isinstance(names, str) else names)]
         if not isinstance(names, str) and (array.ndim == 0 or array.shape[-1] != len(ranges)):
             raise UsageError(
-                f"An array of shape {array.shape} does not have {len(ranges)} columns, as there are names.",
+                f"The last axis of an array of shape {array.shape} does not have {len(ranges)} columns, one a name.",
                 fix="give the names of the last axis, in order.",
             )
         low, high = np.array(ranges, dtype=np.float64).T
@@ -186,8 +186,8 @@ class Description:
         ranges = self._ranges[name]
         if len(ranges) > 1:
             raise UsageError(
-                f"{name!r} is an input and a static of {self.uri} with different ranges.",
-                fix="scale it by the `range` of the one in `inputs` or `statics`.",
+                f"{name!r} is an input and a static of {self.uri}, with different ranges.",
+                fix="convert it with the `range` of its entry in `inputs` or `statics`.",
             )
         return next(iter(ranges))
 
@@ -200,7 +200,7 @@ class Description:
 
 
 def describe(uri: str | os.PathLike[str], *, unproved: bool = False) -> Description:
-    """Read what a data set is, and refuse one that validation has not passed.
+    """Return the description of a data set. Refuse a data set that has not passed validation.
 
     Parameters
     ----------
@@ -208,14 +208,14 @@ def describe(uri: str | os.PathLike[str], *, unproved: bool = False) -> Descript
         The data set: ``<output>/datasets/<dataset_id>``, any folder or ``s3://bucket/prefix`` that it was copied to, or
         ``<output>``, whose latest data set is opened.
     unproved : bool
-        Take it also if its verdict is missing or says that it did not pass.
+        Accept a data set without a passing verdict, too.
 
     Raises
     ------
     RefusedError
-        If there is no data set, or it is not proved.
+        If there is no data set, or it has not passed validation.
     UsageError
-        If the folder or bucket is not there or must not be read.
+        If the folder or bucket does not exist or must not be read.
     RetryableError
         If S3 or the disk fails.
     """
@@ -230,8 +230,8 @@ def describe(uri: str | os.PathLike[str], *, unproved: bool = False) -> Descript
 
 def _proved(place: Storage, dataset_id: str, *, demanded: bool) -> bool:
     fix = (
-        f"run `vitalprep validate` on <output>/datasets/{dataset_id} where it was made (a copy needs its {VERDICT}), "
-        "or read it all the same with unproved=True."
+        f"run `vitalprep validate` on <output>/datasets/{dataset_id} in the output that made it (a copy needs its "
+        f"{VERDICT}), or read it with unproved=True."
     )
     try:
         verdict = Verdict.from_bytes(place.get(VERDICT), uri=place.uri_of(VERDICT))
@@ -240,7 +240,9 @@ def _proved(place: Storage, dataset_id: str, *, demanded: bool) -> bool:
             return False
         raise RefusedError(f"{place.uri} was never validated: it has no {VERDICT}.", fix=fix) from error
     if demanded and verdict.dataset_id != dataset_id:
-        raise RefusedError(f"The {VERDICT} of {place.uri} is that of {verdict.dataset_id}, not {dataset_id}.", fix=fix)
+        raise RefusedError(
+            f"The {VERDICT} of {place.uri} belongs to data set {verdict.dataset_id}, not to {dataset_id}.", fix=fix
+        )
     if demanded and not verdict.passed:
         failed = next(
             (f"{check.name}: {check.detail}" for check in verdict.checks if not check.passed), "no reason given"

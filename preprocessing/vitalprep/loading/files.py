@@ -1,4 +1,4 @@
-"""The records of a data set's files: found whole, decompressed, and read strictly."""
+"""Reads the records of a data set's files: checks sizes, decompresses, and verifies checksums."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["damaged", "encoded_records", "refuse_incomplete"]
 
 
 def refuse_incomplete(about: Description, files: Sequence[FileSummary]) -> None:
-    """Find by one listing that all files are there with their sizes.
+    """Check with one listing that all files exist with their sizes.
 
     Raises
     ------
     RefusedError
-        If one is not.
+        If a file is missing or has another size.
     """
     place = Storage(about.uri)
     sizes = {stored.path: stored.size for stored in place.list()}
@@ -36,12 +36,12 @@ def refuse_incomplete(about: Description, files: Sequence[FileSummary]) -> None:
 
 
 def encoded_records(about: Description, file: FileSummary) -> Iterator[bytes]:
-    """Yield a file's `tf.train.Example` bytes in their order, both checksums of each proved.
+    """Yield the bytes of a file's `tf.train.Example` records in order, with both checksums verified.
 
     Raises
     ------
     RefusedError
-        At the first frame that is damaged, or at the end if it came too early.
+        At the first damaged frame, or at the end of a file that is too short.
     """
     arriving = Storage(about.uri).arriving(file.name, size=file.bytes)
     blocks = gunzip(arriving, max_bytes=file.window_bytes) if about.compression == "gzip" else _blocks(arriving)
@@ -53,14 +53,14 @@ def encoded_records(about: Description, file: FileSummary) -> Iterator[bytes]:
     except BadFrame as error:
         raise damaged(about, file, count, str(error)) from error
     except CaseRefused as error:  # of the gzip stream
-        what = "it is no gzip file" if error.reason == "not_vital" else error.detail
+        what = "it is not a gzip file" if error.reason == "not_vital" else error.detail
         raise damaged(about, file, count, what) from error
     if count != file.windows:
         raise damaged(about, file, count, f"here the file ends; {file.windows} records were written")
 
 
 def damaged(about: Description, file: FileSummary, index: int, what: str) -> RefusedError:
-    """Return the error of a record that is not as it was written."""
+    """Return the error for a damaged record."""
     return RefusedError(
         f"{about.uri.rstrip('/')}/{file.name}, record {index}: {what}.",
         fix="validate the data set, and copy or build it again.",

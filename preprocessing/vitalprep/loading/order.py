@@ -1,4 +1,4 @@
-"""The order in which windows come: file by file, or drawn by a seed."""
+"""Order of windows: file by file, or shuffled by a seed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 __all__ = ["FILES_AT_ONCE", "in_drawn_order", "in_order"]
 
-FILES_AT_ONCE = 4  # what is drawn comes from so many files at a time: a file holds the windows of a few cases only
+FILES_AT_ONCE = 4  # files read in turn when shuffling, since one file holds the windows of few cases
 
 File = TypeVar("File")
 Item = TypeVar("Item")
@@ -24,14 +24,15 @@ def in_order(files: Sequence[File], items_of: Callable[[File], Iterator[Item]]) 
 def in_drawn_order(
     files: Sequence[File], items_of: Callable[[File], Iterator[Item]], *, seed: int, buffer: int
 ) -> Iterator[Item]:
-    """Yield every item once, in an order that depends on the seed and on nothing else.
+    """Yield every item once, in an order that depends on the seed only.
 
-    The files are drawn, `FILES_AT_ONCE` of them are read in turn, and of `buffer` items that are held one is drawn.
+    The files are shuffled and `FILES_AT_ONCE` of them are read in turn. Each item is drawn from a buffer of `buffer`
+    items.
 
     Parameters
     ----------
     buffer : int
-        Items held; 1 draws only the files.
+        Size of the buffer; 1 shuffles the files only.
     """
     # Only `random()` is promised to give the same numbers in every version of Python.
     drawn = random.Random(seed).random

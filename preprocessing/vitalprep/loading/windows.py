@@ -1,4 +1,4 @@
-"""The windows of a split as NumPy arrays, one by one or in batches."""
+"""Reads the windows of a split as NumPy arrays, one by one or in batches."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from vitalprep.tfrecord.reader import RecordReader
 
 __all__ = ["BUFFER", "Batch", "Origins", "Window", "read"]
 
-BUFFER = 2048  # windows held for drawing: 50 MB
+BUFFER = 2048  # windows in the shuffle buffer: 50 MB
 
 
 @dataclass(frozen=True)
 class Origins:
-    """Where values come from: uint8 of the shapes of the values; 0 observed, 1 held, 2 default."""
+    """Origins of values: uint8 arrays with the shapes of the values; 0 observed, 1 held, 2 default."""
 
     timeseries: NDArray[np.uint8]
     static: NDArray[np.uint8]
@@ -36,13 +36,13 @@ class Origins:
 
 @dataclass(frozen=True)
 class Window:
-    """One window. Shapes are those of the specification's registry; `describe` tells a data set's own.
+    """One window. The shapes below are those of the default configuration; `describe` gives a data set's own.
 
     Attributes
     ----------
     case_id, subject_id : int
     start_second : int
-        Of the window's first second, from the beginning of the recording.
+        The window's first second, counted from the start of the recording.
     timeseries : ndarray of float32, shape (300, 16)
         At 1 Hz, normalized to [-1, 1]; the columns are ``describe(uri).inputs``.
     static : ndarray of float32, shape (6,)
@@ -50,7 +50,7 @@ class Window:
     target : ndarray of float32, shape (8,)
         `horizon` seconds after the window's last second, normalized to [-1, 1]; ``describe(uri).targets``.
     origins : Origins or None
-        None unless asked for.
+        None unless requested.
     """
 
     case_id: int
@@ -64,7 +64,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Batch:
-    """`n` windows: the arrays of `Window` with `n` in front of their shapes, the integers as int64 of shape (n,)."""
+    """`n` windows: the arrays of `Window` with a first axis of length `n`, the integers as int64 of shape (n,)."""
 
     case_id: NDArray[np.int64]
     subject_id: NDArray[np.int64]
@@ -119,8 +119,8 @@ def read(
 ) -> Iterator[Window] | Iterator[Batch]:
     """Read the windows of a split, each once. Needs no TensorFlow.
 
-    Every record is read strictly: both checksums, all keys, types and shapes. What is wrong with the data set as a
-    whole is raised by the call, what is wrong in a file when it is reached.
+    Every record is checked: both checksums, all keys, types and shapes. Errors of the data set are raised by the call,
+    errors in a file when it is read.
 
     Parameters
     ----------
@@ -130,19 +130,19 @@ def read(
     split : str
         ``train``, ``validation`` or ``test``.
     origin : bool
-        Give `origins` along.
+        Also return `origins`.
     batch_size : int, optional
-        Yield batches of so many windows (the last one may have fewer) in new arrays, instead of windows.
+        Yield batches of this many windows instead of windows. The last batch may be smaller.
     shuffle : int, optional
-        A seed: the same one gives the same order, on any machine and from a folder as from S3. For another order in
-        every epoch give another seed, for instance ``seed + epoch``. Without it: as the windows stand in the files,
-        where those of one file are mixed already; False says the same.
+        Seed of the order. The same seed gives the same order on any machine, from a folder or from S3. For another
+        order in each epoch give another seed, for instance ``seed + epoch``. None or False: the order of the files,
+        in which the windows of one file are mixed already.
     buffer : int
-        With `shuffle`: windows held, of which the next one is drawn. A window of the registry takes 24 kB.
+        With `shuffle`: number of windows from which the next one is drawn, 24 kB each.
     shard : tuple of int, optional
-        (index, count): only the `index`-th of `count` workers' share of the files.
+        (index, count): read only the share of the `index`-th of `count` workers.
     unproved : bool
-        Read a data set also if its verdict is missing or says that it did not pass.
+        Also read a data set without a passing verdict.
 
     Yields
     ------
@@ -151,9 +151,9 @@ def read(
     Raises
     ------
     UsageError
-        If there is no such split, or an argument is of another kind or out of range.
+        If there is no such split, or an argument has the wrong type or is out of range.
     RefusedError
-        If there is no data set, it is not proved, or a file is missing, incomplete or damaged.
+        If there is no data set, it has not passed validation, or a file is missing, incomplete or damaged.
     RetryableError
         If S3 or the disk fails.
     """
@@ -174,7 +174,7 @@ def read(
 
 
 def _records(about: Description, file: FileSummary, reader: RecordReader) -> Iterator[Record]:
-    """The arrays of the records are read-only views of the bytes they came in."""
+    """Yield records whose arrays are read-only views of the bytes that were read."""
     for index, encoded in enumerate(encoded_records(about, file)):
         try:
             record = reader.read(encoded)
@@ -188,7 +188,7 @@ def _window(record: Record, *, origin: bool) -> Window:
         case_id=record.case_id,
         subject_id=record.subject_id,
         start_second=record.start_second,
-        timeseries=record.timeseries.copy(),  # to be written to, and aligned: PyTorch asks for both
+        timeseries=record.timeseries.copy(),  # writable and aligned, as PyTorch requires
         static=record.static.copy(),
         target=record.target.copy(),
         origins=_origins(record) if origin else None,
@@ -200,7 +200,7 @@ def _origins(record: Record) -> Origins:
 
 
 def _batches(found: Iterable[Record], batch_size: int, *, origin: bool) -> Iterator[Batch]:
-    """Copy records from where they were read into batches: once, and nothing that was not asked for."""
+    """Copy records into batches: once, and only what was requested."""
     waiting = iter(found)
     while records := list(islice(waiting, batch_size)):
         yield _batch(records, origin=origin)

@@ -1,4 +1,4 @@
-"""What became of the cases: the funnel from requested to written, and a line for each case."""
+"""Outcomes of the cases: the funnel from requested to written, and one line for each case."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STEPS = (
 
 @dataclass(frozen=True)
 class FunnelStep:
-    """Cases that are left after a step, and those that it took by reason."""
+    """Cases left after a step, and cases excluded at it, by reason."""
 
     name: str
     left: int
@@ -66,7 +66,7 @@ class CaseLine:
 
 
 def funnel(requested: int, excluded: dict[str, int]) -> list[FunnelStep]:
-    """Return the cases that are left step by step; the last step's are those written."""
+    """Return the cases left after each step. The cases of the last step are written."""
     left = requested
     steps = [FunnelStep("Requested", left, {})]
     for name, reasons in STEPS:
@@ -77,7 +77,7 @@ def funnel(requested: int, excluded: dict[str, int]) -> list[FunnelStep]:
 
 
 def observed_share(receipt: Receipt, vitals: list[str]) -> float | None:
-    """Return the share of a case's seconds in which its vitals were observed, over all of them."""
+    """Return the share of observed seconds of a case, averaged over the vital signs."""
     if not receipt.seconds or not receipt.features:
         return None
     live = sum(sum(receipt.features[name].live_seconds.values()) for name in vitals if name in receipt.features)
@@ -85,7 +85,7 @@ def observed_share(receipt: Receipt, vitals: list[str]) -> float | None:
 
 
 def case_lines(plan: Plan, account: Account, examples: set[int], *, most: int) -> tuple[list[CaseLine], int]:
-    """Return at most so many lines by case number, excluded cases before written ones, and how many are left out."""
+    """Return at most `most` lines, by case number, and how many cases are left out. Excluded cases take precedence."""
     vitals = [item.name for item in plan.config.inputs if item.vital and item.combine == "first"]
     lines = [CaseLine(case.case_id, "", case.reason, None, 0, 0, None, 0, "", "", False) for case in plan.excluded]
     for case in plan.cases:
@@ -112,5 +112,5 @@ def case_lines(plan: Plan, account: Account, examples: set[int], *, most: int) -
 
 
 def reasons_of(lines: list[CaseLine]) -> list[str]:
-    """Return the reasons that occur, the most frequent one first."""
+    """Return the reasons that occur, most frequent first."""
     return [reason for reason, _ in Counter(line.reason for line in lines if line.reason).most_common()]

@@ -1,4 +1,4 @@
-"""Whether two groups of subjects differ by more than chance, and what many such questions at once do to the answer."""
+"""Tests of whether two groups of subjects differ by more than chance, with a correction for multiple testing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TERMS = 100
 
 
 def student_p(first: Sequence[float] | NDArray[np.float64], second: Sequence[float] | NDArray[np.float64]) -> float:
-    """Return the two-sided p value of Student's test (Biometrika 1908; 6:1-25) for equal means, a value a subject.
+    """Return the two-sided p value of Student's t test (Biometrika 1908; 6:1-25), with one value for each subject.
 
     With one variance for both groups, because if the split is chance both are drawn from the same subjects. 1 where
     neither group varies: nothing is to be told of such.
@@ -35,7 +35,7 @@ def student_p(first: Sequence[float] | NDArray[np.float64], second: Sequence[flo
 
 
 def smirnov_p(distance: float, first: float, second: float) -> float:
-    """Return the chance of a distance as great between two samples of so many subjects (Smirnov 1948; 19:279-281).
+    """Return the p value of a Kolmogorov-Smirnov distance between two samples (Smirnov 1948; 19:279-281).
 
     The samples are seconds and the units subjects: how often the seconds of one lie below a value is a number from 0 to
     1, which varies at most as much as if it were always 0 or 1 (Kish, Survey Sampling, 1965: the design effect). So the
@@ -49,13 +49,13 @@ def smirnov_p(distance: float, first: float, second: float) -> float:
 
 
 def effective_number(weights: Sequence[int]) -> float:
-    """Return how many subjects of equal weight tell as much as these: ``(sum w)^2 / sum w^2`` (Kish 1965, 11.2C)."""
+    """Return the effective sample size of weighted subjects: ``(sum w)^2 / sum w^2`` (Kish 1965, 11.2C)."""
     squares = sum(weight * weight for weight in weights)
     return sum(weights) ** 2 / squares if squares else 0.0
 
 
 def holm(p_values: Sequence[float], level: float) -> list[bool]:
-    """Return which hypotheses are rejected so that any false rejection at all has at most the chance `level`.
+    """Return which hypotheses are rejected at a family-wise error rate of `level`.
 
     Holm, Scand J Stat 1979; 6:65-70: the least p value against ``level / n``, the next one against ``level / (n - 1)``,
     until one is greater.

@@ -1,4 +1,4 @@
-"""Charts as numbers: places and paths that the templates put into SVG. No text of the data is in here."""
+"""Coordinates and paths of charts, for the templates' SVG. Holds no text from the data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LABEL = 26.0  # width of a label of the axis
 
 @dataclass(frozen=True)
 class Curve:
-    """One split's histogram: a stepped path, and bars (x, y, height) for what lies below and above the range."""
+    """One split's histogram: a stepped path, and bars (x, y, height) for values below and above the range."""
 
     split: str
     path: str
@@ -26,7 +26,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class HistogramChart:
-    """Histograms of the splits on one scale, 320 by 132; `top` is the share of the highest bar."""
+    """Histograms of the splits on one scale, 320 by 132 units. `top` is the share of the highest bar."""
 
     curves: tuple[Curve, ...]
     ticks: tuple[tuple[float, str], ...]
@@ -36,7 +36,7 @@ class HistogramChart:
 def histogram_chart(
     counts: Mapping[str, tuple[int, Sequence[int], int]], bounds: tuple[float, float], *, ends: bool = True
 ) -> HistogramChart | None:
-    """Return the chart of the splits' histograms, each as shares of its own total; None where all are empty.
+    """Return the chart of the splits' histograms, each as shares of its own total, or None if all are empty.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def histogram_chart(
 
 
 def nice_ticks(bounds: tuple[float, float]) -> list[float]:
-    """Return at most six places in a range, 1, 2 or 5 times a power of ten apart."""
+    """Return at most six ticks in a range, spaced by 1, 2 or 5 times a power of ten."""
     low, high = bounds
     rough = (high - low) / MOST_TICKS
     power = 10.0 ** math.floor(math.log10(rough))
@@ -77,7 +77,7 @@ def nice_ticks(bounds: tuple[float, float]) -> list[float]:
 
 
 def _ticks_and_ends(bounds: tuple[float, float]) -> list[float]:
-    """Return the ends of a range, and between them the nice places that leave room for the ends' labels."""
+    """Return ticks at the ends of a range, and round ticks between them that leave room for the labels of the ends."""
     low, high = bounds
     room = LABEL * (high - low) / (RIGHT - LEFT)
     return [low, *(tick for tick in nice_ticks(bounds) if low + room <= tick <= high - room), high]

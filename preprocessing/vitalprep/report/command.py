@@ -1,4 +1,4 @@
-"""The command's side of the report: where the page goes, and what is said of it."""
+"""What ``vitalprep report`` does: draws a page, writes it into a file, and returns a summary."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["draw_report", "stored_report", "write_page"]
 
 
 def draw_report(dataset_uri: str, *, case_id: int | None, file: str | None) -> dict[str, Any]:
-    """Draw a data set or one case of it into a file, and return what is worth printing.
+    """Draw a data set, or one of its cases, into a file, and return a summary.
 
-    Of a copy, where there is nothing to draw from, the report that was published with it is written.
+    A copy has no tables to draw from: its published report is written instead.
 
     Raises
     ------
     RefusedError
-        If it is no data set, or one case of a copy is asked for.
+        If it is no data set, or a single case of a copy is requested.
     """
     dataset_uri = data_set_uri(dataset_uri)
     copied = copied_dataset(dataset_uri)
@@ -50,12 +50,12 @@ def draw_report(dataset_uri: str, *, case_id: int | None, file: str | None) -> d
 
 
 def stored_report(dataset_uri: str) -> bytes:
-    """Return the page that publish has stored, which needs neither tables nor records.
+    """Return the published report. Needs neither tables nor records.
 
     Raises
     ------
     RefusedError
-        If there is none.
+        If there is no report.
     """
     dataset_uri = data_set_uri(dataset_uri)
     if copied_dataset(dataset_uri) is None:
@@ -68,15 +68,15 @@ def stored_report(dataset_uri: str) -> bytes:
     except ObjectMissing as error:
         raise RefusedError(
             f"{place.uri_of(path)} is not there.",
-            fix="publish the data set, which writes its report, and copy it along.",
+            fix="run `vitalprep publish`, which writes the report, and copy the report with the data set.",
         ) from error
 
 
 def _of_a_copy(dataset_uri: str, dataset_id: str, *, case_id: int | None, file: str | None) -> dict[str, Any]:
     if case_id is not None:
         raise RefusedError(
-            f"{dataset_uri} is a copy of data set {dataset_id}: the tables of its cases are not there.",
-            fix=f"ask for the case where it was made, <output>/datasets/{dataset_id}.",
+            f"{dataset_uri} is a copy of data set {dataset_id}, without the tables of its cases.",
+            fix=f"draw the case from the output that made it: <output>/datasets/{dataset_id}.",
         )
     page = stored_report(dataset_uri)
     path = write_page(file or f"report-{dataset_id}.html", page)
@@ -95,5 +95,5 @@ def write_page(file: str, page: bytes) -> Path:
     try:
         path.write_bytes(page)
     except OSError as error:
-        raise RetryableError(f"{path} cannot be written ({error.strerror}).", fix="name another --output.") from error
+        raise RetryableError(f"{path} cannot be written ({error.strerror}).", fix="give another --output.") from error
     return path

@@ -1,4 +1,4 @@
-"""The patients of each split side by side, and how far apart the splits are."""
+"""Statics of the patients in each split, and standardized differences from train."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class StaticSummary:
-    """One static over the written cases of a split; what is a default is counted and otherwise left out.
+    """One static over the written cases of a split. Defaults are counted and left out of all other figures.
 
     `counts` are cases in equal parts of the static's range (for sex and ASA: by value), in the registry's unit; `below`
     and `above` are those beside it.

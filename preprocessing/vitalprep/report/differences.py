@@ -1,4 +1,4 @@
-"""How far validation and test are from train: patients, distributions, what is observed, and by which source."""
+"""Differences of validation and test from train: patients, distributions, coverage, and sources."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Difference:
 
 
 def differences_of(plan: Plan, account: Account, *, fewest: int) -> list[Difference]:
-    """Return every comparison that can be made: they are the family among which chance has to be excluded."""
+    """Return all possible comparisons. They are the family for the correction for multiple testing."""
     found = _Splits(plan, account, fewest)
     return [*_statics(found), *_distributions(found), *_coverage(found), *_sources(found)]
 
@@ -73,7 +73,7 @@ class _Splits:
         }
 
     def shares(self, split: str, parts: Callable[[int], tuple[int, int]]) -> list[float]:
-        """Return each subject's share, of (part, whole) of its cases; subjects without a whole are left out."""
+        """Return each subject's share from the (part, whole) of its cases; subjects with a whole of 0 are left out."""
         sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         for case, subject in self.written[split].items():
             part, whole = parts(case)
@@ -127,7 +127,7 @@ def _statistics(splits: _Splits, split: str, item: Input) -> FeatureStatistics:
 
 
 def _observed(splits: _Splits, item: Input) -> dict[int, int]:
-    """Return the observed seconds of each case; of none, where a vitalprep of before has built it."""
+    """Return the observed seconds of each case. Builds of earlier versions have none."""
     return {
         case: coverage.observed
         for summary in splits.account.summaries.values()

@@ -1,4 +1,4 @@
-"""Cases that are one recording under two numbers: a subject could so stand in two splits without anybody knowing."""
+"""Cases that are one recording under two numbers, by which a subject could be in two splits unnoticed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_NAMED = 64  # cases that are kept to compare with for each hash: copies of 
 
 
 def near_duplicates(receipts: Mapping[int, Receipt], sketches: Mapping[int, str]) -> list[tuple[int, ...]]:
-    """Return the groups of cases that are (nearly) one recording, each by case number.
+    """Return groups of cases that are (nearly) the same recording, by case number.
 
     Two cases are of one group if their tables have the same SHA-256, or if their sketches say that at least a sixth of
     what both hold together is in both: the number of hashes that both have among the smallest of either, which
@@ -40,7 +40,7 @@ def near_duplicates(receipts: Mapping[int, Receipt], sketches: Mapping[int, str]
 
 
 class _Compared:
-    """The sketches of the cases before, by their hashes, so that not every pair of cases has to be compared."""
+    """Index of earlier cases' sketches by hash, so that not every pair of cases has to be compared."""
 
     def __init__(self) -> None:
         self._case_of: dict[str, int] = {}
@@ -48,7 +48,7 @@ class _Compared:
         self._cases_with: dict[int, list[int]] = defaultdict(list)
 
     def like(self, case: int, sketch: str) -> Iterator[int]:
-        """Yield the cases before that hold the same as this one, and remember it for those that follow."""
+        """Yield earlier cases that resemble this one, and add this one to the index."""
         if sketch in self._case_of:
             yield self._case_of[sketch]
         elif sketch:
@@ -64,5 +64,5 @@ class _Compared:
 
     @staticmethod
     def _resemblance(a: frozenset[int], b: frozenset[int]) -> int:
-        """Return how many of the `SIZE` smallest hashes of two sketches together are in both."""
+        """Return how many of the `SIZE` smallest hashes of both sketches occur in each of them."""
         return sum(item in a and item in b for item in sorted(a | b)[:SIZE])

@@ -1,4 +1,4 @@
-"""Example cases for the gallery: which ones, and what is drawn of them."""
+"""Example cases of the report: their choice and their drawings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TICKS = (60, 300, 600, 900, 1800, 3600, 7200, 14400, 28800)  # s
 
 @dataclass(frozen=True)
 class Example:
-    """A case for the gallery and why it is there."""
+    """A case for the gallery, and the reason for its choice."""
 
     case_id: int
     why: str
@@ -64,7 +64,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class CaseDrawing:
-    """All that the gallery shows of one case.
+    """Everything that the gallery shows of one case.
 
     Places along the time axis are shares of its length, in percent: `first` where the first window begins, `window` how
     long it is, `target` where its target lies, `covered` from the first window to the end of the last. `starts` is a
@@ -88,9 +88,9 @@ class CaseDrawing:
 
 
 def chosen_examples(plan: Plan, account: Account) -> list[Example]:
-    """Choose a typical, the least observed and the longest case of each split, from what is written.
+    """Choose a typical, the least observed and the longest written case of each split.
 
-    Typical is the one whose share of observed vitals is the split's median. A case is shown once.
+    The typical case has the split's median share of observed vital signs. Each case is shown once.
     """
     vitals = [item.name for item in plan.config.inputs if item.vital and item.combine == "first"]
     shown: dict[int, str] = {}
@@ -114,7 +114,7 @@ def _of_split(receipts: Mapping[int, Receipt], vitals: list[str]) -> list[tuple[
 
 
 def drawing_of(case: PlannedCase, samples: Samples, config: Config, *, why: str) -> CaseDrawing:
-    """Draw a case as the model sees it: imputed, normalized, with origins and windows."""
+    """Draw a case as the model reads it: imputed, normalized, with origins and windows."""
     seconds, starts = len(samples.series), samples.starts
     reach = target_second(0, config.windowing)
     return CaseDrawing(
@@ -160,7 +160,7 @@ def _strip(samples: Samples, column: int, item: Input) -> Strip:
 
 
 def _path(height: NDArray[np.int64], drawn: NDArray[np.bool_], edges: NDArray[np.int64]) -> str:
-    """Return a line through the least and greatest height of each column; it breaks where a column has none."""
+    """Return a line through the smallest and largest height of each column, with a gap at columns without any."""
     tops = np.minimum.reduceat(np.where(drawn, height, HEIGHT + 1), edges[:-1]).tolist()
     bottoms = np.maximum.reduceat(np.where(drawn, height, -1), edges[:-1]).tolist()
     path: list[str] = []
@@ -180,7 +180,7 @@ def _path(height: NDArray[np.int64], drawn: NDArray[np.bool_], edges: NDArray[np
 def _clipped_path(
     measured: NDArray[np.float32], origin: NDArray[np.uint8], bounds: tuple[float, float], edges: NDArray[np.int64]
 ) -> str:
-    """Return a mark at the top of each column that holds a value above the range, and at the bottom for one below."""
+    """Return a mark at the top of columns with a value above the range, and at the bottom for one below it."""
     last = np.maximum.accumulate(np.where(np.isnan(measured), -1, np.arange(len(measured))))
     values = np.where((origin == DEFAULT) | (last < 0), np.nan, measured[last].astype(np.float64))
     marks = []
@@ -191,7 +191,7 @@ def _clipped_path(
 
 
 def _shades(origin: NDArray[np.uint8], edges: NDArray[np.int64]) -> tuple[tuple[int, int, int], ...]:
-    """Return the runs of columns in which most seconds are held, or default."""
+    """Return runs of columns in which most seconds are held or default."""
     counts = np.stack([np.add.reduceat((origin == code).astype(np.int64), edges[:-1]) for code in range(3)])
     most = counts.argmax(axis=0)
     changes = np.flatnonzero(np.diff(most, prepend=-1))

@@ -1,4 +1,4 @@
-"""The pages themselves: Jinja2 templates that escape every text, with styles and script inside."""
+"""Renders pages from Jinja2 templates: all text is escaped, styles and script are inline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGES = Path(__file__).parent / "pages"
 def rendered(template: str, **content: Any) -> bytes:
     """Return a page. Equal content gives equal bytes; undefined names are errors.
 
-    The page's policy lets the browser run the script that stands in it and nothing else, and fetch nothing.
+    The page's content security policy allows its own script only, and no network requests.
     """
     style, script = (PAGES.joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -57,5 +57,5 @@ def _environment() -> Environment:
 
 
 def _unbroken(text: str) -> str:
-    """Return a number and its unit so that no line ends between them."""
+    """Return a number and its unit with a no-break space between them."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")

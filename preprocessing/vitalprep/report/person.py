@@ -1,4 +1,4 @@
-"""A patient in a line: enough to see what kind of case it is, and too little to find the person."""
+"""A patient in one line, rounded so that it does not identify the person."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROUNDED = {"height": 5, "weight": 5, "bmi": 1}  # to so many of the unit
 
 
 def person_of(case: PlannedCase, statics: tuple[Static, ...]) -> str:
-    """Return age by decade, sex, and all else rounded; exact values stand in the records alone."""
+    """Return age by decade, sex, and the other statics rounded. Only the records hold exact values."""
     return ", ".join(
         f"{static.name} unknown" if origin == DEFAULT else _said(static, value)
         for static, value, origin in zip(statics, case.static, case.static_origin, strict=True)

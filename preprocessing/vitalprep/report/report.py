@@ -1,4 +1,4 @@
-"""The report of a data set and of a single case: gathered from storage, drawn, returned as the bytes of a page."""
+"""Reports of a data set and of a single case: reads what the stages stored, and returns a page."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ MOST_LINES = 5000  # of cases.csv, excluded cases first: a page of a million lin
 
 @dataclass(frozen=True)
 class Stored:
-    """A data set as its stages left it; `content_id` is None where it is not published or its metadata have none."""
+    """A data set as stored by the stages. `content_id` is None if it is not published or its metadata have none."""
 
     plan: Plan
     account: Account
@@ -61,8 +61,8 @@ class Stored:
 class Signal:
     """One input in all splits: counts, chart and distances of validation and test from train.
 
-    `cases` are the written ones with an observed second. `slow` are the seconds whose value is of a source that stands
-    for minutes, by its track. `quantiles` are those of `QUANTILES`.
+    `cases` are the written ones with an observed second. `slow` holds, by track, the seconds with a value of a source
+    whose `stale_after` is over a minute. `quantiles` are those of `QUANTILES`.
     """
 
     item: Input
@@ -75,7 +75,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources of one input over the written cases, and the share of each by split, if there is any."""
+    """The sources of one input over the written cases, and the share of each by split."""
 
     item: Input
     uses: Sequence[SourceUse]
@@ -83,21 +83,21 @@ class Sources:
 
 
 def stored_dataset(dataset_uri: str) -> Stored:
-    """Find what a data set was made of.
+    """Read the plan and the account of a data set.
 
     Raises
     ------
     RefusedError
-        If its plan or the summary of a split is no longer there.
+        If its plan or a split's build summary is missing.
     """
     output_uri, dataset_id = output_of_dataset(dataset_uri)
     output = Storage(output_uri)
     plan = plan_of_dataset(output, dataset_id)
     if plan is None:
         raise RefusedError(
-            f"The report of {dataset_uri} cannot be drawn: it has no accounting or no plan below "
+            f"The report of {dataset_uri} cannot be drawn: its accounting or plan is missing below "
             f"{output.uri_of('runs')}.",
-            fix="run `vitalprep publish` first, or put the folder runs/ of its making back.",
+            fix="run `vitalprep publish` first, or restore the output's folder runs/.",
         )
     found = account(plan, output)
     if found.accounting.unbuilt:
@@ -112,7 +112,7 @@ def stored_dataset(dataset_uri: str) -> Stored:
 def report_html(stored: Stored, warnings: Sequence[DataWarning]) -> bytes:
     """Return the report of a data set as one page.
 
-    It depends on what lies in the output alone. Of that, only the timings differ between two runs of one data set.
+    It depends only on the files in the output. Of its numbers, only the timings differ between two runs.
     """
     plan, found = stored.plan, stored.account
     examples = chosen_examples(plan, found)
@@ -165,7 +165,7 @@ def case_html(stored: Stored, case_id: int) -> bytes:
     plan, found = stored.plan, stored.account
     if case_id not in plan.requested:
         raise UsageError(
-            f"Case {case_id} is not in data set {plan.dataset_id}.", fix="name one of those in its cases.csv."
+            f"Case {case_id} is not in data set {plan.dataset_id}.", fix="give a case that its cases.csv lists."
         )
     lines, _ = case_lines(plan, found, set(), most=len(plan.requested))
     line = next(line for line in lines if line.case_id == case_id)
@@ -186,7 +186,7 @@ def case_html(stored: Stored, case_id: int) -> bytes:
 
 
 def _drawing(stored: Stored, example: Example) -> CaseDrawing:
-    """Read a case's table and draw it; nothing on the page tells its subject."""
+    """Read a case's table and draw it. The page does not identify the subject."""
     plan, case = stored.plan, stored.plan.by_id[example.case_id]
     receipt = stored.account.receipts[case.case_id]
     names = [item.name for item in plan.config.inputs]

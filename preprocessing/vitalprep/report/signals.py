@@ -1,4 +1,4 @@
-"""What the signals hold: coverage, distributions, gaps, sources and unit conflicts, added up over cases."""
+"""Figures of the signals over all cases: coverage, distributions, gaps, sources, unit conflicts."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Gaps:
-    """When one input was not observed in the cases that recorded it, in seconds.
+    """Gaps of one input in the cases that recorded it, in seconds.
 
-    `before` the first value and `after` the last one in the middle case; `inside`, between two values, the longest gap
-    of each case: the middle, the 95th percentile and the greatest, which is that of `case_id`. `recorded` and
-    `unrecorded` are cases.
+    `before` and `after` are medians of the time before the first and after the last value. The longest gap between two
+    values of each case is given as median (`inside`), 95th percentile and maximum, the latter of case `case_id`.
+    `recorded` and `unrecorded` are numbers of cases.
     """
 
     recorded: int
@@ -40,7 +40,7 @@ class Gaps:
 
 
 class Quantile(NamedTuple):
-    """A quantile of a histogram. `mark` is ``<`` or ``>`` where it lies outside of the range: it is bounded."""
+    """A quantile of a histogram. `mark` is ``<`` or ``>`` if it lies outside the range, where only a bound is known."""
 
     mark: str
     value: float
@@ -48,9 +48,9 @@ class Quantile(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceUse:
-    """Seconds in which a source's value was used, in how many cases, and the share of the input's used seconds.
+    """Use of one source: seconds, cases, and its share of the input's seconds with a value.
 
-    `stands` is for how long a value of it counts as observed, in seconds.
+    `stands` is the source's `stale_after`, in seconds.
     """
 
     track: str
@@ -62,7 +62,7 @@ class SourceUse:
 
 @dataclass(frozen=True)
 class Conflict:
-    """A track that was not used for its unit, and the cases in which."""
+    """A track that was not used because of its unit, and the cases concerned."""
 
     track: str
     unit: str
@@ -71,7 +71,7 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Step:
-    """Seconds that one step of harmonizing took over the cases."""
+    """Seconds that one step of harmonizing took, over all cases."""
 
     name: str
     total: float
@@ -82,10 +82,10 @@ class Step:
 
 
 def distance(first: FeatureStatistics | None, second: FeatureStatistics | None) -> float | None:
-    """Return the greatest difference of the two cumulative distributions of observed seconds, at the edges of the bins.
+    """Return the Kolmogorov-Smirnov distance of two histograms of observed seconds.
 
-    The statistic of Kolmogorov and Smirnov (Smirnov, Ann Math Stat 1948; 19:279-281), from histograms: it is at most
-    the exact one. None where one has no histogram or no observed second.
+    It is the largest difference of the cumulative distributions at the edges of the bins (Smirnov, Ann Math Stat 1948;
+    19:279-281), which is at most the exact distance. None if one has no histogram or no observed second.
     """
     if first is None or second is None or not first.observed or not second.observed:
         return None
@@ -116,7 +116,7 @@ def gaps_of(coverage: Mapping[int, CaseCoverage]) -> Gaps:
 
 
 def quantile(statistics: FeatureStatistics, bounds: tuple[float, float], share: float) -> Quantile | None:
-    """Return the value under which a share of the observed seconds lies, from the histogram: within a bin, linearly."""
+    """Return a quantile of the observed seconds from the histogram, interpolated linearly within a bin."""
     if not statistics.histogram or not statistics.observed:
         return None
     below, *inside, _ = statistics.histogram
@@ -155,12 +155,12 @@ def sources_of(item: Input, receipts: Iterable[Receipt]) -> list[SourceUse]:
 
 
 def implausible_of(name: str, receipts: Iterable[Receipt]) -> int:
-    """Return how many records of an input's sources were dropped as outside of the device's limits."""
+    """Return how many records of an input's sources were dropped as outside the device's limits."""
     return sum(receipt.features[name].implausible for receipt in receipts if name in receipt.features)
 
 
 def conflicts_of(receipts: Mapping[int, Receipt]) -> list[Conflict]:
-    """Return the unit conflicts of all cases, those of most cases first."""
+    """Return the unit conflicts of all cases, the most frequent first."""
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
     for case, receipt in sorted(receipts.items()):
         for conflict in receipt.unit_conflicts:
@@ -170,7 +170,7 @@ def conflicts_of(receipts: Mapping[int, Receipt]) -> list[Conflict]:
 
 
 def mismatches_of(receipts: Mapping[int, Receipt]) -> dict[str, tuple[int, ...]]:
-    """Return the cases that were excluded for the unit of an input's only source, by what their receipts say."""
+    """Return the cases excluded because of the unit of an input's only source, by the detail in their receipts."""
     found: dict[str, list[int]] = defaultdict(list)
     for case, receipt in sorted(receipts.items()):
         if receipt.reason == "unit_mismatch":
@@ -179,7 +179,7 @@ def mismatches_of(receipts: Mapping[int, Receipt]) -> dict[str, tuple[int, ...]]
 
 
 def timings_of(receipts: Mapping[int, Receipt]) -> list[Step]:
-    """Return what each step of harmonizing took, in the order of the steps."""
+    """Return the duration of each step of harmonizing, in the order of the steps."""
     seconds: dict[str, dict[int, float]] = defaultdict(dict)
     for case, receipt in sorted(receipts.items()):
         for step, value in receipt.timings.items():

@@ -1,4 +1,4 @@
-"""From where on the report points something out, each threshold with its source."""
+"""Thresholds for warnings, each with its source."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ __all__ = ["Thresholds"]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From where on something is pointed out.
+    """Thresholds for warnings.
 
     Attributes
     ----------
     few_subjects, no_conclusion : int
-        Fewest subjects of a split. Our choice: of 20, a share of one half is known to within 22 points (95 %); fewer
-        than 5 say nothing of patients at large.
+        Smallest number of subjects in a split without a warning. Our choice: with 20 subjects the 95 % confidence
+        interval of a share of one half is 22 points to either side. Fewer than 5 allow no conclusion about patients.
     case_share : float
-        Greatest share of a split's windows that one case may give. Our choice: five such cases are the whole split.
+        Largest share of a split's windows from one case. Our choice: five such cases make up the whole split.
     observed_share : float
-        Least share of observed seconds. Our choice: under it, a feature is what it is filled with, exceptions apart.
+        Smallest share of observed seconds. Our choice: below it, nearly all values of a feature are imputed.
     default_share : float
-        Greatest share of seconds or windows that are the default. Our choice: "most".
+        Largest share of seconds or windows that hold the default. Our choice: one half.
     clipped_share : float
-        Greatest share of observed or held seconds outside of the normalization range. Our choice: a range of 5th to
-        95th percentile would lose more, so the range does not fit the data.
+        Largest share of observed or held seconds outside the normalization range. Our choice: even a range from the
+        5th to the 95th percentile would clip only twice as many, so the range does not fit the data.
     level : float
-        The chance that one warning or more of a difference between the splits is a play of chance, all comparisons
-        taken together (`holm`).
+        Family-wise error rate: the probability that chance alone causes one or more warnings about differences between
+        the splits, over all comparisons together (`holm`).
     fewest_subjects : int
-        With fewer in a group, no difference is called more than chance. Our choice.
+        Smallest group for which differences are tested. Our choice.
     difference : float
-        Greatest standardized mean difference: 0.1 (Austin, Stat Med 2009; 28:3083-3107, section 3.1).
+        Largest standardized mean difference: 0.1 (Austin, Stat Med 2009; 28:3083-3107, section 3.1).
     distance : float
-        Greatest distance of Kolmogorov and Smirnov. Our choice, that of the demographics: two normal distributions of
-        equal spread are 0.1 apart if their means differ by a quarter of it.
+        Largest Kolmogorov-Smirnov distance. Our choice, equal to that of the demographics: two normal distributions of
+        equal spread have a distance of 0.1 if their means differ by a quarter of the standard deviation.
     share_difference : float
-        Greatest difference of shares, of what is observed or of a source. Our choice.
+        Largest difference in the share of observed seconds, or in the share of a source. Our choice.
     large : float
-        Differences, distances or differences of shares over it are noted also where chance cannot be excluded.
+        Differences above this are noted even where chance cannot be excluded.
     """
 
     few_subjects: int = 20

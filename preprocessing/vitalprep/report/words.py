@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Formats numbers, durations and units for readers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOTHING = "–"  # noqa: RUF001  an en dash, as tables have it
 
 
 def percent(share: float | None) -> str:
-    """Return a share as a percentage; what is not quite nothing or all never reads as such."""
+    """Return a share as a percentage. Shares just above 0 or below 1 are not rounded to 0 % or 100 %."""
     if share is None:
         return NOTHING
     if 0 < share < 0.0005:
@@ -21,12 +21,12 @@ def percent(share: float | None) -> str:
 
 
 def count(number: float | None) -> str:
-    """Return a count with thousands set apart."""
+    """Return a count with separators of thousands."""
     return NOTHING if number is None else f"{number:,.0f}"
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds in the unit that fits."""
+    """Return seconds in a suitable unit."""
     if seconds is None:
         return NOTHING
     whole = round(seconds)
@@ -38,7 +38,7 @@ def duration(seconds: float | None) -> str:
 
 
 def clock(seconds: float | None) -> str:
-    """Return seconds as h:mm:ss, for columns of times that are compared."""
+    """Return seconds as h:mm:ss, for columns of durations."""
     if seconds is None:
         return NOTHING
     whole = round(seconds)
@@ -46,9 +46,9 @@ def clock(seconds: float | None) -> str:
 
 
 def clinical(value: float | None, bounds: tuple[float, float] | None = None) -> str:
-    """Return a value with the decimals that fit its range: one from a width of 20 on, three under 2; whole ones none.
+    """Return a value with decimals that suit its range: one for a width of 20 or more, three below 2, else two.
 
-    Without a range it is written with three digits, as charts are read.
+    Without a range it has three significant digits.
     """
     if value is None:
         return NOTHING
@@ -60,10 +60,10 @@ def clinical(value: float | None, bounds: tuple[float, float] | None = None) -> 
 
 
 def unit(text: str) -> str:
-    """Return a unit of the registry as it is printed; 1 is none."""
+    """Return a unit of the registry for print. The unit 1 is empty."""
     return "" if text == "1" else text.replace("ug/", "µg/").replace("m2", "m²")
 
 
 def signed(value: float | None) -> str:
-    """Return a difference with its sign and two decimals."""
+    """Return a difference with sign and two decimals."""
     return NOTHING if value is None else f"{value:+.2f}".replace("-", "−")  # noqa: RUF001  a minus

@@ -1,1 +1,1 @@
-"""Run: the stages one after the other on one machine."""
+"""``vitalprep run``: all stages on one machine, and the planning and publishing that every way of running shares."""

@@ -1,4 +1,4 @@
-"""All stages on one machine, one after the other: what ``vitalprep run`` does."""
+"""What ``vitalprep run`` does: all stages on one machine, one after another."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to; `verdict` is None where there was nothing new to do."""
+    """Result of a run. `verdict` is None if the data set was up to date."""
 
     planned: Planned
     accounting: Accounting
@@ -43,12 +43,12 @@ class RunResult:
 
     @cached_property
     def metadata(self) -> Metadata | None:
-        """What the data set says of itself."""
+        """The metadata of the data set."""
         return read_metadata(self.planned.output, self.planned.plan.dataset_id)
 
     @property
     def next_steps(self) -> NextSteps:
-        """What to do with the data set."""
+        """What the user can do next."""
         return next_steps(self.planned.dataset_uri, self.planned.plan)
 
     def described(self) -> dict[str, Any]:
@@ -88,9 +88,9 @@ class RunResult:
 
 
 def run(request: PlanRequest, output_uri: str, *, workers: int, force: bool, stop: StopRequest) -> RunResult:
-    """Plan, harmonize, build, publish and validate; what is done already is left as it is.
+    """Plan, harmonize, build, publish and validate. Finished work is not repeated.
 
-    The accounting is written also when a stage fails or the run is stopped.
+    The accounting is written even if a stage fails or the run is stopped.
     """
     seconds: dict[str, float] = {}
     planned = _timed("plan", seconds, lambda: plan_run(request, output_uri, force=force))
@@ -108,7 +108,7 @@ def run(request: PlanRequest, output_uri: str, *, workers: int, force: bool, sto
 
 @dataclass(frozen=True)
 class Finished:
-    """What the stages after harmonize came to."""
+    """Result of the stages after harmonize."""
 
     accounting: Accounting
     verdict: Verdict
@@ -116,7 +116,7 @@ class Finished:
 
 
 def finish(plan: Plan, output: Storage, *, pool: WorkerPool) -> Finished:
-    """Build, publish and validate a plan whose cases all have receipts; what is built already is left as it is."""
+    """Build, publish and validate a plan whose cases all have receipts. Finished splits are not built again."""
     seconds: dict[str, float] = {}
     with accounted_for(plan, output):
         again = is_refused(output, plan.dataset_id)
@@ -129,9 +129,9 @@ def finish(plan: Plan, output: Storage, *, pool: WorkerPool) -> Finished:
 
 @contextmanager
 def accounted_for(plan: Plan, output: Storage) -> Iterator[None]:
-    """Write what is done and what is not if the block fails.
+    """Write the accounting if the block fails.
 
-    The failure itself is what the user has to see, even if writing the accounting fails too.
+    The block's error is raised even if writing the accounting fails, too.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What to do with a data set that has just been made."""
+"""What a user can do next with a data set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NextSteps(NamedTuple):
 
 
 def next_steps(dataset_uri: str, plan: Plan) -> NextSteps:
-    """Return what to do with the data set of a plan."""
+    """Return what a user can do next with the data set of a plan."""
     case = plan.cases[0].case_id
     return NextSteps(
         report=f"{dataset_uri}/{REPORT}",

@@ -1,4 +1,4 @@
-"""The plan stage: what is asked for becomes a stored plan, and what is done of it already is found."""
+"""The plan stage: makes and stores a plan, and finds which of its work is finished."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["Planned", "plan_run"]
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan, the output it lies in (or would), and what is done of it already."""
+    """A plan, its output, and which of its work is finished."""
 
     plan: Plan
     output: Storage
@@ -83,19 +83,19 @@ class Planned:
 
 
 def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_run: bool = False) -> Planned:
-    """Plan, store the plan, and look at what is done; with `force`, first undo what is.
+    """Make and store a plan, and find which of its work is finished.
 
-    Force removes the verdict and the build summaries before the receipts, so that an interruption never leaves a data
-    set that looks published. With `dry_run` nothing is stored and nothing removed.
+    `force` removes the results of earlier runs: verdict and build summaries before receipts, so that an interruption
+    never leaves a data set that looks published. `dry_run` stores nothing and removes nothing.
     """
     if force and dry_run:
-        raise UsageError("--force removes things, and --dry-run shall not.", fix="leave out one of them.")
+        raise UsageError("--force and --dry-run exclude each other.", fix="leave out one of them.")
     refuse_locations(request.input, output_uri)
     plan = make_plan(request)
     if request.parent is not None:
         if force and plan.dataset_id == request.parent.dataset_id:
             raise UsageError(
-                f"There is nothing to append to {plan.dataset_id}, and --force would undo that data set itself.",
+                f"There are no new cases to append to {plan.dataset_id}; --force would remove that data set's results.",
                 fix="leave out --force.",
             )
         _log_growth(request.parent, plan)
@@ -115,7 +115,7 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
 
 
 def _store(plan: Plan, output: Storage, *, force: bool) -> None:
-    for folder in (HARMONIZED, RUNS, DATASETS):  # what killed processes left of unfinished writes
+    for folder in (HARMONIZED, RUNS, DATASETS):  # unfinished writes of killed processes
         output.sweep(folder, of=made_by_vitalprep)
     store_plan(plan, output)
     if force:
@@ -128,7 +128,7 @@ def _store(plan: Plan, output: Storage, *, force: bool) -> None:
 
 
 def _log_growth(parent: Plan, plan: Plan) -> None:
-    """Say how an appended data set differs from its parent; a case that is gone is no error, but nobody wants it."""
+    """Log how an appended data set differs from its parent. A missing case is a warning."""
     before = parent.by_id
     new = plan.by_id.keys() - before.keys()
     gone = sorted(before.keys() - plan.by_id.keys())
@@ -142,7 +142,8 @@ def _log_growth(parent: Plan, plan: Plan) -> None:
     )
     if gone:
         log(
-            f"cases {short_case_list(gone)} of {parent.dataset_id} are no longer in {plan.input}: they will be missing",
+            f"cases {short_case_list(gone)} of {parent.dataset_id} are no longer in {plan.input}: the new data set "
+            "will lack them",
             level=logging.WARNING,
             gone=len(gone),
         )

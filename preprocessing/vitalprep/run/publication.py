@@ -1,4 +1,4 @@
-"""What ``vitalprep publish`` does: account for every case, judge the result, draw the report, describe the data set."""
+"""What ``vitalprep publish`` does: accounts for every case, checks the result, writes the report and descriptions."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["account_and_publish"]
 
 
 def account_and_publish(plan: Plan, output: Storage) -> Accounting:
-    """Write the accounting, judge it, and write the files that describe the data set.
+    """Write the accounting, check it, and write the files that describe the data set.
 
-    The accounting is written in any case, and the report also where the data set is refused.
+    The accounting is always written. The report is written even if the data set is refused.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def account_and_publish(plan: Plan, output: Storage) -> Accounting:
 
 
 def _log_warnings(warnings: Sequence[DataWarning], report: str) -> None:
-    """Log one line for each code; the metadata and the report hold every warning."""
+    """Log one line for each code of warnings. Metadata and report hold all of them."""
     groups: dict[str, list[DataWarning]] = {}
     for warning in warnings:
         if warning.level == "warning":
@@ -60,9 +60,9 @@ def _log_warnings(warnings: Sequence[DataWarning], report: str) -> None:
 
 
 def _report_refused(plan: Plan, found: Account, output: Storage) -> None:
-    """Write the report of a data set that is not published; it shows what became of its cases.
+    """Write the report of a refused data set, which shows what became of its cases.
 
-    A published data set keeps its report: stricter thresholds change nothing of it.
+    A data set that was published before keeps its report when stricter thresholds refuse it.
     """
     verdict = read_verdict(output, plan.dataset_id)
     if found.accounting.unbuilt or not found.accounting.adds_up or (verdict and verdict.passed):
@@ -70,5 +70,5 @@ def _report_refused(plan: Plan, found: Account, output: Storage) -> None:
     try:
         page = report_html(Stored(plan, found, output), warnings_of(plan, found))
         output.put(dataset_path(plan.dataset_id, REPORT), page)
-    except VitalprepError as error:  # the refusal itself is what the user has to see
+    except VitalprepError as error:  # the user has to see the refusal
         log(f"the report could not be written: {error}", level=logging.WARNING)

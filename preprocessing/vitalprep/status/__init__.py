@@ -1,1 +1,1 @@
-"""Status: what lies in an output, how far each data set is, and what its shards do."""
+"""``vitalprep status``: state of an output's data sets and of their shards."""

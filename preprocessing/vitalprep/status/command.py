@@ -1,4 +1,4 @@
-"""`vitalprep status` for people: one line a data set and, of a single one, a line a shard."""
+"""Tables of ``vitalprep status``: one row for each data set, or for each shard of one data set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["print_status"]
 
 
 def print_status(result: Mapping[str, Any], *, shards: bool) -> None:
-    """Print what `status` returned as tables; `shards`: with one of the shards."""
+    """Print the result of `status` as tables, with `shards` also a table of shards."""
     datasets = result["datasets"]
     if not datasets:
         click.echo(printable(f"{result['output']} has no data sets."))

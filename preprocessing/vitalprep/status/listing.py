@@ -1,4 +1,4 @@
-"""What an output's listing tells of its data sets, before any object is read."""
+"""Data sets of an output, from its listing alone."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class ListedDataset:
-    """The objects of one data set and of its runs, with their times, by path below the output."""
+    """Objects of one data set and its runs: time of writing by path below the output."""
 
     dataset_id: str
     times: dict[str, datetime]
 
     @property
     def planned(self) -> datetime | None:
-        """When the newest plan was made."""
+        """Time of the newest plan."""
         return max((time for path, time in self.times.items() if is_plan(path)), default=None)
 
     @property
     def written(self) -> datetime:
-        """When it was planned last; without a plan, when something of it was written last."""
+        """Time of the newest plan; without a plan, time of the last write."""
         return self.planned or max(self.times.values())
 
     @property
     def plan(self) -> str | None:
-        """Path of the plan that was made or worked at last: planning a second time does not write a plan again."""
+        """Path of the plan that was made or worked on last. Planning the same again writes no plan."""
         return max(filter(is_plan, self.times), key=lambda plan: (self._moved(plan), plan), default=None)
 
     def heartbeats(self, plan: str, shards: int) -> dict[int, str]:
@@ -48,7 +48,7 @@ class ListedDataset:
 
 
 def listed_datasets(output: Storage, dataset_id: str | None = None) -> list[ListedDataset]:
-    """Return the data sets of an output, or the one that is asked for, the one planned last first."""
+    """Return the data sets of an output (or only one), newest plan first."""
     below = f"/{dataset_id}" if dataset_id else ""
     times: dict[str, dict[str, datetime]] = defaultdict(dict)
     for stored in _listed(output, (RUNS + below, DATASETS + below)):

@@ -1,4 +1,4 @@
-"""How far the shards of a plan are: receipts say what is done, heartbeats how fast it goes."""
+"""Progress of a plan's shards: finished cases from receipts, speed from heartbeats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ READERS = 16  # heartbeats are small: many are read at once
 
 
 def read_heartbeats(output: Storage, paths: Mapping[int, str]) -> dict[int, ShardProgress]:
-    """Read heartbeats that were listed; one that `--force` has removed since is left out."""
+    """Read the listed heartbeats, except those that `--force` has removed since."""
 
     def read(path: str) -> ShardProgress | None:
         try:

@@ -1,4 +1,4 @@
-"""How far the data sets of an output are, from its listings and few small objects."""
+"""State of the data sets in an output, from listings and a few small objects."""
 
 from __future__ import annotations
 
@@ -40,24 +40,26 @@ State = Literal["planned", "harmonizing", "building", "refused", "published"]
 
 
 def status(output_uri: str, *, dataset_id: str | None = None) -> dict[str, Any]:
-    """Return what ``vitalprep status --json`` prints. A document that cannot be read is a `problem` of its data set.
+    """Return what ``vitalprep status --json`` prints. An unreadable document becomes the `problem` of its data set.
 
     Parameters
     ----------
     dataset_id : str, optional
-        Only this data set, with its shards also if it is published. Default: the 20 newest.
+        Only this data set, with its shards even if it is published. Default: the 20 newest.
 
     Raises
     ------
     UsageError
-        If it is not there.
+        If there is no such data set.
     """
     output = Storage(output_uri)
     if dataset_id is not None and not is_digest(dataset_id):
         raise UsageError(f"{dataset_id!r} is not the id of a data set.", fix="give its 12 hex digits.")
     found = listed_datasets(output, dataset_id)[:NEWEST]
     if dataset_id is not None and not found:
-        raise UsageError(f"{output.uri} has no data set {dataset_id}.", fix="list them with `vitalprep status`.")
+        raise UsageError(
+            f"{output.uri} has no data set {dataset_id}.", fix="run `vitalprep status` without --dataset to list all."
+        )
     top = _Documents(output)
     latest = top.read(LATEST, Latest)
     with ThreadPoolExecutor(READERS) as pool:
@@ -72,21 +74,21 @@ def status(output_uri: str, *, dataset_id: str | None = None) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is done of a data set's plan."""
+    """Finished work of a data set's plan."""
 
     plan: Plan
     receipts: dict[int, ListedReceipt]
     heartbeats: dict[int, ShardProgress]
 
     def begun_since(self, planned: datetime | None) -> bool:
-        """Whether any case ended after a moment, or a shard was begun: an appended set has its parent's receipts."""
+        """Return whether work started after `planned`: an appended set shares older receipts with its parent."""
         times = [receipt.modified for receipt in self.receipts.values() if receipt.modified]
         return bool(self.heartbeats) or (planned is not None and any(time > planned for time in times))
 
 
 @dataclass
 class _Documents:
-    """Documents of an output as far as they are there and can be read; `problem` is why the first one cannot."""
+    """Reads documents of an output. `problem` says why the first unreadable one cannot be read."""
 
     output: Storage
     problem: str | None = field(default=None, init=False)
@@ -165,7 +167,7 @@ def _state(
 
 
 def _is_refused(plan: Plan, accounting: Accounting, output: Storage) -> bool:
-    """Whether publish has refused it; what a failed run accounts for before all splits are built is no verdict."""
+    """Return whether publish refused the data set. The accounting of an unfinished build is no refusal."""
     if accounting.unbuilt:
         return False
     try:
