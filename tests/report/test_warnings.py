@@ -138,7 +138,7 @@ def test_a_weight_that_nobody_has_is_named_where_it_is_no_static(tmp_path: Path)
     data = stored(tmp_path, cases, {case.case_id: receipt(case) for case in cases}, config=config)
     warning = _only(warnings_of(data.plan, data.account), "static_all_default")
     assert (warning.item, set(warning.values)) == ("weight", {"validation", "test"})
-    assert "doses and tidal volumes are worked out with the default 71" in warning.message
+    assert "doses and tidal volumes use the default 71" in warning.message
 
 
 def test_patients_are_compared_by_age_and_build_that_are_no_statics(tmp_path: Path) -> None:
