@@ -34,17 +34,35 @@ _JOB_OPTIONS = (
         default=1,
         show_default=True,
         metavar="N",
-        help="Machines that share the cases.",
+        help="Number of machines that share the cases.",
     ),
     click.option(
-        "--instance-type", default="ml.m5.xlarge", show_default=True, metavar="TYPE", help="What each of them is."
+        "--instance-type",
+        default="ml.m5.xlarge",
+        show_default=True,
+        metavar="TYPE",
+        help="Instance type of each machine.",
     ),
     click.option(
-        "--use-spot/--on-demand", "spot", default=True, show_default=True, help="Spot is cheaper, and is interrupted."
+        "--use-spot/--on-demand",
+        "spot",
+        default=True,
+        show_default=True,
+        help="Capacity of the job. Spot is cheaper, but AWS can interrupt it.",
     ),
-    click.option("--max-run", type=int, default=DAY, show_default=True, metavar="S", help="Seconds the job may run."),
     click.option(
-        "--max-wait", type=int, metavar="S", help="Seconds until it must end, on spot.  [default: 2 x --max-run]"
+        "--max-run",
+        type=int,
+        default=DAY,
+        show_default=True,
+        metavar="S",
+        help="Longest run time of the job, in seconds.",
+    ),
+    click.option(
+        "--max-wait",
+        type=int,
+        metavar="S",
+        help="Longest time for waiting and running on spot, in seconds.  [default: 2 x --max-run]",
     ),
     click.option(
         "--image",
@@ -52,7 +70,7 @@ _JOB_OPTIONS = (
         show_envvar=True,
         required=True,
         metavar="URI",
-        help="The worker's image in ECR.",
+        help="Container image of the worker in ECR.",
     ),
     click.option(
         "--role",
@@ -60,7 +78,7 @@ _JOB_OPTIONS = (
         show_envvar=True,
         required=True,
         metavar="ARN",
-        help="What the job's containers may do.",
+        help="IAM role of the job's containers.",
     ),
     click.option(
         "--region",
@@ -68,7 +86,7 @@ _JOB_OPTIONS = (
         show_envvar=True,
         default=DEFAULT_REGION,
         show_default=True,
-        help="Where it runs: the region of image and buckets.",
+        help="AWS region of the job. The image and the buckets must be in the same region.",
     ),
 )
 
@@ -89,7 +107,7 @@ def job_options(command: Command) -> Command:
     show_envvar=True,
     callback=location,
     required=True,
-    help="s3:// prefix of NNNN.vital files.",
+    help="s3:// prefix with the recordings, named by case number (NNNN.vital).",
 )
 @click.option(
     "--output",
@@ -98,13 +116,15 @@ def job_options(command: Command) -> Command:
     show_envvar=True,
     callback=location,
     required=True,
-    help="s3:// prefix for everything made.",
+    help="s3:// prefix for all results.",
 )
 @selected
 @job_options
-@click.option("--job-name", metavar="NAME", help="Default: vitalprep-<data set>-<time>.")
-@click.option("--wait", is_flag=True, help="Follow status and log to the end; it goes on if this is interrupted.")
-@click.option("--dry-run", is_flag=True, help="Print the request (of the listing) as JSON; write and start nothing.")
+@click.option("--job-name", metavar="NAME", help="Name of the job. Default: vitalprep-<data set>-<time>.")
+@click.option(
+    "--wait", is_flag=True, help="Follow status and log until the job ends. Ctrl-C stops following, not the job."
+)
+@click.option("--dry-run", is_flag=True, help="Print the request as JSON. Write nothing and start nothing.")
 @logs
 def submit(
     input_uri: str,
@@ -122,10 +142,10 @@ def submit(
 ) -> None:
     """Run all stages as one SageMaker job.
 
-    Planning happens on this machine, all else in a training job on managed spot; no Airflow is needed.
+    Planning happens on this machine. All other stages run in a training job on managed spot. Airflow is not needed.
 
-    The machines share the cases; the first one then builds, publishes and validates. An interrupted job goes on from
-    the receipts, and so does submitting the same again.
+    The machines share the cases. The first one then builds, publishes and validates. An interrupted job continues
+    with the unfinished cases, and so does a new job from the same command.
     """
     from vitalprep.runtime.workers import stop_on_signals
     from vitalprep.sagemaker import submit as jobs
@@ -191,9 +211,9 @@ def _tags(context: click.Context, parameter: click.Parameter, given: tuple[str, 
 
 
 @vitalprep.command("sagemaker-request", hidden=True)
-@click.option("--command", required=True, type=click.Choice(COMMANDS), help="What the job runs.")
-@click.option("--arguments", default="[]", metavar="JSON", help="Its command line, a JSON list of strings.")
-@click.option("--part", required=True, metavar="NAME", help="Which part of a run it is, for the job's name.")
+@click.option("--command", required=True, type=click.Choice(COMMANDS), help="Command that the job runs.")
+@click.option("--arguments", default="[]", metavar="JSON", help="Arguments of --command, as a JSON list of strings.")
+@click.option("--part", required=True, metavar="NAME", help="Part of the run, for the job's name.")
 @click.option("--tag", "tags", multiple=True, callback=_tags, metavar="KEY=VALUE", help="A tag of the job. Repeatable.")
 @click.option("--output", required=True, metavar="URI", callback=location, help="s3:// prefix of the run's output.")
 @job_options
@@ -201,9 +221,9 @@ def _tags(context: click.Context, parameter: click.Parameter, given: tuple[str, 
 def sagemaker_request(
     command: str, arguments: str, part: str, tags: dict[str, str], output: str, as_json: bool, **where: Any
 ) -> None:
-    """Print the request of CreateTrainingJob for one command of a plan; asks nothing of AWS.
+    """Print the CreateTrainingJob request for one command.
 
-    Schedulers that start jobs themselves, as Airflow does, get their requests here.
+    For schedulers, such as Airflow, that start the job themselves. The command does not contact AWS.
     """
     from datetime import UTC, datetime
 
@@ -222,15 +242,22 @@ def sagemaker_request(
 
 
 @vitalprep.command("sagemaker-job")
-@click.option("--ml-folder", envvar="VITALPREP_ML_FOLDER", default="/opt/ml", hidden=True, help="In place of /opt/ml.")
+@click.option(
+    "--ml-folder",
+    envvar="VITALPREP_ML_FOLDER",
+    default="/opt/ml",
+    hidden=True,
+    help="Folder to use in place of /opt/ml.",
+)
 @logs
 def sagemaker_job(ml_folder: str, as_json: bool) -> None:
-    """Run what a job's hyperparameters say.
+    """Run a SageMaker job's command.
 
-    SageMaker starts this command in the containers of a training job.
+    SageMaker starts this command in the containers of a training job. The job's hyperparameters say what to run.
 
-    `command` is harmonize, build, publish or validate, with `arguments` (a JSON list); or run-plan, with `plan` (and
-    `wait_seconds`, `workers`): every host does its share, the first one the rest.
+    The hyperparameter `command` is harmonize, build, publish or validate, with `arguments` (a JSON list); or run-plan,
+    with `plan` and optionally `wait_seconds` and `workers`. With run-plan every host harmonizes its share of the
+    cases, and the first host runs the other stages.
     """
     from vitalprep.sagemaker.hyperparameters import OneCommand, read_hyperparameters
     from vitalprep.sagemaker.ml_folder import MlFolder

@@ -21,16 +21,18 @@ __all__: list[str] = []
     metavar="URI",
     callback=location,
     required=True,
-    help="A data set, or an output: its latest.",
+    help="URI of a data set, or of an output for its latest data set.",
 )
-@click.option("--case", "case_id", type=int, help="Draw this case alone.")
+@click.option("--case", "case_id", type=int, help="Draw only this case.")
 @click.option(
     "--output",
     "file",
     metavar="FILE",
     help="HTML file to write.  [default: report-<data set>.html or case-0044-<data set>.html]",
 )
-@click.option("--stored", is_flag=True, help="Draw nothing: print the report that was published, byte for byte.")
+@click.option(
+    "--stored", is_flag=True, help="Print the published report unchanged to stdout instead of drawing a new one."
+)
 @logs
 def report(dataset_uri: str, case_id: int | None, file: str | None, stored: bool, as_json: bool) -> None:
     """Draw the report of a data set or a case.
@@ -54,14 +56,14 @@ def report(dataset_uri: str, case_id: int | None, file: str | None, stored: bool
 @vitalprep.command()
 @click.argument("a", metavar="A", callback=location)
 @click.argument("b", metavar="B", callback=location)
-@click.option("--html", metavar="FILE", help="Also write the comparison as a page.")
+@click.option("--html", metavar="FILE", help="Also write the comparison to this HTML file.")
 @logs
 def diff(a: str, b: str, html: str | None, as_json: bool) -> None:
     """Compare two data sets A and B.
 
-    It compares content, configuration, cases, counts, distributions and bytes.
+    The comparison covers content, configuration, cases, counts, distributions and bytes.
 
-    Give the URI of a data set, or of an output, whose latest data set is taken.
+    A and B are URIs of data sets, or of outputs. An output stands for its latest data set.
     """
     from vitalprep.diff.command import diff_data_sets
     from vitalprep.runtime.workers import stop_on_signals

@@ -20,7 +20,7 @@ Exit codes
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vitalprep")
 def vitalprep() -> None:
-    """Turn VitalDB recordings into a proven training set.
+    """Turn VitalDB recordings into a validated training set.
 
-    `vitalprep run` does everything on one machine; plan, harmonize, build, publish and validate are its stages.
+    `vitalprep run` runs all stages on one machine: plan, harmonize, build, publish and validate.
     """

@@ -81,35 +81,46 @@ logs = _options(
         show_default=True,
         expose_value=False,
         callback=_logging,
-        help="Least level of the log lines on stderr.",
+        help="Lowest level of log lines written to stderr.",
     ),
     click.option(
-        "--log-file", metavar="FILE", expose_value=False, callback=_logging, help="Also write log lines (JSON) there."
+        "--log-file",
+        metavar="FILE",
+        expose_value=False,
+        callback=_logging,
+        help="Also write the log lines to this file, as JSON.",
     ),
-    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, the last line of stdout."),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON line, the last line of stdout."),
 )
 configured = _options(
     click.option(
-        "--config", "config_file", metavar="FILE", callback=location, help="YAML laid over the default configuration."
+        "--config",
+        "config_file",
+        metavar="FILE",
+        callback=location,
+        help="YAML file that overrides values of the default configuration.",
     ),
     click.option(
         "--set",
         "settings",
         metavar="KEY=VALUE",
         multiple=True,
-        help="Set one value, e.g. windowing.step=60. Repeatable.",
+        help="Set one value of the configuration, e.g. windowing.step=60. Overrides --config. Repeatable.",
     ),
 )
 selected = _options(
-    click.option("--cases", metavar="LIST", help="Cases, e.g. 1-10,17,0022. Default: all that are there."),
     click.option(
-        "--clinical", metavar="URI", callback=location, help="Clinical table. Default: <input>/clinical_data.csv."
+        "--cases", metavar="LIST", help="Case numbers, e.g. 1-10,17,0022. Default: all recordings in the input."
+    ),
+    click.option(
+        "--clinical", metavar="URI", callback=location, help="Clinical table (CSV). Default: <input>/clinical_data.csv."
     ),
     click.option(
         "--append-to",
         metavar="URI",
         callback=location,
-        help="Make a larger data set of a published one (of an output: its latest); its subjects keep their splits.",
+        help="Published data set to extend, or an output for its latest one. The result is a new data set with "
+        "its cases and the new ones. Its subjects keep their splits.",
     ),
     configured,
 )
@@ -120,12 +131,12 @@ requested = _options(
         metavar="URI",
         callback=location,
         required=True,
-        help="Folder or s3:// prefix of NNNN.vital files.",
+        help="Folder or s3:// prefix with the recordings, named by case number (NNNN.vital).",
     ),
     selected,
 )
 output_option = click.option(
-    "--output", metavar="URI", callback=location, required=True, help="Folder or s3:// prefix for everything made."
+    "--output", metavar="URI", callback=location, required=True, help="Folder or s3:// prefix of all results."
 )
 name_option = click.option(
     "--name",
@@ -135,13 +146,22 @@ name_option = click.option(
     "published data set keeps its name.",
 )
 plan_option = click.option(
-    "--plan", "plan_uri", metavar="URI", callback=location, required=True, help="As `vitalprep plan` printed it."
+    "--plan",
+    "plan_uri",
+    metavar="URI",
+    callback=location,
+    required=True,
+    help="URI of the plan, as `vitalprep plan` prints it.",
 )
-workers_option = click.option("--workers", type=click.IntRange(min=1), help="Worker processes. Default: one per core.")
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), help="Number of worker processes. Default: one per core."
+)
 shards_option = click.option(
-    "--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Task shards to share the cases over."
+    "--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Number of shards that share the cases."
 )
-force_option = click.option("--force", is_flag=True, help="Do everything again: remove the plan's receipts first.")
+force_option = click.option(
+    "--force", is_flag=True, help="Do everything again. Deletes the finished work for these cases and settings first."
+)
 
 
 @contextmanager

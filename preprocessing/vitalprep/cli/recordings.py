@@ -16,22 +16,36 @@ _DAMAGES = ("truncated", "bitflip", "foreign", "no-clinical-row", "short", "no-s
 
 
 @vitalprep.command()
-@click.option("--output", metavar="FOLDER", help="Folder to fill: a new one, or one that holds such a set.")
-@click.option("--cases", type=int, help="How many; with --append, how many more.  [default: 24]")
-@click.option("--seed", type=int, help="Same seed, same bytes.  [default: 0]")
-@click.option("--hours", type=float, help="Median length of a case.  [default: 2.75, as in VitalDB]")
-@click.option("--spread", type=float, help="0: all cases equally long; 1: as different as in VitalDB.  [default: 1]")
-@click.option("--waves", is_flag=True, default=None, help="Add ECG, PLETH, ART, EEG, CO2 and AWP: cases of true size.")
-@click.option("--truth", is_flag=True, default=None, help="Write what is measured, held and missing, per second.")
+@click.option(
+    "--output", metavar="FOLDER", help="Folder for the recordings: a new one, or one with an earlier simulated set."
+)
+@click.option("--cases", type=int, help="Number of cases. With --append, number of additional cases.  [default: 24]")
+@click.option("--seed", type=int, help="Random seed. The same seed gives the same bytes.  [default: 0]")
+@click.option("--hours", type=float, help="Median length of a case, in hours.  [default: 2.75, as in VitalDB]")
+@click.option("--spread", type=float, help="Spread of case lengths. 0: all equal; 1: as in VitalDB.  [default: 1]")
+@click.option(
+    "--waves",
+    is_flag=True,
+    default=None,
+    help="Add waveforms (ECG, PLETH, ART, EEG, CO2, AWP). Files are then as large as VitalDB's.",
+)
+@click.option(
+    "--truth",
+    is_flag=True,
+    default=None,
+    help="Also write, per second, what is measured, held or missing, and the patient's true value.",
+)
 @click.option(
     "--damage",
     metavar="NAME=CHANCE,...",
-    help=f"Damage each case with this chance, 0 to 1, drawn by seed and case: truncated=0.02 damages 2 of 100 cases on "
-    f"average, and may damage none. The result says how many. Names: {', '.join(_DAMAGES)}.",
+    help=f"Damage cases at random, each with this probability (0 to 1): truncated=0.02 damages 2 of 100 cases on "
+    f"average. The result says how many were damaged. Names: {', '.join(_DAMAGES)}.",
 )
-@click.option("--append", is_flag=True, help="Add cases to the set in the folder; cases and subjects continue.")
-@click.option("--preview", metavar="FILE", help="Instead of a set, draw one case as a picture (PNG, SVG, PDF).")
-@click.option("--case", "case_id", type=int, default=1, show_default=True, help="Which one to draw.")
+@click.option("--append", is_flag=True, help="Add cases to the set in the folder. Case and subject numbers continue.")
+@click.option(
+    "--preview", metavar="FILE", help="Draw one case to this picture (PNG, SVG, PDF) instead of making a set."
+)
+@click.option("--case", "case_id", type=int, default=1, show_default=True, help="Case that --preview draws.")
 @workers_option
 @logs
 @click.pass_context
@@ -50,8 +64,8 @@ def simulate(
 
     A clinical table is written beside the recordings.
 
-    The same options give the same bytes, whatever the number of workers. An interrupted set is completed by the same
-    command, or by `vitalprep simulate --output FOLDER`; log lines go to the screen and to FOLDER/logs.
+    The same options give the same bytes with any number of workers. The same command, or `vitalprep simulate --output
+    FOLDER`, completes an interrupted set. Log lines go to stderr and to FOLDER/logs.
     """
     from vitalprep.runtime.workers import default_workers, stop_on_signals
     from vitalprep.simulate import command
@@ -74,7 +88,9 @@ def simulate(
 
 
 @vitalprep.command()
-@click.option("--cases", metavar="LIST", required=True, help="Cases, e.g. 1-100,222. VitalDB has 1-6388, 17 MB each.")
+@click.option(
+    "--cases", metavar="LIST", required=True, help="Case numbers, e.g. 1-100,222. VitalDB has 1-6388, about 17 MB each."
+)
 @click.option(
     "--output",
     metavar="URI",
@@ -82,13 +98,21 @@ def simulate(
     required=True,
     help="Folder or s3:// prefix for raw-data/NNNN.vital, clinical_data.csv and source.json.",
 )
-@click.option("--accept-licence", "accepted", is_flag=True, help="You have read licence and data use agreement.")
-@click.option("--base-url", metavar="URL", help="Of the service.  [default: https://api.vitaldb.net]")
-@click.option("--at-once", type=click.IntRange(1, 16), default=4, show_default=True, help="Downloads at a time.")
+@click.option(
+    "--accept-licence",
+    "accepted",
+    is_flag=True,
+    help="Confirm that you have read and accept the licence and the data use agreement.",
+)
+@click.option("--base-url", metavar="URL", help="Address of the service.  [default: https://api.vitaldb.net]")
+@click.option(
+    "--at-once", type=click.IntRange(1, 16), default=4, show_default=True, help="Number of parallel downloads."
+)
 @click.option(
     "--add-to-others",
     is_flag=True,
-    help="Also where recordings lie that no source.json calls VitalDB's. All of them are called so from then on.",
+    help="Allow a folder that already holds recordings not marked as VitalDB's. source.json then marks all of them as "
+    "VitalDB's.",
 )
 @logs
 def fetch(output: str, as_json: bool, **asked: Any) -> None:
@@ -96,16 +120,16 @@ def fetch(output: str, as_json: bool, **asked: Any) -> None:
 
     The recordings and the clinical table are written to a folder or bucket.
 
-    Without --accept-licence nothing is fetched, and the terms are shown: CC BY-NC-SA 4.0 and VitalDB's data use
-    agreement. What was accepted, when and of which address is written to source.json beside the recordings.
+    Without --accept-licence the command fetches nothing and prints the terms: CC BY-NC-SA 4.0 and VitalDB's data use
+    agreement. source.json, beside the recordings, states what was accepted, when, and from which address.
 
-    A recording gets its name only when the strict reader has read all of it. The same command fetches what is missing,
-    and what is there and cannot be read. Cases that VitalDB does not have or give, and those without a row in the
-    clinical table, are named at the end (exit code 65); the others are there by then.
+    A recording appears under its name only after all of it was read without an error. The same command fetches
+    missing and unreadable recordings. At the end it names cases that VitalDB does not have or does not give, and cases
+    without a row in the clinical table (exit code 65). All other cases are fetched.
 
-    Of the clinical table come the eight columns that are used: caseid, subjectid, sex, age, height, weight, bmi, asa.
+    The clinical table has the eight columns that vitalprep uses: caseid, subjectid, sex, age, height, weight, bmi, asa.
 
-    The tests talk to a server that imitates VitalDB's. The live service was never reached from them.
+    The tests use a local imitation of VitalDB's server. They never reached the live service.
     """
     from vitalprep.fetch.fetch import FetchRequest
     from vitalprep.fetch.fetch import fetch as fetch_recordings

@@ -35,7 +35,10 @@ __all__: list[str] = []
 @configured
 @logs
 def config(config_file: str | None, settings: tuple[str, ...], as_json: bool) -> None:
-    """Print the settled configuration."""
+    """Print the complete configuration.
+
+    It combines the defaults, --config and --set. The output can be used as a --config file.
+    """
     from vitalprep.contract.config_file import load_config
 
     settled = load_config(config_file, settings)
@@ -55,7 +58,7 @@ def config(config_file: str | None, settings: tuple[str, ...], as_json: bool) ->
     "--only",
     type=click.Choice(["config", "raw-data", "enough-cases"]),
     multiple=True,
-    help="Only this check. Repeatable.",
+    help="Run only this check. Repeatable.",
 )
 @logs
 def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> None:
@@ -82,15 +85,15 @@ def check(output: str, only: tuple[str, ...], as_json: bool, **request: Any) -> 
     type=click.Choice(["balanced", "modulo"]),
     default="balanced",
     show_default=True,
-    help="Balance shards by bytes, or deal cases out in turn.",
+    help="How to share the cases: balanced by bytes, or dealt out in turn (modulo).",
 )
 @force_option
-@click.option("--dry-run", is_flag=True, help="Store nothing: only say what would be planned, and what is done of it.")
+@click.option("--dry-run", is_flag=True, help="Store nothing. Print what would be planned and what is already done.")
 @logs
 def plan(output: str, shards: int, sharding: str, force: bool, dry_run: bool, as_json: bool, **request: Any) -> None:
-    """Settle cases, splits and shards of a run.
+    """Plan cases, splits and shards of a run.
 
-    The plan is stored in the output.
+    The plan is stored in the output. Its URI is printed for the other stages.
     """
     from vitalprep.run.plan_run import plan_run
     from vitalprep.runtime.workers import stop_on_signals
@@ -104,14 +107,18 @@ def plan(output: str, shards: int, sharding: str, force: bool, dry_run: bool, as
 
 @vitalprep.command()
 @plan_option
-@click.option("--shard", type=click.IntRange(min=0), help="Only this shard. Default: all.")
-@click.option("--this-host", is_flag=True, help="Only the shard of this host, in a SageMaker job of several hosts.")
+@click.option(
+    "--shard", type=click.IntRange(min=0), help="Number of the shard to harmonize, from 0. Default: all shards."
+)
+@click.option(
+    "--this-host", is_flag=True, help="Harmonize only this host's shard, in a SageMaker job with several hosts."
+)
 @workers_option
 @logs
 def harmonize(plan_uri: str, shard: int | None, this_host: bool, workers: int | None, as_json: bool) -> None:
-    """Put a plan's cases on the 1 Hz grid.
+    """Convert a plan's recordings to 1 Hz tables.
 
-    Cases that have a receipt are finished and are not repeated.
+    Finished cases, which have a receipt, are not repeated.
     """
     import os
 
@@ -134,7 +141,12 @@ def harmonize(plan_uri: str, shard: int | None, this_host: bool, workers: int | 
 
 @vitalprep.command()
 @plan_option
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), multiple=True, help="Default: all three.")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    multiple=True,
+    help="Split to build. Repeatable. Default: all.",
+)
 @workers_option
 @logs
 def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: bool) -> None:
@@ -165,9 +177,10 @@ def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: b
 @plan_option
 @logs
 def publish(plan_uri: str, as_json: bool) -> None:
-    """Account, judge and describe a data set.
+    """Account for all cases and write the report.
 
-    Every case is accounted for, the success rate is judged, and report, card and metadata are written.
+    It also checks the success rate and writes card and metadata. The data set counts as published once `validate`
+    passes.
     """
     from vitalprep.contract.plan import load_plan
     from vitalprep.run.publication import account_and_publish
@@ -182,13 +195,15 @@ def publish(plan_uri: str, as_json: bool) -> None:
 
 @vitalprep.command()
 @click.argument("dataset_uri", metavar="DATASET_OR_OUTPUT", callback=location)
-@click.option("--quick", is_flag=True, help="Compare the stored verdict, the listing and sizes only.")
+@click.option("--quick", is_flag=True, help="Check only the stored result of validation, file names and sizes.")
 @workers_option
 @logs
 def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) -> None:
-    """Prove a data set from its records.
+    """Validate a data set from its records.
 
-    Every record is read again. On a pass, datasets/latest.json names this data set.
+    Every record is read again. If validation passes, datasets/latest.json of the output names this data set.
+
+    DATASET_OR_OUTPUT is the URI of a data set, or of an output for its latest data set.
     """
     from vitalprep.contract.data_set_uri import data_set_uri
     from vitalprep.contract.published import refuse_unready
@@ -215,7 +230,7 @@ def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) 
 def run(output: str, shards: int, workers: int | None, force: bool, as_json: bool, **request: Any) -> None:
     """Run all stages on one machine.
 
-    Recordings in, a proven data set out. The same command resumes an interrupted run; after a finished one it does
+    The result is a validated data set. The same command resumes an interrupted run. After a finished run it does
     nothing.
     """
     from vitalprep.run.all_stages import run as run_all

@@ -19,13 +19,21 @@ __all__: list[str] = []
 @click.option(
     "--input", "input_uri", metavar="URI", callback=location, help="Folder or s3:// prefix of NNNN.vital files."
 )
-@click.option("--cases", metavar="LIST", help="Cases, e.g. 1-10,17,0022. Default: all that are there.")
-@click.option("--numeric-only", is_flag=True, help="The recordings hold no waves: a minute of them weighs far less.")
-@click.option("--shards", type=click.IntRange(min=1), help="Task shards. Default: none works longer than 10 minutes.")
-@click.option("--prices", metavar="FILE", help="YAML laid over prices, task sizes and machine (--json prints them).")
-@click.option("--hour-of", metavar="MACHINE", help="Only say what an hour costs: of fargate, of ml.m5.large ...")
-@click.option("--vcpus", type=click.FloatRange(min=0.25), help="With --hour-of fargate: size of the task.")
-@click.option("--memory-gb", type=click.FloatRange(min=0.5), help="With --hour-of fargate: size of the task.")
+@click.option("--cases", metavar="LIST", help="Case numbers, e.g. 1-10,17,0022. Default: all recordings in the input.")
+@click.option(
+    "--numeric-only", is_flag=True, help="The recordings contain no waveforms, so a minute has far fewer bytes."
+)
+@click.option(
+    "--shards", type=click.IntRange(min=1), help="Number of shards. Default: as many as keep each below 10 minutes."
+)
+@click.option(
+    "--prices", metavar="FILE", help="YAML file that overrides prices, task sizes and machine (--json prints them)."
+)
+@click.option(
+    "--hour-of", metavar="MACHINE", help="Print only what an hour of this machine costs: fargate, ml.m5.large, ..."
+)
+@click.option("--vcpus", type=click.FloatRange(min=0.25), help="With --hour-of fargate: vCPUs of the task.")
+@click.option("--memory-gb", type=click.FloatRange(min=0.5), help="With --hour-of fargate: memory of the task in GB.")
 @configured
 @logs
 def cost(
@@ -41,7 +49,7 @@ def cost(
 ) -> None:
     """Estimate size, time and cost of a run.
 
-    The estimate needs the input's listing only; no recording is opened.
+    The estimate uses only the names and sizes of the recordings. No recording is opened.
     """
     from vitalprep.contract.config_file import load_config
     from vitalprep.cost import command, tables
@@ -70,15 +78,17 @@ def cost(
     default=7,
     show_default=True,
     metavar="DAYS",
-    help="What was written later stays: a run may be at work.",
+    help="Keep everything written within the last DAYS days, because a run may still need it.",
 )
-@click.option("--dry-run", is_flag=True, help="List only.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="List what would be removed. Remove nothing.")
+@click.option("--yes", is_flag=True, help="Remove without asking.")
 @logs
 def clean(output: str, names: tuple[str, ...], as_json: bool, **how: Any) -> None:
     """Remove what no published data set needs.
 
-    It lists what it would remove and asks first. NAMEs (harmonized digests, data set ids) select what to remove.
+    It first lists what it would remove and asks for confirmation.
+
+    NAME is a harmonized digest or a data set id, and limits the removal to it. Repeatable.
     """
     from vitalprep.clean.command import clean as clean_output
 
@@ -89,7 +99,10 @@ def clean(output: str, names: tuple[str, ...], as_json: bool, **how: Any) -> Non
 @vitalprep.command()
 @click.argument("output", metavar="OUTPUT", callback=location)
 @click.option(
-    "--dataset", "dataset_id", metavar="ID", help="Only this data set, with its shards. Default: the 20 newest."
+    "--dataset",
+    "dataset_id",
+    metavar="ID",
+    help="Show only this data set, with its shards. Default: the 20 newest data sets.",
 )
 @logs
 def status(output: str, dataset_id: str | None, as_json: bool) -> None:
