@@ -157,9 +157,9 @@ def test_paper_has_the_excluded_cases_the_notes_and_every_example(
     for case in excluded:
         receipt = data.account.receipts.get(case)
         assert (receipt.reason if receipt and receipt.reason else "raw_object_missing") in lines[str(case)]
-    warned = text[text.index("Warnings") : text.index("What became of the cases")]
+    warned = text[text.index("Warnings") : text.index("Outcome of the cases")]
     assert all(f"{note.item} test +0.12" in warned for note in NOTES)
-    assert text.count("the first window, and where its target lies") >= 6, "a legend for each example"
+    assert text.count("the first window, and the time of its target") >= 6, "a legend for each example"
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_past_five_thousand_lines_the_excluded_ones_are_listed_first(tmp_path: P
     listed = root.one("table", id="case-table").rows()
     assert len(listed) == 5000
     assert {str(number) for number in range(5051, 5101)} <= listed.keys(), "all that are excluded"
-    assert "100 more written cases stand in cases.csv" in root.one("p", id="shown").text
+    assert "100 more written cases are in cases.csv" in root.one("p", id="shown").text
 
 
 def test_empty_splits_are_shown_as_empty(tmp_path: Path) -> None:

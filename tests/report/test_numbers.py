@@ -43,7 +43,7 @@ def test_overview_and_split_sizes_are_those_of_the_records(reported: Reported) -
     assert tiles["windows"] == len(every)
     assert tiles["cases written"] == len({int(record["case_id"]) for record in every})
     assert tiles["subjects"] == len({int(record["subject_id"]) for record in every})
-    assert tiles["of recording"] == sum(seconds)
+    assert tiles["recorded time"] == sum(seconds)
     subjects = [{int(record["subject_id"]) for record in records} for records in by_split]
     assert f"Subjects in more than one split: {len((subjects[0] & subjects[1]) | (subjects[2] & subjects[0]))}." in (
         text_of(reported.page.one("section", id="splits"))
@@ -58,7 +58,7 @@ def test_the_overview_counts_faults_and_warnings(reported: Reported) -> None:
     tiles = {tile.one("dt").text: tile.one("dd") for tile in reported.page.one("dl", class_="tiles").all("div")}
     assert tiles["success rate"].values() == [pytest.approx(sound / found)]
     assert text_of(tiles["success rate"]) == (
-        f"{shown_share(sound, found)} {sound} of {found} recordings without a fault; at least 50 % demanded"
+        f"{shown_share(sound, found)} {sound} of {found} recordings without a fault; required: at least 50 %"
     )
     lines = list(reported.page.one("section", id="warnings").all("li"))
     levels = [

@@ -68,7 +68,7 @@ def test_coverage_and_distributions_are_those_of_the_tables(reported: Reported, 
             ):
                 assert table[row][place].values() == [count]
                 assert text_of(table[row][place]) == shown_share(count, len(measured))
-        shown = [table[row][place].values()[0] for row in ("mean", "SD", "least", "greatest")]
+        shown = [table[row][place].values()[0] for row in ("mean", "SD", "minimum", "maximum")]
         if measured:
             expected = [statistics.fmean(measured), statistics.pstdev(measured), min(measured), max(measured)]
             assert shown == pytest.approx(expected, abs=1e-6)
@@ -109,9 +109,9 @@ def test_what_is_said_of_the_input_is_the_registrys(reported: Reported, name: st
     said = text_of(next(reported.page.one("article", data_input=name).all("p")))
     low, high = item["range"]
     stored = f" (stored as {low})" if item["default"] < low else ""
-    assert f"range {low} to {high}, default {item['default']}{stored}, held between values without limit" in said
     minutes = item["hold"] // 60
-    assert said.endswith(f"after the last one {f'{minutes} min' if minutes else '0 s'}")
+    held = f"held without limit between two values, for {f'{minutes} min' if minutes else '0 s'} after the last one"
+    assert said.endswith(f"range {low} to {high}, default {item['default']}{stored}, {held}")
 
 
 @pytest.mark.parametrize("name", INPUTS)

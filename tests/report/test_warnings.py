@@ -1,4 +1,4 @@
-"""What is pointed out, and from where on. Expected values are worked out by hand or with NumPy."""
+"""Warnings and their thresholds. Expected values are computed by hand or with NumPy."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_values_outside_of_limits_are_named_with_their_cases(tmp_path: Path) -> 
     assert (warning.level, warning.item, warning.cases) == ("warning", "asa", (3, 4, 5))
     assert warning.values == {"train": 1 / 20, "validation": 1 / 19, "test": 1 / 20}
     assert warning.message == (
-        "asa lies outside of its limits 1 to 6 in cases 3-5: the records hold the default 2. Look at column asa of the "
+        "asa lies outside its limits 1 to 6 in cases 3-5: the records hold the default 2. Check column asa of the "
         "clinical table."
     )
 
@@ -138,7 +138,7 @@ def test_a_weight_that_nobody_has_is_named_where_it_is_no_static(tmp_path: Path)
     data = stored(tmp_path, cases, {case.case_id: receipt(case) for case in cases}, config=config)
     warning = _only(warnings_of(data.plan, data.account), "static_all_default")
     assert (warning.item, set(warning.values)) == ("weight", {"validation", "test"})
-    assert "doses and tidal volumes are worked out with the default 71" in warning.message
+    assert "doses and tidal volumes are computed with the default 71" in warning.message
 
 
 def test_patients_are_compared_by_age_and_build_that_are_no_statics(tmp_path: Path) -> None:

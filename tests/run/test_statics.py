@@ -147,7 +147,7 @@ def test_the_card_shows_column_unit_range_and_limits(made: Made) -> None:
     assert "| 6 | `preop_hb` | `preop_hb` | `g/dL` | 5 to 20 | 2 to 25 | 13 |" in card
     assert "| 7 | `be` | `preop_be` | `mmol/L` | -10 to 10 |  | 0 |" in card
     assert "What lay outside of the limits was dropped" in card
-    assert r"preop\_hb lies outside of its limits 2 to 25 in case" in card
+    assert r"preop\_hb lies outside its limits 2 to 25 in case" in card
     assert "[8], tf.float32" in card, "the example that reads it"
 
 

@@ -1,6 +1,6 @@
-"""What a careful statistician would point out before anybody trains on a data set.
+"""Warnings about a data set, for people who are about to train on it.
 
-Pure functions of counts and receipts. Each threshold stands with its source in `Thresholds`.
+Pure functions of counts and receipts. `Thresholds` holds each threshold with its source.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def warnings_of(plan: Plan, account: Account, thresholds: Thresholds | None = No
 
 
 def few_subjects(plan: Plan, account: Account, limits: Thresholds) -> Iterator[DataWarning]:
-    """Yield the splits that have too few subjects to learn from or to judge by."""
+    """Yield the splits that have too few subjects for training or evaluation."""
     counts = {
         split: len({plan.by_id[case.case_id].subject_id for case in summary.cases if case.windows})
         for split, summary in account.summaries.items()
@@ -69,13 +69,13 @@ def few_subjects(plan: Plan, account: Account, limits: Thresholds) -> Iterator[D
             level="warning",
             threshold=limits.few_subjects,
             values=few,
-            message=f"Fewer than {limits.few_subjects} subjects in {_listed(few)} ({numbers}), however many windows "
-            f"they give{f': no conclusion is possible from {_listed(none)}' if none else ''}.",
+            message=f"Fewer than {limits.few_subjects} subjects in {_listed(few)} ({numbers}). The number of windows "
+            f"does not make up for it{f': no conclusion is possible from {_listed(none)}' if none else ''}.",
         )
 
 
 def cases_dominate(plan: Plan, account: Account, limits: Thresholds) -> Iterator[DataWarning]:
-    """Yield the cases that give much of a split's windows; of splits with more than a few subjects."""
+    """Yield the cases that give a large share of a split's windows, for splits with more than a few subjects."""
     for split, summary in account.summaries.items():
         windows = {case.case_id: case.windows for case in summary.cases if case.windows}
         if len({plan.by_id[case].subject_id for case in windows}) < limits.no_conclusion:
@@ -110,24 +110,25 @@ def input_mostly_default(config: Config, statistics: Statistics, limits: Thresho
                 item=item.name,
                 threshold=limits.default_share,
                 values=high,
-                message=f"{item.name} is the default {item.default:g} in most seconds of {_listed(high)}: nothing was "
-                "recorded there. Only timeseries_origin tells it from a value.",
+                message=f"{item.name} is the default {item.default:g} in most seconds of {_listed(high)}, because "
+                "nothing was recorded. Only timeseries_origin distinguishes it from a measured value.",
             )
 
 
 def origin_tells_future(config: Config) -> Iterator[DataWarning]:
-    """Yield that held values are known for such only from what comes later, where they are."""
+    """Warn that the origin mask leaks the future unless imputation is causal."""
     if not config.imputation.causal:
         yield DataWarning(
             code="origin_tells_future",
             level="note",
-            message="Between two values a gap is held without limit, after the last one for a time: so a held value "
-            "past that time tells that another value will come. For models that run online: imputation.causal=true.",
+            message="The origin mask leaks the future. The last value of a recording is held for a limited time, but a "
+            "gap between two values is held without limit. A longer hold therefore reveals that another value follows. "
+            "For models that run online set imputation.causal=true.",
         )
 
 
 def rarely_observed(config: Config, statistics: Statistics, limits: Thresholds) -> Iterator[DataWarning]:
-    """Yield inputs that are almost never observed in a split, and nonetheless not the default there: they are held."""
+    """Yield inputs that are almost never observed in a split and mostly held."""
     for item in config.inputs:
         low = {}
         for split, features in statistics.items():
@@ -144,7 +145,7 @@ def rarely_observed(config: Config, statistics: Statistics, limits: Thresholds) 
                 threshold=limits.observed_share,
                 values=low,
                 message=f"{item.name} is observed in less than {_percent(limits.observed_share)} of the seconds of "
-                f"{_listed(low)}: what a model sees there is mostly an old value that is held.",
+                f"{_listed(low)}. A model mostly sees an old value that is held.",
             )
 
 
@@ -165,14 +166,14 @@ def mostly_default(config: Config, targets: Targets, limits: Thresholds) -> Iter
                 item=target.name,
                 threshold=limits.default_share,
                 values=high,
-                message=f"The target {target.name} is the default {default:g} in most windows of {_listed(high)}: "
-                "always to predict it scores well there. Weight or select windows by target_origin, and report "
-                "errors on observed targets alone.",
+                message=f"The target {target.name} is the default {default:g} in most windows of {_listed(high)}. "
+                "A model that always predicts the default scores well there. Weight or select windows by "
+                "target_origin, and report errors on observed targets only.",
             )
 
 
 def often_clipped(config: Config, statistics: Statistics, limits: Thresholds) -> Iterator[DataWarning]:
-    """Yield inputs whose values lie outside of their normalization range too often."""
+    """Yield inputs whose values lie outside their normalization range too often."""
     for item in config.inputs:
         high = {}
         for split, features in statistics.items():
@@ -187,14 +188,14 @@ def often_clipped(config: Config, statistics: Statistics, limits: Thresholds) ->
                 item=item.name,
                 threshold=limits.clipped_share,
                 values=high,
-                message=f"More than {_percent(limits.clipped_share)} of the values of {item.name} lie outside of its "
-                f"normalization range {item.range[0]:g} to {item.range[1]:g} {item.unit} in {_listed(high)}; "
-                "the model sees the bound.",
+                message=f"More than {_percent(limits.clipped_share)} of the values of {item.name} lie outside its "
+                f"normalization range {item.range[0]:g} to {item.range[1]:g} {item.unit} in {_listed(high)}. "
+                "The model sees the bound instead.",
             )
 
 
 def apart(differences: Sequence[Difference], limits: Thresholds) -> Iterator[DataWarning]:
-    """Yield the differences from train that chance does not explain as warnings, and large others as notes."""
+    """Yield significant differences from train as warnings, and large others as notes."""
     tested = [item for item in differences if item.p is not None]
     rejected = holm([item.p or 0.0 for item in tested], limits.level)
     proved = {id(item) for item, sure in zip(tested, rejected, strict=True) if sure}
@@ -221,14 +222,14 @@ def apart(differences: Sequence[Difference], limits: Thresholds) -> Iterator[Dat
 
 SAID: Mapping[Code, str] = {
     "splits_differ": "The patients of {splits} differ from those of train in {name}",
-    "distributions_differ": "{name} is distributed otherwise in {splits} than in train",
-    "coverage_differs": "Another share of the seconds of {name} is observed in {splits} than in train",
-    "sources_differ": "{name} gives another share of its input's values in {splits} than in train",
+    "distributions_differ": "The distribution of {name} in {splits} differs from that in train",
+    "coverage_differs": "The observed share of {name} in {splits} differs from that in train",
+    "sources_differ": "The share of its input's values that {name} supplies in {splits} differs from that in train",
 }
 
 
 def near_duplicate_cases(plan: Plan, account: Account) -> Iterator[DataWarning]:
-    """Yield groups of written cases that are the same recording, at most a hundred and then how many more there are."""
+    """Yield groups of written cases that are nearly the same recording: at most 100, then the number of others."""
     written = {case: account.receipts[case] for case, outcome in account.outcomes.items() if outcome.windows}
     sketches = {case: sketch for summary in account.summaries.values() for case, sketch in summary.sketches.items()}
     groups = near_duplicates(written, sketches)
@@ -252,18 +253,18 @@ def near_duplicate_cases(plan: Plan, account: Account) -> Iterator[DataWarning]:
 
 
 def static_all_default(demographics: list[Demographic]) -> Iterator[DataWarning]:
-    """Yield statics that no written case of a split has, and a height, weight or sex that doses need."""
+    """Yield statics that all written cases of a split lack, also height, weight and sex where only doses need them."""
     for item in demographics:
         splits = {split: 1.0 for split, summary in item.splits.items() if summary.default and not summary.known}
         if splits and (item.in_records or item.static.name in BODY):
-            holds = "the records hold" if item.in_records else "doses and tidal volumes are worked out with"
+            holds = "the records hold" if item.in_records else "doses and tidal volumes are computed with"
             yield DataWarning(
                 code="static_all_default",
                 level="warning",
                 item=item.static.name,
                 values=splits,
                 message=f"{item.static.name} is missing in every case of {_listed(splits)}: {holds} the "
-                f"default {item.static.default:g}. Look at the clinical table.",
+                f"default {item.static.default:g}. Check the clinical table.",
             )
 
 
@@ -280,14 +281,14 @@ def static_outside_limits(plan: Plan, account: Account) -> Iterator[DataWarning]
                 item=item.name,
                 values=_shares_by_split(plan, set(cases), written),
                 cases=cases,
-                message=f"{item.name} lies outside of its limits {low:g} to {high:g} in "
+                message=f"{item.name} lies outside its limits {low:g} to {high:g} in "
                 f"{'case' if len(cases) == 1 else 'cases'} {short_case_list(cases)}: the records hold the default "
-                f"{item.default:g}. Look at column {item.table_column} of the clinical table.",
+                f"{item.default:g}. Check column {item.table_column} of the clinical table.",
             )
 
 
 def _shares_by_split(plan: Plan, cases: Collection[int], written: Collection[int]) -> dict[str, float]:
-    """Return which share of each split's written cases some cases are; splits without one are left out."""
+    """Return the given cases' share of each split's written cases; splits with none of them are left out."""
     shares = {}
     for split in SPLITS:
         own = [case.case_id for case in plan.cases_of(split) if case.case_id in written]
