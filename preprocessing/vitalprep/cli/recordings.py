@@ -22,7 +22,9 @@ _DAMAGES = ("truncated", "bitflip", "foreign", "no-clinical-row", "short", "no-s
 @click.option("--cases", type=int, help="Number of cases. With --append, number of additional cases.  [default: 24]")
 @click.option("--seed", type=int, help="Random seed. The same seed gives the same bytes.  [default: 0]")
 @click.option("--hours", type=float, help="Median length of a case, in hours.  [default: 2.75, as in VitalDB]")
-@click.option("--spread", type=float, help="Spread of case lengths. 0: all equal; 1: as in VitalDB.  [default: 1]")
+@click.option(
+    "--spread", type=float, help="Spread of case lengths, 0 to 2. 0: all equal; 1: as in VitalDB.  [default: 1]"
+)
 @click.option(
     "--waves",
     is_flag=True,

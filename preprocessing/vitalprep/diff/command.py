@@ -60,7 +60,7 @@ def _content(diff: Comparison) -> str:
     """Return whether the records are the same: the first thing that is asked."""
     if diff.same_content:
         stamps = diff.a != diff.b and diff.cases.stamp
-        return f"content        the same content{'; another file stamp' if stamps else ''}: {diff.content_id_a}"
+        return f"content        the same content{'; file stamps differ' if stamps else ''}: {diff.content_id_a}"
     ids = [(side or "unknown")[:12] for side in (diff.content_id_a, diff.content_id_b)]
     return f"content        different: A {ids[0]}, B {ids[1]}"
 
@@ -87,18 +87,18 @@ def _cases(diff: Comparison) -> Iterator[str]:
     if cases.only_b:
         yield f"only in B: {short_case_list(cases.only_b)}"
     if cases.input:
-        yield f"another recording or body size: {short_case_list(cases.input)}"
+        yield f"recording, or the patient's sex, height or weight, differs: {short_case_list(cases.input)}"
     if cases.stamp:
-        yield f"another file stamp, same bytes: {short_case_list(cases.stamp)}"
+        yield f"file stamps differ, same bytes: {short_case_list(cases.stamp)}"
     if cases.input is None:
-        yield "whether recordings changed cannot be told: a plan is no longer there"
+        yield "unknown whether recordings changed: a plan no longer exists"
     for name, changes in (("split", cases.split), ("outcome", cases.outcome), ("windows", cases.windows)):
         yield from _first([f"case {change.case_id}, {name}: {change.a} -> {change.b}" for change in changes])
 
 
 def _warnings(diff: Comparison) -> Iterator[str]:
     if diff.warnings is None:
-        yield "cannot be told: a data set does not list its own"
+        yield "unknown: a data set does not list its warnings"
         return
     for side, found in (("A", diff.warnings.only_a), ("B", diff.warnings.only_b)):
         yield from _first([f"only in {side}: {printable(message)}" for level, message in found if level == "warning"])

@@ -161,10 +161,10 @@ def origins(data: Described) -> str:
         rows.append([code(name), *map(_percent, shares)])
     header = ["input", "observed", "held", "default", "clipped", *(f"observed in {split}" for split in SPLITS)]
     return (
-        "Each value has an origin of its own: **0 observed** (the value of a source, at most as old as it stands: "
-        f"{_stands(data)}), **1 held** (the last value carried forward), **2 default** (there was no value to carry). "
-        "A default can equal an observed low: only the origin tells them apart. Share of all seconds of the cases in "
-        "here, in %:\n\n" + table(header, rows, numbers_from=1)
+        "Each value has its own origin: **0 observed** (a source's value, not older than the source's `stale_after`: "
+        f"{_stands(data)}), **1 held** (the last value carried forward), **2 default** (no value to carry forward). "
+        "A default can equal a low observed value: only the origin distinguishes them. Share of all seconds of the "
+        "written cases, in %:\n\n" + table(header, rows, numbers_from=1)
     )
 
 

@@ -17,7 +17,7 @@ MOST_WARNINGS = 20
 _BASIS = {
     "configuration": "as the configuration states",
     "note": "as a note beside the recordings says",
-    "assumed": "assumed, because nothing beside the recordings says otherwise",
+    "assumed": "assumed, because no source is stated",
 }
 
 
@@ -28,19 +28,19 @@ def making(data: Described) -> str:
     gaps = (
         "No value depends on a later one."
         if data.config.imputation.causal
-        else "Whether a gap is an inner one or the end of the signal is known only afterwards: inner gaps are held "
-        "without limit. `imputation.causal=true` would not do so."
+        else "A gap between two values is held without limit, the end of a signal only for a time. So how long a value "
+        "is held can depend on the future. `imputation.causal=true` avoids this."
     )
     rules = [
         "Each recording was read strictly; a file that is damaged anywhere is excluded, not repaired.",
-        "Each signal was put on a 1 Hz grid in clinical units, from the first of its sources that was live. What a "
-        "device cannot show was dropped.",
-        "Gaps were filled by the last observation, or by a default where there was none to carry, never backwards "
-        "and never by a mean.",
+        "Each signal was put on a 1 Hz grid in clinical units, from the first of its sources with a current value. "
+        "Values outside the device's limits were dropped.",
+        "Gaps were filled with the last observation, or with a default if there was none to carry forward, never "
+        "backwards and never with a mean.",
         gaps,
         f"Windows were cut{left_out}. Each value was normalized to its range and clipped.",
-        "Every record was read again and proved: checksums, shapes, ranges, splits, counts. `validation.json` says "
-        "whether it passed; without that verdict the data set is not published.",
+        "Every record is read again and checked: checksums, shapes, ranges, splits, counts. `validation.json` says "
+        "whether the data set passed. Without this file the data set is not published.",
     ]
     return f"By vitalprep {__version__}.\n\n" + bullets(rules)
 
@@ -52,18 +52,18 @@ def limitations(data: Described) -> str:
     if windowing.step < windowing.window:
         shared = 1 - windowing.step / windowing.window
         texts.append(
-            f"Neighbouring windows share {shared:.0%} of their seconds: they are not independent, and a count of "
-            "windows is no count of patients."
+            f"Neighbouring windows share {shared:.0%} of their seconds: they are not independent, and the "
+            "sample size is the number of patients, not of windows."
         )
     texts.append("Settings change seldom: a model that repeats the last value is the baseline to beat.")
-    texts.append("The targets are what was done, which need not be what was best.")
+    texts.append("The targets are what was done, which was not necessarily the best choice.")
     unseen = [code(name) for name, part in data.coverage.items() if part.observed == 0]
     if unseen:
         texts.append(f"Never observed in these cases: {', '.join(unseen)}.")
     rare = [code(name) for name, part in data.coverage.items() if 0 < (part.observed or 0) < 0.05]
     if rare:
         texts.append(f"Observed in less than 5 % of all seconds: {', '.join(rare)}.")
-    texts.append("Not for the care of patients: nothing in here shows that a model trained on it is safe.")
+    texts.append("Not for the care of patients: nothing here shows that a model trained on this data set is safe.")
     return f"{bullets(texts)}\n\n{_warnings(data)}"
 
 
