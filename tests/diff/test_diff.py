@@ -322,7 +322,7 @@ def test_what_is_no_data_set_is_refused(first: Path, tmp_path: Path) -> None:
     empty = tmp_path / "datasets" / "0123456789ab"
     empty.mkdir(parents=True)
     answer = refused(empty)
-    assert (answer.exit_code, "preprocessing_metadata.json is not there" in answer.result["message"]) == (65, True)
+    assert (answer.exit_code, "preprocessing_metadata.json is missing" in answer.result["message"]) == (65, True)
     shutil.copytree(first, empty, dirs_exist_ok=True)
     (empty / "preprocessing_metadata.json").write_text("{")
     assert refused(empty).exit_code == 65

@@ -209,7 +209,7 @@ def test_what_is_not_proved_is_refused_unless_asked_for(published: Published, tm
     with pytest.raises(RefusedError, match=r"did not pass.*record 7 is not within"):
         vitalprep.read(str(dataset), "train")
     edit(verdict, lambda content: content.update(passed=True, dataset_id="0" * 12))
-    with pytest.raises(RefusedError, match="that of 000000000000"):
+    with pytest.raises(RefusedError, match="belongs to data set 000000000000"):
         vitalprep.describe(str(dataset))
     verdict.unlink()
     with pytest.raises(RefusedError, match="never validated"):

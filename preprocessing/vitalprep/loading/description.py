@@ -174,7 +174,7 @@ class Description:
         ranges = [self._range(name) for name in ([names] if isinstance(names, str) else names)]
         if not isinstance(names, str) and (array.ndim == 0 or array.shape[-1] != len(ranges)):
             raise UsageError(
-                f"The last axis of an array of shape {array.shape} does not have {len(ranges)} columns, one a name.",
+                f"An array of shape {array.shape} does not have {len(ranges)} columns, one for each name.",
                 fix="give the names of the last axis, in order.",
             )
         low, high = np.array(ranges, dtype=np.float64).T
