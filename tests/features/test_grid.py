@@ -1,4 +1,4 @@
-"""The 1 Hz grid against the slow reference: the whole registry, any body, any recording."""
+"""Resampling to 1 Hz against the slow reference, for the complete registry, any patient and any recording."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LIMITS = {source.track: source.limits for item in CONFIG.inputs for source in it
 BODY = Body(sex=1, height=180, weight=80)
 START = 4102444800.0
 
-# DESIGN 3, written out once more: the sources of each input in order.
+# The sources of each input in order, copied from docs/design.md, 3.
 SOURCES = {
     "HR": "Solar8000/HR; Solar8000/PLETH_HR",
     "BP_SYS": "Solar8000/ART_SBP; Solar8000/NIBP_SBP",
@@ -60,7 +60,7 @@ Records = dict[str, list[tuple[float, float]]]
 
 
 def reference_source(track: str, body: Body) -> design4.Source:
-    """A source with the multiplier and staleness of DESIGN 3 and 4; only the plausible limits are the registry's."""
+    """A source with multiplier and staleness from docs/design.md, 3 and 4, and plausible limits from the registry."""
     device, name = track.split("/")
     sex = "M" if body.sex > 0 else "F"
     multiplier = {
@@ -260,7 +260,7 @@ def test_nothing_measured_is_no_signal(records: Records) -> None:
     assert caught.value.reason == "no_signal"
 
 
-# Single sentences of DESIGN 4
+# Single rules of docs/design.md, 4
 
 
 def test_a_live_fallback_gives_way_to_the_first_source_and_returns() -> None:

@@ -15,7 +15,7 @@ from vitalprep.features.statistics import added, statistics_of
 
 SMALL = ["windowing.window=12", "windowing.step=4"]
 STATIC, STATIC_ORIGIN = (61.0, 1.0, 165.0, 68.0, 24.977, 2.0), (0, 0, 0, 0, 0, 2)
-TARGETS = [7, 8, 9, 10, 11, 12, 13, 14]  # DESIGN 3: which inputs are outputs
+TARGETS = [7, 8, 9, 10, 11, 12, 13, 14]  # docs/design.md, 3: the inputs that are targets
 VITALS = slice(0, 7)
 CONFIG = load_config()
 

@@ -61,5 +61,5 @@ def test_what_a_file_cannot_hold_is_refused(tmp_path: Path, text: str, named: st
     done = env_from_terraform(env, text)
     assert done.returncode == 2
     assert named in done.stderr
-    assert "To fix" in done.stderr
+    assert "Fix: " in done.stderr
     assert env.read_text() == "POSTGRES_PASSWORD=x\n"

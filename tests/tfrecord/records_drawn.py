@@ -1,4 +1,4 @@
-"""Records drawn by hypothesis, and their features as the reference encoder takes them."""
+"""Hypothesis strategies for records, and conversion to the input of the reference encoder."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def made(shape: RecordShape, seed: int = 1, **numbers: int) -> Record:
 
 
 def features_of(record: Record) -> dict[str, list[int] | list[float] | bytes]:
-    """Row-major, as DESIGN 4's table of the record says."""
+    """Row-major, as in the record table of docs/design.md, 4."""
     features: dict[str, list[int] | list[float] | bytes] = {name: [getattr(record, name)] for name in NUMBERS}
     for name in SERIES:
         features[name] = [float(value) for value in getattr(record, name).ravel(order="C")]
