@@ -1,4 +1,4 @@
-"""Fill the S3 server of the profile `local` with simulated recordings: a bucket, 24 patients who do not exist."""
+"""Fill the S3 server of the compose profile `local` with 24 simulated recordings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BUCKET, PREFIX = os.environ["VITALPREP_INPUT"].removeprefix("s3://").split("/", 
 
 
 def main() -> None:
-    """Simulate and upload; what is there is left as it is."""
+    """Simulate recordings and upload them. An existing bucket is reused."""
     client = boto3.client("s3")
     try:
         client.create_bucket(

@@ -1,4 +1,4 @@
-"""Write what the compose file keeps secret into a ``.env`` file: ``secrets_to_env.py .env``. What is there stays."""
+"""Add the compose file's missing secrets to a ``.env`` file: ``secrets_to_env.py .env``. Existing ones are kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 MAKE = {
-    "POSTGRES_PASSWORD": lambda: secrets.token_hex(24),  # stands in a database URL: no signs but letters and digits
+    "POSTGRES_PASSWORD": lambda: secrets.token_hex(24),  # part of a database URL: only letters and digits
     "AIRFLOW_ADMIN_PASSWORD": lambda: secrets.token_urlsafe(18),
     "AIRFLOW_FERNET_KEY": lambda: base64.urlsafe_b64encode(os.urandom(32)).decode(),  # cryptography's Fernet
     "AIRFLOW_SECRET_KEY": lambda: secrets.token_hex(32),
@@ -18,7 +18,7 @@ MAKE = {
 
 
 def main(path: Path) -> None:
-    """Add what is missing; the file is for its owner alone."""
+    """Add missing secrets. The file is readable only by its owner."""
     text = path.read_text() if path.exists() else ""
     there = {line.partition("=")[0].strip() for line in text.splitlines()}
     added = [f"{name}={make()}\n" for name, make in MAKE.items() if name not in there]
@@ -27,7 +27,7 @@ def main(path: Path) -> None:
     path.touch(mode=0o600)
     path.chmod(0o600)
     path.write_text(text + "".join(added))
-    print(f"{path}: {len(added)} secrets made, {len(MAKE) - len(added)} were there")
+    print(f"{path}: {len(added)} secrets created, {len(MAKE) - len(added)} already present")
 
 
 if __name__ == "__main__":

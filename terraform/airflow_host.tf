@@ -1,10 +1,10 @@
-# Optional: one instance for airflow-docker-compose.yaml. No SSH key and no open port; a shell and Airflow's page are
-# reached through SSM (terraform output airflow_host).
+# Optional EC2 instance for airflow-docker-compose.yaml. It has no SSH key and no open port. Shell and Airflow's web page
+# are available through SSM (terraform output airflow_host).
 
 locals {
   hosts = var.airflow_host ? toset(["airflow"]) : toset([])
 
-  # Graviton families have a g behind their generation: t4g, m7g, c7gn.
+  # Graviton families have a g after their generation: t4g, m7g, c7gn.
   host_architecture = can(regex("^[a-z]+[0-9]+g", var.airflow_instance_type)) ? "arm64" : "amd64"
 }
 
@@ -41,8 +41,8 @@ resource "aws_iam_instance_profile" "airflow" {
 }
 
 resource "aws_instance" "airflow" {
-  #checkov:skip=CKV_AWS_88:A public address is the way out to SSM without a NAT gateway; no port is open.
-  #checkov:skip=CKV_AWS_126:Metrics every five minutes are enough for a host that waits.
+  #checkov:skip=CKV_AWS_88:Without a NAT gateway, the instance needs a public address to reach SSM; no port is open.
+  #checkov:skip=CKV_AWS_126:Metrics every five minutes suffice for a mostly idle host.
   for_each = local.hosts
 
   ami                         = data.aws_ssm_parameter.ubuntu[each.key].insecure_value
@@ -55,7 +55,7 @@ resource "aws_instance" "airflow" {
 
   metadata_options {
     http_tokens                 = "required"
-    http_put_response_hop_limit = 2 # containers fetch the role's credentials, one hop further
+    http_put_response_hop_limit = 2 # containers fetch the role's credentials over one extra hop
   }
 
   root_block_device {
@@ -65,7 +65,7 @@ resource "aws_instance" "airflow" {
     kms_key_id  = var.kms_key_arn
   }
 
-  # Ubuntu's own packages, so apt checks their signatures. SSM's agent is in the image.
+  # Ubuntu's own packages, whose signatures apt checks. The image includes the SSM agent.
   user_data = <<-EOT
     #!/bin/bash
     set -euo pipefail
@@ -81,6 +81,6 @@ resource "aws_instance" "airflow" {
   tags = { Name = "${var.name}-airflow" }
 
   lifecycle {
-    ignore_changes = [ami] # a newer Ubuntu must not replace the host and Airflow's database with it
+    ignore_changes = [ami] # a newer Ubuntu image must not replace the host, which holds Airflow's database
   }
 }

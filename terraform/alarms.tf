@@ -1,6 +1,6 @@
-# Finished and failed runs: Airflow publishes, whoever subscribes is told.
+# SNS topic to which Airflow publishes finished and failed runs.
 resource "aws_sns_topic" "runs" {
-  #checkov:skip=CKV_AWS_26:Messages hold a data set's id and its counts. AWS's own SNS key would lock out AWS Budgets; a key of one's own costs $1 a month.
+  #checkov:skip=CKV_AWS_26:Messages contain only a data set's id and counts. The AWS-managed SNS key would lock out AWS Budgets; a customer key costs $1 a month.
   name = "${var.name}-runs"
 }
 
@@ -49,7 +49,7 @@ resource "aws_sns_topic_subscription" "email" {
   endpoint  = each.value
 }
 
-# The whole account, not a tag: a tag counts only after someone has activated it for billing.
+# Covers the whole account instead of a tag, because tags must first be activated for billing.
 resource "aws_budgets_budget" "monthly" {
   name         = var.name
   budget_type  = "COST"
@@ -65,7 +65,7 @@ resource "aws_budgets_budget" "monthly" {
       threshold                 = notification.value
       threshold_type            = "PERCENTAGE"
       subscriber_sns_topic_arns = [aws_sns_topic.runs.arn]
-      # Directly as well: this mail needs no confirmation.
+      # Also sent directly by e-mail, which needs no confirmation.
       subscriber_email_addresses = compact([var.alarm_email])
     }
   }
@@ -74,14 +74,14 @@ resource "aws_budgets_budget" "monthly" {
 check "someone_is_told" {
   assert {
     condition     = var.alarm_email != null
-    error_message = "alarm_email is not set: nobody will be told when the budget is spent or a run fails."
+    error_message = "alarm_email is not set: nobody is notified when the budget is spent or a run fails."
   }
 }
 
-# Spot interruptions: one log line each, so that it can be counted whether spot is worth it.
+# Logs one line per spot interruption, to count whether spot is worth it.
 resource "aws_cloudwatch_event_rule" "interruptions" {
   name        = "${var.name}-spot-interruptions"
-  description = "Tasks of ${var.name} that Fargate took back"
+  description = "Tasks of ${var.name} interrupted by Fargate Spot"
   event_pattern = jsonencode({
     source        = ["aws.ecs"]
     "detail-type" = ["ECS Task State Change"]
@@ -94,8 +94,8 @@ resource "aws_cloudwatch_event_rule" "interruptions" {
 }
 
 resource "aws_cloudwatch_log_group" "interruptions" {
-  #checkov:skip=CKV_AWS_158:Events hold ARNs and times; kms_key_arn sets a key where the owner must control it.
-  name              = "/aws/events/${var.name}-spot-interruptions" # EventBridge writes to /aws/events/ only
+  #checkov:skip=CKV_AWS_158:Events contain only ARNs and times; set kms_key_arn to use a customer key.
+  name              = "/aws/events/${var.name}-spot-interruptions" # EventBridge writes only below /aws/events/
   retention_in_days = var.log_days
   kms_key_id        = var.kms_key_arn
 }
@@ -108,7 +108,7 @@ resource "aws_cloudwatch_event_target" "interruptions" {
 
 data "aws_iam_policy_document" "record_interruptions" {
   statement {
-    sid       = "OpenStream" # without the rule's ARN: CreateLogStream is not called in its name
+    sid       = "OpenStream" # no condition on the rule's ARN, because EventBridge does not pass it to CreateLogStream
     actions   = ["logs:CreateLogStream"]
     resources = ["${aws_cloudwatch_log_group.interruptions.arn}:*"]
     principals {

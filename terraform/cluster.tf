@@ -1,5 +1,5 @@
 locals {
-  # cpu in 1/1024 vCPU => memory in MiB, as Fargate offers them on Linux.
+  # Sizes that Fargate offers on Linux: cpu in 1/1024 vCPU => memory in MiB.
   # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html
   fargate_memory = {
     256   = [512, 1024, 2048]
@@ -19,7 +19,7 @@ locals {
       size    = var.worker_size
       stages  = "harmonize on spot"
       secrets = []
-      metrics = "emf" # how many cases and bytes have ended, as metrics that CloudWatch reads from the log
+      metrics = "emf" # numbers of finished cases and bytes, as metrics that CloudWatch extracts from the log
     }
     builder = {
       size   = var.builder_size
@@ -36,7 +36,7 @@ resource "aws_ecs_cluster" "tasks" {
   name = var.name
 
   setting {
-    name  = "containerInsights" # peak memory of a shard is what its size is chosen by
+    name  = "containerInsights" # shows a shard's peak memory, by which to choose its size
     value = "enabled"
   }
 }
@@ -53,7 +53,7 @@ resource "aws_ecs_cluster_capacity_providers" "tasks" {
 }
 
 resource "aws_cloudwatch_log_group" "tasks" {
-  #checkov:skip=CKV_AWS_158:Log lines hold case numbers and counts; kms_key_arn sets a key where the owner must control it.
+  #checkov:skip=CKV_AWS_158:Log lines contain only case numbers and counts; set kms_key_arn to use a customer key.
   name              = "/${var.name}/tasks"
   retention_in_days = var.log_days
   kms_key_id        = var.kms_key_arn
@@ -79,12 +79,12 @@ resource "aws_ecs_task_definition" "tasks" {
     name = "tmp" # the root file system is read-only
   }
 
-  # Airflow gives the command; the image's entry point is `vitalprep`.
+  # Airflow sets the command; the image's entry point is `vitalprep`.
   container_definitions = jsonencode([{
     name                   = local.container
     image                  = local.image
     essential              = true
-    stopTimeout            = 120 # the longest that Fargate grants; a worker leaves within 30 s
+    stopTimeout            = 120 # Fargate's maximum; a worker exits within 30 s
     readonlyRootFilesystem = true
     privileged             = false
     linuxParameters        = { capabilities = { add = [], drop = ["ALL"] }, initProcessEnabled = false }
@@ -100,7 +100,7 @@ resource "aws_ecs_task_definition" "tasks" {
         awslogs-group         = aws_cloudwatch_log_group.tasks.name
         awslogs-region        = var.region
         awslogs-stream-prefix = local.log_prefix
-        mode                  = "non-blocking" # a worker must not stand still because CloudWatch does
+        mode                  = "non-blocking" # a slow CloudWatch must not block the worker
         max-buffer-size       = "25m"
       }
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Write what Terraform made into a ``.env`` file: ``terraform output -json | env_from_terraform.py .env``.
+"""Write Terraform's outputs into a ``.env`` file: ``terraform output -json | env_from_terraform.py .env``.
 
-Lines that are not Terraform's (passwords, settings of one's own) stay as they are, and where they are.
+Other lines (passwords, your own settings) are kept unchanged and in place.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 OUTPUT = "environment"
-# docker compose, systemd and shells read such values alike; what they would quote differently is refused.
+# docker compose, systemd and shells read these values in the same way. Values that they quote differently are refused.
 NAME, VALUE = re.compile(r"[A-Z][A-Z0-9_]*"), re.compile(r"[A-Za-z0-9_./:@,+=-]*")
 
 
 def environment(outputs: str) -> dict[str, str]:
-    """Return the variables from the text that ``terraform output -json`` prints.
+    """Return the variables in the output of ``terraform output -json``.
 
     Raises
     ------
     ValueError
-        If there are none, or one that a ``.env`` file cannot hold.
+        If there are none, or if a ``.env`` file cannot represent one of them.
     """
     try:
         variables = json.loads(outputs)[OUTPUT]["value"]
@@ -31,26 +31,26 @@ def environment(outputs: str) -> dict[str, str]:
         raise ValueError(f"Terraform has no output {OUTPUT!r}. Fix: run `terraform apply` first.") from error
     for name, value in variables.items():
         if not NAME.fullmatch(name) or not isinstance(value, str) or not VALUE.fullmatch(value):
-            raise ValueError(f"{name}={value!r} cannot stand in a .env file. Fix: see terraform/outputs.tf.")
+            raise ValueError(f"A .env file cannot represent {name}={value!r}. Fix: see terraform/outputs.tf.")
     return dict(variables)
 
 
 def merged(text: str, variables: Mapping[str, str]) -> str:
-    """Return a ``.env`` text with these variables set: changed where they stand, else added at its end."""
+    """Return a ``.env`` text with these variables: existing lines are changed in place, others appended."""
     left = dict(variables)
     lines = []
     for line in text.splitlines():
         name = line.partition("=")[0].strip()
         if name not in variables:
             lines.append(line)
-        elif name in left:  # a second line of the same name would win over the first
+        elif name in left:  # drops duplicates, because the last line would win
             lines.append(f"{name}={left.pop(name)}")
     lines += [f"{name}={value}" for name, value in left.items()]
     return "".join(f"{line}\n" for line in lines)
 
 
 def main(arguments: list[str]) -> int:
-    """Read outputs from stdin, write the file named; its mode stays, a new one is for its owner alone."""
+    """Read the outputs from stdin and write the file. It keeps its mode; a new file is readable only by its owner."""
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
     beside.touch(mode=mode)
     beside.chmod(mode)
     beside.write_text(merged(before, variables), encoding="utf-8")
-    beside.replace(path)  # whole or not at all: the file also holds passwords
+    beside.replace(path)  # atomic, because the file also holds passwords
     print(f"{path}: {len(variables)} variables from Terraform")
     return 0
 

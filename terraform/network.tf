@@ -1,5 +1,5 @@
-# Public subnets without a NAT gateway: tasks take a public address for as long as they run ($0.005 an hour) and nothing
-# can open a connection to them. A NAT gateway would cost more in a month than a whole data set.
+# Public subnets without a NAT gateway: each running task has a public address ($0.005 an hour) but accepts no inbound
+# connection. A NAT gateway would cost more in a month than a whole data set.
 
 resource "aws_vpc" "tasks" {
   #checkov:skip=CKV2_AWS_11:No flow logs: nothing listens in this network, and S3 and ECS calls are in CloudTrail.
@@ -10,7 +10,7 @@ resource "aws_vpc" "tasks" {
   tags = { Name = var.name }
 }
 
-# Spot capacity differs by zone, so tasks may start in any of these.
+# Spot capacity differs by zone, so tasks can start in any of these zones.
 resource "aws_subnet" "tasks" {
   for_each = { for index, letter in var.zones : "${var.region}${letter}" => index }
 
@@ -46,8 +46,8 @@ resource "aws_route_table_association" "tasks" {
   route_table_id = aws_route_table.tasks.id
 }
 
-# Free, and S3 traffic does not leave Amazon's network. Its policy allows everything: ECR's layers come this way too,
-# from buckets of AWS. What may be read and written is up to the roles.
+# Free, and keeps S3 traffic inside Amazon's network. Its policy allows everything, because ECR's layers also come from
+# AWS-owned buckets; the roles restrict access.
 resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.tasks.id
   service_name      = "com.amazonaws.${var.region}.s3"
@@ -57,13 +57,13 @@ resource "aws_vpc_endpoint" "s3" {
   tags = { Name = "${var.name}-s3" }
 }
 
-# The group that AWS makes with every network lets its members talk to each other; emptied, it lets nothing through.
+# AWS's default security group allows traffic among its members; without rules, it allows none.
 resource "aws_default_security_group" "unused" {
   vpc_id = aws_vpc.tasks.id
 }
 
 resource "aws_security_group" "tasks" {
-  #checkov:skip=CKV2_AWS_5:Attached by RunTask, which Airflow calls with the id from its environment.
+  #checkov:skip=CKV2_AWS_5:RunTask attaches it; Airflow takes the id from its environment.
   name        = "${var.name}-tasks"
   description = "No ingress; HTTPS out to S3, ECR, CloudWatch and Secrets Manager"
   vpc_id      = aws_vpc.tasks.id

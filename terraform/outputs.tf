@@ -1,5 +1,5 @@
 output "environment" {
-  description = "What the DAG's environment needs; `make env-from-terraform` writes it into .env."
+  description = "Environment variables for the DAG; `make env-from-terraform` writes them into .env."
   value = {
     AWS_DEFAULT_REGION              = var.region
     VITALPREP_BACKEND               = "ecs"
@@ -7,13 +7,13 @@ output "environment" {
     VITALPREP_OUTPUT                = "s3://${local.output.bucket}"
     VITALPREP_ECS_CLUSTER           = aws_ecs_cluster.tasks.name
     VITALPREP_ECS_WORKER_TASK       = aws_ecs_task_definition.tasks["worker"].family
-    VITALPREP_ECS_SHARD_CPU         = tostring(var.worker_size.cpu) # as the task definition has it; the page in Airflow reckons with them
+    VITALPREP_ECS_SHARD_CPU         = tostring(var.worker_size.cpu) # as in the task definition; Airflow's page uses it for cost estimates
     VITALPREP_ECS_SHARD_MEMORY      = tostring(var.worker_size.memory)
     VITALPREP_ECS_BUILDER_TASK      = aws_ecs_task_definition.tasks["builder"].family
     VITALPREP_ECS_CONTAINER         = local.container
     VITALPREP_ECS_SUBNETS           = join(",", [for subnet in aws_subnet.tasks : subnet.id])
     VITALPREP_ECS_SECURITY_GROUPS   = aws_security_group.tasks.id
-    VITALPREP_ECS_ASSIGN_PUBLIC_IP  = "true" # no NAT gateway: without an address a task reaches neither ECR nor logs
+    VITALPREP_ECS_ASSIGN_PUBLIC_IP  = "true" # without a NAT gateway, a task needs it to reach ECR and CloudWatch
     VITALPREP_ECS_LOG_GROUP         = aws_cloudwatch_log_group.tasks.name
     VITALPREP_ECS_LOG_STREAM_PREFIX = local.log_prefix
     VITALPREP_SAGEMAKER_ROLE        = aws_iam_role.vitalprep["sagemaker"].arn
@@ -23,21 +23,21 @@ output "environment" {
 }
 
 output "repositories" {
-  description = "Where the images are pushed to."
+  description = "URLs of the image repositories."
   value       = { for name, repository in aws_ecr_repository.images : name => repository.repository_url }
 }
 
 output "airflow_role" {
-  description = "Role that an Airflow elsewhere, or a person who submits jobs, may take (airflow_trusted_arns)."
+  description = "Role for an Airflow that runs elsewhere, or for a person who submits jobs (airflow_trusted_arns)."
   value       = aws_iam_role.vitalprep["airflow"].arn
 }
 
 output "airflow_host" {
-  description = "Id of the Airflow host, null without one."
+  description = "Id of the Airflow host; null if there is none."
   value       = one([for host in aws_instance.airflow : host.id])
 }
 
 output "interruptions" {
-  description = "Log group with one line for each spot interruption."
+  description = "Log group with one line per spot interruption."
   value       = aws_cloudwatch_log_group.interruptions.name
 }

@@ -4,7 +4,7 @@ locals {
 }
 
 resource "aws_ecr_repository" "images" {
-  #checkov:skip=CKV_AWS_136:Images hold published code and no data; kms_key_arn sets a key where the owner must control it.
+  #checkov:skip=CKV_AWS_136:Images contain published code and no data; set kms_key_arn to use a customer key.
   for_each = local.repositories
 
   name                 = "${var.name}/${each.key}"
@@ -27,7 +27,7 @@ resource "aws_ecr_lifecycle_policy" "images" {
   policy = jsonencode({
     rules = [{
       rulePriority = 1
-      description  = "Layers of pushes that were not finished, or whose index was replaced"
+      description  = "Untagged layers of incomplete pushes or replaced indexes"
       selection    = { tagStatus = "untagged", countType = "sinceImagePushed", countUnit = "days", countNumber = 14 }
       action       = { type = "expire" }
     }]

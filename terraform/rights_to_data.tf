@@ -1,14 +1,14 @@
-# Storage paths as vitalprep lays them out: raw recordings; harmonized/<digest>/, runs/<dataset>/ and datasets/<dataset>/
-# in the output. S3 answers 404 to a missing object only where the caller may list its path, else 403, and vitalprep
-# must tell "not there" from "not allowed": so whoever reads a path may list it.
+# Storage paths of vitalprep: raw recordings; harmonized/<digest>/, runs/<dataset>/ and datasets/<dataset>/ in the
+# output. vitalprep must distinguish a missing object (404) from a forbidden one, but without list permission S3 answers
+# 403 for both. Therefore, every role that may read a path may also list it.
 
 locals {
   raw       = "${local.raw_bucket_arn}/${var.raw_prefix}"
   data_keys = compact([var.kms_key_arn, var.raw_kms_key_arn])
 }
 
-# vitalprep check, plan (also with --force), validate --quick, status and report --stored, which Airflow runs where it
-# lives. It reads the clinical table and a configuration beside it, but no recording.
+# vitalprep check, plan (also with --force), validate --quick, status and report --stored, which Airflow runs on its own
+# host. They read the clinical table and a configuration next to it, but no recording.
 data "aws_iam_policy_document" "plan" {
   statement {
     sid       = "ListRaw"
@@ -25,7 +25,7 @@ data "aws_iam_policy_document" "plan" {
     actions = ["s3:GetObject"]
     resources = [
       "${local.raw}/*.csv", "${local.raw}/*.yaml", "${local.raw}/*.yml",
-      "${local.raw}/source.json", "${local.raw}/simulation.json", # where the recordings come from
+      "${local.raw}/source.json", "${local.raw}/simulation.json", # provenance of the recordings
     ]
   }
   statement {
@@ -103,7 +103,7 @@ data "aws_iam_policy_document" "harmonize" {
     resources = ["${local.output.arn}/harmonized/*"]
   }
   statement {
-    sid       = "WriteProgress" # beside the plan, which it may not write
+    sid       = "WriteProgress" # next to the plan, which it must not write
     actions   = ["s3:PutObject"]
     resources = ["${local.output.arn}/runs/*/plan-*/progress-*"]
   }

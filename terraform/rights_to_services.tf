@@ -5,7 +5,7 @@ locals {
   training_logs = "arn:${local.partition}:logs:${var.region}:${local.account}:log-group:/aws/sagemaker/TrainingJobs"
 }
 
-# What SageMaker does around a training job in that job's role: logs, metrics, and the (empty) model it insists on storing.
+# SageMaker's own actions in a training job's role: logs, metrics, and storing the (empty) model.
 data "aws_iam_policy_document" "train" {
   statement {
     sid       = "WriteJobOutput"
@@ -19,7 +19,7 @@ data "aws_iam_policy_document" "train" {
   }
   statement {
     sid       = "WriteMetrics"
-    actions   = ["cloudwatch:PutMetricData"] # has no resources; the name space is its bound
+    actions   = ["cloudwatch:PutMetricData"] # supports no resources; limited by the namespace
     resources = ["*"]
     condition {
       test     = "StringLike"
@@ -29,8 +29,8 @@ data "aws_iam_policy_document" "train" {
   }
 }
 
-# What the ECS operator calls: RunTask, DescribeTasks, ListTasks (to take up a task it had started before it died),
-# StopTask, and the log lines of the task.
+# Calls of the ECS operator: RunTask, DescribeTasks, ListTasks (to reattach to a task after a restart of the operator),
+# StopTask, and reading the task's log.
 data "aws_iam_policy_document" "run_tasks" {
   statement {
     sid       = "RunTasks"
@@ -49,7 +49,7 @@ data "aws_iam_policy_document" "run_tasks" {
   }
   statement {
     sid       = "FindTasks"
-    actions   = ["ecs:ListTasks"] # has no resources for Fargate tasks; the cluster is its bound
+    actions   = ["ecs:ListTasks"] # supports no resources for Fargate tasks; limited by the cluster
     resources = ["*"]
     condition {
       test     = "ArnEquals"
@@ -84,7 +84,7 @@ data "aws_iam_policy_document" "run_tasks" {
   }
 }
 
-# What the SageMaker operator and `vitalprep submit` call. The jobs' names begin with var.name.
+# Calls of the SageMaker operator and `vitalprep submit`. Job names begin with var.name.
 data "aws_iam_policy_document" "run_training" {
   statement {
     sid = "RunJobs"
@@ -108,7 +108,7 @@ data "aws_iam_policy_document" "run_training" {
   }
   statement {
     sid       = "FindJobLogs"
-    actions   = ["logs:DescribeLogStreams"] # IAM is asked for the group as GROUP:log-stream:, whatever prefix is named
+    actions   = ["logs:DescribeLogStreams"] # IAM checks GROUP:log-stream:, whatever the prefix
     resources = [local.training_logs, "${local.training_logs}:*"]
   }
   statement {
@@ -129,7 +129,7 @@ data "aws_iam_policy_document" "announce" {
 data "aws_iam_policy_document" "pull_images" {
   statement {
     sid       = "LogIn"
-    actions   = ["ecr:GetAuthorizationToken"] # has no resources
+    actions   = ["ecr:GetAuthorizationToken"] # supports no resources
     resources = ["*"]
   }
   statement {
@@ -157,7 +157,7 @@ data "aws_iam_policy_document" "read_salt" {
   }
 }
 
-# Session Manager and nothing else of SSM; none of these actions has resources.
+# Only SSM's Session Manager; none of these actions supports resources.
 data "aws_iam_policy_document" "open_session" {
   count = var.airflow_host ? 1 : 0
 

@@ -1,4 +1,4 @@
-# Who may do what. Each policy is named by what it lets do (rights_to_data.tf, rights_to_services.tf) and can be given to people as well.
+# Roles and their policies. Policies are named by what they allow (rights_to_data.tf, rights_to_services.tf), and can also be attached to people.
 
 locals {
   roles = {
@@ -48,7 +48,7 @@ data "aws_iam_policy_document" "trust" {
       type        = "Service"
       identifiers = [each.value]
     }
-    dynamic "condition" { # another account's tasks or jobs must not be able to take the role
+    dynamic "condition" { # prevents other accounts' tasks or jobs from assuming the role (confused deputy)
       for_each = each.value == "ec2.amazonaws.com" ? [] : [local.account]
       content {
         test     = "StringEquals"

@@ -7,10 +7,10 @@ locals {
 }
 
 resource "aws_s3_bucket" "data" {
-  #checkov:skip=CKV_AWS_18:Access logs need a third bucket; whoever must know who read what turns on CloudTrail data events for the account.
-  #checkov:skip=CKV_AWS_144:The recordings have their original elsewhere, and everything else is made again from them, byte by byte.
-  #checkov:skip=CKV_AWS_145:SSE-S3 by default; kms_key_arn sets a key where the owner must control it.
-  #checkov:skip=CKV2_AWS_62:Nothing waits for object events; the DAG plans when it is triggered.
+  #checkov:skip=CKV_AWS_18:Access logs would need a third bucket; to audit reads, enable CloudTrail data events for the account.
+  #checkov:skip=CKV_AWS_144:The recordings have their original elsewhere, and everything else can be rebuilt from them byte for byte.
+  #checkov:skip=CKV_AWS_145:SSE-S3 by default; set kms_key_arn to use a customer key.
+  #checkov:skip=CKV2_AWS_62:Nothing consumes object events; the DAG plans when it is triggered.
   for_each = local.buckets
 
   bucket        = "${var.name}-${each.key}-${local.account}-${var.region}"
@@ -83,7 +83,7 @@ resource "aws_s3_bucket_policy" "data" {
 
   bucket     = each.value.id
   policy     = data.aws_iam_policy_document.tls_only[each.key].json
-  depends_on = [aws_s3_bucket_public_access_block.data] # S3 refuses two changes of one bucket's access at once
+  depends_on = [aws_s3_bucket_public_access_block.data] # S3 rejects concurrent changes to a bucket's access settings
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "data" {
@@ -107,8 +107,8 @@ resource "aws_s3_bucket_lifecycle_configuration" "data" {
     }
   }
 
-  # A receipt is younger than its table by the milliseconds between two writes, so both go in the same night, or the
-  # receipt one night later; a build in between refuses the case and asks for a new run.
+  # A receipt is written milliseconds after its table, so both expire in the same night, or the receipt one night later.
+  # A build in between refuses the case and asks for a new run.
   dynamic "rule" {
     for_each = each.key == "output" && var.harmonized_days > 0 ? [var.harmonized_days] : []
     content {

@@ -1,46 +1,46 @@
 variable "region" {
-  description = "AWS region of everything. The raw bucket should lie in it too: S3 charges for what leaves a region."
+  description = "AWS region of all resources. The raw bucket should be in the same region: S3 charges for transfer between regions."
   type        = string
   default     = "eu-north-1"
 
   validation {
     condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[1-9]$", var.region))
-    error_message = "Write a region as AWS does, such as eu-north-1; a zone (eu-north-1a) is not a region."
+    error_message = "Use an AWS region, such as eu-north-1, not a zone (eu-north-1a)."
   }
 }
 
 variable "name" {
-  description = "Begins the name of everything that is made here, and is its tag `project`."
+  description = "Prefix of all resource names, and their tag `project`."
   type        = string
   default     = "vitalprep"
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,19}$", var.name)) && !endswith(var.name, "-")
-    error_message = "2 to 20 lower-case letters, digits and hyphens, a letter first and no hyphen last: it becomes part of bucket names."
+    error_message = "Use 2 to 20 lower-case letters, digits and hyphens, with a letter first and no hyphen last: it is part of bucket names."
   }
 }
 
 # Storage
 
 variable "raw_bucket" {
-  description = "An existing bucket that holds the recordings; it is read, never changed. Null: one is made."
+  description = "Existing bucket with the recordings. It is only read. Null: create a bucket."
   type        = string
   default     = null
 
   validation {
     condition     = var.raw_bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.raw_bucket))
-    error_message = "Give the bucket's name alone: no s3://, no path, no ARN."
+    error_message = "Give only the bucket's name: no s3://, no path, no ARN."
   }
 }
 
 variable "raw_prefix" {
-  description = "Folder of the recordings and of clinical_data.csv in the raw bucket. The workers' right to read ends there."
+  description = "Folder of the recordings and clinical_data.csv in the raw bucket. Workers can read only this folder."
   type        = string
   default     = "raw-data"
 
   validation {
     condition     = can(regex("^[A-Za-z0-9!_.()/-]+$", var.raw_prefix)) && trim(var.raw_prefix, "/") == var.raw_prefix
-    error_message = "A folder without a slash at its ends, and not empty: the right to list is bound to it."
+    error_message = "Use a non-empty folder without leading or trailing slash: the list permission is limited to it."
   }
 }
 
@@ -54,18 +54,18 @@ variable "harmonized_days" {
 
   validation {
     condition     = var.harmonized_days == 0 || (var.harmonized_days >= 7 && floor(var.harmonized_days) == var.harmonized_days)
-    error_message = "0 (never) or whole days, at least 7: a run that is still being retried needs its tables."
+    error_message = "Use 0 (never) or at least 7 whole days: a run that is still being retried needs its tables."
   }
 }
 
 variable "noncurrent_days" {
-  description = "Days for which a version that was replaced or deleted can still be brought back."
+  description = "Days for which replaced or deleted object versions can be restored."
   type        = number
   default     = 30
 
   validation {
     condition     = var.noncurrent_days >= 1 && floor(var.noncurrent_days) == var.noncurrent_days
-    error_message = "Whole days, at least 1."
+    error_message = "Use whole days, at least 1."
   }
 }
 
@@ -79,23 +79,23 @@ variable "kms_key_arn" {
 
   validation {
     condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", var.kms_key_arn))
-    error_message = "The ARN of a key (arn:aws:kms:...:key/...), not of an alias: roles are granted the key itself."
+    error_message = "Use the ARN of a key (arn:aws:kms:...:key/...), not of an alias: roles are granted the key itself."
   }
 }
 
 variable "raw_kms_key_arn" {
-  description = "KMS key of an existing raw bucket, if it has one. A raw bucket that is made here uses kms_key_arn."
+  description = "KMS key of an existing raw bucket, if it has one. A raw bucket created here uses kms_key_arn."
   type        = string
   default     = null
 
   validation {
     condition     = var.raw_kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", var.raw_kms_key_arn))
-    error_message = "The ARN of a key (arn:aws:kms:...:key/...), not of an alias."
+    error_message = "Use the ARN of a key (arn:aws:kms:...:key/...), not of an alias."
   }
 }
 
 variable "force_destroy" {
-  description = "Lets `terraform destroy` delete buckets and image repositories that are not empty, with all recordings and data sets."
+  description = "Allow `terraform destroy` to delete non-empty buckets and image repositories, including all recordings and data sets."
   type        = bool
   default     = false
 }
@@ -103,24 +103,24 @@ variable "force_destroy" {
 # Containers
 
 variable "image" {
-  description = "Tag or sha256: digest of the worker's image in the repository that is made here. A new image needs a new tag."
+  description = "Tag or sha256: digest of the worker's image in the repository created here. A new image needs a new tag."
   type        = string
   default     = "0.1.0"
 
   validation {
     condition     = can(regex("^(sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$", var.image)) && var.image != "latest"
-    error_message = "A tag or a digest (sha256:...), without the repository; not `latest`, which could never be pushed twice."
+    error_message = "Use a tag or a digest (sha256:...), without the repository; not `latest`, because tags are immutable."
   }
 }
 
 variable "cpu_architecture" {
-  description = "What the worker's image was built for: X86_64 or ARM64 (some 20 % cheaper; not for SageMaker)."
+  description = "Architecture of the worker's image: X86_64 or ARM64 (about 20 % cheaper; not for SageMaker)."
   type        = string
   default     = "X86_64"
 
   validation {
     condition     = contains(["X86_64", "ARM64"], var.cpu_architecture)
-    error_message = "X86_64 or ARM64."
+    error_message = "Use X86_64 or ARM64."
   }
 }
 
@@ -131,7 +131,7 @@ variable "worker_size" {
 
   validation {
     condition     = contains(lookup(local.fargate_memory, var.worker_size.cpu, []), var.worker_size.memory)
-    error_message = "Fargate has no such pair of cpu and memory; cpu 2048 goes with memory 4096 to 16384 in steps of 1024."
+    error_message = "Fargate does not offer this combination of cpu and memory; cpu 2048 allows memory 4096 to 16384 in steps of 1024."
   }
 }
 
@@ -142,23 +142,23 @@ variable "builder_size" {
 
   validation {
     condition     = contains(lookup(local.fargate_memory, var.builder_size.cpu, []), var.builder_size.memory)
-    error_message = "Fargate has no such pair of cpu and memory; cpu 4096 goes with memory 8192 to 30720 in steps of 1024."
+    error_message = "Fargate does not offer this combination of cpu and memory; cpu 4096 allows memory 8192 to 30720 in steps of 1024."
   }
 }
 
 variable "subject_salt_secret_arn" {
-  description = "Secrets Manager secret whose whole text is the salt of privacy.hash_subjects. Null: tasks get no salt."
+  description = "Secrets Manager secret whose text is the salt of privacy.hash_subjects. Null: tasks get no salt."
   type        = string
   default     = null
 
   validation {
     condition     = var.subject_salt_secret_arn == null || can(regex("^arn:[a-z-]+:secretsmanager:", var.subject_salt_secret_arn))
-    error_message = "The ARN of a secret, never the salt itself: Terraform's state is no place for it."
+    error_message = "Use the ARN of a secret, not the salt itself: Terraform's state must not contain it."
   }
 }
 
 variable "log_days" {
-  description = "Days for which the tasks' logs are kept."
+  description = "Retention of the tasks' logs in days."
   type        = number
   default     = 365
 
@@ -171,67 +171,67 @@ variable "log_days" {
 # Network
 
 variable "vpc_cidr" {
-  description = "Addresses of the network that is made. It meets no other network, so it may be any private range."
+  description = "Address range of the network. It is not connected to other networks, so any private range works."
   type        = string
   default     = "10.37.0.0/20"
 
   validation {
     condition     = can(cidrsubnet(var.vpc_cidr, 2, 2)) && can(regex("/(1[6-9]|2[0-4])$", var.vpc_cidr))
-    error_message = "A range between /16 and /24, such as 10.37.0.0/20: every running task takes one address."
+    error_message = "Use a range between /16 and /24, such as 10.37.0.0/20: every running task needs one address."
   }
 }
 
 variable "zones" {
-  description = "Letters of the availability zones to start tasks in; more zones have more spot capacity."
+  description = "Letters of the availability zones in which tasks may start; more zones offer more spot capacity."
   type        = list(string)
   default     = ["a", "b", "c"]
 
   validation {
     condition     = length(var.zones) >= 1 && length(var.zones) <= 4 && length(distinct(var.zones)) == length(var.zones) && alltrue([for letter in var.zones : can(regex("^[a-z]$", letter))])
-    error_message = "One to four different letters, such as a, b and c for eu-north-1a, eu-north-1b and eu-north-1c."
+    error_message = "Use one to four different letters, such as a, b and c for eu-north-1a, eu-north-1b and eu-north-1c."
   }
 }
 
-# Money and messages
+# Budget and notifications
 
 variable "alarm_email" {
-  description = "Address for the budget alarm and for finished and failed runs. AWS asks it to confirm the latter. Null: nobody is told."
+  description = "E-mail address for the budget alarm and for finished and failed runs. AWS asks it to confirm the latter. Null: no e-mails."
   type        = string
   default     = null
 
   validation {
     condition     = var.alarm_email == null || can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", var.alarm_email))
-    error_message = "One e-mail address."
+    error_message = "Use one e-mail address."
   }
 }
 
 variable "budget_usd" {
-  description = "Monthly budget of the whole account in USD. The alarm comes at 80 % spent and at 100 % forecast; it stops nothing."
+  description = "Monthly budget of the whole account in USD. It alarms at 80 % spent and at 100 % forecast, but stops nothing."
   type        = number
   default     = 30
 
   validation {
     condition     = var.budget_usd > 0
-    error_message = "More than 0."
+    error_message = "Use a number above 0."
   }
 }
 
 # Airflow
 
 variable "airflow_host" {
-  description = "Make an EC2 instance for airflow-docker-compose.yaml. It is reached through SSM only."
+  description = "Create an EC2 instance for airflow-docker-compose.yaml. It is accessible only through SSM."
   type        = bool
   default     = false
 }
 
 variable "airflow_instance_type" {
-  description = "Type of that instance; 4 GiB of memory at least. Its architecture must be that of the Airflow image."
+  description = "Type of that instance, with at least 4 GiB of memory. Its architecture must match the Airflow image."
   type        = string
   default     = "t3.medium"
 
   validation {
     condition     = can(regex("^[a-z]+[0-9]+[a-z0-9-]*\\.[a-z0-9]+$", var.airflow_instance_type))
-    error_message = "An EC2 instance type, such as t3.medium or t4g.medium."
+    error_message = "Use an EC2 instance type, such as t3.medium or t4g.medium."
   }
 }
 
@@ -242,17 +242,17 @@ variable "airflow_disk_gib" {
 
   validation {
     condition     = var.airflow_disk_gib >= 16 && var.airflow_disk_gib <= 1024
-    error_message = "16 to 1024 GiB."
+    error_message = "Use 16 to 1024 GiB."
   }
 }
 
 variable "airflow_trusted_arns" {
-  description = "IAM roles or users that may take Airflow's role: an Airflow that runs elsewhere, or a person who submits jobs."
+  description = "IAM roles or users that may assume Airflow's role: an Airflow that runs elsewhere, or a person who submits jobs."
   type        = list(string)
   default     = []
 
   validation {
     condition     = alltrue([for arn in var.airflow_trusted_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/[^*]+$", arn))])
-    error_message = "ARNs of single roles or users: no account root, no `*`."
+    error_message = "Use ARNs of single roles or users: no account root, no `*`."
   }
 }

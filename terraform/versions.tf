@@ -1,5 +1,5 @@
 terraform {
-  required_version = ">= 1.9" # validations that look at other values
+  required_version = ">= 1.9" # for validations that refer to other variables
 
   required_providers {
     aws = {

@@ -1,4 +1,4 @@
-"""Doses, volumes and pressures with values worked out by hand (the original plan's T012-T017), from track to column."""
+"""Conversions from track to column, against values worked out by hand (the original plan's T012-T017)."""
 
 from __future__ import annotations
 

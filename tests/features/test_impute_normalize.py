@@ -1,4 +1,4 @@
-"""Filling gaps and scaling, against the slow reference."""
+"""Imputation and normalization against the slow reference."""
 
 from __future__ import annotations
 

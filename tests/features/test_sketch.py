@@ -1,4 +1,4 @@
-"""A case's sketch: what is in it by a slow and literal transcription, what changes it, and what does not."""
+"""A case's sketch: equal to a slow literal implementation; changes that must and must not affect it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def walk(seed: int, length: int = 2000, *, hold: int = 2, step: float = 1.0) -> 
 
 
 def slow_sketch(table: NDArray[np.float32]) -> list[int]:
-    """The same by its words, one value at a time."""
+    """Reference implementation, one value at a time."""
     found = set()
     for row, name in enumerate(name for name in NAMES if name not in OF_THE_CLINICAL_TABLE):
         low, high = CONFIG.inputs[NAMES.index(name)].range

@@ -1,4 +1,4 @@
-"""Histograms and origins of targets, against counting by hand."""
+"""Histograms and origins of targets, against counts made by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which windows a recording has, against the slow reference."""
+"""Window starts against the slow reference."""
 
 from __future__ import annotations
 

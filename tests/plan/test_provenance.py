@@ -77,7 +77,7 @@ def test_a_note_is_read_strictly(unmarked: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[" * 100_000, "is not JSON"),
+        ("[" * 100_000, "is not valid JSON"),
         (" " * 2_000_000, "more than 1048576 bytes"),
         (json.dumps({"source": {"name": "x", "licence": "y", "limitations": ["z"] * 101}}), r"source\.limitations"),
         (json.dumps({"source": {"name": "x", "licence": "y" * 4001}}), r"source\.licence"),

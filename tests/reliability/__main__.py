@@ -1,4 +1,4 @@
-"""``python -m tests.reliability``: whatever may happen to a run is done to it for long, with a table at the end."""
+"""``python -m tests.reliability``: long soak test that injects all kinds of faults and prints a table at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A proxy in front of an S3 server that does to requests what networks and S3 do to them.
+"""A proxy in front of an S3 server that injects network and S3 faults.
 
     rules = [Rule("503 SlowDown", method="GET", key="*.vital", times=2), Rule("lost", method="PUT", key="*.json")]
     with FaultyS3(environment["AWS_ENDPOINT_URL"], rules) as s3:

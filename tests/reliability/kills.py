@@ -1,4 +1,4 @@
-"""Kills at random moments: of a whole run and of its stages one by one, of the parent, a worker process or all."""
+"""Kills at random moments: of whole runs and single stages, of the parent, one worker process or all processes."""
 
 from __future__ import annotations
 

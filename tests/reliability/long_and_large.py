@@ -1,4 +1,4 @@
-"""Many cases and large ones: what every process of every stage holds, looked at again and again while it works."""
+"""Memory and open files of every process during runs with many cases and with very large cases."""
 
 from __future__ import annotations
 

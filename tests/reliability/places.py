@@ -1,4 +1,4 @@
-"""Where a run writes, and what has to hold there at any moment: after every kill, and while two runs are at it."""
+"""Output locations, and the invariants that hold there at any moment: after every kill and during concurrent runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ``vitalprep`` command with all its processes, in a group of its own: to kill, to freeze, to look at."""
+"""A ``vitalprep`` command in its own process group, to kill, freeze and inspect."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Command:
 
 
 def is_case_started(line: Mapping[str, Any]) -> bool:
-    """Whether a log line says that a case was handed to a worker process."""
+    """Return whether a log line says that a worker process started a case."""
     return bool(re.fullmatch(r"case \d+ started", line["message"]))
 
 

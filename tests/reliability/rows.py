@@ -1,4 +1,4 @@
-"""One line of the soak's table: what was done to vitalprep, and what it came to."""
+"""One row of the soak test's result table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be done to one S3 request on its way: the faults by name, and the connection they are done to."""
+"""Faults that can be injected into one S3 request, by name, and the connection that they act on."""
 
 from __future__ import annotations
 

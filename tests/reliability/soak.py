@@ -1,4 +1,4 @@
-"""The long form of the reliability tests, section by section."""
+"""The soak test: the long form of the reliability tests, by section."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The short form of the kills: a run is killed, and nothing is lost, nothing done twice, nothing left behind."""
+"""Killed runs lose no work, repeat none and leave no files behind (short form of `kills`)."""
 
 from __future__ import annotations
 

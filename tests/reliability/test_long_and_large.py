@@ -1,4 +1,4 @@
-"""The short form of many cases: no process grows, and nothing is left open or lying about."""
+"""With many cases, no process grows or leaks files (short form of `long_and_large`)."""
 
 from __future__ import annotations
 

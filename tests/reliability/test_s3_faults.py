@@ -1,4 +1,4 @@
-"""The whole command over an S3 that fails: the same bytes after what passes, a clear end at what does not."""
+"""Complete runs over a faulty S3: the same bytes after transient faults, a clear error after permanent ones."""
 
 from __future__ import annotations
 

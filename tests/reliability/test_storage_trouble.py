@@ -1,4 +1,4 @@
-"""The whole command on a disk that is full, read-only, or goes away in the middle of a run."""
+"""Complete runs on a disk that is full, read-only or disappears in the middle of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two processes at the same work: both succeed, the bytes are those of one, and nobody ever reads half an object."""
+"""Two concurrent processes on the same work: both succeed, with the same bytes, and no reader sees a partial object."""
 
 from __future__ import annotations
 

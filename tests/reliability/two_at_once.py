@@ -1,4 +1,4 @@
-"""Two processes at the same work: started together, one after the other, and one frozen while the other does it all."""
+"""Two processes on the same work: started together, one after the other, or one frozen while the other finishes."""
 
 from __future__ import annotations
 

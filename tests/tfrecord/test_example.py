@@ -1,4 +1,4 @@
-"""Example bytes: equal to the slow reference's, and read strictly."""
+"""Encoded Examples equal those of the slow reference, and decoding is strict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TFRecord framing: equal to the slow reference's, and every damage seen."""
+"""TFRecord framing equals that of the slow reference, and all damage is detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fast reader: on any bytes the answer, or the words, of the readable one."""
+"""The fast reader gives the same records and errors as `decode_record`, on any bytes."""
 
 from __future__ import annotations
 

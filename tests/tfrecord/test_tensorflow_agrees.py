@@ -1,4 +1,4 @@
-"""What TensorFlow reads from our bytes, and what it writes itself."""
+"""TensorFlow reads our records correctly, and writes the same bytes."""
 
 from __future__ import annotations
 

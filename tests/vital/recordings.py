@@ -1,6 +1,6 @@
-"""Recordings for the reader's tests: drawn by hypothesis, and what any reader must find in them.
+"""Hypothesis strategies for recordings, and the values that any reader must find in them.
 
-What is expected is worked out packet by packet from the packets' own fields, without a byte of the file.
+Expected values are computed from the packets' fields, independently of the encoded file.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def comparable(recording: VitalFile) -> tuple[Any, ...]:
 
 
 def read_agreed(data: bytes, *, max_bytes: int = 1 << 30, waves: bool = False) -> SlowVitalFile:
-    """Read with the project's reader and with the reference, which must give the same or refuse in the same words.
+    """Read with the project's reader and the reference, which must give the same values or the same error.
 
     Waves are the reference's alone. With them it gathers whole records, and may notice another fault first.
     """

@@ -1,4 +1,4 @@
-"""Damaged and foreign files: a reason and a place, never a wrong value."""
+"""Damaged and foreign files are refused with a reason and a position; they never give a wrong value."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_bytes_after_the_gzip_stream(tail: bytes) -> None:
 
 @pytest.mark.parametrize("flag", [0x20, 0x40, 0x80])
 def test_reserved_gzip_flags_are_refused(flag: int) -> None:
-    """What they add to the header would be taken for the stream (RFC 1952: a decompressor must give an error)."""
+    """Their header fields would be read as the stream (RFC 1952: a decompressor must give an error)."""
     data = bytearray(gzip_bytes(stream(GOOD)) * 2)
     second = len(data) // 2
     for place in (0, second):
@@ -171,7 +171,7 @@ def test_reserved_gzip_flags_are_refused(flag: int) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_members_of_a_few_bytes_are_read_as_one(size: int) -> None:
-    """And what is wrong in them is found before what is wrong behind them."""
+    """An error inside them is reported before an error after them."""
     data = stream(GOOD)
     members = b"".join(gzip_bytes(data[at : at + size]) + gzip_bytes(b"") for at in range(0, len(data), size))
     assert comparable(read_agreed(members)) == comparable(read_agreed(gzip_bytes(data)))
@@ -183,7 +183,7 @@ def test_members_of_a_few_bytes_are_read_as_one(size: int) -> None:
 
 
 def test_every_flipped_bit_is_detected_or_harmless() -> None:
-    """Of the file: nearly all are caught by the checksum; some of gzip's header (time, system) mean nothing."""
+    """The checksum detects nearly all of them; some gzip header fields (time, system) have no effect."""
     halves = stream(GOOD)[:150], stream(GOOD)[150:]
     for data in (gzip_bytes(stream(GOOD)), gzip_bytes(halves[0]) + gzip_bytes(halves[1])):
         right = comparable(read_agreed(data, waves=True))

@@ -1,4 +1,4 @@
-"""Names, units and times meant to do harm: none becomes a path, and every file gets a receipt that can be read."""
+"""Hostile names, units and times: none becomes a path, and every file gets a readable receipt."""
 
 from __future__ import annotations
 

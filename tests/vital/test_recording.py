@@ -1,4 +1,4 @@
-"""The reader against VitalDB's own export, against the `vitaldb` package, and against what the writer was given."""
+"""The reader against VitalDB's own export, the `vitaldb` package, and the data given to the writer."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The compiled scan against the readable one in `tests.reference.slow_scan`, on whatever bytes there can be.
+"""The compiled scan against the reference in `tests.reference.slow_scan`, on arbitrary bytes.
 
-`read_agreed` asserts that both readers give the same arrays, or refuse with the same reason in the same words.
+`read_agreed` asserts that both readers give the same arrays or the same error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files that are parsed while they arrive: the same as whole ones, and never taken for truncated."""
+"""Files parsed while downloading give the same result as complete ones, and never count as truncated."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_large_file_in_chunks() -> None:
 
 @pytest.mark.parametrize("missing", [1, 9, 100, -1])
 def test_a_lost_connection_is_not_a_truncated_file(missing: int) -> None:
-    """A recording that is excluded stays so; a lost connection must be tried again."""
+    """An exclusion is permanent; a lost connection must be retried."""
     data = gzip_bytes(encode_file(FileHeader(start=START), []) + bytes([77, 0, 0, 0, 0]) * 99)
     sent = data[:-missing] if missing > 0 else data + b"x"
     with pytest.raises(RetryableError, match=rf"{len(sent)} of {len(data)} bytes"):

@@ -1,1 +1,1 @@
-"""Every document and every path that vitalprep stores or reads, and what its stages agree on."""
+"""Every document and path that vitalprep stores or reads, and the rules that its stages share."""

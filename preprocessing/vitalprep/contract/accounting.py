@@ -1,4 +1,4 @@
-"""Adding up: every requested case ends in windows written or in exactly one reason, or the run is not finished."""
+"""The accounting: every requested case ends in written windows or exactly one reason, or the run is unfinished."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Accounting(Document):
 
     @property
     def adds_up(self) -> bool:
-        """Whether requested = windows written + excluded by reason, with nothing unfinished."""
+        """Whether requested = written + excluded, with no unfinished case."""
         return not self.unfinished and self.requested == self.written + sum(self.excluded.values())
 
 
 class Account(NamedTuple):
-    """A plan's accounting, and what it rests on: each planned case's outcome, the build summaries and receipts."""
+    """A plan's accounting with its sources: the outcome of each planned case, the build summaries and the receipts."""
 
     accounting: Accounting
     outcomes: dict[int, CaseOutcome]
@@ -54,7 +54,7 @@ class Account(NamedTuple):
 
 
 def account(plan: Plan, output: Storage) -> Account:
-    """Return the account of what is there of a plan."""
+    """Compute the account of a plan from its stored receipts and build summaries."""
     read = {split: read_build_summary(output, plan.dataset_id, split) for split in SPLITS}
     summaries = {split: summary for split, summary in read.items() if summary is not None}
     outcomes = {case.case_id: case for summary in summaries.values() for case in summary.cases}
@@ -87,12 +87,18 @@ def account(plan: Plan, output: Storage) -> Account:
 
 
 def store_accounting(accounting: Accounting, output: Storage) -> None:
-    """Write the accounting; it is the one document of a run that later runs replace."""
+    """Write the accounting, the only document of a run that later runs replace."""
     output.put(accounting_path(accounting.dataset_id), accounting.to_bytes())
 
 
 def plan_of_dataset(output: Storage, dataset_id: str) -> Plan | None:
-    """Return the plan that a data set was accounted by, or None where it is no longer there."""
+    """Return the plan named in a data set's accounting, or None if accounting or plan no longer exist.
+
+    Raises
+    ------
+    RefusedError
+        If that plan belongs to another data set.
+    """
     path = accounting_path(dataset_id)
     try:
         accounting = Accounting.from_bytes(output.get(path), uri=output.uri_of(path))
@@ -102,6 +108,6 @@ def plan_of_dataset(output: Storage, dataset_id: str) -> Plan | None:
     if plan.dataset_id != dataset_id:
         raise RefusedError(
             f"{output.uri_of(accounting.plan)} is the plan of {plan.dataset_id}, not of {dataset_id}.",
-            fix="put back the documents of its making below runs/.",
+            fix="restore the original documents of this data set below runs/.",
         )
     return plan

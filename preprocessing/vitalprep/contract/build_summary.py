@@ -1,4 +1,4 @@
-"""What building a split came to: files, windows and reasons; no times or hosts, so that it is the same again."""
+"""The build summary of a split: files, windows and reasons. Reproducible: no times and no host names."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ __all__ = [
 TFRECORD = ".tfrecord"
 
 
-SIZE = 48  # hashes kept: 256 characters; a resemblance of one half is estimated to 0.07
+SIZE = 48  # hashes per sketch, 256 characters; a resemblance of 0.5 is estimated with a standard error of 0.07
 
 
 Sketch = Annotated[str, Field(pattern=rf"^([A-Za-z0-9+/]{{{SIZE * 4 // 3 * 4}}})?$")]
-"""A sketch in a document: `SIZE` hashes of 32 bits in base64, or nothing."""
+"""A sketch in a document: `SIZE` hashes of 32 bits in base64, or an empty string."""
 
 
 class OriginCounts(Schema):
-    """How many values of something were observed, held and default."""
+    """Numbers of observed, held and default values."""
 
     observed: int = 0
     held: int = 0
@@ -54,10 +54,10 @@ class OriginCounts(Schema):
 
 
 class CaseCoverage(NamedTuple):
-    """When one input of one case was observed, in seconds.
+    """Coverage of one input in one case, all in seconds.
 
-    `observed` seconds in all; `before` the first of them (the whole case where there is none), the longest gap
-    `inside`, between two of them, and `after` the last one.
+    `observed`: total. `before`: seconds before the first observation, or the whole case if there is none. `inside`: the
+    longest gap between two observations. `after`: seconds after the last observation.
     """
 
     observed: int
@@ -67,11 +67,11 @@ class CaseCoverage(NamedTuple):
 
 
 class FeatureStatistics(Schema):
-    """One input over some cases. Counts are seconds; sums are over observed seconds, in the input's unit.
+    """Statistics of one input over some cases. Counts are seconds; sums are over observed seconds, in its unit.
 
     `clipped` counts observed or held seconds outside the normalization range. `histogram` counts observed seconds:
-    below the range, in each of `bins_of` equal parts of it (the last one closed), above it. Builds before it have none.
-    `cases` are those with an observed second.
+    below the range, in each of `bins_of` equal bins (the last one closed), above the range; it is empty in builds
+    before version 2. `cases` counts cases with an observed second.
     """
 
     observed: int = 0
@@ -86,7 +86,7 @@ class FeatureStatistics(Schema):
     cases: int = 0
 
     def described(self) -> dict[str, float | int | None]:
-        """Return counts, and mean, standard deviation and extremes of what was observed."""
+        """Return the counts, and mean, standard deviation and extremes of the observed values."""
         mean = self.total / self.observed if self.observed else None
         variance = self.total_of_squares / self.observed - mean * mean if mean is not None else None
         return {
@@ -112,7 +112,7 @@ class FileSummary(Schema):
 
 
 class CaseOutcome(Schema):
-    """One case: windows written, or the one reason why there are none. `dropped` windows were observed too little."""
+    """One case: written windows, or the reason why there are none. `dropped` counts windows observed too little."""
 
     case_id: int
     seconds: int | None = None
@@ -124,8 +124,8 @@ class CaseOutcome(Schema):
 class BuildSummary(Document):
     """The build of one split.
 
-    `targets` counts the windows by the origin of each target. `coverage` is of each written case, by input. `sketches`
-    are those of the cases that have windows, by case number, see `sketch_of`. Builds before version 3 have neither.
+    `targets` counts windows by the origin of each target. `coverage` is by input and written case. `sketches` are by
+    case, for cases with windows, see `sketch_of`. Builds before version 3 have neither `coverage` nor `sketches`.
     """
 
     current_version: ClassVar[int] = 3  # 2: `targets`; histograms and cases in `statistics`. 3: `coverage`, `sketches`
@@ -146,7 +146,7 @@ class BuildSummary(Document):
 
 
 def read_build_summary(output: Storage, dataset_id: str, split: str) -> BuildSummary | None:
-    """Return a split's summary, or None where it is not built."""
+    """Return a split's summary, or None if it is not built."""
     path = build_summary_path(dataset_id, split)
     try:
         return BuildSummary.from_bytes(output.get(path), uri=output.uri_of(path))
@@ -155,13 +155,13 @@ def read_build_summary(output: Storage, dataset_id: str, split: str) -> BuildSum
 
 
 def is_built(summary: BuildSummary, plan: Plan, output: Storage) -> bool:
-    """Return whether all files of a summary are there with their sizes."""
+    """Return whether all files of a summary exist with the recorded sizes."""
     there = {stored.path: stored.size for stored in output.list(dataset_folder(plan.dataset_id))}
     return all(there.get(dataset_path(plan.dataset_id, file.name)) == file.bytes for file in summary.files)
 
 
 def listing_problem(output: Storage, dataset_id: str, summaries: Mapping[SplitName, BuildSummary]) -> str | None:
-    """Return what differs between the files that lie there and those that were built, or None."""
+    """Return the first difference between the stored files and the built ones, or None."""
     prefix = dataset_folder(dataset_id) + "/"
     there = {
         stored.path.removeprefix(prefix): stored.size
@@ -173,9 +173,9 @@ def listing_problem(output: Storage, dataset_id: str, summaries: Mapping[SplitNa
         if name not in there:
             return f"{name} is missing"
         if name not in built:
-            return f"{name} was not built by this data set"
+            return f"{name} does not belong to this data set"
         if there[name] != built[name]:
-            return f"{name} has {there[name]} bytes, built were {built[name]}"
+            return f"{name} has {there[name]} bytes instead of {built[name]}"
     return None
 
 

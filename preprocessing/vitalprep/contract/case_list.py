@@ -1,4 +1,4 @@
-"""Case lists as people write them: ``1-10,17,0022``."""
+"""Case lists such as ``1-10,17,0022``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def parse_case_list(spec: str) -> tuple[int, ...]:
     Raises
     ------
     UsageError
-        Naming the token that is no case number (``a``, ``1--2``, an empty one) or a range that runs backwards.
+        If a token is not a case number or range (``a``, ``1--2``, empty), a range is descending, or a number is outside
+        1 to 99,999,999. The message names the token.
 
     Examples
     --------
@@ -56,14 +57,12 @@ def short_case_list(cases: list[int] | tuple[int, ...]) -> str:
 def _range_of(token: str, spec: str) -> range:
     match = _TOKEN.fullmatch(token)
     if match is None:
-        what = f"{token!r} is no case number or range" if token else "there is nothing between two commas"
-        raise UsageError(f"Case list {spec!r}: {what}.", fix="write for example 1-10,17,0022.")
+        what = f"{token!r} is not a case number or range" if token else "an entry is empty"
+        raise UsageError(f"Case list {spec!r}: {what}.", fix="use a list such as 1-10,17,0022.")
     first = int(match[1])
     last = int(match[2] or match[1])
     if first > last:
-        raise UsageError(f"Case list {spec!r}: {token!r} runs backwards.", fix=f"write {last}-{first}.")
+        raise UsageError(f"Case list {spec!r}: the range {token!r} is descending.", fix=f"use {last}-{first}.")
     if first < 1 or last > HIGHEST_CASE:
-        raise UsageError(
-            f"Case list {spec!r}: {token!r} is outside 1-{HIGHEST_CASE}.", fix="name cases by their VitalDB number."
-        )
+        raise UsageError(f"Case list {spec!r}: {token!r} is outside 1-{HIGHEST_CASE}.", fix="use VitalDB case numbers.")
     return range(first, last + 1)

@@ -22,7 +22,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return the one JSON text of a value: keys sorted, no spaces, ASCII, no NaN.
+    """Return the canonical JSON of a value: sorted keys, no spaces, ASCII, no NaN.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def digest(value: Any) -> str:
 
 
 def digest_of_json(text: bytes) -> str:
-    """Return the digest of a value that is canonical JSON already."""
+    """Return the digest of a text that is already canonical JSON."""
     return hashlib.sha256(text).hexdigest()[:DIGEST_LENGTH]
 
 
@@ -53,7 +53,7 @@ class Schema(BaseModel):
 
 
 class Document(Schema):
-    """A stored JSON document. Subclasses raise `current_version` when their fields change."""
+    """A stored JSON document. Subclasses increment `current_version` when their fields change."""
 
     current_version: ClassVar[int] = 1
     schema_version: int = 1
@@ -69,13 +69,13 @@ class Document(Schema):
         Raises
         ------
         RefusedError
-            If it is no JSON document of this kind, or was written by a newer vitalprep.
+            If it is not a valid JSON document of this kind, or was written by a newer vitalprep.
         """
         try:
             content = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise RefusedError(
-                f"{uri} is not JSON ({error}).", fix="remove this object and run the stage that writes it again."
+                f"{uri} is not valid JSON ({error}).", fix="remove this object and run the stage that writes it again."
             ) from error
         version = content.get("schema_version", 1) if isinstance(content, Mapping) else 1
         if isinstance(version, int) and version > cls.current_version:

@@ -1,4 +1,4 @@
-"""Where everything lies below an output location (docs/design.md, 5): the one place that knows a storage path."""
+"""Storage paths below an output location (docs/design.md, 5). No other module builds one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _MADE = re.compile(
 _PLAN = re.compile(rf"{RUNS}/{_DIGEST}/plan-{_DIGEST}\.json")
 
 Digest = Annotated[str, Field(pattern=f"^{_DIGEST}$")]
-"""A digest in a document: what becomes a part of a path can name no other folder."""
+"""A digest in a document. The pattern ensures that it cannot point to another folder when used in a path."""
 
 
 def is_digest(name: str) -> bool:
@@ -79,12 +79,12 @@ def is_digest(name: str) -> bool:
 
 
 def made_by_vitalprep(path: str) -> bool:
-    """Return whether a path below the output is one that a stage writes. Nothing else is ever removed."""
+    """Return whether a path below the output is one that a stage writes. Other files are never removed."""
     return _MADE.fullmatch(path) is not None
 
 
 def harmonized_stem(harmonize_digest: str, case_id: int, input_id: str) -> str:
-    """Path of a harmonized case without its ending: ``.parquet`` is the table, ``.json`` its receipt."""
+    """Path of a harmonized case without suffix: ``.parquet`` is the table, ``.json`` its receipt."""
     return f"{harmonized_folder(harmonize_digest)}/{case_id:04d}-{input_id}"
 
 
@@ -99,12 +99,12 @@ def is_plan(path: str) -> bool:
 
 
 def shard_path(plan: str, index: int) -> str:
-    """Path of what one shard needs of a plan, from the plan's path."""
+    """Path of one shard's part of a plan, from the plan's path."""
     return f"{plan.removesuffix('.json')}/shard-{index:05d}.json"
 
 
 def progress_path(plan: str, index: int) -> str:
-    """Path of how far one shard of a plan is, from the plan's path."""
+    """Path of one shard's progress (heartbeat), from the plan's path."""
     return f"{plan.removesuffix('.json')}/progress-{index:05d}.json"
 
 
@@ -124,7 +124,7 @@ def receipt_path(stem: str) -> str:
 
 
 def harmonized_folder(harmonize_digest: str) -> str:
-    """Path of the folder of tables and receipts that were made under one configuration."""
+    """Path of the folder of tables and receipts with one harmonization configuration."""
     return f"{HARMONIZED}/{harmonize_digest}"
 
 
@@ -139,7 +139,7 @@ def dataset_path(dataset_id: str, name: str) -> str:
 
 
 def build_summary_path(dataset_id: str, split: str) -> str:
-    """Path of the counts and digests of a split's files."""
+    """Path of a split's build summary."""
     return dataset_path(dataset_id, f"build-{split}.json")
 
 

@@ -1,4 +1,4 @@
-"""The plan: which cases, which subject in which split, which case in which shard."""
+"""The plan: the cases, the split of each subject, and the shard of each case."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = [
     "load_plan", "load_shard", "settled_body", "store_plan",
 ]  # fmt: skip
 
-WRITERS = 16  # shards' documents are small: many are written at once
+WRITERS = 16  # concurrent writes of the small shard documents
 
 
 def _below(path: str) -> str:
     if any(part in ("", ".", "..") for part in path.split("/")):
-        raise ValueError(f"the path {path!r} leads out of the input")
+        raise ValueError(f"the path {path!r} leads outside the input")
     return path
 
 
@@ -45,10 +45,10 @@ class Person(Schema):
 
 
 class PlannedCase(Schema):
-    """One case that is there and has a clinical row.
+    """One case with a recording and a clinical row.
 
-    `object` is its path below the plan's input. `body` is None where age, sex, height and weight are all statics.
-    `outside_limits` names the statics whose value was dropped by their limits.
+    `object` is the recording's path below the plan's input. `body` is None if age, sex, height and weight are all
+    statics. `outside_limits` names the statics whose value was dropped by their limits.
     """
 
     case_id: int
@@ -83,10 +83,10 @@ class ExcludedCase(Schema):
 
 
 class Append(Schema):
-    """What an appended data set continues.
+    """The data sets that an appended data set continues.
 
-    `parents` are the data sets before it, the first one first; the others are all subjects that these ever held, by
-    the split that they keep.
+    `parents` are their ids, oldest first. `train`, `validation` and `test` are all their subjects, by the split that
+    each keeps.
     """
 
     parents: tuple[Digest, ...] = Field(min_length=1)
@@ -96,22 +96,22 @@ class Append(Schema):
 
     @cached_property
     def split_of_subject(self) -> dict[int, SplitName]:
-        """The split that every earlier subject keeps."""
+        """The split of every earlier subject."""
         return {subject: split for split in SPLITS for subject in getattr(self, split)}
 
 
 class ClinicalTable(Schema):
-    """A clinical table of its own place, as ``--clinical`` named it. A URI of ours has no secrets in it."""
+    """A clinical table in a location of its own, as given by ``--clinical``. Its URI contains no credentials."""
 
     uri: str
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class Plan(Document):
-    """An immutable plan. It holds no output location, so that it can be moved with its output.
+    """An immutable plan. It contains no output location, so that an output can be moved.
 
-    `clinical` is None where the clinical table lies beside the recordings. `name` is for people: the dataset id does
-    not depend on it.
+    `clinical` is None if the clinical table is next to the recordings. `name` is for people: the dataset id does not
+    depend on it.
     """
 
     # 2: `append`, 3: `source`, 4: `clinical`, 5: statics of any column, 6: `name`; else written as before
@@ -134,7 +134,7 @@ class Plan(Document):
     def _shards_hold_its_cases(self) -> Self:
         unknown = {case for shard in self.shards for case in shard} - self.by_id.keys()
         if unknown:
-            raise ValueError(f"a shard holds case {min(unknown)}, which is none of the plan's")
+            raise ValueError(f"a shard holds case {min(unknown)}, which is not in the plan")
         return self
 
     @cached_property
@@ -153,23 +153,23 @@ class Plan(Document):
 
     @property
     def requested(self) -> set[int]:
-        """The cases that were asked for, whether they are there or not."""
+        """All requested cases, including those without a recording."""
         return set(self.by_id) | {case.case_id for case in self.excluded}
 
     @cached_property
     def split_of_subject(self) -> dict[int, SplitName]:
-        """The split of every subject of this data set and of those before it."""
+        """The split of every subject of this data set and its parents."""
         earlier = self.append.split_of_subject if self.append else {}
         return earlier | {case.subject_id: case.split for case in self.cases}
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """The data sets that this one continues, the first one first."""
+        """The ids of the data sets that this one continues, oldest first."""
         return self.append.parents if self.append else ()
 
     @property
     def parent(self) -> str | None:
-        """The data set that this one was appended to."""
+        """The id of the data set that this one was appended to."""
         return self.parents[-1] if self.parents else None
 
     @property
@@ -179,7 +179,7 @@ class Plan(Document):
 
     @cached_property
     def digest(self) -> str:
-        """The plan's own digest, which names it."""
+        """The plan's digest, which is part of its path."""
         return digest_of_json(self._json)
 
     @cached_property
@@ -196,13 +196,13 @@ class Plan(Document):
 
     @property
     def path(self) -> str:
-        """Where the plan lies below the output."""
+        """The plan's path below the output."""
         return plan_path(self.dataset_id, self.digest)
 
     def shard_documents(self) -> Iterator[tuple[str, bytes]]:
-        """Yield (path, bytes) of each shard's own document: the plan as if it had the cases of that shard alone.
+        """Yield (path, bytes) of each shard's document: the plan restricted to that shard's cases.
 
-        The source of the recordings and the name stand in the plan alone.
+        Only the plan itself contains the provenance of the recordings and the name.
         """
         content = {key: value for key, value in self._content.items() if key not in ("source", "name")}
         content["config"] = {key: value for key, value in content["config"].items() if key != "source"}
@@ -220,7 +220,7 @@ class Plan(Document):
         return plan
 
     def stem(self, case_id: int) -> str:
-        """Path of a case's harmonized table and receipt, without ending."""
+        """Path of a case's harmonized table and receipt, without suffix."""
         return harmonized_stem(self.harmonize_digest, case_id, self.by_id[case_id].input_id)
 
     def cases_of(self, split: str) -> list[PlannedCase]:
@@ -228,19 +228,19 @@ class Plan(Document):
         return [case for case in self.cases if case.split == split]
 
     def shards_of(self, cases: Iterable[int]) -> list[int]:
-        """The shards that hold some cases."""
+        """The shards that contain any of some cases."""
         wanted = set(cases)
         return [index for index, shard in enumerate(self.shards) if wanted & set(shard)]
 
     def shard_label(self, index: int) -> str:
-        """A shard's cases and size for people."""
+        """Human-readable description of a shard: its cases and size."""
         cases = self.shards[index]
         size = sum(self.by_id[case].size for case in cases)
         return f"cases {_shortened(short_case_list(cases))} ({len(cases)} cases, {size / 1e6:.1f} MB)"
 
 
 def store_plan(plan: Plan, output: Storage) -> str:
-    """Write a plan where its digest says, after a document for each of its shards, and return its URI."""
+    """Write the shard documents and then the plan, at the paths given by its digest, and return the plan's URI."""
     with ThreadPoolExecutor(WRITERS) as pool:
         for _ in pool.map(lambda shard: output.create(*shard), plan.shard_documents()):
             pass
@@ -249,19 +249,21 @@ def store_plan(plan: Plan, output: Storage) -> str:
 
 
 def load_plan(plan_uri: str) -> tuple[Plan, Storage]:
-    """Read a plan and open the output that it lies in."""
+    """Read a plan, and open its output."""
     output_uri, path = output_of_plan(plan_uri)
     output = Storage(output_uri)
     return Plan.from_bytes(output.get(path), uri=output.uri_of(path)), output
 
 
 def load_shard(plan_uri: str, index: int) -> tuple[Plan, Storage]:
-    """Read what one shard needs of a plan, however many cases the plan has, and open the output.
+    """Read one shard's part of a plan, and open the output. The cost does not depend on the size of the plan.
 
     Raises
     ------
     UsageError
         If the plan has no such shard.
+    RefusedError
+        If the shard's document is missing.
     """
     output_uri, path = output_of_plan(plan_uri)
     output = Storage(output_uri)
@@ -272,9 +274,9 @@ def load_shard(plan_uri: str, index: int) -> tuple[Plan, Storage]:
         plan, _ = load_plan(plan_uri)
         if index >= len(plan.shards):
             raise UsageError(
-                f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", fix="name one of them."
+                f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", fix="use one of these."
             ) from error
-        raise RefusedError(f"{output.uri_of(part)} is not there.", fix="plan again: that writes it.") from error
+        raise RefusedError(f"{output.uri_of(part)} does not exist.", fix="plan again, which writes it.") from error
 
 
 def _shortened(text: str, longest: int = 40) -> str:

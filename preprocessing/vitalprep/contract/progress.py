@@ -1,4 +1,4 @@
-"""How far a shard is: the heartbeat beside its plan."""
+"""A shard's progress: the heartbeat document next to its plan."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ State = Literal["running", "stopped", "done"]
 
 
 class ShardProgress(Document):
-    """How far a shard was when it was `updated`.
+    """A shard's progress at the time `updated`.
 
-    `done` are its cases with a receipt, of earlier attempts too, `excluded` those of them that were refused, and
-    `bytes_done` the size of their recordings. `bytes_per_second` is this attempt's rate. `seconds_left` is None while
-    it cannot be told.
+    `done` counts its cases with a receipt, including those of earlier attempts, `excluded` the excluded ones among
+    them, and `bytes_done` the size of their recordings. `bytes_per_second` is the rate of this attempt. `seconds_left`
+    is None while it is unknown.
     """
 
     index: int

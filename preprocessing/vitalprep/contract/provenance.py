@@ -1,6 +1,6 @@
-"""Where recordings come from: the licence, agreement and citation that a data set made of them has to carry.
+"""The provenance of recordings: the licence, agreement and citation that a derived data set must carry.
 
-The known sources stand in ``sources.yaml``.
+``provenance.yaml`` lists the known sources.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ __all__ = [
     "known_provenance",
 ]
 
-NOTE_NAME = "source.json"  # beside recordings, written by `vitalprep fetch` or by hand
-SIMULATION_NAME = "simulation.json"  # beside recordings that `vitalprep simulate` made
+NOTE_NAME = "source.json"  # next to recordings, written by `vitalprep fetch` or by hand
+SIMULATION_NAME = "simulation.json"  # next to recordings created by `vitalprep simulate`
 
 KnownProvenance = Literal["vitaldb", "simulated"]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
@@ -39,7 +39,7 @@ Url = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9._~:/?#!$&(
 
 
 class Agreement(Schema):
-    """A contract that whoever uses the recordings enters into; `obligations` are the user's, word for word."""
+    """A data use agreement that binds users of the recordings. `obligations` quotes the user's obligations verbatim."""
 
     name: Text
     url: Url
@@ -47,7 +47,7 @@ class Agreement(Schema):
 
 
 class Download(Schema):
-    """Where a source's files are: paths below `base_url`; `recording` holds ``{case}``."""
+    """Download addresses of a source: paths below `base_url`. `recording` contains ``{case}``."""
 
     base_url: Url
     recording: Text
@@ -60,13 +60,13 @@ class Provenance(Schema):
     Attributes
     ----------
     patients : str
-        ``real``, or ``simulated``: no person was recorded.
+        ``real`` or ``simulated``.
     licence : str or None
-        SPDX identifier, or another name of the licence; None where there is none.
+        SPDX identifier or another name of the licence; None if there is none.
     attribution : str
-        What has to be said of the source, and of what was changed.
+        Required attribution, including the changes made.
     limitations : tuple of str
-        What the recordings do not hold or hold unevenly.
+        Gaps and biases of the recordings.
     """
 
     name: Text
@@ -79,7 +79,7 @@ class Provenance(Schema):
     agreement: Agreement | None = None
     attribution: Text | None = None
     citation: Text | None = None
-    download: Download | None = Field(default=None, exclude=True)  # how to get them says nothing of what they are
+    download: Download | None = Field(default=None, exclude=True)  # not part of the provenance documents
     limitations: Few = ()
 
     @property
@@ -91,7 +91,7 @@ class Provenance(Schema):
         return f"{named}, {self.licence_url}" if self.licence_url else named
 
     def terms(self) -> str:
-        """Return licence and agreement as a text to read before using the recordings."""
+        """Return licence and agreement as a text, to read before using the recordings."""
         lines = [f"Licence of {self.name}: {self.licence_line}."]
         if self.agreement:
             lines.append(f"{self.agreement.name}: {self.agreement.url}. It says of the user:")
@@ -100,14 +100,14 @@ class Provenance(Schema):
 
 
 class SettledProvenance(Schema):
-    """A source, and how it is known: stated in the `configuration`, by a `note` beside the recordings, or `assumed`."""
+    """A source, and where it is stated: in the `configuration`, in a `note` next to the recordings, or `assumed`."""
 
     basis: Literal["configuration", "note", "assumed"]
     source: Provenance
 
 
 class Acceptance(Schema):
-    """That the terms of a source were accepted: when (UTC), of which address, and the SHA-256 of the text shown."""
+    """A record that the terms of a source were accepted: time (UTC), base URL, and SHA-256 of the displayed text."""
 
     at: Text
     base_url: Text
@@ -117,7 +117,7 @@ class Acceptance(Schema):
 
 
 class ProvenanceNote(Document):
-    """``source.json``: what lies beside recordings to tell where they come from. It names no person."""
+    """``source.json``, the provenance note next to recordings. It names no person."""
 
     current_version: ClassVar[int] = 1
     source: Provenance
@@ -125,7 +125,7 @@ class ProvenanceNote(Document):
 
 
 class SimulationNote(Document):
-    """``simulation.json`` as far as it tells that `vitalprep simulate` wrote it."""
+    """The fields of ``simulation.json`` that identify recordings of `vitalprep simulate`."""
 
     current_version: ClassVar[int] = 2
     model_config = ConfigDict(extra="ignore")
@@ -138,10 +138,10 @@ class SimulationNote(Document):
 
 @cache
 def known_provenance(name: KnownProvenance) -> Provenance:
-    """Return a source of ``sources.yaml``."""
+    """Return a source of ``provenance.yaml``."""
     content = yaml.safe_load(files("vitalprep.contract").joinpath("provenance.yaml").read_bytes())
     return Provenance.model_validate(content[name])
 
 
 ASSUMED: KnownProvenance = "vitaldb"
-"""What recordings are taken for where nothing says otherwise: the registry's tracks are VitalDB's."""
+"""Default provenance, because the registry's tracks are VitalDB's."""

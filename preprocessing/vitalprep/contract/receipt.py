@@ -1,4 +1,4 @@
-"""The receipt of a case: it exists iff the case is done."""
+"""The receipt of a case, which exists if and only if the case is done."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ __all__ = [
 ]
 
 
-READERS = 16  # receipts are small: many are read at once
+READERS = 16  # concurrent reads of the small receipts
 
 
 class FeatureQuality(Schema):
-    """What one input's sources gave.
+    """Quality of one input in one case.
 
     Attributes
     ----------
@@ -68,14 +68,14 @@ class InputObject(Schema):
 
 
 class UnitConflict(Schema):
-    """A track that was not used, and the unit that the file gives it."""
+    """A track that was ignored because of its unit, and that unit."""
 
     track: str
     unit: str
 
 
 class Receipt(Document):
-    """What harmonizing one case came to. `timings` in seconds; `seconds` is the length of the table."""
+    """The result of harmonizing one case. `timings` are in seconds; `seconds` is the length of the table."""
 
     case_id: int
     status: Literal["ok", "excluded"]
@@ -94,7 +94,7 @@ class Receipt(Document):
 
 @dataclass(frozen=True)
 class ListedReceipt:
-    """What a listing tells of a receipt: when it was written, and whether it excludes the case, which has no table."""
+    """A receipt as seen in a listing: its time of writing, and whether the case is excluded, that is, has no table."""
 
     modified: datetime | None
     excluded: bool
@@ -128,7 +128,7 @@ def receipts_of(plan: Plan, output: Storage, cases: list[PlannedCase]) -> dict[i
     Raises
     ------
     RefusedError
-        If some have none; it names the shards and cases.
+        If any case has no receipt. The message names the cases and shards.
     """
     wanted = [case.case_id for case in cases]
     missing = sorted(set(wanted) - finished_cases(plan, output))

@@ -1,4 +1,4 @@
-"""One record of a data set: the sizes and the arrays of a window (docs/design.md, 4)."""
+"""One record of a data set: the arrays of a window, and their sizes (docs/design.md, 4)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Record", "RecordShape", "record_shape"]
 
 @dataclass(frozen=True)
 class RecordShape:
-    """Sizes of a record's parts: samples a window, inputs, statics, targets."""
+    """Sizes of a record's arrays: samples per window, inputs, statics, targets."""
 
     window: int
     inputs: int
@@ -26,8 +26,8 @@ class RecordShape:
 class Record:
     """One window.
 
-    `timeseries` has shape (window, inputs), `static` (statics,), `target` (targets,): float32 in [-1, 1]; each has a
-    uint8 origin of the same shape.
+    `timeseries` has shape (window, inputs), `static` (statics,), `target` (targets,): float32 in [-1, 1]. Each has
+    origin codes of the same shape: uint8, 0 observed, 1 held, 2 default.
     """
 
     case_id: int
@@ -58,7 +58,7 @@ class Record:
 
 
 def record_shape(config: Config) -> RecordShape:
-    """Return the sizes of a record's parts."""
+    """Return the sizes of the arrays of a record under a configuration."""
     return RecordShape(
         window=config.windowing.window,
         inputs=len(config.inputs),

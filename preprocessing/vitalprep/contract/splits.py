@@ -1,4 +1,4 @@
-"""Train, validation and test, by subject: no subject's cases are ever in two splits."""
+"""Assigns subjects to train, validation and test. All cases of a subject are in the same split."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ __all__ = ["assign_splits", "refuse_empty_splits"]
 def assign_splits(
     subject_of_case: Mapping[int, int], split: Split, earlier: Mapping[int, SplitName] | None = None
 ) -> dict[int, SplitName]:
-    """Return every subject's split.
+    """Return the split of every subject.
 
-    Subjects are walked in the order of ``sha256("<seed>:<subject_id>")`` with the count of cases so far: train while
-    it is below the train share of all cases, then validation, then test. So shares are of cases, up to one subject.
+    Subjects are visited in the order of ``sha256("<seed>:<subject_id>")``, with a running count of their cases: train
+    while the count is below the train share of all cases, then validation, then test. Shares therefore apply to cases,
+    up to one subject.
 
-    In a data set that continues others, earlier subjects keep their split, whatever cases they bring. New ones, in the
-    same order, go to train while it holds less than its share of all cases, else to validation while it does, else to
-    test.
+    In an appended data set, earlier subjects keep their split, however many cases they add. New subjects, in the same
+    order, go to train while train holds less than its share of all cases, otherwise to validation under the same
+    condition, otherwise to test.
 
     Parameters
     ----------
     subject_of_case : mapping of int to int
-        The subject of every case that has an object and a clinical row.
+        The subject of every case with a recording and a clinical row.
     split : Split
         Seed and shares.
     earlier : mapping of int to str, optional
-        The split of every subject of the data sets before; none for a data set of its own.
+        The split of every subject of the parent data sets. None if the data set has no parents.
     """
     cases_of = Counter(subject_of_case.values())
     subjects = sorted(cases_of, key=lambda subject: _order(split.seed, subject))
@@ -67,12 +68,12 @@ def _continued(
 
 
 def refuse_empty_splits(split_of_subject: Mapping[int, SplitName], split: Split) -> None:
-    """Raise `RefusedError` if a split got no subject, unless ``split.allow_empty``."""
+    """Raise `RefusedError` if a split has no subject, unless ``split.allow_empty`` is set."""
     empty = [name for name in SPLITS if name not in split_of_subject.values()]
     if empty and not split.allow_empty:
         raise RefusedError(
             f"{len(split_of_subject)} subjects are too few: the {' and '.join(empty)} split would be empty.",
-            fix="give more cases (seven subjects with one case each are enough), or --set split.allow_empty=true.",
+            fix="add cases (seven subjects with one case each suffice), or use --set split.allow_empty=true.",
         )
 
 

@@ -1,4 +1,4 @@
-"""The harmonized table as Parquet: ``second`` and one float32 column an input, NaN where nothing was live."""
+"""The harmonized table as Parquet: ``second`` and one float32 column per input, NaN where no source was live."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def to_parquet(values: NDArray[np.float32], names: Sequence[str]) -> bytes:
     columns = [_column(np.arange(len(values), dtype=np.int32), pa.int32())]
     columns += [_column(column, pa.float32()) for column in values.T]
     sink = pa.BufferOutputStream()
-    # Without dictionaries, which measured floats do not repay, it is written in half the time and half as long.
+    # Dictionaries do not pay off for measured floats: without them, writing takes half the time and half the space.
     pq.write_table(
         pa.Table.from_arrays(columns, names=["second", *names]),
         sink,
@@ -33,7 +33,7 @@ def to_parquet(values: NDArray[np.float32], names: Sequence[str]) -> bytes:
 
 
 def from_parquet(data: bytes, names: Sequence[str]) -> NDArray[np.float32]:
-    """Return the values of shape (seconds, inputs) from a table's bytes, column after column in memory."""
+    """Return the values of a table, shape (seconds, inputs), column-major in memory."""
     table = pq.ParquetFile(pa.BufferReader(data)).read(columns=list(names), use_threads=False)
     buffers = [table.column(name).combine_chunks().buffers()[1] for name in names]
     return np.stack([np.frombuffer(buffer, dtype=np.float32, count=len(table)) for buffer in buffers]).T
@@ -45,7 +45,7 @@ def read_table(output: Storage, path: str, sha256: str, case_id: int, names: Seq
     Raises
     ------
     RefusedError
-        If the table is not there, or is not the one that the receipt names.
+        If the table is missing or does not match its receipt.
     """
     try:
         data = output.get(path)
@@ -53,12 +53,12 @@ def read_table(output: Storage, path: str, sha256: str, case_id: int, names: Seq
         data = b""
     if hashlib.sha256(data).hexdigest() != sha256:
         raise RefusedError(
-            f"{output.uri_of(path)} is not the table that the receipt of case {case_id} names.",
-            fix="remove its receipt (the .json beside it) and harmonize again, or plan with --force.",
+            f"{output.uri_of(path)} is missing or does not match the receipt of case {case_id}.",
+            fix="remove its receipt (the .json next to it) and harmonize again, or plan with --force.",
         )
     return from_parquet(data, names)
 
 
 def _column(values: NDArray[np.float32] | NDArray[np.int32], kind: pa.DataType) -> pa.Array:
-    # Buffers, here and above: pa.array(), pa.table() and to_numpy() first import pandas where it is installed.
+    # From buffers, here and above: pa.array(), pa.table() and to_numpy() import pandas if it is installed.
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])

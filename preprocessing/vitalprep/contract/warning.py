@@ -1,4 +1,4 @@
-"""A warning of the report, as metadata and report hold it."""
+"""A warning of the report, as stored in metadata and report."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ Level = Literal["warning", "note"]
 
 
 class DataWarning(Schema):
-    """One thing to point out.
+    """One finding about a data set.
 
-    `level` is ``note`` where chance cannot be excluded, or where it holds for every data set of its kind. `item` is the
-    input, target, static or source, `values` what was found by split, `cases` the cases concerned. `code` is a `Code`;
-    the metadata of another version may hold others.
+    `level` is ``note`` if chance cannot be excluded, or if it applies to every data set of its kind. `item` is the
+    input, target, static or source, `values` are the figures by split, `cases` the affected cases. `code` is a `Code`;
+    metadata of other versions may contain others.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)

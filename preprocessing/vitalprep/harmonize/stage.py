@@ -112,7 +112,7 @@ def _outcomes(
 def _shard(plan: Plan, index: int) -> tuple[int, ...]:
     if not 0 <= index < len(plan.shards):
         raise UsageError(
-            f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", fix="name one of them."
+            f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", fix="use one of these."
         )
     return plan.shards[index]
 

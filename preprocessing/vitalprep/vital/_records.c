@@ -1,15 +1,15 @@
-/* The records of a .vital stream, read without a Python object for each.
+/* Reads the records of a .vital stream without creating a Python object per record.
  *
- * A case has about half a million records and a few hundred header packets. This file reads what is many and simple,
- * and returns to Python (vital_scan.py) at whatever is rare: a header packet, a packet that is not whole yet, and a
- * record that cannot be, for which Python words the refusal. The format is described there; the readable reference is
- * tests/reference/slow_scan.py, and the tests hold both to the same answers on any bytes.
+ * A case has about half a million records and a few hundred header packets. This file reads the records, and returns
+ * to Python (scan.py) for everything rare: a header packet, an incomplete packet, or an invalid record, for which
+ * Python raises the error. scan.py describes the format. The reference implementation is tests/reference/slow_scan.py;
+ * the tests check that both give the same results on any bytes.
  *
- * Memory is Python's: this file allocates nothing and writes only into the buffers that it is given, within their
- * sizes. All lengths and positions are int64, so that no length field of 4 GiB can wrap around; nothing is read
- * beyond `end`, and every field is copied out (memcpy), because nothing in the stream is aligned.
+ * This file allocates no memory and writes only into the given buffers, within their sizes. All lengths and positions
+ * are int64, so that a 4 GiB length field cannot overflow. Nothing is read beyond `end`. Fields are copied out with
+ * memcpy, because they are not aligned.
  *
- * It keeps to the limited API of Python 3.11, so that one build serves 3.11 and everything newer.
+ * It uses only the limited API of Python 3.11, so that one build works for 3.11 and later.
  */
 #define Py_LIMITED_API 0x030B0000
 #define PY_SSIZE_T_CLEAN
@@ -20,21 +20,21 @@
 #include <string.h>
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "The stream is little-endian, and its fields are copied as they stand."
+#error "Only little-endian machines are supported: the stream's fields are copied without conversion."
 #endif
 
 enum { WAVE = 1, NUMERIC = 2 };
 enum { TRACK_PACKET = 0, RECORD_PACKET = 1, DEVICE_PACKET = 9 };
 enum { PACKET_HEAD = 5, RECORD_HEAD = 12, TRACK_IDS = 65536 };
 
-/* A record is read once this much of it is there: more than 2 + 65,535 + 4 bytes and a sample. The rest of a long
- * wave is skipped without ever being gathered in memory. */
+/* A record is processed once this many of its bytes are available: more than 2 + 65,535 + 4 bytes and a sample. The
+ * rest of a long wave is skipped without buffering it. */
 enum { LONGEST_RECORD_HEAD = 1 << 17 };
 
-/* Why a scan stopped, at the packet whose position it returns. */
+/* Stop reasons of a scan; the returned position is that of the packet concerned. */
 enum { MORE, FULL, HEADER, TOO_LONG, NO_HEAD, BAD_TIME, BAD_SAMPLES };
 
-/* One track header and what its records came to; TRACK in vital_scan.py is the same layout. */
+/* One track header and the summary of its records; same layout as TRACK in scan.py. */
 typedef struct {
     double rate, gain, offset;
     double first, last; /* earliest record and latest sample, s */
@@ -42,7 +42,7 @@ typedef struct {
     int32_t kind, format;
 } Track;
 
-/* One numeric sample, in file order; ROW in vital_scan.py is the same layout. */
+/* One numeric sample, in file order; same layout as ROW in scan.py. */
 typedef struct {
     double time, value;
     int64_t track;
@@ -90,7 +90,7 @@ static double sample(const uint8_t *at, const Track *track)
     return track->gain != 0 ? stored * track->gain + track->offset : stored;
 }
 
-/* Extend a track's time span by a record of so many samples. */
+/* Extend a track's time span by a record of `samples` samples. */
 static void count_record(Track *track, double time, int64_t samples)
 {
     double last = time;
@@ -103,8 +103,8 @@ static void count_record(Track *track, double time, int64_t samples)
     track->records++;
 }
 
-/* Take the record whose body lies at `body` and is `length` bytes long, of which at least the smaller of `length` and
- * LONGEST_RECORD_HEAD are there. Return MORE if it is taken or passed over, else why not. */
+/* Process the record with a body of `length` bytes at `body`. At least min(length, LONGEST_RECORD_HEAD) of them must be
+ * available. Return MORE if the record was processed or skipped, otherwise the stop reason. */
 static int take_record(Scan *scan, int64_t body, int64_t length)
 {
     const uint8_t *at = scan->bytes + body;
@@ -136,7 +136,7 @@ static int take_record(Scan *scan, int64_t body, int64_t length)
         }
         data += 4;
     }
-    if (track->format < 1 || track->format > 8) /* Python lets no such track in */
+    if (track->format < 1 || track->format > 8) /* Python rejects such tracks */
         return BAD_SAMPLES;
     if (info < RECORD_HEAD - 2 || data + samples * WIDTHS[track->format] > stop)
         return BAD_SAMPLES;
@@ -152,8 +152,8 @@ static int take_record(Scan *scan, int64_t body, int64_t length)
     return MORE;
 }
 
-/* Read whole packets. Leave the position at the first one that was not read, or beyond the end if the rest of a long
- * one is still to come. */
+/* Read complete packets. The position afterwards is that of the first unread packet; it lies beyond `end` if the rest of
+ * a long packet is not available yet. */
 static int take_packets(Scan *scan)
 {
     while (scan->end - scan->position >= PACKET_HEAD) {
@@ -249,10 +249,10 @@ static PyObject *group_rows(PyObject *module, PyObject *arguments)
 
 PyDoc_STRVAR(scan_packets_doc,
 "scan_packets(buffer, position, longest, track_of, tracks, track_count, rows, row_count)\n--\n\n"
-"Read records from `position` on. Return (why it stopped, position, row_count, records without a header).");
+"Read records starting at `position`. Return (stop reason, position, row_count, records without a header).");
 PyDoc_STRVAR(group_rows_doc,
 "group_rows(rows, group_of, next, times, values)\n--\n\n"
-"Put each row's time and value at its group's next place, in file order.");
+"Copy each row's time and value to the next free place of its group, in file order.");
 
 static PyMethodDef methods[] = {
     {"scan_packets", scan_packets, METH_VARARGS, scan_packets_doc},

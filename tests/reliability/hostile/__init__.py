@@ -1,4 +1,4 @@
-"""Hostile recordings: whatever a file holds, the reader gives the true values or a reason, in bounded memory and time.
+"""Hostile recordings: for any file, the reader gives the true values or a reason, in bounded memory and time.
 
 Mutants (`session`, `fuzzer`, `mutate`, `verdict`)
     A structure-aware mutator works on decompressed packets, since random damage to a file ends at gzip's checksum, and

@@ -1,4 +1,4 @@
-"""The compiled half of the reader, built so that it tells which of its branches an input takes.
+"""Builds the compiled scan with branch-coverage instrumentation.
 
 Undefined behaviour (an overflow, a misaligned or outlying access that the compiler can see) is a trap, and so a crash.
 """

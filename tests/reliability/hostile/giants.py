@@ -1,4 +1,4 @@
-"""Files that are large in one way or another, read in processes of their own: their memory, their time, what they give.
+"""Very large files, each read in a separate process, with its memory, time and outcome.
 
 ``python -m tests.reliability.hostile.giants BYTES SECONDS NAME...`` reads some, puts them on the grid, and prints the
 figures as lines of JSON. BYTES is the limit for what they decompress to.

@@ -1,4 +1,4 @@
-"""What a fuzzing process tells its parent: memory that both map, so that a process may die at any moment."""
+"""Shared memory in which a fuzzing process reports its progress to its parent, so that it may die at any moment."""
 
 from __future__ import annotations
 

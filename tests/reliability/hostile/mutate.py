@@ -1,4 +1,4 @@
-"""Mutants of recordings: the damage is done to the decompressed packets, so that it gets past gzip's checksum."""
+"""Mutates recordings. Most mutations change the decompressed packets, so that gzip's checksum stays valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may become of a file, in a module of its own: it is read before the reader may be imported."""
+"""The possible outcomes of a file. A separate module, because it is imported before the reader may be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the mutator begins with: small recordings with all that the format has, in both layouts, and hostile names."""
+"""Seeds of the mutator: small recordings with all features of the format, in both layouts, and with hostile names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fuzzing in child processes that are watched: a crash or a hang is laid at the door of the input that caused it."""
+"""Fuzzing in supervised child processes. Crashes and hangs are attributed to the input that caused them."""
 
 from __future__ import annotations
 

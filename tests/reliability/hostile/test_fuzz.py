@@ -1,4 +1,4 @@
-"""Twenty thousand mutants, and whether the watch would see a crash, a hang and a wrong answer."""
+"""Twenty thousand mutants, and a check that the supervisor detects crashes, hangs and wrong answers."""
 
 from __future__ import annotations
 

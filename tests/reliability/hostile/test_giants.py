@@ -1,4 +1,4 @@
-"""Files that are large in one way or another: little memory, little time, and the truth or a reason."""
+"""Very large files need little memory and time, and give the true values or a reason."""
 
 from __future__ import annotations
 

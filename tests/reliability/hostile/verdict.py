@@ -1,4 +1,4 @@
-"""Whether the reader did right by a file: the true values, or a reason. What is true, slow readers say.
+"""Judges the reader's result for a file: the true values, as given by slow reference readers, or a reason.
 
 The file's stream is known, or comes from Python's own zlib, which shares nothing with the reader's decompressor; its
 packets are read by `tests.reference.slow_scan`, and its table is worked out by `tests.reference.design4`.
