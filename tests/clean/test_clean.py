@@ -107,7 +107,7 @@ def test_what_is_needed_is_refused_by_name_and_nothing_is_removed(output: Path) 
     before = _files(output)
     needed, old = _digests(output)
     for name, reason in ((needed, "needed by"), (_latest(output), "published")):
-        with pytest.raises(RefusedError, match=f"{name} has to stay: {reason}"):
+        with pytest.raises(RefusedError, match=f"{name} is kept: {reason}"):
             clean(str(output), [old, name], older_than=WEEK, agree=_yes)
     for name in ("f00f00f00f00", "../../etc", "notes.txt"):
         with pytest.raises(UsageError, match=re.escape(repr(name))):
@@ -151,7 +151,7 @@ def test_an_unpublished_parent_stays_with_its_child(output: Path) -> None:
     (output / "datasets" / parent / "validation.json").unlink()
     for _ in range(2):  # from the plan, and from the metadata where there is none
         answer = run_vitalprep("clean", "--output", output, "--dry-run")
-        assert {item["name"]: item["kept"] for item in answer.result["items"]}[parent] == f"{latest} continues it"
+        assert {item["name"]: item["kept"] for item in answer.result["items"]}[parent] == f"{latest} extends it"
         shutil.rmtree(output / "runs" / latest, ignore_errors=True)
 
 

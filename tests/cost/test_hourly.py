@@ -54,4 +54,4 @@ def test_prices_of_one_s_own(tmp_path: Path) -> None:
 def test_either_recordings_or_a_machine(options: tuple[str, ...]) -> None:
     answer = run_vitalprep("cost", *options)
     assert answer.exit_code == 2
-    assert "One of --input and --hour-of" in answer.result["message"]
+    assert "Give either --input or --hour-of" in answer.result["message"]

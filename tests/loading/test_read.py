@@ -85,7 +85,7 @@ def test_denormalize_has_the_ranges_of_the_specification(published: Published) -
     with pytest.raises(UsageError, match="No name"):
         about.denormalize(np.zeros((3, 0)), [])
     for values in (["a"], [[1.0], [1.0, 2.0]], [None, object()]):
-        with pytest.raises(UsageError, match="no array of numbers"):
+        with pytest.raises(UsageError, match="not an array of numbers"):
             about.denormalize(values, "HR")  # type: ignore[arg-type]
 
 

@@ -71,7 +71,7 @@ def test_the_overview_counts_faults_and_warnings(reported: Reported) -> None:
 
 def test_simulated_patients_are_called_so_and_the_proof_is_elsewhere(reported: Reported) -> None:
     header = text_of(reported.page.one("header"))
-    assert "Simulated patients. Nobody was recorded" in header
+    assert "Simulated patients. No real patient was recorded" in header
     assert "published only if validation.json beside its records says passed" in header
 
 

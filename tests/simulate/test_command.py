@@ -46,7 +46,9 @@ def test_the_result_summarizes_the_set_and_the_folder_has_a_log(tmp_path: Path) 
 def test_a_given_log_file_replaces_the_one_in_the_folder(tmp_path: Path) -> None:
     own = tmp_path / "own.log"
     assert run_vitalprep("simulate", "--output", tmp_path / "set", *SMALL, "--log-file", own).exit_code == 0
-    assert len(own.read_text("utf-8").splitlines()) == 5
+    messages = [json.loads(line)["message"] for line in own.read_text("utf-8").splitlines()]
+    told = [message for message in messages if not message.startswith("simulate: ")]  # progress, on a slow machine
+    assert told == ["simulating", "case written", "case written", "case written", "simulated"]
     assert not (tmp_path / "set" / "logs").exists()
 
 
@@ -106,7 +108,7 @@ def test_bad_input_is_one_clear_message_and_no_folder(tmp_path: Path, arguments:
 
 def test_the_help_names_every_damage() -> None:
     text = subprocess.run([*COMMAND, "simulate", "--help"], capture_output=True, text=True, check=True).stdout
-    assert all(damage in " ".join(text.split()) for damage in DAMAGES)
+    assert all(damage in "".join(text.split()) for damage in DAMAGES)  # a line may end at a hyphen
 
 
 def test_a_missing_output_and_preview_is_a_usage_error() -> None:

@@ -91,7 +91,7 @@ def _chosen(inventory: Inventory, names: Sequence[str]) -> list[Item]:
     for item in chosen:
         if item.kept:
             raise RefusedError(
-                f"The {item.kind} {item.name} is needed: {item.kept}. Nothing was removed.",
+                f"The {item.kind} {item.name} is kept: {item.kept}. Nothing was removed.",
                 fix="leave it out. If no run is working, --older-than 0 removes the age limit. To give up a published "
                 "data set, remove its validation.json.",
             )
