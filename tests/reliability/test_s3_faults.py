@@ -157,7 +157,7 @@ def test_a_recording_is_not_excluded_for_a_fault_on_the_way(
         (Rule("403 AccessDenied", method="GET", key="*.vital", times=None), 2, "403 AccessDenied", "permissions"),
         (Rule("403 AccessDenied", method="PUT", key="*.parquet", times=None), 2, "403 AccessDenied", "permissions"),
         (Rule("400 ExpiredToken", key="*.vital", times=None), 2, "400 ExpiredToken", "renew the credentials"),
-        (Rule("404 NoSuchKey", method="GET", key="*.vital", times=None), 65, "input changed", "plan again"),
+        (Rule("404 NoSuchKey", method="GET", key="*.vital", times=None), 65, "input has changed", "plan again"),
     ],
     ids=lambda value: f"{value.fault} at {value.method} {value.key}" if isinstance(value, Rule) else "",
 )

@@ -113,7 +113,7 @@ def test_what_the_worker_refuses_is_refused_here(served: SageMaker) -> None:
     answer = submit(served, "strict", *strict, "--wait")
     assert answer.exit_code == 65
     assert "windows, less than the required 1000000" in answer.result["message"]
-    assert answer.result["fix"] == "give more cases, or lower validation.min_windows."
+    assert answer.result["fix"] == "add more cases, or lower validation.min_windows."
 
 
 def followed(served: SageMaker, name: str) -> subprocess.Popen[str]:

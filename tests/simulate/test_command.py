@@ -74,11 +74,11 @@ def test_fewer_cases_and_another_seed_are_refused_with_a_fix(tmp_path: Path) -> 
     before = made(folder)
     answer = run_vitalprep("simulate", "--output", folder, "--cases", "2")
     assert answer.exit_code == 2
-    assert "cases is 3 there, 2 here" in answer.result["message"]
+    assert "cases is 3, requested 2" in answer.result["message"]
     assert "--append" in answer.result["fix"]
     assert "--cases 3 to complete the set" in answer.result["fix"]
     answer = run_vitalprep("simulate", "--output", folder, "--append", "--seed", "1")
-    assert (answer.exit_code, "seed is 0 there, 1 here" in answer.result["message"]) == (2, True)
+    assert (answer.exit_code, "seed is 0, requested 1" in answer.result["message"]) == (2, True)
     assert made(folder) == before
 
 
@@ -93,7 +93,7 @@ def test_fewer_cases_and_another_seed_are_refused_with_a_fix(tmp_path: Path) -> 
         (("--hours", "25"), "cannot last 25.0 h"),
         (("--spread", "-1"), "spread of case lengths is -1.0"),
         (("--seed", "-1"), "seed is -1"),
-        (("--damage", "scratched=0.1"), "no damage called 'scratched'"),
+        (("--damage", "scratched=0.1"), "Unknown damage 'scratched'"),
         (("--damage", "unit=2"), "chance of unit is 2"),
     ],
 )

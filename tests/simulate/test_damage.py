@@ -84,7 +84,7 @@ def test_damaged_cases_stay_the_same_when_the_set_grows(spoilt: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("scratched=0.1", "no damage called 'scratched'"),
+        ("scratched=0.1", "Unknown damage 'scratched'"),
         ("truncated", "chance of truncated is ''"),
         ("truncated=some", "chance of truncated is 'some'"),
         ("truncated=2", "chance of truncated is 2"),
@@ -92,7 +92,7 @@ def test_damaged_cases_stay_the_same_when_the_set_grows(spoilt: Path, tmp_path: 
         ("truncated=nan", "chance of truncated is nan"),
         ("truncated=0.1,truncated=0.1", "given twice"),
         ("truncated=0.6,unit=0.6", "add up to 1.2"),
-        ("=0.5", "no damage called ''"),
+        ("=0.5", "Unknown damage ''"),
     ],
 )
 def test_impossible_damage_is_refused(text: str, message: str) -> None:

@@ -54,4 +54,4 @@ def test_invalid_picture_paths_are_one_clear_message(tmp_path: Path, name: str, 
 
 def test_bad_cases_are_refused(tmp_path: Path) -> None:
     answer = run_vitalprep("simulate", "--preview", tmp_path / "case.png", "--case", "0")
-    assert (answer.exit_code, "no case 0" in answer.result["message"]) == (2, True)
+    assert (answer.exit_code, "case number is 0" in answer.result["message"]) == (2, True)

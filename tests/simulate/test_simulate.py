@@ -191,7 +191,7 @@ def test_impossible_hours_are_refused(hours: float) -> None:
 
 
 def test_impossible_cases_are_refused() -> None:
-    with pytest.raises(UsageError, match="no case 0"):
+    with pytest.raises(UsageError, match="case number is 0"):
         simulate_case(0, 0, 1)
     with pytest.raises(UsageError, match="seed is -1"):
         simulate_case(-1, 1, 1)
@@ -206,10 +206,10 @@ def test_a_folder_with_another_simulation_is_refused_untouched(tmp_path: Path, c
     simulate_folder(tmp_path, SHORT)
     before = files_of(tmp_path)
     name = next(iter(change))
-    with pytest.raises(UsageError, match=f"another simulation: {name} is"):
+    with pytest.raises(UsageError, match=f"holds a set with other options: {name} is"):
         simulate_folder(tmp_path, replace(SHORT, **change))
     if name != "cases":
-        with pytest.raises(UsageError, match=f"another simulation: {name} is"):
+        with pytest.raises(UsageError, match=f"holds a set with other options: {name} is"):
             simulate_folder(tmp_path, replace(SHORT, **change), append=True)
     assert files_of(tmp_path) == before
 
@@ -229,6 +229,6 @@ def test_foreign_outputs_are_refused_untouched(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["{", "[]", json.dumps({"schema_version": 99}), json.dumps({"cases": 4})])
 def test_an_invalid_simulation_json_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "simulation.json").write_text(content)
-    with pytest.raises(UsageError, match=r"simulation\.json|another simulation"):
+    with pytest.raises(UsageError, match=r"simulation\.json|a set with other options"):
         simulate_folder(tmp_path, SHORT)
     assert (tmp_path / "simulation.json").read_text() == content
