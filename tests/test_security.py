@@ -114,11 +114,12 @@ def test_a_case_list_is_numbers(token: str) -> None:
 def test_no_text_of_the_configuration_becomes_a_path(recordings: Path) -> None:
     """Its texts are names, units and descriptions; what chooses a path is one of a few words."""
     odd = ["inputs.HR.name=../../HR", "inputs.BIS.description=/etc/passwd", "statics.age.unit=../age"]
+    odd += ["statics.asa.column=asa", "statics.asa.name=../asa"]
     plan = make_plan(PlanRequest(input=str(recordings), config=load_config(None, odd)))
     assert plan.config.inputs[0].name == "../../HR"
     for path in (plan.path, *(f"{plan.stem(case.case_id)}.json" for case in plan.cases)):
         assert made_by_vitalprep(path)
-    for setting in ("output.layout=../..", "output.compression=/tmp/x", "statics.age.name=../age"):
+    for setting in ("output.layout=../..", "output.compression=/tmp/x"):
         with pytest.raises(UsageError, match="Configuration key"):
             load_config(None, [setting])
 
@@ -199,7 +200,7 @@ def test_a_name_that_is_no_case_s_is_not_read(tmp_path: Path) -> None:
         7: "=cmd()/7.vital"
     }
     (tmp_path / f"{'9' * 200}.vital").write_text("")
-    with pytest.raises(RefusedError, match="named like a case above"):
+    with pytest.raises(RefusedError, match="has a case number above"):
         find_recordings(Storage(str(tmp_path)))
 
 

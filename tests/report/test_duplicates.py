@@ -158,7 +158,7 @@ def test_real_recordings_and_their_copies(shared_data: Path, tmp_path: Path) -> 
     }
     put(tmp_path, data, lambda case: {"caseid": case, "subjectid": case, "sex": "M", "height": 190, "weight": 120})
     numbers = ",".join(map(str, [*cases, *copies]))
-    made = run_vitalprep("run", "--input", tmp_path, "--output", tmp_path / "out", "--cases", numbers)
+    made = run_vitalprep("run", "--input", tmp_path, "--output", tmp_path.parent / "out-of-copies", "--cases", numbers)
     assert groups_of(made) == [(case, 10_000 + case) for case in cases]
 
 

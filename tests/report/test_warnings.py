@@ -177,7 +177,7 @@ def test_splits_of_few_subjects_are_named_with_their_number(tmp_path: Path) -> N
     data = stored(tmp_path, cases, {case.case_id: receipt(case) for case in cases})
     warning = _only(warnings_of(data.plan, data.account), "few_subjects")
     assert warning.values == {"validation": 12, "test": 4}
-    assert warning.message.endswith("no conclusion is possible from test.")
+    assert warning.message.endswith("fewer than 5 allow no conclusion.")
 
 
 def test_a_case_that_gives_much_of_a_split_is_named(tmp_path: Path) -> None:

@@ -121,6 +121,7 @@ def _a_status(text: str) -> None:
     shard |= {"bytes_per_second": 0.0, "seconds_left": None, "updated": None}
     one = {
         "dataset_id": text,
+        "name": text,
         "state": text,
         "planned": None,
         "requested": None,

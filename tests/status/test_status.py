@@ -151,7 +151,7 @@ def test_the_stored_report_is_printed_byte_for_byte(published: dict[str, Any]) -
     absent = [*command[:-2], f"{_output(published)}/datasets/000000000000", "--stored"]
     missing = subprocess.run(absent, capture_output=True, text=True, check=False)
     assert missing.returncode == 65
-    assert "publish the data set" in missing.stderr
+    assert "vitalprep publish" in missing.stderr
 
 
 BROKEN = {

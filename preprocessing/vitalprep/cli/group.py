@@ -11,9 +11,9 @@ __all__ = ["vitalprep"]
 EXIT_CODES = """\b
 Exit codes
   0    done
-  1    failed; a retry may succeed
+  1    failed; a retry may help
   2    the command line or the configuration is wrong
-  65   the input or the result is refused; a retry cannot succeed
+  65   the input or the result is refused; a retry cannot help
   143  stopped by SIGTERM; finished work is committed, a retry resumes"""
 
 
