@@ -148,7 +148,7 @@ def test_a_shard_killed_for_its_memory_fails_and_is_resumed(
 def test_two_training_containers_make_the_data_set_also_where_they_may_not_write(
     image: str, s3: dict[str, str], uploaded: str, started: list[Container], undisturbed: Path, tmp_path: Path
 ) -> None:
-    """As SageMaker starts them: /opt/ml mounted, the argument `train`, or its entrypoint in place of the image's."""
+    """As SageMaker starts them: /opt/ml mounted, the request's entrypoint in place of the image's, or after it."""
     where = ("--input", uploaded, "--output", f"s3://{BUCKET}/trained", "--shards", "2", "--sharding", "modulo")
     started.append(run(image, s3, "plan", *where, "--json"))
     assert started[-1].exit_code() == 0, started[-1].log()
@@ -161,9 +161,9 @@ def test_two_training_containers_make_the_data_set_also_where_they_may_not_write
     def mounted(host: str) -> tuple[str, ...]:
         return ("--volume", f"{folders[host]}:/opt/ml", "--env", "AWS_DEFAULT_REGION=eu-north-1")
 
-    first = run(image, s3, "train", options=mounted("algo-1"))
+    first = run(image, s3, "sagemaker-job", options=mounted("algo-1"))
     started.append(first)
-    second = run(image, s3, "train", options=(*mounted("algo-2"), "--entrypoint", "vitalprep"))
+    second = run(image, s3, "sagemaker-job", options=(*mounted("algo-2"), "--entrypoint", "vitalprep"))
     started.append(second)
     assert second.exit_code() == 0, second.log()
     assert first.exit_code() == 0, first.log()
