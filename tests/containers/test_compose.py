@@ -67,7 +67,7 @@ def system(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sys
         port = probe.getsockname()[1]
     system = System(f"vitalprep-test-{uuid.uuid4().hex[:8]}", env_file, port, made["AIRFLOW_ADMIN_PASSWORD"])
     try:
-        system.compose("up", "--detach", "--wait", "--wait-timeout", "240")
+        system.compose("up", "--detach", "--wait", "--wait-timeout", "480")
         yield system
     finally:
         system.compose("down", "--volumes", "--timeout", "60")
