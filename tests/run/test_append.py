@@ -102,7 +102,7 @@ def test_appending_nothing_is_nothing_new(recordings: Path, grandchild: Answer) 
         environment=SALT,
     )
     assert forced.exit_code == 2
-    assert "nothing to append" in forced.result["message"]
+    assert "no new cases to append" in forced.result["message"]
     assert _files(dataset.parents[1]) == before, "what is published is not undone"
 
 
