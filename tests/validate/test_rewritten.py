@@ -15,7 +15,7 @@ import pytest
 
 from tests.pipeline import data_digests
 from tests.reliability.in_process import COARSE, command, in_process, short_cases
-from vitalprep.build import write_file
+from vitalprep.record_files import content
 from vitalprep.features.samples import Samples
 
 
@@ -87,13 +87,13 @@ def _rewrite(output: Path, change: Any) -> None:
 
 
 def _samples_changed(change: Callable[[Samples], Samples]) -> Any:
-    build = write_file.samples_of
-    return mock.patch.object(write_file, "samples_of", lambda *arguments: change(build(*arguments)))
+    build = content.samples_of
+    return mock.patch.object(content, "samples_of", lambda *arguments: change(build(*arguments)))
 
 
 def _order_changed() -> Any:
-    order = write_file.windows_in_order
-    return mock.patch.object(write_file, "windows_in_order", lambda *one, **other: order(*one, **other)[::-1])
+    order = content.windows_in_order
+    return mock.patch.object(content, "windows_in_order", lambda *one, **other: order(*one, **other)[::-1])
 
 
 CHANGES = {change.__name__: _samples_changed(change) for change in (_series, _origin, _static, _windows)}

@@ -6,16 +6,20 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 from tests.reliability.in_process import Ending, in_process, passed
 from tests.reliability.mutants.changes import Mutant, drawn
 from tests.reliability.mutants.moments import Moment, World, world
+from vitalprep.run import publication
 
 __all__ = ["Attack", "Violation", "try_mutants"]
 
-LOOK, REPEAT = 0.1, 0.15  # shares of the mutants that are also looked at, and run again after a refusal
+# Shares of the mutants that are also looked at, run again after a refusal, and reported: a report takes longest of all.
+LOOK, REPEAT, REPORT = 0.1, 0.15, 0.1
 WAYS = ("stages", "run, validate")
 
 
@@ -60,6 +64,10 @@ class Attack:
 
     def _tried(self, draw: random.Random, moment: Moment, mutant: Mutant) -> tuple[str, str | None]:
         way = draw.choices(WAYS, (5, 1))[0]
+        with nullcontext() if draw.random() < REPORT else mock.patch.object(publication, "report_html", _no_report):
+            return self._tried_by(way, draw, moment, mutant)
+
+    def _tried_by(self, way: str, draw: random.Random, moment: Moment, mutant: Mutant) -> tuple[str, str | None]:
         ends: list[Ending] = []
         moment.put(mutant.path, mutant.data)
         try:
@@ -105,6 +113,10 @@ def try_mutants(folder: Path, seed: int, numbers: range) -> tuple[list[str], Cou
     with in_process():
         attack = Attack(world(folder), seed)
         return list(map(str, attack.violations(numbers))), attack.endings
+
+
+def _no_report(*_: object) -> bytes:
+    return b"<!doctype html>"
 
 
 def _traceback(ends: Iterable[Ending]) -> str | None:
