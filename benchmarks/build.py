@@ -14,7 +14,7 @@ from benchmarks.harmonize import BODY
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
 from benchmarks.timing import medians
-from vitalprep.build.frames import CaseFrames
+from vitalprep.record_files.frames import CaseFrames
 from vitalprep.contract.config import Config
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.table import from_parquet, to_parquet
