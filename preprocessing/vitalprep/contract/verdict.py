@@ -27,7 +27,8 @@ class Verdict(Document):
     """The result of validating; the thresholds apply to `success_rate` and `windows`.
 
     `recordings` says whether the recordings are still where they were planned. It is no check: the proof begins at the
-    tables. Verdicts of version 1 do not say it.
+    tables. Verdicts of version 1 do not say it. Where a document is damaged, the only check is `documents`, and nothing
+    is counted.
     """
 
     current_version: ClassVar[int] = 2

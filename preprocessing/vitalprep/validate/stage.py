@@ -20,7 +20,7 @@ from vitalprep.contract.paths import (
 )
 from vitalprep.contract.plan import Plan, read_plan
 from vitalprep.contract.published import refuse_copy
-from vitalprep.contract.verdict import Latest, Verdict, withdraw_verdict
+from vitalprep.contract.verdict import Check, Latest, Verdict
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
 from vitalprep.runtime.workers import WorkerPool
@@ -41,8 +41,7 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
     Raises
     ------
     RefusedError
-        If the data set is a copy, a document is damaged, or a check fails. In the last case the verdict is written;
-        else a passed verdict is withdrawn.
+        If the data set is a copy, or a check fails. In the last case the verdict is written.
     RetryableError
         If it is not published yet: another process may just be doing it.
     UsageError
@@ -52,18 +51,18 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
     output_uri, dataset_id = output_of_dataset(dataset_uri)
     output = Storage(output_uri)
     _refuse_other_versions(output, dataset_id)
+    fix = "run it again: it rebuilds a refused data set; if it fails again, run with --force."
     try:
         verdict, content_id = _verdict(output, dataset_id, pool)
-    except RefusedError:
-        withdraw_verdict(output, dataset_id)
-        raise
+    except RefusedError as error:  # nothing can be proved from a document that is damaged
+        check = Check(name="documents", passed=False, detail=error.message.rstrip("."))
+        verdict, content_id, fix = _refused(dataset_id, check), None, error.fix
     output.put(dataset_path(dataset_id, VERDICT), verdict.to_bytes())
     _log(verdict)
     if not verdict.passed:
         failed = next(check for check in verdict.checks if not check.passed)
         raise RefusedError(
-            f"{output.uri_of('datasets')}/{dataset_id} failed validation. {failed.name}: {failed.detail}.",
-            fix="run it again: it rebuilds a refused data set; if it fails again, run with --force.",
+            f"{output.uri_of('datasets')}/{dataset_id} failed validation. {failed.name}: {failed.detail}.", fix=fix
         )
     latest = Latest(
         schema_version=1 if content_id is None else 2,
@@ -95,11 +94,19 @@ def _verdict(output: Storage, dataset_id: str, pool: WorkerPool) -> tuple[Verdic
     return verdict, found.content_id
 
 
+def _refused(dataset_id: str, check: Check) -> Verdict:
+    """Return the verdict where a document is damaged, so that nothing can be counted."""
+    return Verdict(
+        schema_version=2, dataset_id=dataset_id, passed=False, checks=(check,), windows={}, files={}, success_rate=0.0
+    )
+
+
 def _log(verdict: Verdict) -> None:
     for check in verdict.checks:
         level = logging.INFO if check.passed else logging.ERROR
         log(f"{'passed' if check.passed else 'FAILED'}: {check.name}: {check.detail}", level=level, check=check.name)
-    log(f"recordings: {verdict.recordings}")
+    if verdict.recordings:
+        log(f"recordings: {verdict.recordings}")
 
 
 def _refuse_other_versions(output: Storage, dataset_id: str) -> None:
