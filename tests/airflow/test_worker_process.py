@@ -55,7 +55,7 @@ def is_alive(pid: int) -> bool:
 
 
 def _command_lines() -> str:
-    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    return subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True).stdout
 
 
 def test_lines_keep_their_level_and_read_well(script: Any, lines: Lines) -> None:
