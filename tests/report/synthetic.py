@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import hashlib
+import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
+from tests.reference.table_digest import values_digest
 from vitalprep.contract.accounting import Account, Accounting
 from vitalprep.contract.build_summary import (
     SIZE,
@@ -83,7 +85,7 @@ def receipt(case: PlannedCase, config: Config = CONFIG, **given: Any) -> Receipt
         "input_id": case.input_id,
         "harmonize_digest": DIGEST,
         "seconds": SECONDS,
-        "parquet_sha256": f"{case.case_id:064x}",
+        "values_sha256": f"{case.case_id:064x}",
         "features": features,
         "timings": {"read": 0.01, "parse": 0.09, "harmonize": 0.01, "write": 0.005},
     }
@@ -92,7 +94,7 @@ def receipt(case: PlannedCase, config: Config = CONFIG, **given: Any) -> Receipt
 
 def excluded_receipt(case: PlannedCase, detail: str) -> Receipt:
     fields = {"status": "excluded", "reason": "corrupt", "detail": detail, "seconds": None, "features": {}}
-    return receipt(case, **fields, parquet_sha256=None)
+    return receipt(case, **fields, values_sha256=None)
 
 
 def statistics(config: Config, cases: int) -> dict[str, FeatureStatistics]:
@@ -217,9 +219,16 @@ def surgical_data_set(folder: Path, cases: int) -> Stored:
     for example in chosen_examples(data.plan, data.account):
         case_id = example.case_id
         table = surgical_table(receipts[case_id])
-        receipts[case_id] = receipts[case_id].model_copy(update={"parquet_sha256": hashlib.sha256(table).hexdigest()})
-        data.output.put(f"{data.plan.stem(case_id)}.parquet", table)
+        receipts[case_id] = with_table(data, receipts[case_id], table)
     return replace(data, account=data.account._replace(receipts=receipts))
+
+
+def with_table(data: Stored, receipt: Receipt, table: bytes) -> Receipt:
+    """Store a table as that of a receipt's case, and return the receipt with its digest and length."""
+    length = pq.read_metadata(io.BytesIO(table)).num_rows
+    described = receipt.model_copy(update={"values_sha256": values_digest(table), "seconds": length})
+    data.output.put(described.table(data.plan.stem(receipt.case_id)).path, table)
+    return described
 
 
 def _drawn_split(subject: int) -> str:
@@ -239,7 +248,7 @@ def _surgical_receipt(case: PlannedCase) -> Receipt:
             "detail": detail.format(case.case_id * 7919),
             "timings": timings,
         }
-        return receipt(case, **failed, seconds=None, features={}, parquet_sha256=None)
+        return receipt(case, **failed, seconds=None, features={}, values_sha256=None)
     seconds = int(np.clip(random.lognormal(np.log(SECONDS), 0.6), 1200, 50_000))
     features = {item.name: _surgical_quality(item, seconds, random) for item in CONFIG.inputs}
     conflicts = (UnitConflict(track="Solar8000/ETCO2", unit="cmHg"),) if case.case_id % 90 == 1 else ()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.html_page import Element, parsed
-from tests.report.synthetic import CONFIG, excluded_receipt, noisy_table, planned_case, receipt, stored
+from tests.report.synthetic import CONFIG, excluded_receipt, noisy_table, planned_case, receipt, stored, with_table
 from vitalprep.contract.config import Config
 from vitalprep.contract.receipt import UnitConflict
 from vitalprep.report.examples import chosen_examples
@@ -37,11 +37,9 @@ def _split(number: int) -> str:
 def _with_tables(data: Stored) -> Stored:
     """Give the cases that are drawn a table, the same one for all."""
     table = noisy_table(data.plan.config)
-    digest = hashlib.sha256(table).hexdigest()
     receipts = dict(data.account.receipts)
     for case_id in {1, *(example.case_id for example in chosen_examples(data.plan, data.account))}:
-        receipts[case_id] = receipts[case_id].model_copy(update={"parquet_sha256": digest})
-        data.output.put(f"{data.plan.stem(case_id)}.parquet", table)
+        receipts[case_id] = with_table(data, receipts[case_id], table)
     return replace(data, account=data.account._replace(receipts=receipts))
 
 

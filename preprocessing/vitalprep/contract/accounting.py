@@ -11,8 +11,8 @@ from pydantic import Field
 from vitalprep.contract.build_summary import BuildSummary, CaseOutcome, read_build_summary
 from vitalprep.contract.document import Document
 from vitalprep.contract.paths import SPLITS, Digest, SplitName, accounting_path
-from vitalprep.contract.plan import Plan
-from vitalprep.contract.receipt import Receipt, finished_cases, receipts_of
+from vitalprep.contract.plan import Plan, read_plan
+from vitalprep.contract.receipt import Receipt, receipts_there
 from vitalprep.runtime.errors import ReasonCode, RefusedError
 from vitalprep.storage import ObjectMissing, Storage
 
@@ -58,8 +58,7 @@ def account(plan: Plan, output: Storage) -> Account:
     read = {split: read_build_summary(output, plan.dataset_id, split) for split in SPLITS}
     summaries = {split: summary for split, summary in read.items() if summary is not None}
     outcomes = {case.case_id: case for summary in summaries.values() for case in summary.cases}
-    finished = finished_cases(plan, output)
-    receipts = receipts_of(plan, output, [case for case in plan.cases if case.case_id in finished])
+    receipts = receipts_there(plan, output, list(plan.cases))
     for case, receipt in receipts.items():
         if case not in outcomes and receipt.reason is not None:
             outcomes[case] = CaseOutcome(case_id=case, reason=receipt.reason)
@@ -77,7 +76,7 @@ def account(plan: Plan, output: Storage) -> Account:
         present=present,
         written=sum(1 for outcome in outcomes.values() if outcome.windows),
         excluded=dict(sorted((+excluded).items())),
-        unfinished=tuple(case.case_id for case in plan.cases if case.case_id not in finished),
+        unfinished=tuple(case.case_id for case in plan.cases if case.case_id not in receipts),
         unbuilt=tuple(split for split in SPLITS if split not in summaries),
         windows={split: summary.windows for split, summary in summaries.items()},
         success_rate=1 - sum(excluded[reason] for reason in UNREADABLE) / present if present else 0.0,
@@ -102,7 +101,7 @@ def plan_of_dataset(output: Storage, dataset_id: str) -> Plan | None:
     path = accounting_path(dataset_id)
     try:
         accounting = Accounting.from_bytes(output.get(path), uri=output.uri_of(path))
-        plan = Plan.from_bytes(output.get(accounting.plan), uri=output.uri_of(accounting.plan))
+        plan = read_plan(output, accounting.plan)
     except ObjectMissing:
         return None
     if plan.dataset_id != dataset_id:

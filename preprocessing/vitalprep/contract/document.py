@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vitalprep.runtime.errors import RefusedError
 
-__all__ = ["Document", "Schema", "canonical_json", "digest", "digest_of_json"]
+__all__ = ["DIGEST_LENGTH", "Document", "Schema", "canonical_json", "digest", "digest_of_json"]
 
 DIGEST_LENGTH = 12
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

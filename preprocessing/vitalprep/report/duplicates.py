@@ -18,7 +18,7 @@ MOST_NAMED = 64  # cases that are kept to compare with for each hash: copies of 
 def near_duplicates(receipts: Mapping[int, Receipt], sketches: Mapping[int, str]) -> list[tuple[int, ...]]:
     """Return groups of cases that are (nearly) the same recording, by case number.
 
-    Two cases are of one group if their tables have the same SHA-256, or if their sketches say that at least a sixth of
+    Two cases are of one group if their tables hold the same values, or if their sketches say that at least a sixth of
     what both hold together is in both: the number of hashes that both have among the smallest of either, which
     estimates it (Broder 1997, see `sketch_of`). That finds copies with other weights, of another export, and cut by
     half; not those in which more than every thirteenth value is another one. A case without a sketch, of too few
@@ -29,7 +29,7 @@ def near_duplicates(receipts: Mapping[int, Receipt], sketches: Mapping[int, str]
     of_table: dict[str, int] = {}
     compared = _Compared()
     for case, receipt in sorted(receipts.items()):
-        near = [of_table.setdefault(receipt.parquet_sha256, case)] if receipt.parquet_sha256 else []
+        near = [of_table.setdefault(receipt.values_digest, case)] if receipt.values_digest else []
         near += compared.like(case, sketches.get(case, ""))
         group_of[case], members[case] = case, [case]
         first = min(group_of[other] for other in (case, *near))
