@@ -15,8 +15,8 @@ import pytest
 
 from tests.pipeline import data_digests
 from tests.reliability.in_process import COARSE, command, in_process, short_cases
-from vitalprep.record_files import content
 from vitalprep.features.samples import Samples
+from vitalprep.record_files import content
 
 
 def _series(samples: Samples) -> Samples:
