@@ -10,6 +10,7 @@ from typing import Literal
 
 from vitalprep.contract.config import PERSON, Config
 from vitalprep.runtime.errors import RefusedError
+from vitalprep.runtime.printable import shortened
 
 __all__ = ["KINDS", "STANDARD", "Reading", "readings_of", "value_of", "whole_number"]
 
@@ -75,7 +76,7 @@ def _cell(text: str | None) -> str | None:
 
 
 def _shown(value: str | None) -> str:
-    return repr(value if value is None or len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + "...")
+    return repr(value if value is None else shortened(value, LONGEST_SHOWN))
 
 
 def whole_number(text: str | None, place: str, column: str) -> int:
