@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
+from vitalprep.contract import float32
 from vitalprep.contract.document import Schema
 from vitalprep.contract.provenance import KnownProvenance, Provenance
 
@@ -39,6 +40,7 @@ BODY: tuple[Measure, ...] = ("height", "sex", "weight")
 """What doses and tidal volumes depend on."""
 _BODY_UNITS = {"height": "cm", "sex": "-1 female, 1 male", "weight": "kg"}
 _IDENTIFIERS = ("caseid", "subjectid")
+NARROWEST = 2.0**-20  # smallest width of a range relative to its bounds; a float32 has 24 bits
 
 
 class ConfigError(ValueError):
@@ -60,7 +62,19 @@ def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
+def _wide_enough(bounds: tuple[float, float]) -> tuple[float, float]:
+    low, high = bounds
+    if None in (float32.held(low), float32.held(high), float32.held(high - low)) or high - low < NARROWEST * max(
+        abs(low), abs(high)
+    ):
+        raise ValueError(f"the range [{low:g}, {high:g}] is too narrow or too wide to normalize in float32")
+    return bounds
+
+
+Limits = Annotated[tuple[float, float], AfterValidator(_ascending)]
+"""A device's or column's limits: what lies outside is dropped."""
+Range = Annotated[Limits, AfterValidator(_wide_enough)]
+"""A normalization range."""
 
 
 class Dose(Schema):
@@ -101,7 +115,7 @@ class Source(Schema):
     track: str = Field(pattern=r"^[^/]+/.+$")
     unit: str
     conversion: Conversion | None = None
-    limits: Range
+    limits: Limits
     stale_after: PositiveInt
 
 
@@ -138,7 +152,7 @@ class Static(Schema):
     name: str = Field(min_length=1)
     column: str | None = Field(default=None, min_length=1, exclude_if=lambda value: value is None)
     unit: str
-    limits: Range | None = Field(default=None, exclude_if=lambda value: value is None)
+    limits: Limits | None = Field(default=None, exclude_if=lambda value: value is None)
     range: Range
     default: float
 

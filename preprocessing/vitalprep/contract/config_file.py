@@ -18,6 +18,7 @@ from vitalprep.storage import read_uri
 
 __all__ = ["load_config"]
 
+MOST_BYTES = 10**6  # the complete configuration has 20 KB
 _USUAL = {"length": "window", "size": "window", "stride": "step", "hop": "step"}  # what others call it
 _FIX = "compare with preprocessing/vitalprep/master_poc.yaml, or run `vitalprep config`."
 _FIX_OF_STATICS = (
@@ -63,9 +64,11 @@ def load_config(file: str | None = None, settings: Sequence[str] = ()) -> Config
 
 def _read(file: str) -> bytes:
     try:
-        return read_uri(file)
+        return read_uri(file, most=MOST_BYTES)
     except RefusedError as error:
-        raise UsageError(f"The configuration {file} cannot be read.", fix="check the path after --config.") from error
+        raise UsageError(
+            f"The configuration {file} cannot be read: {error.message}", fix="check the path after --config."
+        ) from error
 
 
 def _parse(data: bytes, name: str) -> dict[str, Any]:

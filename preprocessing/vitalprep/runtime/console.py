@@ -7,12 +7,12 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from vitalprep.runtime.errors import UsageError, VitalprepError
+from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
 from vitalprep.runtime.periodic import called_every
 from vitalprep.runtime.printable import printable, printable_lines
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 __all__ = [
-    "cell", "log", "log_again", "log_through", "log_to", "log_to_file",
+    "cell", "log", "log_again", "log_through", "log_to", "log_to_file", "log_traceback",
     "print_failure", "print_result", "print_table", "progress", "report_failure",
 ]  # fmt: skip
 
@@ -112,6 +112,15 @@ def log(
     _LOGGER.log(level, text, extra={**keys, "shown_by_bar": shown_by_bar})
 
 
+def log_traceback(text: str) -> None:
+    """Log a traceback at level debug. The log file gets it at every level."""
+    shown = {"shown_by_bar": False}
+    record = _LOGGER.makeRecord(_LOGGER.name, logging.DEBUG, "", 0, printable_lines(text), (), None, extra=shown)
+    for handler in _LOGGER.handlers:
+        if isinstance(handler, logging.FileHandler) or _LOGGER.isEnabledFor(logging.DEBUG):
+            handler.handle(record)
+
+
 @cache
 def _terminal() -> Console:
     """Return the stderr console that log lines and progress bar share, so that they do not overwrite each other."""
@@ -129,7 +138,8 @@ def print_result(result: Mapping[str, Any]) -> None:
 def print_failure(**failure: Any) -> None:
     """Print a failure as JSON if ``--json`` was given. Without it, the log already shows the failure."""
     if "--json" in sys.argv:
-        print_result({"ok": False} | failure)
+        with suppress(RetryableError):  # stdout is closed or full: log and exit code tell the failure
+            print_result({"ok": False} | failure)
 
 
 def report_failure(error: VitalprepError) -> None:
