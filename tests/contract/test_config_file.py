@@ -303,3 +303,9 @@ def test_a_configuration_that_is_no_small_regular_file_is_refused(tmp_path: Path
     os.mkfifo(pipe)
     with pytest.raises(UsageError, match=r"pipe\.yaml is a pipe \(FIFO\), not a regular file"):
         load_config(str(pipe))
+
+
+@pytest.mark.parametrize("key", ["windowing.window", "windowing.step", "windowing.target_horizon", "split.seed"])
+def test_a_whole_number_of_thousands_of_digits_is_refused(key: str) -> None:
+    with pytest.raises(UsageError, match=f"Configuration key {key}: input should be less than"):
+        load_config(None, [f"{key}={'9' * 4000}"])

@@ -122,3 +122,19 @@ def test_a_low_limit_ends_with_a_message(recordings: Path, tmp_path: Path, limit
     assert "Traceback" not in done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert "ulimit" in result["fix"], result
+
+
+def test_a_log_file_that_is_full_is_told_once(tmp_path: Path) -> None:
+    if not FULL.exists():
+        pytest.skip("no /dev/full")
+    done = _shell(("check", "--input", str(tmp_path), "--output", str(tmp_path), "--log-file", "/dev/full"), "")
+    assert done.returncode == 65
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("the log file /dev/full cannot be written") == 1
+
+
+def test_a_pipe_without_a_reader_is_no_log_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = _shell((*CONFIG, "--log-file", str(tmp_path / "pipe")), "")
+    assert done.returncode == 2
+    assert "Could not write the log file" in json.loads(done.stdout)["message"]

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from vitalprep.contract.config import Config, ConfigError
 from vitalprep.contract.document import Schema
 from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.runtime.printable import shortened
 from vitalprep.runtime.strict_yaml import yaml_content
 from vitalprep.storage import read_uri
 
@@ -113,7 +114,9 @@ def _lay_over(base: Any, over: Any, *, key: str, whole: bool = False) -> Any:
 def _set(content: dict[str, Any], setting: str) -> dict[str, Any]:
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():
-        raise UsageError(f"--set {setting!r} is not KEY=VALUE.", fix="write for example --set windowing.step=60.")
+        raise UsageError(
+            f"--set {shortened(setting, 200)!r} is not KEY=VALUE.", fix="write for example --set windowing.step=60."
+        )
     value = yaml_content(text, f"--set {key.strip()}: the value")
     result = _replaced(content, key.strip(), value, whole=key.strip())
     assert isinstance(result, dict)

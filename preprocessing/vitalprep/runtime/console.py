@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
@@ -64,10 +66,34 @@ def log_to(*, level: str, file: str | None) -> None:
         log_to_file(file)
 
 
+class _LogFile(logging.FileHandler):
+    """A log file. If it becomes full, one warning says so, and the command goes on."""
+
+    _lost = False
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_without_waiting)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._lost:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        self._lost = True
+        log(f"the log file {self.baseFilename} cannot be written; the rest is missing there", level=logging.WARNING)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file. A named pipe without a reader is an error, not a wait for one."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
 def log_to_file(file: str) -> None:
     """Also write log records to a file, as JSON lines."""
     try:
-        lines = logging.FileHandler(file, encoding="utf-8")
+        lines = _LogFile(file, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"Could not write the log file {file} ({error.strerror}).", fix="choose another.") from error
     lines.setFormatter(_JsonLines())

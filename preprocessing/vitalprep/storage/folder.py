@@ -111,19 +111,20 @@ class Folder:
         while pending:
             folder = pending.pop()
             try:
-                listed = list(os.scandir(folder))
+                own = folder.stat()
+                listed = [] if (own.st_dev, own.st_ino) in seen else list(os.scandir(folder))
             except (FileNotFoundError, NotADirectoryError):  # nothing is there, or it has just been removed
                 continue
+            seen.add((own.st_dev, own.st_ino))
             for entry in listed:
                 try:
                     status = entry.stat()
                 except FileNotFoundError:  # a link that leads nowhere, or it has just been removed
                     continue
-                if not stat.S_ISDIR(status.st_mode):
-                    yield Path(entry.path).relative_to(self.path).as_posix(), status
-                elif (status.st_dev, status.st_ino) not in seen:
-                    seen.add((status.st_dev, status.st_ino))
+                if stat.S_ISDIR(status.st_mode):
                     pending.append(Path(entry.path))
+                else:
+                    yield Path(entry.path).relative_to(self.path).as_posix(), status
 
     def sweep(self, prefix: str, *, of: Callable[[str], bool]) -> int:
         """Remove the temporary files of killed writers below a prefix, and return the number removed.
