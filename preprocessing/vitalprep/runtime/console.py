@@ -72,7 +72,7 @@ class _LogFile(logging.FileHandler):
     _lost = False
 
     def _open(self) -> TextIOWrapper:
-        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_without_waiting)
+        return open(self.baseFilename, "a", encoding="utf-8", opener=_without_waiting)
 
     def emit(self, record: logging.LogRecord) -> None:
         if not self._lost:
