@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=Options.cases, help="of the disturbed runs (default: %(default)s)")
     parser.add_argument("--many", type=int, default=Options.many_cases, help="small cases (default: %(default)s)")
     parser.add_argument("--inputs", type=int, default=Options.hostile_inputs, help="hostile (default: %(default)s)")
+    parser.add_argument("--mutants", type=int, default=Options.mutants, help="of documents (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of all draws (default: %(default)s)")
     parser.add_argument("--folder", default=".soak", help="for recordings, outputs and logs (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="also write the table there")
@@ -35,6 +36,7 @@ def main() -> int:
         cases=given.cases,
         many_cases=given.many,
         hostile_inputs=given.inputs,
+        mutants=given.mutants,
     )
     progress = Console(stderr=True)
     rows: list[Row] = []

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from tests.pipeline import BUCKET, run_vitalprep, s3_client
 from tests.reliability.faulty_s3 import FaultyS3, random_faults
 from tests.reliability.kills import Killer, Undisturbed, counts_of
 from tests.reliability.long_and_large import largest, many, row, watched
+from tests.reliability.mutants.attack import try_mutants
 from tests.reliability.places import LocalPlace, Place, S3Place, upload
 from tests.reliability.rows import Row
 from tests.reliability.two_at_once import SCENARIOS, Pair
@@ -49,6 +54,8 @@ class Options:
         Of the run that is watched; `largest_hours` of the one large case: 20 h are VitalDB's 112 MB.
     hostile_inputs : int
         Mutants of recordings to be read.
+    mutants : int
+        Of stored documents.
     """
 
     folder: Path
@@ -58,6 +65,7 @@ class Options:
     many_cases: int = 3000
     largest_hours: float = 20.0
     hostile_inputs: int = 1_000_000
+    mutants: int = 100_000
 
     def recordings(self) -> Path:
         """Return simulated cases of about half an hour, some of them damaged, made once and kept."""
@@ -170,6 +178,28 @@ def hostile(options: Options) -> Iterator[Row]:
     )
 
 
+def mutants(options: Options) -> Iterator[Row]:
+    """Change stored documents, and do what a user would do next."""
+    folder = options.folder / "mutants"
+    shutil.rmtree(folder, ignore_errors=True)
+    shares = [range(first, options.mutants, WORKERS) for first in range(WORKERS)]
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+        tried = [
+            pool.submit(try_mutants, folder / str(index), options.seed, share) for index, share in enumerate(shares)
+        ]
+        found = [one.result() for one in tried]
+    endings = sum((endings for _, endings in found), Counter[str]())
+    problems = [problem for problems, _ in found for problem in problems]
+    yield Row(
+        section="mutants",
+        what=f"{options.mutants} changed documents",
+        faults=options.mutants,
+        survived=options.mutants - len(problems),
+        detail=", ".join(f"{name} {count}" for name, count in endings.items()),
+        problems=tuple(problems),
+    )
+
+
 def long_and_large(options: Options) -> Iterator[Row]:
     """Watch a run of many cases, and one of a single large case."""
     source = many(options.folder / f"many-{options.many_cases}", options.many_cases, hours=0.15, workers=WORKERS)
@@ -185,6 +215,7 @@ SECTIONS: dict[str, Callable[[Options], Iterator[Row]]] = {
     "two-at-once": two_at_once,
     "s3-faults": s3_faults,
     "hostile": hostile,
+    "mutants": mutants,
     "long-and-large": long_and_large,
 }
 

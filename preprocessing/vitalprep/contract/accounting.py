@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple, get_args
 
 from pydantic import Field
 
-from vitalprep.contract.build_summary import BuildSummary, CaseOutcome, read_build_summary
+from vitalprep.contract.build_summary import BuildSummary, CaseOutcome, is_of, read_build_summary
 from vitalprep.contract.document import Document
 from vitalprep.contract.paths import SPLITS, Digest, SplitName, accounting_path
 from vitalprep.contract.plan import Plan, read_plan
@@ -54,9 +54,14 @@ class Account(NamedTuple):
 
 
 def account(plan: Plan, output: Storage) -> Account:
-    """Compute the account of a plan from its stored receipts and build summaries."""
+    """Compute the account of a plan from its stored receipts and build summaries.
+
+    A split whose summary is another split's, another data set's or lacks a case is not built.
+    """
     read = {split: read_build_summary(output, plan.dataset_id, split) for split in SPLITS}
-    summaries = {split: summary for split, summary in read.items() if summary is not None}
+    summaries = {
+        split: summary for split, summary in read.items() if summary is not None and is_of(summary, plan, split)
+    }
     outcomes = {case.case_id: case for summary in summaries.values() for case in summary.cases}
     receipts = receipts_there(plan, output, list(plan.cases))
     for case, receipt in receipts.items():

@@ -25,6 +25,7 @@ __all__ = [
     "OriginCounts",
     "Sketch",
     "is_built",
+    "is_of",
     "listing_problem",
     "read_build_summary",
 ]
@@ -152,6 +153,13 @@ def read_build_summary(output: Storage, dataset_id: str, split: str) -> BuildSum
         return BuildSummary.from_bytes(output.get(path), uri=output.uri_of(path))
     except ObjectMissing:
         return None
+
+
+def is_of(summary: BuildSummary, plan: Plan, split: SplitName) -> bool:
+    """Return whether a summary is that of a plan's split: of its data set, and of all its cases."""
+    cases = [case.case_id for case in summary.cases]
+    wanted = [case.case_id for case in plan.cases_of(split)]
+    return (summary.dataset_id, summary.split, sorted(cases)) == (plan.dataset_id, split, sorted(wanted))
 
 
 def is_built(summary: BuildSummary, plan: Plan, output: Storage) -> bool:

@@ -134,7 +134,12 @@ def _plan_of(output: Storage, dataset_id: str) -> tuple[Plan, Accounting]:
         raise RetryableError(
             f"{output.uri_of('datasets')}/{dataset_id} has no accounting.", fix="run `vitalprep publish` first."
         ) from error
-    plan = read_plan(output, stored.plan)
+    try:
+        plan = read_plan(output, stored.plan)
+    except ObjectMissing as error:
+        raise RefusedError(
+            f"{output.uri_of(path)} names {stored.plan}, which does not exist.", fix="plan and publish again."
+        ) from error
     if plan.dataset_id != dataset_id:
         raise RefusedError(
             f"{output.uri_of(path)} names {stored.plan}, the plan of another data set.", fix="plan and publish again."
