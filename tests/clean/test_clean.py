@@ -118,6 +118,24 @@ def test_what_is_needed_is_refused_by_name_and_nothing_is_removed(output: Path) 
     assert _files(output) == before - _of(before, old)
 
 
+def test_a_table_that_no_receipt_names_is_removed(output: Path) -> None:
+    needed, _ = _digests(output)
+    table = next((output / "harmonized" / needed).glob("*.parquet"))
+    stem = table.name.rpartition("-")[0]
+    twin, fresh = (table.with_name(f"{stem}-{digit * 12}.parquet") for digit in "01")
+    for path in (twin, fresh):
+        path.write_bytes(table.read_bytes())
+    _age(twin, days=30)
+    listed = {item["name"]: item for item in run_vitalprep("clean", "--output", output, "--dry-run").result["items"]}
+    assert listed[f"{needed}-orphans"]["kept"], "one of them was written lately"
+    _age(fresh, days=30)
+    answer = run_vitalprep("clean", "--output", output, "--yes", f"{needed}-orphans")
+    assert answer.result["removed"] == [f"{needed}-orphans"]
+    assert not twin.exists()
+    assert not fresh.exists()
+    assert table.exists()
+
+
 def test_what_was_written_lately_stays(output: Path) -> None:
     _, old = _digests(output)
     unproved = _unproved(output)

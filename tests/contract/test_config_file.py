@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -275,3 +276,36 @@ def test_a_body_without_a_default_is_refused(
         _whole(tmp_path, statics=_statics(*left_out), **({"body": body} if body else {}))
     assert f"Configuration key {message}" in caught.value.message
     assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "bounds", ["[0, 5e-324]", "[70, 70.0000001]", "[-1e308, 1e308]", "[-3e38, 3e38]", "[0, 1e-38]", "[1e38, 1e39]"]
+)
+@pytest.mark.parametrize("key", ["inputs.HR.range", "statics.age.range"])
+def test_a_range_that_float32_cannot_normalize_is_refused(key: str, bounds: str) -> None:
+    with pytest.raises(UsageError, match=r"too narrow or too wide to normalize in float32") as caught:
+        load_config(None, [f"{key}={bounds}"])
+    assert key in caught.value.message
+    assert load_config(None, [f"{key}=[1e-6, 1.1e-6]"])
+
+
+def test_limits_may_be_as_wide_as_numbers_are() -> None:
+    assert load_config(None, ["inputs.HR.sources.Solar8000/HR.limits=[-1e308, 1e308]"])
+
+
+def test_a_configuration_that_is_no_small_regular_file_is_refused(tmp_path: Path) -> None:
+    large = tmp_path / "large.yaml"
+    with large.open("wb") as file:
+        file.truncate(100_000_000)
+    with pytest.raises(UsageError, match=r"large\.yaml has 100\.0 MB; at most 1 MB"):
+        load_config(str(large))
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match=r"pipe\.yaml is a pipe \(FIFO\), not a regular file"):
+        load_config(str(pipe))
+
+
+@pytest.mark.parametrize("key", ["windowing.window", "windowing.step", "windowing.target_horizon", "split.seed"])
+def test_a_whole_number_of_thousands_of_digits_is_refused(key: str) -> None:
+    with pytest.raises(UsageError, match=f"Configuration key {key}: input should be less than"):
+        load_config(None, [f"{key}={'9' * 4000}"])

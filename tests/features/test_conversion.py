@@ -98,3 +98,23 @@ def test_ideal_body_weight_equals_the_reference_for_every_body() -> None:
                 found = ideal_body_weight(Body(sex, float(height), weight), CONFIG.ideal_body_weight)
                 assert found == pytest.approx(design4.ideal_body_weight(letter, float(height), weight), rel=1e-12)
                 assert found > 0
+
+
+@pytest.mark.parametrize(
+    ("weight", "height"), [(1.2e-38, 180.0), (1e-320, 180.0), (3.4e38, 180.0), (80.0, 3.4e38), (80.0, 1e308)]
+)
+def test_a_dose_or_volume_that_no_record_can_hold_is_missing(weight: float, height: float) -> None:
+    """Never infinite, and never a false zero."""
+    body = Body(sex=1, height=height, weight=weight)
+    tracks = {
+        name: Numeric(name, ("",), np.array([100.0]), np.array([30.0]))
+        for name in ("Orchestra/PPF20_RATE", "Orchestra/RFTN20_RATE", "Orchestra/RFTN50_RATE", "Solar8000/VENT_TV")
+    } | {"Solar8000/HR": Numeric("Solar8000/HR", ("",), np.array([100.0]), np.array([70.0]))}
+    series = harmonize(VitalFile(100.0, 100.0, 100.0, tracks, 0), CONFIG, body)
+    assert not np.isinf(series.values).any()
+    assert series.values[0, NAMES.index("HR")] == 70
+    assert series.values[0, NAMES.index("TV" if weight == 80 else "Propofol_INF")] != 0
+    if weight in (1.2e-38, 1e-320):
+        assert np.isnan(series.values[0, NAMES.index("Propofol_INF")])
+    if height == 1e308:
+        assert np.isnan(series.values[0, NAMES.index("TV")])

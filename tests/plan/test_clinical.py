@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -92,8 +93,52 @@ def test_what_cannot_be_read_is_named(text: str, words: list[str]) -> None:
 
 
 def test_a_binary_file_is_no_table() -> None:
-    with pytest.raises(RefusedError, match="not UTF-8"):
+    with pytest.raises(RefusedError, match=r"not UTF-8 text \(byte 0\)"):
         read_clinical_table(b"\xff\xfe\x00", "table.csv", {1})
+    with pytest.raises(RefusedError, match=rf"not UTF-8 text \(byte {len(HEADER) + 100_003}\)"):
+        read_clinical_table(HEADER.encode() + b"\n" * 100_000 + b"2,7\xff", "table.csv", {1})
+
+
+@pytest.mark.parametrize("column", ["age", "height", "weight", "bmi", "asa"])
+@pytest.mark.parametrize("cell", ["1e308", "3.5e38", "1e-38", "1e-200", "5e-324"])
+def test_a_number_that_no_record_can_hold_is_missing(column: str, cell: str) -> None:
+    cells = {"age": "40", "height": "170", "weight": "70", "bmi": "24", "asa": "2"} | {column: cell}
+    row = _row(f"caseid,subjectid,sex,{','.join(cells)}\n1,7,M,{','.join(cells.values())}\n")
+    assert row.measures[column] is None
+    config = load_config()
+    found = settle_statics(row, config)
+    index = [static.name for static in config.statics].index(column)
+    assert found.origins[index] == (0 if column == "bmi" else 2), "the bmi is computed from height and weight"
+
+
+@pytest.mark.parametrize(("height", "weight"), [("1e-38", "70"), ("1.2e-38", "3e38"), ("3e38", "1.2e-38")])
+def test_a_bmi_that_no_record_can_hold_is_missing(height: str, weight: str) -> None:
+    config = load_config()
+    found = settle_statics(_row(f"{HEADER}1,7,40,M,{height},{weight},,2\n"), config)
+    index = [static.name for static in config.statics].index("bmi")
+    assert (found.values[index], found.origins[index] == 2) in [(24.2, True), (70 / 1.7**2, False)]
+
+
+def test_a_table_is_read_row_by_row() -> None:
+    row = b"9,7,40,M,170,70,24,2\n"
+    data = HEADER.encode() + row * (20_000_000 // len(row)) + b"1,7,40,M,170,70,24,2\n"
+    tracemalloc.start()
+    try:
+        assert list(read_clinical_table(data, "table.csv", {1})) == [1]
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000, "the table has 20 MB"
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_table_of_too_many_rows_or_bytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vitalprep.plan.clinical.MOST_ROWS", 3)
+    row = "1,7,40,M,170,70,24,2\n"
+    assert _row(HEADER + row + "2,7\n3,7\n")
+    with pytest.raises(RefusedError, match=r"table\.csv, line 5: the table has more than 3 rows"):
+        _row(HEADER + row + "2,7\n3,7\n4,7\n")
+    monkeypatch.setattr("vitalprep.plan.clinical.MOST_BYTES", 50)
+    with pytest.raises(RefusedError, match=r"table\.csv has more than 5e-05 MB"):
+        _row(HEADER + row)
 
 
 def test_the_real_table_is_read_whole(shared_data: Path) -> None:
@@ -192,12 +237,14 @@ def test_the_six_statics_are_read_as_ever(cell: str) -> None:
                 raise design4.NotANumber(cell)  # > and no number
         except design4.NotANumber:
             if "e" in cell.lower():
-                continue  # the size of float32 is no matter of theirs
+                continue  # too large, which is missing, or no number, which is refused
             with pytest.raises(RefusedError, match=column):
                 _row(text.getvalue())
             continue
         if expected is not None and (expected < 0 or (expected == 0 and column != "age")):
             expected = None
+        if expected and expected < 1.17549435e-38:
+            expected = None  # no normal float32
         assert _row(text.getvalue()).measures[column] == expected
 
 

@@ -109,7 +109,7 @@ def test_a_lost_shard_is_named_by_publish(recordings: Path, tmp_path: Path) -> N
     planned = run_vitalprep("plan", "--input", recordings, "--output", tmp_path, "--shards", "3").result
     for shard in (0, 2):
         assert run_vitalprep("harmonize", "--plan", planned["plan"], "--shard", str(shard)).exit_code == 0
-    assert run_vitalprep("build", "--plan", planned["plan"]).exit_code == 65
+    assert run_vitalprep("build", "--plan", planned["plan"]).exit_code == 1
     answer = run_vitalprep("publish", "--plan", planned["plan"])
     assert answer.exit_code == 65
     assert "(shards 1)" in answer.result["message"]

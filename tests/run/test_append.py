@@ -13,7 +13,7 @@ import pytest
 
 from tests.pipeline import Answer, run_vitalprep
 from vitalprep.contract.paths import SPLITS
-from vitalprep.contract.plan import Plan, store_plan
+from vitalprep.contract.plan import Plan, read_plan, store_plan
 from vitalprep.contract.splits import assign_splits
 from vitalprep.storage import Storage
 
@@ -137,16 +137,18 @@ def test_an_earlier_subject_in_another_split_is_noticed(copied: tuple[Path, str,
     """A plan that agrees with itself, and the records with it: only the parent knows better."""
     output, child, _ = copied
     made = next((output / "runs" / child).glob("plan-*.json"))
-    plan = Plan.from_bytes(made.read_bytes(), uri=str(made))
+    plan = read_plan(Storage(str(output)), str(made.relative_to(output)))
     assert plan.append is not None
     moved = next(case.subject_id for case in plan.cases if case.split == "train" and case.case_id in range(3, 10))
     held = plan.append.split_of_subject | {moved: "test"}
     append = {split: [subject for subject in held if held[subject] == split] for split in SPLITS}
     ruled = assign_splits({case.case_id: case.subject_id for case in plan.cases}, plan.config.split, held)
     cases = [case.content() | {"split": ruled[case.subject_id]} for case in plan.cases]
-    content = plan.content() | {"append": {"parents": plan.parents} | append, "cases": cases}
+    earlier = [case._replace(split=held[case.subject_id]) for case in plan.append.cases]
+    continued = {"parents": plan.parents, "cases": earlier} | append
+    content = plan.content() | {"append": continued, "cases": cases}
     shutil.rmtree(output / "datasets" / child)
-    uri = store_plan(Plan.model_validate(content), Storage(str(output)))
+    uri = store_plan(Plan.model_validate(content).sealed(), Storage(str(output)))
     for stage in ("build", "publish"):
         assert run_vitalprep(stage, "--plan", uri, environment=SALT).exit_code == 0
     dataset = output / "datasets" / child

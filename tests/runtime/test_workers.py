@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import logging
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.pipeline import COMMAND
+from vitalprep.runtime.console import log_to
 from vitalprep.runtime.errors import RefusedError, RetryableError, Stopped
+from vitalprep.runtime.silence import Silence
 from vitalprep.runtime.workers import StopRequest, WorkerPool, stop_on_signals
 
 
@@ -43,6 +48,28 @@ def _nap_long(number: int) -> int:
     return number
 
 
+class _Panic(BaseException):
+    """As PyO3's PanicException: no Exception."""
+
+
+def _panic(number: int) -> int:
+    raise _Panic("out of range")
+
+
+class _Unreadable:
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return importlib.import_module, ("a_module_that_does_not_exist",)
+
+
+def _unsendable(number: int) -> object:
+    return lambda: number
+
+
+def _freeze(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return number
+
+
 def _name(number: int) -> str:
     return f"case {number}"
 
@@ -66,9 +93,64 @@ def test_an_error_is_raised_unchanged_in_the_parent() -> None:
     assert (caught.value.message, caught.value.fix, caught.value.exit_code) == ("7 is refused.", "give another.", 65)
 
 
-def test_an_unexpected_error_keeps_its_traceback() -> None:
-    with WorkerPool(1, StopRequest()) as pool, pytest.raises(RetryableError, match="ZeroDivisionError: 7"):
+@pytest.fixture
+def log_file(tmp_path: Path) -> Iterator[Path]:
+    """A log file for what this process logs during the test."""
+    logger = logging.getLogger("vitalprep")
+    before = list(logger.handlers), logger.level, logger.propagate
+    log_to(level="warning", file=str(tmp_path / "log"))
+    yield tmp_path / "log"
+    logger.handlers[:], logger.propagate = before[0], before[2]
+    logger.setLevel(before[1])
+
+
+def test_an_unexpected_error_is_one_line_and_its_traceback_goes_to_the_log_file(log_file: Path) -> None:
+    with WorkerPool(1, StopRequest()) as pool, pytest.raises(RetryableError) as caught:
         list(pool.results(_stumble, [7], name=_name))
+    assert caught.value.message == "Unexpected error at case 7: ZeroDivisionError: 7."
+    line = json.loads(log_file.read_text())
+    assert line["message"].startswith("Traceback")
+    assert "in _stumble" in line["message"]
+
+
+def test_what_a_native_library_panics_with_is_an_error_too() -> None:
+    with WorkerPool(1, StopRequest()) as pool, pytest.raises(RetryableError, match=r"case 7: _Panic: out of range"):
+        list(pool.results(_panic, [7], name=_name))
+
+
+def test_a_task_that_cannot_be_read_is_an_error() -> None:
+    with WorkerPool(1, StopRequest()) as pool, pytest.raises(RetryableError, match="ModuleNotFoundError"):
+        list(pool.results(_square, [_Unreadable()], name=str))  # type: ignore[list-item]
+
+
+def test_a_result_that_cannot_be_sent_is_an_error() -> None:
+    with WorkerPool(1, StopRequest()) as pool, pytest.raises(RetryableError, match="Unexpected error at"):
+        list(pool.results(_unsendable, [7], name=_name))
+
+
+def test_a_frozen_worker_is_reported_and_then_ended(monkeypatch: pytest.MonkeyPatch, log_file: Path) -> None:
+    monkeypatch.setattr("vitalprep.runtime.workers.SECONDS_TO_REPORT", 0.5)
+    monkeypatch.setattr("vitalprep.runtime.workers.SECONDS_TO_END", 1.5)
+    # the process stands still before its first heartbeat; a healthy one that is slow to start is reported, too
+    with WorkerPool(1, StopRequest()) as pool, pytest.raises(RetryableError, match=r"at case 7 was ended: .* 1\.5 s"):
+        list(pool.results(_freeze, [7], name=_name))
+    assert "case 7: the worker process" in log_file.read_text()
+    assert "has given no sign of life for 0.5 s" in log_file.read_text()
+
+
+def test_a_busy_worker_sends_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vitalprep.runtime.workers.HEARTBEAT_SECONDS", 0.01)
+    heard: list[int] = []
+    broken = Silence.broken
+
+    def count(silence: Silence) -> None:
+        heard.append(1)
+        broken(silence)
+
+    monkeypatch.setattr(Silence, "broken", count)
+    with WorkerPool(1, StopRequest()) as pool:
+        assert list(pool.results(_nap, [1], name=_name)) == [(1, 1)]
+    assert len(heard) > 3, "more than the start, the task and its result"
 
 
 def test_after_a_stop_running_tasks_finish_and_none_starts() -> None:

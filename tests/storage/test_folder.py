@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from vitalprep.runtime.errors import RetryableError
-from vitalprep.storage import WRITE_BUFFER, Storage
+from tests.pipeline import run_vitalprep
+from vitalprep.runtime.errors import RefusedError, RetryableError
+from vitalprep.storage import WRITE_BUFFER, Storage, read_uri
+from vitalprep.storage.folder import Folder
 from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
 
 OPERATIONS: dict[str, Callable[[Storage], object]] = {
@@ -145,3 +149,75 @@ def test_a_file_that_is_removed_during_a_read_is_an_error(tmp_path: Path) -> Non
     (tmp_path / "0001.vital").unlink()
     with pytest.raises(ObjectMissing, match=r"0001\.vital"):
         arriving.sha256()
+
+
+def test_what_is_no_regular_file_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "folder" / "loop").symlink_to(tmp_path)
+    storage = Storage(tmp_path)
+    for reading in (storage.get, storage.head, storage.arriving, lambda name: read_uri(str(tmp_path / name))):
+        with pytest.raises(RefusedError, match=r"/pipe is a pipe \(FIFO\), not a regular file"):
+            reading("pipe")
+        with pytest.raises(RefusedError, match=r"/zero is a device, not a regular file"):
+            reading("zero")
+    assert set(storage.odd_files()) == {"pipe", "zero"}
+    assert storage.get("file") == b"x"
+    assert storage.head("absent") is None
+
+
+@pytest.fixture
+def unlimited(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system that keeps any time: tmpfs does, ext4 does not."""
+    if not Path("/dev/shm").is_dir():
+        pytest.skip("needs tmpfs at /dev/shm")
+    folder = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    try:
+        (folder / "old").touch()
+        os.utime(folder / "old", (0, 2**62))
+        if (folder / "old").stat().st_mtime < 2**61:
+            pytest.skip("/dev/shm does not keep any time")
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_file_of_an_impossible_time_is_listed_and_deleted_but_not_read(unlimited: Path) -> None:
+    (unlimited / "sub").mkdir()
+    (unlimited / "sub" / "new").write_bytes(b"xyz")
+    (unlimited / "sub" / "new#1").write_bytes(b"unfinished")
+    storage = Storage(unlimited)
+    listed = {found.path: found for found in storage.list()}
+    assert sorted(listed) == ["old", "sub/new"]
+    assert (listed["old"].etag, listed["old"].modified) == ("", None)
+    assert listed["sub/new"] == storage.head("sub/new")
+    for reading in (storage.get, storage.head, storage.arriving):
+        with pytest.raises(RefusedError, match="modification time outside the years 1 to 9999") as caught:
+            reading("old")
+        assert "touch" in caught.value.fix
+    storage.delete(["old"])
+    assert [found.path for found in storage.list()] == ["sub/new"]
+
+
+def test_status_and_clean_work_beside_a_file_of_an_impossible_time(unlimited: Path, recordings: Path) -> None:
+    arguments = ("--input", recordings, "--output", unlimited / "out")
+    made = run_vitalprep("run", *arguments)
+    assert made.exit_code == 0, made.result
+    odd = next((unlimited / "out" / "datasets").glob("*/report.html"))
+    os.utime(odd, (0, 2**62))
+    for command in (("status",), ("clean", "--dry-run", "--output")):
+        answer = run_vitalprep(*command, unlimited / "out")
+        assert answer.exit_code == 0, answer.result
+
+
+@pytest.mark.parametrize("error", [errno.EROFS, errno.EMFILE, errno.EIO])
+def test_a_disk_that_became_read_only_is_no_denial_of_access(tmp_path: Path, error: int) -> None:
+    folder = Folder(str(tmp_path), create=False)
+
+    def fail() -> None:
+        raise OSError(error, os.strerror(error))
+
+    with pytest.raises(RetryableError, match=os.strerror(error)):
+        folder.do(fail, verb="write", uri="x")

@@ -44,7 +44,12 @@ def _asked(chosen: list[Item]) -> bool:
 def _summed(items: list[Item]) -> str:
     digests = sum(item.kind == "harmonized" for item in items)
     size = sum(item.size for item in items) / 1e9
-    return f"{size:.3g} GB (harmonized digests: {digests}, data sets: {len(items) - digests})"
+    sets = sum(item.kind == "dataset" for item in items)
+    return f"{size:.3g} GB (harmonized digests: {digests}, data sets: {sets}, unnamed tables: {_tables(items)})"
+
+
+def _tables(items: list[Item]) -> int:
+    return sum(len(item.paths) for item in items if item.kind == "orphans")
 
 
 def _print_inventory(inventory: Inventory, chosen: list[Item]) -> None:

@@ -20,8 +20,11 @@ from vitalprep.contract.paths import (
     dataset_path,
     is_plan,
     made_by_vitalprep,
+    receipt_path,
+    stem_of_table,
 )
 from vitalprep.contract.plan import read_plan
+from vitalprep.contract.receipt import Receipt
 from vitalprep.contract.verdict import Latest, read_verdict
 from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import ObjectMissing, Storage, StoredObject
@@ -29,15 +32,18 @@ from vitalprep.storage import ObjectMissing, Storage, StoredObject
 __all__ = ["Inventory", "Item", "take_inventory"]
 
 
+Kind = Literal["harmonized", "orphans", "dataset"]
+
+
 @dataclass(frozen=True)
 class Item:
-    """One harmonized digest, or one data set with the plans of its run.
+    """One harmonized digest, its tables that no receipt names, or one data set with the plans of its run.
 
     `paths` are in order of removal, `size` is in bytes, `modified` is the time of the last write. `state` is that of a
     data set. `kept` is the reason for keeping the item, None if it may be removed.
     """
 
-    kind: Literal["harmonized", "dataset"]
+    kind: Kind
     name: str
     paths: tuple[str, ...]
     size: int
@@ -71,7 +77,8 @@ def take_inventory(output: Storage, *, now: datetime, older_than: timedelta) -> 
 
     A data set is kept if it is published, the latest, extended by one that is kept, or if it or its harmonized tables
     were written within `older_than` (a run may be working on it). A harmonized digest is kept if such a data set needs
-    it, or if it was written within `older_than`. Items behind a symbolic link are kept, too.
+    it, or if it was written within `older_than`. Tables that no receipt names (left by a killed worker, or by one that
+    came second) are kept only within `older_than`. Items behind a symbolic link are kept, too.
 
     Raises
     ------
@@ -79,7 +86,13 @@ def take_inventory(output: Storage, *, now: datetime, older_than: timedelta) -> 
         If it is unknown what a published data set needs.
     """
     groups, foreign = _groups(output, now)
-    tables = {name: _item("harmonized", name, stored) for (kind, name), stored in groups.items() if kind == HARMONIZED}
+    tables, orphans = {}, []
+    for (kind, name), stored in groups.items():
+        if kind == HARMONIZED:
+            unnamed = _unnamed_tables(output, stored)
+            tables[name] = _item("harmonized", name, [one for one in stored if one.path not in unnamed] or stored)
+            if unnamed and len(unnamed) < len(stored):
+                orphans.append(_item("orphans", f"{name}-orphans", [one for one in stored if one.path in unnamed]))
     sets = {name: _data_set(output, name, stored) for (kind, name), stored in groups.items() if kind == DATASETS}
 
     def recent(item: Item | None) -> str | None:
@@ -94,6 +107,7 @@ def take_inventory(output: Storage, *, now: datetime, older_than: timedelta) -> 
         replace(item, kept=f"needed by {', '.join(needed[name])}" if name in needed else recent(item))
         for name, item in sorted(tables.items())
     ]
+    items += [replace(item, state="tables that no receipt names", kept=recent(item)) for item in orphans]
     items += [replace(found.item, kept=kept.get(name)) for name, found in sorted(sets.items())]
     return Inventory(tuple(replace(item, kept=item.kept or _linked(output, item)) for item in items), foreign)
 
@@ -141,7 +155,24 @@ def _groups(output: Storage, now: datetime) -> tuple[Mapping[tuple[str, str], li
     return groups, foreign
 
 
-def _item(kind: Literal["harmonized", "dataset"], name: str, stored: Iterable[StoredObject]) -> Item:
+def _unnamed_tables(output: Storage, stored: Iterable[StoredObject]) -> set[str]:
+    """Return the tables that no receipt names. A receipt is read only where its case has several tables."""
+    tables: dict[str, list[str]] = defaultdict(list)
+    paths = {one.path for one in stored}
+    for path in sorted(paths):
+        stem = stem_of_table(path)
+        if stem is not None:
+            tables[stem].append(path)
+    unnamed = {path for stem, found in tables.items() if receipt_path(stem) not in paths for path in found}
+    for stem, found in tables.items():
+        if len(found) > 1 and receipt_path(stem) in paths:
+            path = receipt_path(stem)
+            receipt = Receipt.from_bytes(output.get(path), uri=output.uri_of(path))
+            unnamed |= set(found) - {receipt.table(stem).path}
+    return unnamed
+
+
+def _item(kind: Kind, name: str, stored: Iterable[StoredObject]) -> Item:
     objects = sorted(stored, key=lambda item: (_removal_rank(item.path), item.path))
     return Item(
         kind=kind,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
-import traceback
+import threading
 
 import click
 
 from vitalprep.cli import aws, data_sets, recordings, stages, upkeep  # noqa: F401  (each adds its commands)
 from vitalprep.cli.group import vitalprep
-from vitalprep.runtime.console import log, print_failure, report_failure
+from vitalprep.runtime.console import log, log_traceback, print_failure, report_failure
 from vitalprep.runtime.errors import VitalprepError
-from vitalprep.runtime.printable import printable, printable_lines
+from vitalprep.runtime.printable import printable
+from vitalprep.runtime.standard_streams import secure_standard_streams
+from vitalprep.runtime.unforeseen import traceback_of, unforeseen
 
 __all__ = ["main"]
 
@@ -22,8 +24,11 @@ _HELP = "see --help."
 
 def main() -> None:
     """Run the command and exit with its code. Every failure ends in one message that says how to fix it."""
+    secure_standard_streams()
+    threading.excepthook = _report_thread
     try:
         vitalprep(standalone_mode=False)
+        sys.stdout.flush()
     except VitalprepError as error:
         report_failure(error)
         sys.exit(error.exit_code)
@@ -36,13 +41,20 @@ def main() -> None:
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
-    except Exception as error:
-        trace, message = traceback.format_exc(), printable(str(error))
-        log("unforeseen error", level=logging.ERROR, traceback=trace)
-        print_failure(exit_code=1, error=type(error).__name__, message=message, fix="report this error with the log.")
-        if "--json" not in sys.argv:
-            sys.stderr.write(printable_lines(trace))
+    except SystemExit:
+        raise
+    except BaseException as error:  # also a panic of a native library
+        log_traceback(traceback_of(error))
+        report_failure(unforeseen(error))
         sys.exit(1)
+
+
+def _report_thread(failure: threading.ExceptHookArgs) -> None:
+    """Log an exception that ended a thread as one line, and its traceback like every other."""
+    error = failure.exc_value or failure.exc_type()
+    if not isinstance(error, SystemExit):
+        log_traceback(traceback_of(error))
+        log(f"A background thread ended: {unforeseen(error)}", level=logging.ERROR)
 
 
 def _fix(error: click.UsageError) -> str:

@@ -20,6 +20,8 @@ __all__ = [
     "plan_option", "plan_request", "requested", "selected", "shards_option", "worker_pool", "workers_option",
 ]  # fmt: skip
 
+MOST_WORKERS = 1024  # processes of about 100 MB each
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -153,7 +155,9 @@ plan_option = click.option(
     help="URI of the plan, as `vitalprep plan` prints it.",
 )
 workers_option = click.option(
-    "--workers", type=click.IntRange(min=1), help="Number of worker processes.  [default: one per core]"
+    "--workers",
+    type=click.IntRange(min=1, max=MOST_WORKERS),
+    help="Number of worker processes.  [default: one per core]",
 )
 shards_option = click.option(
     "--shards",

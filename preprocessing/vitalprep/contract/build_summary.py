@@ -11,7 +11,7 @@ from pydantic import Field
 from vitalprep.contract.document import Document, Schema
 from vitalprep.contract.paths import SplitName, build_summary_path, dataset_folder, dataset_path
 from vitalprep.contract.plan import Plan
-from vitalprep.runtime.errors import ReasonCode, RefusedError
+from vitalprep.runtime.errors import ReasonCode, RetryableError
 from vitalprep.storage import ObjectMissing, Storage
 
 __all__ = [
@@ -192,12 +192,12 @@ def require_build_summary(output: Storage, dataset_id: str, split: str) -> Build
 
     Raises
     ------
-    RefusedError
-        If the split is not built.
+    RetryableError
+        If the split is not built: another process may just be building it.
     """
     summary = read_build_summary(output, dataset_id, split)
     if summary is None:
-        raise RefusedError(
+        raise RetryableError(
             f"The {split} split of {output.uri_of('datasets')}/{dataset_id} is not built.",
             fix="run `vitalprep build` for it, then publish and validate.",
         )

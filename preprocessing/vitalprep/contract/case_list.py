@@ -3,17 +3,57 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 
 from vitalprep.runtime.errors import UsageError
+from vitalprep.runtime.printable import shortened
 
-__all__ = ["HIGHEST_CASE", "parse_case_list", "short_case_list"]
+__all__ = ["HIGHEST_CASE", "MOST_CASES", "CaseList", "parse_case_list", "short_case_list"]
 
 _TOKEN = re.compile(r"(\d+)(?:\s*-\s*(\d+))?", re.ASCII)
 HIGHEST_CASE = 99_999_999
+MOST_CASES = 1_000_000  # VitalDB has 6,388
+LONGEST_SHOWN = 200
+_FIX = "use VitalDB case numbers; leave the list out for all recordings of the input."
 
 
-def parse_case_list(spec: str) -> tuple[int, ...]:
-    """Return the case numbers of a list, ascending and each once.
+class CaseList(Collection[int]):
+    """Ascending case numbers, each once, stored as ranges.
+
+    Parameters
+    ----------
+    ranges : iterable of range
+        In any order; they may overlap.
+    """
+
+    def __init__(self, ranges: Iterable[range]) -> None:
+        self._ranges: list[range] = []
+        for following in sorted(ranges, key=lambda item: item.start):
+            last = self._ranges[-1] if self._ranges else None
+            if last and following.start <= last.stop:
+                self._ranges[-1] = range(last.start, max(last.stop, following.stop))
+            else:
+                self._ranges.append(following)
+        self._starts = [item.start for item in self._ranges]
+        self._count = sum(map(len, self._ranges))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(self._ranges)
+
+    def __contains__(self, case: object) -> bool:
+        if not isinstance(case, int):
+            return False
+        index = bisect_right(self._starts, case) - 1
+        return index >= 0 and case in self._ranges[index]
+
+
+def parse_case_list(spec: str) -> CaseList:
+    """Return the case numbers of a list.
 
     Parameters
     ----------
@@ -23,21 +63,21 @@ def parse_case_list(spec: str) -> tuple[int, ...]:
     Raises
     ------
     UsageError
-        If a token is not a case number or range (``a``, ``1--2``, empty), a range is descending, or a number is outside
-        1 to 99,999,999. The message names the token.
+        If a token is not a case number or range (``a``, ``1--2``, empty), a range is descending, a number is outside
+        1 to 99,999,999, or the list has more than 1,000,000 cases. The message names the token.
 
     Examples
     --------
-    >>> parse_case_list("1-3, 17,0022,2")
-    (1, 2, 3, 17, 22)
+    >>> list(parse_case_list("1-3, 17,0022,2"))
+    [1, 2, 3, 17, 22]
     """
-    cases: set[int] = set()
-    for token in spec.split(","):
-        cases.update(_range_of(token.strip(), spec))
-    return tuple(sorted(cases))
+    cases = CaseList(_range_of(token.strip(), spec) for token in spec.split(","))
+    if len(cases) > MOST_CASES:
+        raise UsageError(f"{_named(spec)}: it has {len(cases):,} cases; at most {MOST_CASES:,} are possible.", fix=_FIX)
+    return cases
 
 
-def short_case_list(cases: list[int] | tuple[int, ...]) -> str:
+def short_case_list(cases: Iterable[int]) -> str:
     """Return ascending case numbers as a list with ranges, the inverse of `parse_case_list`.
 
     Examples
@@ -56,13 +96,29 @@ def short_case_list(cases: list[int] | tuple[int, ...]) -> str:
 
 def _range_of(token: str, spec: str) -> range:
     match = _TOKEN.fullmatch(token)
+    shown = repr(shortened(token, LONGEST_SHOWN))
     if match is None:
-        what = f"{token!r} is not a case number or range" if token else "an entry is empty"
-        raise UsageError(f"Case list {spec!r}: {what}.", fix="use a list such as 1-10,17,0022.")
-    first = int(match[1])
-    last = int(match[2] or match[1])
+        what = f"{shown} is not a case number or range" if token else "an entry is empty"
+        raise UsageError(f"{_named(spec)}: {what}.", fix="use a list such as 1-10,17,0022.")
+    first, last = _number(match[1]), _number(match[2] or match[1])
+    if first is None or last is None or first < 1:
+        raise UsageError(f"{_named(spec)}: {shown} is outside 1-{HIGHEST_CASE}.", fix="use VitalDB case numbers.")
     if first > last:
-        raise UsageError(f"Case list {spec!r}: the range {token!r} is descending.", fix=f"use {last}-{first}.")
-    if first < 1 or last > HIGHEST_CASE:
-        raise UsageError(f"Case list {spec!r}: {token!r} is outside 1-{HIGHEST_CASE}.", fix="use VitalDB case numbers.")
+        raise UsageError(f"{_named(spec)}: the range {shown} is descending.", fix=f"use {last}-{first}.")
+    if last - first >= MOST_CASES:
+        raise UsageError(
+            f"{_named(spec)}: {shown} has {last - first + 1:,} cases; at most {MOST_CASES:,} are possible.", fix=_FIX
+        )
     return range(first, last + 1)
+
+
+def _number(digits: str) -> int | None:
+    """Return a number up to `HIGHEST_CASE`, or None. `int` refuses numbers of thousands of digits."""
+    significant = digits.lstrip("0") or "0"
+    if len(significant) > len(str(HIGHEST_CASE)):
+        return None
+    return int(significant)
+
+
+def _named(spec: str) -> str:
+    return f"Case list {shortened(spec, LONGEST_SHOWN)!r}"

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
+from vitalprep.contract import float32
 from vitalprep.contract.document import Schema
 from vitalprep.contract.provenance import KnownProvenance, Provenance
 
@@ -39,6 +40,9 @@ BODY: tuple[Measure, ...] = ("height", "sex", "weight")
 """What doses and tidal volumes depend on."""
 _BODY_UNITS = {"height": "cm", "sex": "-1 female, 1 male", "weight": "kg"}
 _IDENTIFIERS = ("caseid", "subjectid")
+MOST = 2**63 - 1  # int64
+MOST_SECONDS = 10**9  # 31 years
+NARROWEST = 2.0**-20  # smallest width of a range relative to its bounds; a float32 has 24 bits
 
 
 class ConfigError(ValueError):
@@ -60,7 +64,19 @@ def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
+def _wide_enough(bounds: tuple[float, float]) -> tuple[float, float]:
+    low, high = bounds
+    if None in (float32.held(low), float32.held(high), float32.held(high - low)) or high - low < NARROWEST * max(
+        abs(low), abs(high)
+    ):
+        raise ValueError(f"the range [{low:g}, {high:g}] is too narrow or too wide to normalize in float32")
+    return bounds
+
+
+Limits = Annotated[tuple[float, float], AfterValidator(_ascending)]
+"""A device's or column's limits: what lies outside is dropped."""
+Range = Annotated[Limits, AfterValidator(_wide_enough)]
+"""A normalization range."""
 
 
 class Dose(Schema):
@@ -101,8 +117,8 @@ class Source(Schema):
     track: str = Field(pattern=r"^[^/]+/.+$")
     unit: str
     conversion: Conversion | None = None
-    limits: Range
-    stale_after: PositiveInt
+    limits: Limits
+    stale_after: int = Field(gt=0, le=MOST_SECONDS)
 
 
 class Input(Schema):
@@ -113,7 +129,7 @@ class Input(Schema):
     unit: str
     range: Range
     default: float
-    hold: int = Field(ge=0)
+    hold: int = Field(ge=0, le=MOST_SECONDS)
     vital: bool = False
     combine: Literal["first", "sum"] = "first"
     sources: tuple[Source, ...] = Field(min_length=1)
@@ -138,7 +154,7 @@ class Static(Schema):
     name: str = Field(min_length=1)
     column: str | None = Field(default=None, min_length=1, exclude_if=lambda value: value is None)
     unit: str
-    limits: Range | None = Field(default=None, exclude_if=lambda value: value is None)
+    limits: Limits | None = Field(default=None, exclude_if=lambda value: value is None)
     range: Range
     default: float
 
@@ -214,7 +230,7 @@ class IdealBodyWeight(Schema):
 class Reading(Schema):
     """Limits of the reader."""
 
-    max_decompressed_bytes: PositiveInt
+    max_decompressed_bytes: int = Field(gt=0, le=MOST)
 
 
 class Imputation(Schema):
@@ -226,16 +242,16 @@ class Imputation(Schema):
 class Windowing(Schema):
     """Sizes in seconds."""
 
-    window: PositiveInt
-    step: PositiveInt
-    target_horizon: int = Field(ge=0)
+    window: int = Field(gt=0, le=MOST_SECONDS)
+    step: int = Field(gt=0, le=MOST_SECONDS)
+    target_horizon: int = Field(ge=0, le=MOST_SECONDS)
     min_observed_fraction: float = Field(ge=0, le=1)
 
 
 class Split(Schema):
     """Shares of the cases; the rest is test."""
 
-    seed: int
+    seed: int = Field(ge=-MOST, le=MOST)
     train: float = Field(gt=0, lt=1)
     validation: float = Field(ge=0, lt=1)
     allow_empty: bool
@@ -259,7 +275,7 @@ class Validation(Schema):
     """Thresholds that a data set must reach to be published."""
 
     min_success_rate: float = Field(ge=0, le=1)
-    min_windows: int = Field(ge=0)
+    min_windows: int = Field(ge=0, le=MOST)
 
 
 class Privacy(Schema):

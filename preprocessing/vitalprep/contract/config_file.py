@@ -13,11 +13,13 @@ from pydantic import ValidationError
 from vitalprep.contract.config import Config, ConfigError
 from vitalprep.contract.document import Schema
 from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.runtime.printable import shortened
 from vitalprep.runtime.strict_yaml import yaml_content
 from vitalprep.storage import read_uri
 
 __all__ = ["load_config"]
 
+MOST_BYTES = 10**6  # the complete configuration has 20 KB
 _USUAL = {"length": "window", "size": "window", "stride": "step", "hop": "step"}  # what others call it
 _FIX = "compare with preprocessing/vitalprep/master_poc.yaml, or run `vitalprep config`."
 _FIX_OF_STATICS = (
@@ -63,9 +65,11 @@ def load_config(file: str | None = None, settings: Sequence[str] = ()) -> Config
 
 def _read(file: str) -> bytes:
     try:
-        return read_uri(file)
+        return read_uri(file, most=MOST_BYTES)
     except RefusedError as error:
-        raise UsageError(f"The configuration {file} cannot be read.", fix="check the path after --config.") from error
+        raise UsageError(
+            f"The configuration {file} cannot be read: {error.message}", fix="check the path after --config."
+        ) from error
 
 
 def _parse(data: bytes, name: str) -> dict[str, Any]:
@@ -110,7 +114,9 @@ def _lay_over(base: Any, over: Any, *, key: str, whole: bool = False) -> Any:
 def _set(content: dict[str, Any], setting: str) -> dict[str, Any]:
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():
-        raise UsageError(f"--set {setting!r} is not KEY=VALUE.", fix="write for example --set windowing.step=60.")
+        raise UsageError(
+            f"--set {shortened(setting, 200)!r} is not KEY=VALUE.", fix="write for example --set windowing.step=60."
+        )
     value = yaml_content(text, f"--set {key.strip()}: the value")
     result = _replaced(content, key.strip(), value, whole=key.strip())
     assert isinstance(result, dict)

@@ -125,7 +125,7 @@ def accounting_path(dataset_id: str) -> str:
 def table_path(stem: str, values_sha256: str | None) -> str:
     """Path of a harmonized case's table, from its `harmonized_stem` and the digest of its values (`contract.table`).
 
-    Tables of vitalprep 0.2.0 and before have no such digest: None.
+    Tables of vitalprep 0.1.0 have no such digest: None.
     """
     return f"{stem}.parquet" if values_sha256 is None else f"{stem}-{values_sha256[:DIGEST_LENGTH]}.parquet"
 

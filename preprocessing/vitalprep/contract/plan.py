@@ -354,7 +354,7 @@ def load_shard(plan_uri: str, index: int) -> tuple[Plan, Storage]:
     if len(digests) != len(shards) or content.get("schema_version", 0) > Plan.current_version:
         read_plan(output, path)  # says so where the plan is of a later version
         raise RefusedError(
-            f"{plan_uri} does not have the digests of its shards: vitalprep 0.2.0 or earlier made it.",
+            f"{plan_uri} does not have the digests of its shards: vitalprep 0.1.0 made it.",
             fix="plan again.",
         )
     if not 0 <= index < len(shards):

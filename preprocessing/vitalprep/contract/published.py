@@ -10,7 +10,7 @@ from vitalprep.contract.paths import HARMONIZED, METADATA, RUNS, SPLITS, dataset
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.verdict import Verdict, is_published, read_verdict
 from vitalprep.runtime.console import log
-from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
 from vitalprep.storage import ObjectMissing, Storage
 
 __all__ = ["copied_dataset", "described_as_published", "is_up_to_date", "refuse_copy", "refuse_unready"]
@@ -62,6 +62,8 @@ def refuse_unready(dataset_uri: str) -> Verdict:
     ------
     RefusedError
         If there is no passing verdict, a file is missing or has another size, or it does not lie where it was made.
+    RetryableError
+        If a build summary is missing.
     """
     refuse_copy(dataset_uri)
     output_uri, dataset_id = output_of_dataset(dataset_uri)
@@ -94,7 +96,7 @@ def is_up_to_date(output: Storage, plan: Plan) -> bool:
         return False
     try:
         refuse_unready(output.uri_of(dataset_folder(dataset_id)))
-    except RefusedError as error:
+    except (RefusedError, RetryableError) as error:
         log(f"not up to date: {error.message}", level=logging.WARNING)
         return False
     return True

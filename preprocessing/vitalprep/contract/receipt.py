@@ -65,7 +65,7 @@ class InputObject(Schema):
     """The raw object that was read.
 
     `size` and `etag` are those that its plan knows it by (`PlannedCase.stamp`). `sha256` is that of its bytes, by which
-    a copy is recognized; receipts of vitalprep 0.2.0 and before have none.
+    a copy is recognized; receipts of vitalprep 0.1.0 have none.
     """
 
     uri: str
@@ -85,7 +85,7 @@ class StoredTable(NamedTuple):
     """A case's table, as its receipt describes it.
 
     `path` is below the output, `seconds` the number of rows. `values_sha256` is the digest of the values. Receipts of
-    vitalprep 0.2.0 and before have None, and `parquet_sha256`, the SHA-256 of the file, in its place.
+    vitalprep 0.1.0 have None, and `parquet_sha256`, the SHA-256 of the file, in its place.
     """
 
     case_id: int

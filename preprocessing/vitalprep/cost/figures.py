@@ -21,6 +21,7 @@ __all__ = ["Backend", "Figure", "Figures", "Machine", "Rates", "Stage", "Storing
 Stage = Literal["plan", "harmonize", "build", "publish", "validate"]
 
 _DEFAULTS = ("prices.yaml", "machine.yaml")
+MOST_BYTES = 10**6  # the packaged figures have some KB
 _FIX = "compare with preprocessing/vitalprep/cost/prices.yaml and machine.yaml."
 
 
@@ -171,9 +172,11 @@ def load_figures(file: str | None = None) -> Figures:
 
 def _read(file: str) -> bytes:
     try:
-        return read_uri(file)
+        return read_uri(file, most=MOST_BYTES)
     except RefusedError as error:
-        raise UsageError(f"The prices {file} cannot be read.", fix="check the path after --prices.") from error
+        raise UsageError(
+            f"The prices {file} cannot be read: {error.message}", fix="check the path after --prices."
+        ) from error
 
 
 def _parsed(data: bytes, name: str) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from vitalprep.contract import float32
 from vitalprep.contract.config import IdealBodyWeight, Source
 
 __all__ = ["Body", "ideal_body_weight", "multiplier"]
@@ -33,7 +35,15 @@ def ideal_body_weight(body: Body, formula: IdealBodyWeight) -> float:
 
 
 def multiplier(source: Source, body: Body, formula: IdealBodyWeight) -> float:
-    """Return m such that ``value * m`` is in the input's unit (docs/design.md, 4)."""
+    """Return m such that ``value * m`` is in the input's unit (docs/design.md, 4).
+
+    NaN if float32 cannot hold it, for example because of an extreme body weight: the source then has no value (ruling
+    31).
+    """
+    return float32.held(_multiplier(source, body, formula)) or math.nan
+
+
+def _multiplier(source: Source, body: Body, formula: IdealBodyWeight) -> float:
     conversion = source.conversion
     if conversion is None:
         return 1.0

@@ -142,13 +142,15 @@ def _input_series(
         implausible += placed.implausible
         before_start += placed.before_start
         live = _live(placed.values, source.stale_after)
-        live *= multiplier(source, body, config.ideal_body_weight)
+        with np.errstate(over="ignore"):
+            live *= multiplier(source, body, config.ideal_body_weight)
         free = np.isnan(result)
         taken = ~np.isnan(live) & (free if item.combine == "first" else True)
         result[taken] = np.where(free, 0.0, result)[taken] + live[taken]
         live_seconds[source.track] = int(np.count_nonzero(taken))
     with np.errstate(over="ignore"):
         column = result.astype(np.float32)
+    column[np.isinf(column)] = np.nan  # too large for a record: missing (docs/design.md, ruling 31)
     return column, _quality(column, live_seconds, implausible, before_start)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -86,10 +86,10 @@ def fetch(request: FetchRequest, output_uri: str, *, stop: StopRequest) -> dict[
     _refuse_others(source, output, there, request)
     _record_acceptance(source, base_url, output)
     table, rows = _clinical_table(base_url, where, cases, output)
-    tasks = [_task(case, base_url, where, output, there.get(case)) for case in cases]
-    missing = sum(task.there is None for task in tasks)
+    tasks = (_task(case, base_url, where, output, there.get(case)) for case in cases)
+    missing = len(cases) - sum(case in cases for case in there)
     log(f"{missing} of {len(cases)} recordings to fetch", cases=len(cases), missing=missing, base_url=base_url)
-    outcomes = _fetched(tasks, request.at_once, stop)
+    outcomes = _fetched(tasks, len(cases), request.at_once, stop)
     refuse_incomplete(cases, outcomes, rows)
     return {
         "output": output.uri,
@@ -156,7 +156,7 @@ def _record_acceptance(source: Provenance, base_url: str, output: Storage) -> No
     output.put(NOTE_NAME, ProvenanceNote(source=source, accepted=(*accepted, acceptance)).to_bytes())
 
 
-def _clinical_table(base_url: str, where: Download, cases: tuple[int, ...], output: Storage) -> tuple[str, Rows]:
+def _clinical_table(base_url: str, where: Download, cases: Collection[int], output: Storage) -> tuple[str, Rows]:
     """Fetch the clinical table unless the output already has one. An existing clinical table is never overwritten.
 
     Returns
@@ -187,7 +187,7 @@ def _task(case_id: int, base_url: str, where: Download, output: Storage, there: 
     )
 
 
-def _fetched(tasks: list[FetchTask], at_once: int, stop: StopRequest) -> dict[int, Fetched]:
+def _fetched(tasks: Iterable[FetchTask], count: int, at_once: int, stop: StopRequest) -> dict[int, Fetched]:
     """Return the outcome of each case. Give up after too many consecutive failures or denials.
 
     As many failures as concurrent downloads mean that the service is down. `DENIED_IN_A_ROW` denials mean that it
@@ -196,7 +196,7 @@ def _fetched(tasks: list[FetchTask], at_once: int, stop: StopRequest) -> dict[in
     outcomes: dict[int, Fetched] = {}
     most = {"failed": max(at_once, 2), "denied": max(at_once, DENIED_IN_A_ROW)}
     in_a_row = dict.fromkeys(most, 0)
-    with progress("fetch", len(tasks)) as advance, WorkerPool(min(at_once, max(len(tasks), 1)), stop) as pool:
+    with progress("fetch", count) as advance, WorkerPool(min(at_once, count), stop) as pool:
         for task, outcome in pool.results(fetch_recording, tasks, name=lambda task: f"case {task.case_id}"):
             outcomes[task.case_id] = outcome
             message = f"case {task.case_id} {outcome.outcome}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from vitalprep.contract.case_list import short_case_list
@@ -42,7 +42,7 @@ class Rows:
     unreadable: tuple[str, ...]
 
 
-def rows_of(table: bytes, uri: str, cases: tuple[int, ...]) -> Rows:
+def rows_of(table: bytes, uri: str, cases: Collection[int]) -> Rows:
     """Find the rows of some cases in a clinical table.
 
     Raises
@@ -52,14 +52,14 @@ def rows_of(table: bytes, uri: str, cases: tuple[int, ...]) -> Rows:
     """
     there: set[int | None] = set()
     unreadable = []
-    for case_id, row in clinical_rows(table, uri, frozenset(cases)):
+    for case_id, row in clinical_rows(table, uri, cases):
         there.add(case_id)
         if isinstance(row, RefusedError):
             unreadable.append(row.message.removeprefix(f"{uri}, ").rstrip("."))
     return Rows(uri, tuple(case for case in cases if case not in there), tuple(unreadable))
 
 
-def refuse_incomplete(cases: tuple[int, ...], outcomes: Mapping[int, Fetched], rows: Rows) -> None:
+def refuse_incomplete(cases: Collection[int], outcomes: Mapping[int, Fetched], rows: Rows) -> None:
     """Raise an error that names every missing recording and row, if any.
 
     Raises

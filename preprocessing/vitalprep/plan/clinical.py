@@ -7,6 +7,7 @@ import io
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from vitalprep.contract import float32
 from vitalprep.contract.config import PERSON, Config, Static
 from vitalprep.contract.plan import Person
 from vitalprep.plan.readings import KINDS, STANDARD, Reading, value_of, whole_number
@@ -26,6 +27,9 @@ __all__ = [
 
 OBSERVED, DEFAULTED = 0, 2  # origin codes of docs/design.md, 4; a static is never held
 _IDS = ("caseid", "subjectid")
+MOST_BYTES = 256 * 10**6  # VitalDB's table of 6,388 cases has 2 MB
+MOST_ROWS = 2_000_000
+_FIX_SIZE = "keep the rows of the cases and the columns that are read; check that it is the clinical table."
 COLUMNS = (*_IDS, "sex", "age", "height", "weight", "bmi", "asa")
 
 
@@ -82,18 +86,27 @@ def clinical_rows(
     Raises
     ------
     RefusedError
-        If it is no such table, or a needed column is missing.
+        If it is no such table, has more than 256 MB or 2,000,000 rows, or a needed column is missing.
     """
+    if len(data) > MOST_BYTES:
+        raise RefusedError(f"{uri} has more than {MOST_BYTES / 1e6:g} MB.", fix=_FIX_SIZE)
     try:
-        text = data.decode("utf-8-sig")
+        with io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="") as text:  # decodes block by block
+            yield from _rows(csv.DictReader(text), uri, wanted, readings)
     except UnicodeDecodeError as error:
         raise RefusedError(
-            f"{uri} is not UTF-8 text (byte {error.start}).", fix="give VitalDB's clinical table as CSV."
+            f"{uri} is not UTF-8 text (byte {_first_wrong_byte(data)}).", fix="give VitalDB's clinical table as CSV."
         ) from error
-    try:
-        yield from _rows(csv.DictReader(io.StringIO(text, newline="")), uri, wanted, readings)
     except csv.Error as error:
         raise RefusedError(f"{uri} is no CSV ({error}).", fix="give VitalDB's clinical table as CSV.") from error
+
+
+def _first_wrong_byte(data: bytes) -> int:
+    try:
+        data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(data)
 
 
 def _rows(
@@ -103,8 +116,10 @@ def _rows(
     _refuse_missing(columns, uri, readings)
     reader.fieldnames = columns
     seen: set[int] = set()
-    for cells in reader:
+    for number, cells in enumerate(reader, start=1):
         place = f"{uri}, line {reader.line_num}"
+        if number > MOST_ROWS:
+            raise RefusedError(f"{place}: the table has more than {MOST_ROWS:,} rows.", fix=_FIX_SIZE)
         case_id: int | None = None
         try:
             case_id = whole_number(cells.get("caseid"), place, "caseid")
@@ -181,7 +196,7 @@ def settle_statics(row: ClinicalRow, config: Config) -> Statics:
     for item in config.statics:
         known = measures[item.name] is not None or item.name in outside
         if item.measure == "bmi" and not known and height is not None and weight is not None:
-            computed = weight / (height / 100) ** 2
+            computed = float32.held(weight / (height / 100) ** 2)
             if _is_outside(computed, item):
                 outside.add(item.name)
             else:

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from vitalprep.contract import float32
 from vitalprep.contract.config import PERSON, Config
 from vitalprep.runtime.errors import RefusedError
+from vitalprep.runtime.printable import shortened
 
 __all__ = ["KINDS", "STANDARD", "Reading", "readings_of", "value_of", "whole_number"]
 
@@ -26,7 +28,6 @@ _SEXES = {"f": -1.0, "female": -1.0, "m": 1.0, "male": 1.0}
 _EMPTY = ("", "nan", "na")
 _DIGITS = re.compile(r"\d+", re.ASCII)
 LARGEST = 2**63 - 1  # int64 of the records
-LARGEST_NUMBER = 3.4028235e38  # float32 of the records
 LONGEST_SHOWN = 40
 
 
@@ -41,8 +42,8 @@ class Reading:
     column : str
         In lower case.
     kind : str
-        ``sex`` is M or F; ``age`` and ``positive`` are missing where they are not positive, and an age of 89 may stand
-        as ``>89``; of a ``number``, 0 and negative values are values.
+        ``sex`` is M or F; ``age`` and ``positive`` are missing where they are not positive or float32 cannot hold them,
+        and an age of 89 may stand as ``>89``; of a ``number``, 0 and negative values are values.
     needed_by : str, optional
         Configuration key that needs the column. None: only the report shows it. Where the column is missing, or a cell
         cannot be read, it is not known.
@@ -75,7 +76,7 @@ def _cell(text: str | None) -> str | None:
 
 
 def _shown(value: str | None) -> str:
-    return repr(value if value is None or len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + "...")
+    return repr(value if value is None else shortened(value, LONGEST_SHOWN))
 
 
 def whole_number(text: str | None, place: str, column: str) -> int:
@@ -119,13 +120,14 @@ def value_of(text: str | None, place: str, reading: Reading) -> float | None:
             fix="correct the cell, or leave it empty.",
         )
     if reading.kind == "number":
-        if abs(number) > LARGEST_NUMBER:
+        if abs(number) > float32.LARGEST:
             raise RefusedError(
                 f"{place}: {reading.column} {_shown(value)} is too large for a record (float32){needed}.",
                 fix="correct the cell, or leave it empty.",
             )
         return number
-    return number if number > 0 or (number == 0 and reading.kind == "age") else None  # age 0 is an infant
+    positive = number > 0 or (number == 0 and reading.kind == "age")  # age 0 is an infant
+    return float32.held(number) if positive else None
 
 
 def _number(text: str) -> float | None:

@@ -15,7 +15,8 @@ def find_recordings(storage: Storage) -> dict[int, StoredObject]:
     Raises
     ------
     RefusedError
-        If there is none, a case is there twice (``1.vital`` and ``0001.vital``), or a number is no case's.
+        If there is none, a case is there twice (``1.vital`` and ``0001.vital``), a number is no case's, or a recording
+        cannot be read as a file, for example because it is a pipe.
     """
     found = recordings_there(storage)
     if not found:
@@ -28,10 +29,16 @@ def find_recordings(storage: Storage) -> dict[int, StoredObject]:
 
 def recordings_there(storage: Storage) -> dict[int, StoredObject]:
     """List recordings as `find_recordings` does; an empty input gives an empty mapping."""
+    for path, wrong in storage.odd_files().items():
+        if _digits_of(path):
+            raise RefusedError(
+                f"The recording {storage.uri_of(path)} {wrong}.",
+                fix="replace it by a copy of its content, or remove it.",
+            )
     found: dict[int, StoredObject] = {}
     for stored in storage.list():
-        stem, dot, ending = stored.path.rpartition("/")[2].rpartition(".")
-        if not dot or ending.lower() != "vital" or not (stem.isascii() and stem.isdigit()):
+        stem = _digits_of(stored.path)
+        if stem is None:
             continue
         if len(stem.lstrip("0")) > len(str(HIGHEST_CASE)):
             raise RefusedError(
@@ -46,3 +53,9 @@ def recordings_there(storage: Storage) -> dict[int, StoredObject]:
             )
         found[case_id] = stored
     return dict(sorted(found.items()))
+
+
+def _digits_of(path: str) -> str | None:
+    """Return the digits in a recording's name, or None if the name is no recording's."""
+    stem, dot, ending = path.rpartition("/")[2].rpartition(".")
+    return stem if dot and ending.lower() == "vital" and stem.isascii() and stem.isdigit() else None

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
-from vitalprep.runtime.errors import UsageError, VitalprepError
+from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
 from vitalprep.runtime.periodic import called_every
 from vitalprep.runtime.printable import printable, printable_lines
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 __all__ = [
-    "cell", "log", "log_again", "log_through", "log_to", "log_to_file",
+    "cell", "log", "log_again", "log_through", "log_to", "log_to_file", "log_traceback",
     "print_failure", "print_result", "print_table", "progress", "report_failure",
 ]  # fmt: skip
 
@@ -64,10 +66,34 @@ def log_to(*, level: str, file: str | None) -> None:
         log_to_file(file)
 
 
+class _LogFile(logging.FileHandler):
+    """A log file. If it becomes full, one warning says so, and the command goes on."""
+
+    _lost = False
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding="utf-8", opener=_without_waiting)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._lost:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        self._lost = True
+        log(f"the log file {self.baseFilename} cannot be written; the rest is missing there", level=logging.WARNING)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file. A named pipe without a reader is an error, not a wait for one."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
 def log_to_file(file: str) -> None:
     """Also write log records to a file, as JSON lines."""
     try:
-        lines = logging.FileHandler(file, encoding="utf-8")
+        lines = _LogFile(file, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"Could not write the log file {file} ({error.strerror}).", fix="choose another.") from error
     lines.setFormatter(_JsonLines())
@@ -112,6 +138,15 @@ def log(
     _LOGGER.log(level, text, extra={**keys, "shown_by_bar": shown_by_bar})
 
 
+def log_traceback(text: str) -> None:
+    """Log a traceback at level debug. The log file gets it at every level."""
+    shown = {"shown_by_bar": False}
+    record = _LOGGER.makeRecord(_LOGGER.name, logging.DEBUG, "", 0, printable_lines(text), (), None, extra=shown)
+    for handler in _LOGGER.handlers:
+        if isinstance(handler, logging.FileHandler) or _LOGGER.isEnabledFor(logging.DEBUG):
+            handler.handle(record)
+
+
 @cache
 def _terminal() -> Console:
     """Return the stderr console that log lines and progress bar share, so that they do not overwrite each other."""
@@ -129,7 +164,8 @@ def print_result(result: Mapping[str, Any]) -> None:
 def print_failure(**failure: Any) -> None:
     """Print a failure as JSON if ``--json`` was given. Without it, the log already shows the failure."""
     if "--json" in sys.argv:
-        print_result({"ok": False} | failure)
+        with suppress(RetryableError):  # stdout is closed or full: log and exit code tell the failure
+            print_result({"ok": False} | failure)
 
 
 def report_failure(error: VitalprepError) -> None:

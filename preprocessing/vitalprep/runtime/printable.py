@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FORMULA", "printable", "printable_lines"]
+__all__ = ["FORMULA", "printable", "printable_lines", "shortened"]
 
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet evaluates a cell with such a first character, unless it is a number
 
@@ -23,3 +23,8 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Escape each line of a text with `printable`, and keep its line breaks."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text cut to its first `most` characters and an ellipsis, or unchanged if it is no longer."""
+    return text if len(text) <= most else text[:most] + "..."

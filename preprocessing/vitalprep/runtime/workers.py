@@ -8,17 +8,20 @@ import os
 import signal
 import socket
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from threading import Lock, Thread
+from multiprocessing.context import SpawnProcess
+from threading import Event, Lock, Thread
 from typing import Any, Self, TypeVar
 
-from vitalprep.runtime.console import log, log_again, log_through, report_failure
+from vitalprep.runtime.console import log, log_again, log_through, log_traceback, report_failure
 from vitalprep.runtime.errors import RetryableError, Stopped, VitalprepError
+from vitalprep.runtime.periodic import called_every
+from vitalprep.runtime.silence import Silence
+from vitalprep.runtime.unforeseen import traceback_of, unforeseen
 
 __all__ = ["StopRequest", "WorkerPool", "default_workers", "stop_on_signals"]
 
@@ -30,6 +33,9 @@ SECONDS_TO_COMMIT = 20.0  # grace period for tasks in flight after SIGTERM; ECS 
 SECONDS_TO_LEAVE = 27.0  # forced exit after the first signal; the documented limit is 30 s
 SECONDS_TO_LEAVE_AT_ONCE = 1.0  # forced exit after the second; enough to end children and print the result
 POLL = 0.2
+HEARTBEAT_SECONDS = 10.0  # between two signs of life of a busy worker process
+SECONDS_TO_REPORT = 60.0  # a worker process that is silent for so long is reported
+SECONDS_TO_END = 600.0  # and after so long it is ended
 NAMED = 5  # most tasks named in a message
 
 
@@ -95,8 +101,10 @@ def _watch_signals(signals: socket.socket, request: StopRequest) -> None:
         signals.settimeout(SECONDS_TO_LEAVE_AT_ONCE)
         if not signals.recv(1):
             return
-    report_failure(request.stopped("the rest is left, including the work in progress"))
-    os._exit(Stopped.exit_code)
+    try:
+        report_failure(request.stopped("the rest is left, including the work in progress"))
+    finally:
+        os._exit(Stopped.exit_code)
 
 
 class WorkerPool:
@@ -143,7 +151,9 @@ class WorkerPool:
             If a stop was requested. It names the tasks that are left. Tasks in flight had 20 s to finish; those that
             did were yielded.
         RetryableError
-            If a worker process died (out of memory, killed) or raised an unexpected exception.
+            If a worker process could not start, died (out of memory, killed), raised an unexpected exception, or gave
+            no sign of life for 10 min. One that is silent for 60 s is logged. Only time in which this process itself
+            runs counts.
         VitalprepError
             As the task raised it.
         """
@@ -179,10 +189,12 @@ _NOTHING: Any = object()
 
 
 def _finished(busy: list[_Worker]) -> Iterator[_Worker]:
-    """Wait up to `POLL` seconds for messages, log the log records, and yield the workers that finished a task."""
+    """Wait up to `POLL` seconds for messages, and yield the workers that finished a task. Report frozen workers."""
     ready = wait([worker.pipe for worker in busy], timeout=POLL)
-    for worker in [worker for worker in busy if worker.pipe in ready]:
-        if not worker.logged():
+    for worker in list(busy):
+        if worker.pipe not in ready:
+            worker.refuse_silence()
+        elif worker.finished():
             yield worker
 
 
@@ -197,40 +209,60 @@ class _Worker:
     """One child process, and the pipe for its tasks and results."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")  # obstore's threads do not survive a fork
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        resource_tracker.ensure_running()  # first: starting it would unblock the signals
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the child inherits this until it ignores them
         try:
-            self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
+            self.pipe, self.process = _started()
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread could be started
+            raise unforeseen(error, where="the start of a worker process") from error
         self.busy = False
         self.task: Any = _NOTHING
         self.name = ""
+        self._silence = Silence(report_after=SECONDS_TO_REPORT, end_after=SECONDS_TO_END)
         self._answer: tuple[str, Any] = ("", None)
 
     def begin(self, function: Callable[[Task], Any], task: Task, name: Callable[[Task], str]) -> None:
         self.task = task
         self.name = name(task)
         self.busy = True
+        self._silence.broken()
         log(f"{self.name} started", level=logging.DEBUG)
         try:
-            self.pipe.send((function, task))
+            self.pipe.send((function, task, self.name))
         except OSError:
             raise self._died() from None
 
-    def logged(self) -> bool:
-        """Receive a message. Return whether it was a log record; if not, `finish` returns the outcome of the task."""
+    def finished(self) -> bool:
+        """Receive a message. Return whether the task ended; if so, `finish` returns its outcome."""
+        self._silence.broken()
         try:
             kind, value = self._answer = self.pipe.recv()
         except (EOFError, OSError):  # OSError: the process died while sending, or before it read the task
             raise self._died() from None
         if kind == "log":
             log_again(value)
-        return bool(kind == "log")
+        return kind not in ("log", "alive")
+
+    def refuse_silence(self) -> None:
+        """Report a process that has sent nothing for long, and end one that is frozen.
+
+        Raises
+        ------
+        RetryableError
+            If the process was ended.
+        """
+        verdict = self._silence.verdict()
+        if verdict == "report":
+            log(
+                f"{self.name}: the worker process {self.process.pid} has given no sign of life for "
+                f"{SECONDS_TO_REPORT:g} s. It may be suspended or swapped out; after {SECONDS_TO_END:g} s it is ended.",
+                level=logging.WARNING,
+                pid=self.process.pid,
+            )
+        elif verdict == "end":
+            self.process.kill()
+            raise RetryableError(
+                f"The worker process at {self.name} was ended: it gave no sign of life for {SECONDS_TO_END:g} s.",
+                fix="check whether the machine suspends processes or swaps memory, then run it again: it resumes.",
+            )
 
     def finish(self) -> tuple[Any, Any]:
         """Return the task and its result, or raise the task's exception."""
@@ -239,7 +271,9 @@ class _Worker:
         if kind == "error":
             raise value
         if kind == "unforeseen":
-            raise RetryableError(f"Unexpected error at {self.name}:\n{value}", fix="report it with the lines above.")
+            error, trace = value
+            log_traceback(trace)
+            raise error
         return self.task, value
 
     def close(self) -> None:
@@ -256,28 +290,70 @@ class _Worker:
         )
 
 
-def _serve(pipe: Connection) -> None:
+def _started() -> tuple[Connection, SpawnProcess]:
+    """Start a child process, and return it with this end of its pipe."""
+    context = multiprocessing.get_context("spawn")  # obstore's threads do not survive a fork
+    ours, theirs = context.Pipe()
+    with theirs:
+        process = context.Process(target=_serve, args=(theirs, HEARTBEAT_SECONDS), daemon=True)
+        resource_tracker.ensure_running()  # first: starting it would unblock the signals
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the child inherits this until it ignores them
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return ours, process
+
+
+def _serve(pipe: Connection, heartbeat_seconds: float) -> None:
     """Run tasks until the parent closes the pipe or dies. Only the parent handles signals."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    Thread(target=_leave_with_parent, daemon=True).start()
+    with suppress(EOFError, ConnectionError):  # the parent has closed the pipe
+        try:
+            Thread(target=_leave_with_parent, daemon=True).start()
+            _run_tasks(pipe, heartbeat_seconds)
+        except (EOFError, ConnectionError):
+            raise
+        except BaseException as error:  # at a thread's start, an import or the sending of a result
+            pipe.send(_failure(error))
+
+
+def _run_tasks(pipe: Connection, heartbeat_seconds: float) -> None:
     lock = Lock()  # a task's threads may log concurrently
+    busy = Event()
 
     def send(*message: Any) -> None:
         with lock:
             pipe.send(message)
 
+    def beat() -> None:
+        if busy.is_set():  # nobody reads the messages of an idle process
+            with suppress(ConnectionError):  # the main thread notices that the parent has closed the pipe
+                send("alive", None)
+
     log_through(lambda record: send("log", record))
-    with suppress(EOFError, OSError):
+    with called_every(heartbeat_seconds, beat):
         while True:
-            function, task = pipe.recv()
-            try:
-                answer = ("result", function(task))
-            except VitalprepError as error:
-                answer = ("error", error)
-            except Exception:
-                answer = ("unforeseen", traceback.format_exc())
+            pipe.poll(None)
+            busy.set()  # before the function's module is imported
+            function, task, name = pipe.recv()
+            answer = _answer(function, task, name)
+            busy.clear()
             send(*answer)
+
+
+def _answer(function: Callable[[Any], Any], task: Any, name: str) -> tuple[str, Any]:
+    try:
+        return "result", function(task)
+    except VitalprepError as error:
+        return "error", error
+    except BaseException as error:  # also a panic of a native library
+        return _failure(error, where=name)
+
+
+def _failure(error: BaseException, *, where: str = "the start of a task") -> tuple[str, Any]:
+    return "unforeseen", (unforeseen(error, where=where), traceback_of(error))
 
 
 def _leave_with_parent() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,16 +17,28 @@ from obstore.exceptions import BaseError, InvalidPathError, PreconditionError
 from obstore.store import LocalStore
 
 from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError, VitalprepError
+from vitalprep.runtime.unforeseen import FIX_SCARCE, SCARCE
 from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
 
-__all__ = ["Folder"]
+__all__ = ["STAGED", "Folder"]
 
 STAGED = re.compile(r"(.*[^/])#[0-9]+")  # `obstore` writes to this name, then renames it; no listing shows it
 ABANDONED_AFTER = 3600.0  # s without a write; protects writers on other machines
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_DISK_FAULTS = frozenset({errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, *_FULL})
-_NOT_ALLOWED = frozenset({errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOTDIR})
+_NOT_ALLOWED = frozenset({errno.EPERM, errno.EACCES, errno.ENOTDIR})
+_FAULTS = (
+    frozenset({errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EROFS}) | _FULL | SCARCE
+)
+_FIX_FAULT = "check the disk or the mount, then run it again: it resumes."
+_FIXES = (
+    dict.fromkeys(SCARCE, FIX_SCARCE)
+    | dict.fromkeys(_FULL, "free space on that disk, then run it again: it resumes.")
+    | {errno.EROFS: "mount that disk for writing, or choose another folder, then run it again: it resumes."}
+)
+
+_KINDS = {stat.S_IFIFO: "a pipe (FIFO)", stat.S_IFSOCK: "a socket"}
+EARLIEST, LATEST = (-62_135_596_800, 253_402_300_800)  # years 1 and 10,000 in Unix time: what `datetime` holds
 
 Outcome = TypeVar("Outcome")
 
@@ -50,8 +64,8 @@ class Folder:
             _device_of[path] = Path(path).stat().st_dev
         except (OSError, BaseError) as error:
             what = f"Could not create or open the folder {path} ({_reason(error)})."
-            if _errno(error) in _DISK_FAULTS:
-                raise RetryableError(what, fix="check the disk or the mount, then run it again: it resumes.") from error
+            if _errno(error) in _FAULTS:
+                raise _fault(what, error) from error
             raise UsageError(what, fix="choose a folder that this user can write to.") from error
 
     def do(self, action: Callable[[], Outcome], *, verb: str, uri: str) -> Outcome:
@@ -68,6 +82,49 @@ class Folder:
         except (OSError, BaseError) as error:
             _refuse_other_disk(self.path)
             raise _translated(error, verb=verb, uri=uri) from error
+
+    def refuse_odd(self, path: str) -> None:
+        """Refuse a path of which `odd_files` says what is wrong. One that is not there is not refused.
+
+        Raises
+        ------
+        RefusedError
+            If reading it would wait forever, or its metadata cannot be read.
+        """
+        try:
+            wrong = _oddity(Path(self.path, path).stat())
+        except OSError:  # reading it names the problem
+            return
+        if wrong:
+            raise RefusedError(f"{self.path.rstrip('/')}/{path} {wrong.what}.", fix=wrong.fix)
+
+    def odd_files(self, prefix: str = "") -> dict[str, str]:
+        """Return the paths below a prefix that are no readable regular files, and what is wrong with each."""
+        with self.errors(verb="list", uri=self.path):
+            found = {path: _oddity(status) for path, status in self.entries(prefix)}
+        return {path: wrong.what for path, wrong in found.items() if wrong}
+
+    def entries(self, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
+        """Yield path and status of everything below a prefix but folders. Links are followed, each folder once."""
+        pending = [Path(self.path, prefix)]
+        seen: set[tuple[int, int]] = set()
+        while pending:
+            folder = pending.pop()
+            try:
+                own = folder.stat()
+                listed = [] if (own.st_dev, own.st_ino) in seen else list(os.scandir(folder))
+            except (FileNotFoundError, NotADirectoryError):  # nothing is there, or it has just been removed
+                continue
+            seen.add((own.st_dev, own.st_ino))
+            for entry in listed:
+                try:
+                    status = entry.stat()
+                except FileNotFoundError:  # a link that leads nowhere, or it has just been removed
+                    continue
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append(Path(entry.path))
+                else:
+                    yield Path(entry.path).relative_to(self.path).as_posix(), status
 
     def sweep(self, prefix: str, *, of: Callable[[str], bool]) -> int:
         """Remove the temporary files of killed writers below a prefix, and return the number removed.
@@ -91,6 +148,22 @@ class Folder:
                         staged.unlink(missing_ok=True)
                         swept += 1
         return swept
+
+
+@dataclass(frozen=True)
+class _Oddity:
+    what: str
+    fix: str
+
+
+def _oddity(status: os.stat_result) -> _Oddity | None:
+    """Return what is wrong with a file that `obstore` cannot read: it waits for a pipe, or panics at the time."""
+    kind = stat.S_IFMT(status.st_mode)
+    if kind not in (stat.S_IFREG, stat.S_IFDIR):
+        return _Oddity(f"is {_KINDS.get(kind, 'a device')}, not a regular file", "copy its content into a file.")
+    if not EARLIEST <= status.st_mtime < LATEST:
+        return _Oddity("has a modification time outside the years 1 to 9999", "set it anew, for example with touch.")
+    return None
 
 
 def _refuse_other_disk(path: str) -> None:
@@ -134,9 +207,11 @@ def _translated(error: Exception, *, verb: str, uri: str) -> VitalprepError:
         return ObjectMissing(f"{uri} does not exist.", fix="check the location, or run the stage that writes it.")
     if number in _NOT_ALLOWED:
         return UsageError(what, fix="choose a folder that this user can write to, or change its permissions.")
-    if number in _FULL:
-        return RetryableError(what, fix="free space on that disk, then run it again: it resumes.")
-    return RetryableError(what, fix="check the disk or the mount, then run it again: it resumes.")
+    return _fault(what, error)
+
+
+def _fault(what: str, error: Exception) -> RetryableError:
+    return RetryableError(what, fix=_FIXES.get(_errno(error) or 0, _FIX_FAULT))
 
 
 def _errno(error: Exception) -> int | None:

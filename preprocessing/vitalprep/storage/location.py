@@ -52,7 +52,7 @@ def normalized_uri(uri: str | os.PathLike[str]) -> str:
     ------
     UsageError
         If the location is empty, contains credentials or a query, has a scheme other than ``s3`` and ``file``, is an
-        ``s3://`` URI without a bucket, or is neither a string nor a path.
+        ``s3://`` URI without a bucket, names the home folder of an unknown user, or is neither a string nor a path.
     """
     if not isinstance(uri, str):
         return _normalized_path(uri)
@@ -75,7 +75,7 @@ def normalized_uri(uri: str | os.PathLike[str]) -> str:
         return os.path.abspath(unquote(parts.path))
     if "://" in uri or parts.scheme in ("http", "https"):
         raise UsageError(f"{shown!r}: the scheme {parts.scheme!r} is not supported.", fix="use a folder or s3://.")
-    return os.path.abspath(Path(uri).expanduser())
+    return _absolute(uri)
 
 
 def _normalized_path(path: os.PathLike[str]) -> str:
@@ -83,4 +83,15 @@ def _normalized_path(path: os.PathLike[str]) -> str:
         raise UsageError(f"{path!r} is not a storage location.", fix="give a folder or s3://bucket/prefix.")
     if name.startswith("s3:"):
         raise UsageError(f"{type(path).__name__} collapses the slashes of s3://.", fix="pass S3 locations as str.")
-    return os.path.abspath(Path(name).expanduser())
+    return _absolute(name)
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(Path(path).expanduser())
+    except RuntimeError:  # as pathlib reports it
+        user = path.partition("/")[0]
+        raise UsageError(
+            f"{path!r}: the home folder of {user} is not known.",
+            fix=f"give the whole path; write ./{user} for a folder of that name.",
+        ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,9 +15,9 @@ from typing import IO, Any, Protocol, TypeVar
 import obstore
 from obstore.exceptions import AlreadyExistsError
 
-from vitalprep.runtime.errors import RetryableError, UsageError
+from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
 from vitalprep.storage.bucket import Bucket
-from vitalprep.storage.folder import Folder
+from vitalprep.storage.folder import STAGED, Folder
 from vitalprep.storage.forks import refuse_fork
 from vitalprep.storage.location import normalized_uri
 from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
@@ -27,6 +28,7 @@ from vitalprep.storage.stream import Arriving
 __all__ = ["WRITE_BUFFER", "Storage", "StoredObject", "Writer", "read_uri"]
 
 LISTING_CHUNK = 1000
+MOST_BYTES = 256 * 10**6  # of an object that is read whole by its URI, such as a clinical table
 WRITE_BUFFER = 16 * 1024 * 1024  # larger objects go to S3 as multipart uploads with parts of this size
 PARTS_AT_ONCE = 4
 SPOOL = 256 * 1024 * 1024  # buffered in memory until the upload; larger objects are buffered in TMPDIR
@@ -53,10 +55,25 @@ class StoredObject:
     modified: datetime | None = None
 
 
-def read_uri(uri: str) -> bytes:
-    """Return the bytes of one object, given its full URI."""
+def read_uri(uri: str, *, most: int = MOST_BYTES) -> bytes:
+    """Return the bytes of one object, given its full URI.
+
+    Raises
+    ------
+    ObjectMissing
+        If the object does not exist.
+    RefusedError
+        If it has more than `most` bytes, or is no regular file.
+    """
     folder, _, name = normalized_uri(uri).rpartition("/")
-    return Storage(folder or "/").get(name)
+    storage = Storage(folder or "/")
+    found = storage.head(name)
+    if found is not None and found.size > most:
+        raise RefusedError(
+            f"{storage.uri_of(name)} has {found.size / 1e6:,.1f} MB; at most {most / 1e6:g} MB are read.",
+            fix="leave out what is not needed, or check the location.",
+        )
+    return storage.get(name)
 
 
 class Storage:
@@ -144,6 +161,7 @@ class Storage:
             As `get`. Some are raised only while the stream is read.
         """
         if isinstance(self._place, Folder):
+            self._refuse_odd(path)
             meta = self._do("read", path, lambda: self._file(path, etag, size))
             return Arriving(self._file_pieces(self._place, path, meta), meta["size"], name=self.uri_of(path))
         download = Download(self._store, path, self.uri_of(path), etag=etag, size=size)
@@ -151,6 +169,7 @@ class Storage:
 
     def head(self, path: str) -> StoredObject | None:
         """Return an object's size and etag, or None if it does not exist."""
+        self._refuse_odd(path)
         try:
             meta = self._do("read", path, lambda: obstore.head(self._store, path))
         except ObjectMissing:
@@ -158,7 +177,13 @@ class Storage:
         return StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Yield every object below a prefix, recursively. The prefix matches whole path segments."""
+        """Yield every object below a prefix, recursively. The prefix matches whole path segments.
+
+        A local file whose modification time cannot be read has an empty etag and no time.
+        """
+        if isinstance(self._place, Folder) and self._place.odd_files(prefix):
+            yield from self._list_oddities(self._place, prefix)
+            return
         pages: Iterator[Any] | None = None
         last: str | None = None
 
@@ -175,6 +200,10 @@ class Storage:
             for meta in metas:
                 yield StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
             last = metas[-1]["path"]
+
+    def odd_files(self, prefix: str = "") -> dict[str, str]:
+        """Return what below a prefix cannot be read, by path, and why: local pipes, devices, times out of range."""
+        return self._place.odd_files(prefix) if isinstance(self._place, Folder) else {}
 
     def put(self, path: str, data: bytes | IO[bytes]) -> None:
         """Write an object atomically from bytes or an open file: readers see the old object or the new one."""
@@ -250,7 +279,23 @@ class Storage:
                 fix="correct the path.",
             ) from error
 
+    def _refuse_odd(self, path: str) -> None:
+        if isinstance(self._place, Folder):
+            self._place.refuse_odd(path)
+
+    def _list_oddities(self, folder: Folder, prefix: str) -> Iterator[StoredObject]:
+        """List a folder that holds files at which `obstore.list` panics."""
+        odd = folder.odd_files(prefix)
+        for path, status in folder.entries(prefix):
+            if not stat.S_ISREG(status.st_mode) or STAGED.fullmatch(path):
+                continue
+            found = StoredObject(path, status.st_size, "") if path in odd else self.head(path)
+            if found is not None:
+                yield found
+
     def _read_file(self, path: str, etag: str | None, size: int | None) -> bytes:
+        self._refuse_odd(path)
+
         def read() -> bytes:
             answer = obstore.get(self._store, path, options={"if_match": etag} if etag else None)
             data = answer.bytes().to_bytes()
