@@ -23,7 +23,8 @@ from vitalprep.contract.build_summary import (
 )
 from vitalprep.contract.config import Config, Input
 from vitalprep.contract.config_file import load_config
-from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.finished import FinishedCase
+from vitalprep.contract.paths import SPLITS, receipt_path, table_path
 from vitalprep.contract.plan import ExcludedCase, Plan, PlannedCase
 from vitalprep.contract.receipt import FeatureQuality, InputObject, Receipt, UnitConflict
 from vitalprep.contract.table import to_parquet
@@ -172,7 +173,18 @@ def stored(
         success_rate=1 - bad / max(len(cases), 1),
         stage_seconds={},
     )
-    return Stored(plan, Account(accounting, outcomes, summaries, receipts), Storage(str(folder), create=True))
+    finished = {case: FinishedCase.of(receipt) for case, receipt in receipts.items()}
+    return Stored(plan, Account(accounting, outcomes, summaries, finished), Storage(str(folder), create=True))
+
+
+def with_table(data: Stored, receipt: Receipt, table: bytes) -> Stored:
+    """The same data set with a case's table and receipt in its output."""
+    receipt = receipt.model_copy(update={"parquet_sha256": hashlib.sha256(table).hexdigest()})
+    stem = data.plan.stem(receipt.case_id)
+    data.output.put(table_path(stem), table)
+    data.output.put(receipt_path(stem), receipt.to_bytes())
+    receipts = {**data.account.receipts, receipt.case_id: FinishedCase.of(receipt)}
+    return replace(data, account=data.account._replace(receipts=receipts))
 
 
 def _outcome(receipt: Receipt, config: Config) -> CaseOutcome:
@@ -215,11 +227,8 @@ def surgical_data_set(folder: Path, cases: int) -> Stored:
     receipts = {case.case_id: _surgical_receipt(case) for case in planned}
     data = stored(folder, planned, receipts, gone=cases // 150)
     for example in chosen_examples(data.plan, data.account):
-        case_id = example.case_id
-        table = surgical_table(receipts[case_id])
-        receipts[case_id] = receipts[case_id].model_copy(update={"parquet_sha256": hashlib.sha256(table).hexdigest()})
-        data.output.put(f"{data.plan.stem(case_id)}.parquet", table)
-    return replace(data, account=data.account._replace(receipts=receipts))
+        data = with_table(data, receipts[example.case_id], surgical_table(receipts[example.case_id]))
+    return data
 
 
 def _drawn_split(subject: int) -> str:

@@ -63,7 +63,7 @@ def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool, ag
         log(f"{split} is already built", split=split, windows=known.windows)
         return known
     began = time.monotonic()
-    receipts = receipts_of(plan, output, plan.cases_of(split))
+    receipts = receipts_of(plan, output, plan.cases_of(split), quality=False)
     cases = {
         case.case_id: BuildCase(
             case_id=case.case_id,

@@ -10,9 +10,10 @@ from pydantic import Field
 
 from vitalprep.contract.build_summary import BuildSummary, CaseOutcome, read_build_summary
 from vitalprep.contract.document import Document
+from vitalprep.contract.finished import FinishedCase
 from vitalprep.contract.paths import SPLITS, Digest, SplitName, accounting_path
 from vitalprep.contract.plan import Plan
-from vitalprep.contract.receipt import Receipt, finished_cases, receipts_of
+from vitalprep.contract.receipt import each_receipt, finished_cases
 from vitalprep.runtime.errors import ReasonCode, RefusedError
 from vitalprep.storage import ObjectMissing, Storage
 
@@ -45,12 +46,15 @@ class Accounting(Document):
 
 
 class Account(NamedTuple):
-    """A plan's accounting with its sources: the outcome of each planned case, the build summaries and the receipts."""
+    """A plan's accounting with its sources: the outcome of each planned case, the build summaries and the receipts.
+
+    Of the receipts it has what the report shows, so that those of many thousand cases fit into memory.
+    """
 
     accounting: Accounting
     outcomes: dict[int, CaseOutcome]
     summaries: Mapping[SplitName, BuildSummary]
-    receipts: Mapping[int, Receipt]
+    receipts: Mapping[int, FinishedCase]
 
 
 def account(plan: Plan, output: Storage) -> Account:
@@ -59,7 +63,8 @@ def account(plan: Plan, output: Storage) -> Account:
     summaries = {split: summary for split, summary in read.items() if summary is not None}
     outcomes = {case.case_id: case for summary in summaries.values() for case in summary.cases}
     finished = finished_cases(plan, output)
-    receipts = receipts_of(plan, output, [case for case in plan.cases if case.case_id in finished])
+    there = [case.case_id for case in plan.cases if case.case_id in finished]
+    receipts = {case: FinishedCase.of(receipt) for case, receipt in each_receipt(plan, output, there)}
     for case, receipt in receipts.items():
         if case not in outcomes and receipt.reason is not None:
             outcomes[case] = CaseOutcome(case_id=case, reason=receipt.reason)

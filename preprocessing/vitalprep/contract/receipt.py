@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ __all__ = [
     "ListedReceipt",
     "Receipt",
     "UnitConflict",
+    "each_receipt",
     "finished_cases",
     "listed_receipts",
     "read_receipt",
@@ -31,6 +33,7 @@ __all__ = [
 
 
 READERS = 16  # concurrent reads of the small receipts
+READ_AHEAD = 16 * READERS  # receipts in memory at once, about 30 kB each
 
 
 class FeatureQuality(Schema):
@@ -122,8 +125,21 @@ def read_receipt(plan: Plan, output: Storage, case_id: int) -> Receipt:
     return Receipt.from_bytes(output.get(path), uri=output.uri_of(path))
 
 
-def receipts_of(plan: Plan, output: Storage, cases: list[PlannedCase]) -> dict[int, Receipt]:
+def each_receipt(plan: Plan, output: Storage, cases: Sequence[int]) -> Iterator[tuple[int, Receipt]]:
+    """Yield number and receipt of finished cases, in order. `READ_AHEAD` receipts are in memory at a time."""
+    with ThreadPoolExecutor(READERS) as pool:
+        for first in range(0, len(cases), READ_AHEAD):
+            part = cases[first : first + READ_AHEAD]
+            yield from zip(part, pool.map(lambda case: read_receipt(plan, output, case), part), strict=True)
+
+
+def receipts_of(plan: Plan, output: Storage, cases: list[PlannedCase], *, quality: bool = True) -> dict[int, Receipt]:
     """Return the receipts of some cases.
+
+    Parameters
+    ----------
+    quality : bool
+        Whether they keep `features`, which take most of their memory.
 
     Raises
     ------
@@ -138,6 +154,7 @@ def receipts_of(plan: Plan, output: Storage, cases: list[PlannedCase]) -> dict[i
             f"Cases {short_case_list(missing)} are not harmonized (shards {shards}).",
             fix="harmonize these shards first: `vitalprep harmonize --plan ... --shard I`.",
         )
-    with ThreadPoolExecutor(READERS) as pool:
-        receipts = list(pool.map(lambda case: read_receipt(plan, output, case), wanted))
-    return dict(zip(wanted, receipts, strict=True))
+    return {
+        case: receipt if quality else receipt.model_copy(update={"features": {}})
+        for case, receipt in each_receipt(plan, output, wanted)
+    }

@@ -110,7 +110,7 @@ def _content_id(output: Storage, dataset_id: str, summaries: Mapping[str, BuildS
 def _made(plan: Plan, output: Storage) -> dict[int, str]:
     """Return the digest `CaseRow.made` of each case that has a receipt."""
     finished = finished_cases(plan, output)
-    receipts = receipts_of(plan, output, [case for case in plan.cases if case.case_id in finished])
+    receipts = receipts_of(plan, output, [case for case in plan.cases if case.case_id in finished], quality=False)
     return {case: _digest_of(receipt, plan.by_id[case]) for case, receipt in receipts.items()}
 
 

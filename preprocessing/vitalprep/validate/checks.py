@@ -193,7 +193,7 @@ class Checks:
     def _lineage(self) -> list[str]:
         there = {stored.path for stored in self.output.list(harmonized_folder(self.plan.harmonize_digest))}
         finished = [case for case in self.plan.cases if receipt_path(self.plan.stem(case.case_id)) in there]
-        receipts = receipts_of(self.plan, self.output, finished)
+        receipts = receipts_of(self.plan, self.output, finished, quality=False)
         seconds = {case.case_id: case.seconds for summary in self.summaries.values() for case in summary.cases}
         problems = []
         for case_id in np.unique(self.every[:, 0]).tolist():
