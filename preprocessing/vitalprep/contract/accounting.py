@@ -59,6 +59,8 @@ class Account(NamedTuple):
 
 def account(plan: Plan, output: Storage) -> Account:
     """Compute the account of a plan from its stored receipts and build summaries."""
+    path = plan.path
+    plan.forget_json()  # which the path was computed from
     read = {split: read_build_summary(output, plan.dataset_id, split) for split in SPLITS}
     summaries = {split: summary for split, summary in read.items() if summary is not None}
     outcomes = {case.case_id: case for summary in summaries.values() for case in summary.cases}
@@ -77,7 +79,7 @@ def account(plan: Plan, output: Storage) -> Account:
         seconds.update(receipt.timings)
     accounting = Accounting(
         dataset_id=plan.dataset_id,
-        plan=plan.path,
+        plan=path,
         requested=requested,
         present=present,
         written=sum(1 for outcome in outcomes.values() if outcome.windows),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from typing import Annotated, ClassVar, NamedTuple
 
-from pydantic import Field
+import numpy as np
+from pydantic import AfterValidator, Field, PlainSerializer
 
 from vitalprep.contract.document import Document, Schema
 from vitalprep.contract.paths import SplitName, build_summary_path, dataset_folder, dataset_path
@@ -66,6 +67,46 @@ class CaseCoverage(NamedTuple):
     after: int
 
 
+class Coverage(Mapping[int, CaseCoverage]):
+    """Coverage of one input by case, in arrays: a data set has sixteen of each case.
+
+    Raises
+    ------
+    ValueError
+        If a number does not fit into 64 bits.
+    """
+
+    __slots__ = ("cases", "seconds")
+
+    def __init__(self, of_case: Mapping[int, CaseCoverage]) -> None:
+        by_number = sorted(of_case.items())
+        try:
+            self.cases = np.array([case for case, _ in by_number], dtype=np.int64)
+            self.seconds = np.array([found for _, found in by_number], dtype=np.int64).reshape(-1, 4)
+        except OverflowError as error:
+            raise ValueError("a number does not fit into 64 bits") from error
+
+    def __getitem__(self, case: int) -> CaseCoverage:
+        place = int(np.searchsorted(self.cases, case))
+        if place == len(self.cases) or self.cases[place] != case:
+            raise KeyError(case)
+        return CaseCoverage._make(self.seconds[place].tolist())
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.cases.tolist())
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def items(self) -> ItemsView[int, CaseCoverage]:
+        """Return the cases with their coverage, by number."""
+        return dict(zip(self.cases.tolist(), map(CaseCoverage._make, self.seconds.tolist()), strict=True)).items()
+
+    def content(self) -> dict[str, list[int]]:
+        """Return it as plain JSON types."""
+        return dict(zip(map(str, self.cases.tolist()), self.seconds.tolist(), strict=True))
+
+
 class FeatureStatistics(Schema):
     """Statistics of one input over some cases. Counts are seconds; sums are over observed seconds, in its unit.
 
@@ -121,6 +162,9 @@ class CaseOutcome(Schema):
     reason: ReasonCode | None = None
 
 
+_Coverage = Annotated[Mapping[int, CaseCoverage], AfterValidator(Coverage), PlainSerializer(Coverage.content)]
+
+
 class BuildSummary(Document):
     """The build of one split.
 
@@ -136,7 +180,7 @@ class BuildSummary(Document):
     cases: tuple[CaseOutcome, ...]
     statistics: dict[str, FeatureStatistics]
     targets: dict[str, OriginCounts] = Field(default_factory=dict)
-    coverage: dict[str, dict[int, CaseCoverage]] = Field(default_factory=dict)
+    coverage: Mapping[str, _Coverage] = Field(default_factory=dict)
     sketches: dict[int, Sketch] = Field(default_factory=dict)
 
     @property

@@ -194,6 +194,11 @@ class Plan(Document):
         """Return the canonical bytes that are stored."""
         return self._json + b"\n"
 
+    def forget_json(self) -> None:
+        """Free the plan's JSON, which takes as much memory as its cases. It is made anew when it is asked for."""
+        for cached in ("_content", "_json"):
+            self.__dict__.pop(cached, None)
+
     @property
     def path(self) -> str:
         """The plan's path below the output."""
@@ -245,6 +250,7 @@ def store_plan(plan: Plan, output: Storage) -> str:
         for _ in pool.map(lambda shard: output.create(*shard), plan.shard_documents()):
             pass
     output.create(plan.path, plan.to_bytes())
+    plan.forget_json()
     return output.uri_of(plan.path)
 
 
