@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, NamedTuple
 import numpy as np
 from pydantic import AfterValidator, Field, PlainSerializer
 
-from vitalprep.contract.document import Document, Schema
+from vitalprep.contract.document import Document, PerCase, Schema
 from vitalprep.contract.paths import SplitName, build_summary_path, dataset_folder, dataset_path
 from vitalprep.contract.plan import Plan
 from vitalprep.runtime.errors import ReasonCode, RefusedError
@@ -152,7 +152,7 @@ class FileSummary(Schema):
     sha256: str
 
 
-class CaseOutcome(Schema):
+class CaseOutcome(PerCase):
     """One case: written windows, or the reason why there are none. `dropped` counts windows observed too little."""
 
     case_id: int

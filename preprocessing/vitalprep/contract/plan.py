@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.config import BODY, Config
-from vitalprep.contract.document import Document, Schema, canonical_json, digest_of_json
+from vitalprep.contract.document import Document, PerCase, Schema, canonical_json, digest_of_json
 from vitalprep.contract.name import Name, settled_name
 from vitalprep.contract.paths import SPLITS, Digest, SplitName, harmonized_stem, output_of_plan, plan_path, shard_path
 from vitalprep.contract.provenance import ASSUMED, SettledProvenance, known_provenance
@@ -44,7 +44,7 @@ class Person(Schema):
     weight: float | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
-class PlannedCase(Schema):
+class PlannedCase(PerCase):
     """One case with a recording and a clinical row.
 
     `object` is the recording's path below the plan's input. `body` is None if age, sex, height and weight are all

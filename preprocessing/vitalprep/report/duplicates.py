@@ -85,6 +85,7 @@ class _Compared:
 
 def _shared_hashes(sketches: Iterable[str]) -> frozenset[int]:
     """Return the hashes that occur in several different sketches."""
-    every = np.array([hashes_in(sketch) for sketch in dict.fromkeys(sketches) if sketch], dtype=np.uint32).reshape(-1)
+    each = (item for sketch in dict.fromkeys(sketches) if sketch for item in frozenset(hashes_in(sketch)))
+    every = np.fromiter(each, dtype=np.uint32)
     every.sort()
-    return frozenset(np.unique(every[1:][every[1:] == every[:-1]]).tolist())
+    return frozenset(every[1:][every[1:] == every[:-1]].tolist())
