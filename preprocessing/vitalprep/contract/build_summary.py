@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, NamedTuple
 import numpy as np
 from pydantic import AfterValidator, Field, PlainSerializer
 
-from vitalprep.contract.document import Document, PerCase, Schema
+from vitalprep.contract.document import Document, PerCase, Schema, canonical_json, canonical_object
 from vitalprep.contract.paths import SplitName, build_summary_path, dataset_folder, dataset_path
 from vitalprep.contract.plan import Plan
 from vitalprep.runtime.errors import ReasonCode, RefusedError
@@ -102,10 +102,6 @@ class Coverage(Mapping[int, CaseCoverage]):
         """Return the cases with their coverage, by number."""
         return dict(zip(self.cases.tolist(), map(CaseCoverage._make, self.seconds.tolist()), strict=True)).items()
 
-    def content(self) -> dict[str, list[int]]:
-        """Return it as plain JSON types."""
-        return dict(zip(map(str, self.cases.tolist()), self.seconds.tolist(), strict=True))
-
 
 class FeatureStatistics(Schema):
     """Statistics of one input over some cases. Counts are seconds; sums are over observed seconds, in its unit.
@@ -162,7 +158,11 @@ class CaseOutcome(PerCase):
     reason: ReasonCode | None = None
 
 
-_Coverage = Annotated[Mapping[int, CaseCoverage], AfterValidator(Coverage), PlainSerializer(Coverage.content)]
+def _content(coverage: Mapping[int, CaseCoverage]) -> dict[str, list[int]]:
+    return {str(case): list(found) for case, found in coverage.items()}
+
+
+_Coverage = Annotated[Mapping[int, CaseCoverage], AfterValidator(Coverage), PlainSerializer(_content)]
 
 
 class BuildSummary(Document):
@@ -187,6 +187,13 @@ class BuildSummary(Document):
     def windows(self) -> int:
         """Windows over all files."""
         return sum(file.windows for file in self.files)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes that are stored. Each input's coverage is written alone: as lists it is large."""
+        coverage = {name: canonical_json(_content(found)) for name, found in self.coverage.items()}
+        others = self.model_dump(mode="json", exclude={"coverage"})
+        parts = {name: canonical_json(others.pop(name)) for name in list(others)}
+        return canonical_object(parts | {"coverage": canonical_object(coverage)}) + b"\n"
 
 
 def read_build_summary(output: Storage, dataset_id: str, split: str) -> BuildSummary | None:

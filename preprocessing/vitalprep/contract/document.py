@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from vitalprep.runtime.errors import RefusedError
 
-__all__ = ["Document", "PerCase", "Schema", "canonical_json", "digest", "digest_of_json"]
+__all__ = ["Document", "PerCase", "Schema", "canonical_json", "canonical_object", "digest", "digest_of_json"]
 
 DIGEST_LENGTH = 12
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -30,6 +30,19 @@ def canonical_json(value: Any) -> bytes:
         If the value holds NaN or an infinity.
     """
     return _ENCODER.encode(value).encode("ascii")
+
+
+def canonical_object(values: Mapping[str, bytes]) -> bytes:
+    """Return the canonical JSON of an object whose values are canonical JSON already.
+
+    A large document can so be written part by part.
+
+    Examples
+    --------
+    >>> canonical_object({"b": canonical_json([1, 2]), "a": b"3"})
+    b'{"a":3,"b":[1,2]}'
+    """
+    return b"{" + b",".join(canonical_json(key) + b":" + values[key] for key in sorted(values)) + b"}"
 
 
 def digest(value: Any) -> str:
