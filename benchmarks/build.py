@@ -14,12 +14,12 @@ from benchmarks.harmonize import BODY
 from benchmarks.recordings import Recordings
 from benchmarks.rows import Row
 from benchmarks.timing import medians
-from vitalprep.build.frames import CaseFrames
 from vitalprep.contract.config import Config
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.table import from_parquet, to_parquet
 from vitalprep.features.grid import harmonize
 from vitalprep.features.samples import Samples, samples_of
+from vitalprep.record_files.frames import CaseFrames
 from vitalprep.storage.stream import Arriving
 from vitalprep.vital.recording import read_vital
 

@@ -54,6 +54,10 @@ def is_alive(pid: int) -> bool:
     return bool(state) and not state.startswith("Z")
 
 
+def _command_lines() -> str:
+    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+
+
 def test_lines_keep_their_level_and_read_well(script: Any, lines: Lines) -> None:
     outcome = script(
         """echo '{"time": "2024-01-01", "level": "WARNING", "message": "gap", "case_id": 7, "track": "A/B C"}' >&2
@@ -184,6 +188,7 @@ def test_a_stuck_worker_ends_although_airflow_killed_the_task_first(task: Any) -
     program, worker = task("trap '' TERM; echo $$ > {ready}; while :; do sleep 0.1; done")
     program.terminate()
     assert program.stdout.readline() == "on_kill\n"
+    until(lambda: f" {worker} 8" in _command_lines())  # the one that kills it: Airflow would give 5 s for its start
     program.kill()
     program.wait()
     assert is_alive(worker)

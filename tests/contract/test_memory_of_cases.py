@@ -45,7 +45,7 @@ def test_a_finished_case_says_what_its_receipt_says() -> None:
         assert list(kept.features[name].live_seconds) == list(quality.live_seconds), "in the same order"
     assert "nothing of the kind" not in kept.features
     assert (kept.status, kept.seconds, kept.timings) == ("ok", full.seconds, full.timings)
-    assert (kept.values_digest, kept.unit_conflicts) == (full.parquet_sha256, conflicts)
+    assert (kept.values_digest, kept.unit_conflicts) == (full.values_sha256, conflicts)
     excluded = FinishedCase.of(excluded_receipt(case, "late"))
     assert (excluded.status, excluded.reason, excluded.detail) == ("excluded", "corrupt", "late")
     assert dict(excluded.features) == {}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from vitalprep.contract.config import Config
 from vitalprep.contract.config_file import load_config
+from vitalprep.contract.document import canonical_json
 from vitalprep.contract.identity import harmonize_digest
+from vitalprep.contract.paths import plan_path
 from vitalprep.contract.plan import Person, Plan, load_plan, load_shard, store_plan
 from vitalprep.plan.make_plan import PlanRequest, make_plan
 from vitalprep.plan.recordings import find_recordings
@@ -75,9 +79,8 @@ def _with_hb(recordings: Path, folder: Path, *cells: str) -> str:
 
 def test_nothing_of_a_plan_tells_that_there_could_be_other_statics(recordings: Path) -> None:
     plan = _plan(recordings)
-    assert plan.schema_version == 3, "a simulated set says where it comes from"
     content = plan.content()
-    assert not {"body", "outside_limits"} & {key for case in content["cases"] for key in case}
+    assert not {"body", "outside_limits", "known_as"} & {key for case in content["cases"] for key in case}
     assert "body" not in content["config"]
 
 
@@ -85,7 +88,6 @@ def test_another_static_is_another_data_set_of_the_same_tables(recordings: Path,
     table = _with_hb(recordings, tmp_path, "12.5", "99", "")
     before = _plan(recordings, clinical=table)
     plan = _plan(recordings, f"statics.hb={HB}", clinical=table)
-    assert plan.schema_version == 5
     assert plan.harmonize_digest == before.harmonize_digest
     assert [case.input_id for case in plan.cases] == [case.input_id for case in before.cases]
     assert plan.dataset_id != before.dataset_id
@@ -181,11 +183,9 @@ def test_a_plan_is_stored_once_and_read_back(recordings: Path, tmp_path: Path) -
     assert f"plan-{plan.digest}.json" in uri
 
 
-def test_a_shard_is_read_without_the_rest_of_the_plan(recordings: Path, tmp_path: Path) -> None:
+def test_a_shard_is_the_plan_restricted_to_its_cases(recordings: Path, tmp_path: Path) -> None:
     plan = _plan(recordings, shards=3)
     uri = store_plan(plan, Storage(str(tmp_path)))
-    whole = Path(uri).read_bytes()
-    Path(uri).unlink()
     for index, cases in enumerate(plan.shards):
         part, output = load_shard(uri, index)
         assert output.uri == str(tmp_path)
@@ -194,7 +194,6 @@ def test_a_shard_is_read_without_the_rest_of_the_plan(recordings: Path, tmp_path
             case: plan.stem(case) for case in cases
         }
         assert (part.config, part.input, part.dataset_id) == (plan.config, plan.input, plan.dataset_id)
-    Path(uri).write_bytes(whole)
     with pytest.raises(UsageError, match="no shard 3; it has shards 0-2"):
         load_shard(uri, 3)
     (Path(uri).with_suffix("") / "shard-00001.json").unlink()
@@ -202,12 +201,44 @@ def test_a_shard_is_read_without_the_rest_of_the_plan(recordings: Path, tmp_path
         load_shard(uri, 1)
 
 
+def _stored(content: dict[str, Any], folder: Path) -> str:
+    """Store a plan's content under the name that its digest gives."""
+    data = canonical_json(content)
+    path = folder / plan_path(content["dataset_id"], hashlib.sha256(data).hexdigest()[:12])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data + b"\n")
+    return str(path)
+
+
+def test_a_damaged_document_of_a_plan_is_named_and_written_anew(recordings: Path, tmp_path: Path) -> None:
+    plan, output = _plan(recordings, shards=2), Storage(str(tmp_path))
+    uri = store_plan(plan, output)
+    shard = Path(uri).with_suffix("") / "shard-00000.json"
+    for path, reads in ((shard, lambda: load_shard(uri, 0)), (Path(uri), lambda: load_plan(uri))):
+        whole = path.read_bytes()
+        weight = repr(plan.by_id[plan.shards[0][0]].static[3]).encode()
+        path.write_bytes(whole.replace(weight, b"1" + weight, 1))
+        with pytest.raises(RefusedError, match=rf"{re.escape(str(path))} is damaged"):
+            reads()
+        store_plan(plan, output)
+        assert path.read_bytes() == whole
+        reads()
+
+
+def test_a_plan_without_digests_of_its_shards_is_planned_again(recordings: Path, tmp_path: Path) -> None:
+    content = {key: value for key, value in _plan(recordings).content().items() if key != "shard_sha256"}
+    uri = _stored(content | {"schema_version": 6}, tmp_path)
+    assert load_plan(uri)[0].cases
+    with pytest.raises(RefusedError, match="does not have the digests of its shards") as refusal:
+        load_shard(uri, 0)
+    assert "plan again" in refusal.value.fix
+
+
 def test_a_newer_plan_is_refused(recordings: Path, tmp_path: Path) -> None:
-    uri = store_plan(_plan(recordings), Storage(str(tmp_path)))
-    content = json.loads(Path(uri).read_bytes())
-    Path(uri).write_text(json.dumps(content | {"schema_version": 99, "new_field": 1}))
-    with pytest.raises(RefusedError, match="schema version 99"):
-        load_plan(uri)
+    uri = _stored(_plan(recordings).content() | {"schema_version": 99, "new_field": 1}, tmp_path)
+    for read in (lambda: load_plan(uri), lambda: load_shard(uri, 0)):
+        with pytest.raises(RefusedError, match="schema version 99"):
+            read()
 
 
 def test_missing_cases_are_planned_as_excluded(recordings: Path) -> None:

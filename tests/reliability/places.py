@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.pipeline import BUCKET, s3_client
+from tests.reference.table_digest import values_digest
 
 __all__ = ["LocalPlace", "Place", "S3Place", "Seen", "upload"]
 
@@ -59,8 +60,7 @@ class Seen:
     @property
     def committed(self) -> dict[str, str]:
         """The stamps of receipts and of the tables they name: nothing may write these again."""
-        stems = [path.removesuffix(".json") for path in self.receipts]
-        paths = [path for stem in stems for path in (f"{stem}.json", f"{stem}.parquet")]
+        paths = [*self.receipts, *(_table_of(path, receipt) for path, receipt in self.receipts.items())]
         return {path: self.stamps[path] for path in paths if path in self.stamps}
 
     def summaries(self) -> list[dict[str, Any]]:
@@ -78,8 +78,8 @@ class Seen:
         twice = Counter(receipt["case_id"] for receipt in self.receipts.values())
         found += [f"case {case} has {count} receipts" for case, count in twice.items() if count > 1]
         for path, receipt in self.receipts.items():
-            table = self.objects.get(path.removesuffix(".json") + ".parquet", b"")
-            if receipt["status"] == "ok" and _sha256(table) != receipt["parquet_sha256"]:
+            table = self.objects.get(_table_of(path, receipt))
+            if receipt["status"] == "ok" and (table is None or values_digest(table) != receipt["values_sha256"]):
                 found.append(f"case {receipt['case_id']} has a receipt, and not the table it names")
         for summary in self.summaries():
             for file in summary["files"]:
@@ -187,6 +187,11 @@ def upload(recordings: Path, environment: Mapping[str, str], prefix: str) -> str
 
 def _content(document: bytes) -> bytes:
     return json.dumps(json.loads(document), sort_keys=True).encode()
+
+
+def _table_of(path: str, receipt: dict[str, Any]) -> str:
+    """The table that a receipt at a path names."""
+    return f"{path.removesuffix('.json')}-{(receipt['values_sha256'] or '')[:12]}.parquet"
 
 
 def _sha256(data: bytes) -> str:

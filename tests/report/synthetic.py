@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import hashlib
+import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
+from tests.reference.table_digest import values_digest
 from vitalprep.contract.accounting import Account, Accounting
 from vitalprep.contract.build_summary import (
     SIZE,
@@ -24,7 +26,7 @@ from vitalprep.contract.build_summary import (
 from vitalprep.contract.config import Config, Input
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.finished import FinishedCase
-from vitalprep.contract.paths import SPLITS, receipt_path, table_path
+from vitalprep.contract.paths import SPLITS, receipt_path
 from vitalprep.contract.plan import ExcludedCase, Plan, PlannedCase
 from vitalprep.contract.receipt import FeatureQuality, InputObject, Receipt, UnitConflict
 from vitalprep.contract.table import to_parquet
@@ -84,7 +86,7 @@ def receipt(case: PlannedCase, config: Config = CONFIG, **given: Any) -> Receipt
         "input_id": case.input_id,
         "harmonize_digest": DIGEST,
         "seconds": SECONDS,
-        "parquet_sha256": f"{case.case_id:064x}",
+        "values_sha256": f"{case.case_id:064x}",
         "features": features,
         "timings": {"read": 0.01, "parse": 0.09, "harmonize": 0.01, "write": 0.005},
     }
@@ -93,7 +95,7 @@ def receipt(case: PlannedCase, config: Config = CONFIG, **given: Any) -> Receipt
 
 def excluded_receipt(case: PlannedCase, detail: str) -> Receipt:
     fields = {"status": "excluded", "reason": "corrupt", "detail": detail, "seconds": None, "features": {}}
-    return receipt(case, **fields, parquet_sha256=None)
+    return receipt(case, **fields, values_sha256=None)
 
 
 def statistics(config: Config, cases: int) -> dict[str, FeatureStatistics]:
@@ -177,16 +179,6 @@ def stored(
     return Stored(plan, Account(accounting, outcomes, summaries, finished), Storage(str(folder), create=True))
 
 
-def with_table(data: Stored, receipt: Receipt, table: bytes) -> Stored:
-    """The same data set with a case's table and receipt in its output."""
-    receipt = receipt.model_copy(update={"parquet_sha256": hashlib.sha256(table).hexdigest()})
-    stem = data.plan.stem(receipt.case_id)
-    data.output.put(table_path(stem), table)
-    data.output.put(receipt_path(stem), receipt.to_bytes())
-    receipts = {**data.account.receipts, receipt.case_id: FinishedCase.of(receipt)}
-    return replace(data, account=data.account._replace(receipts=receipts))
-
-
 def _outcome(receipt: Receipt, config: Config) -> CaseOutcome:
     if receipt.reason:
         return CaseOutcome(case_id=receipt.case_id, reason=receipt.reason)
@@ -231,6 +223,17 @@ def surgical_data_set(folder: Path, cases: int) -> Stored:
     return data
 
 
+def with_table(data: Stored, receipt: Receipt, table: bytes) -> Stored:
+    """The same data set with a case's table in its output, and a receipt with the table's digest and length."""
+    length = pq.read_metadata(io.BytesIO(table)).num_rows
+    described = receipt.model_copy(update={"values_sha256": values_digest(table), "seconds": length})
+    stem = data.plan.stem(receipt.case_id)
+    data.output.put(described.table(stem).path, table)
+    data.output.put(receipt_path(stem), described.to_bytes())
+    receipts = {**data.account.receipts, receipt.case_id: FinishedCase.of(described)}
+    return replace(data, account=data.account._replace(receipts=receipts))
+
+
 def _drawn_split(subject: int) -> str:
     return str(np.random.default_rng([subject, 6]).choice(SPLITS, p=[0.7, 0.15, 0.15]))
 
@@ -248,7 +251,7 @@ def _surgical_receipt(case: PlannedCase) -> Receipt:
             "detail": detail.format(case.case_id * 7919),
             "timings": timings,
         }
-        return receipt(case, **failed, seconds=None, features={}, parquet_sha256=None)
+        return receipt(case, **failed, seconds=None, features={}, values_sha256=None)
     seconds = int(np.clip(random.lognormal(np.log(SECONDS), 0.6), 1200, 50_000))
     features = {item.name: _surgical_quality(item, seconds, random) for item in CONFIG.inputs}
     conflicts = (UnitConflict(track="Solar8000/ETCO2", unit="cmHg"),) if case.case_id % 90 == 1 else ()

@@ -175,7 +175,7 @@ def test_the_same_recording_under_two_numbers_is_a_leak(tmp_path: Path) -> None:
 
 def test_a_thousand_copies_are_one_group_and_many_groups_are_counted(tmp_path: Path) -> None:
     receipts = {number: receipt(planned_case(number, "train")) for number in range(1, 1001)}
-    tables = {number: one.parquet_sha256 for number, one in receipts.items()}
+    tables = {number: one.values_sha256 for number, one in receipts.items()}
     assert near_duplicates(tables, dict.fromkeys(tables, sketch(1))) == [tuple(tables)]
     cuts = {number: sketch(1, of_another=number / 2100) for number in tables}
     assert near_duplicates(tables, cuts) == [tuple(tables)]

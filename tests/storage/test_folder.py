@@ -135,7 +135,7 @@ def test_a_file_that_changes_during_a_read_is_an_error(tmp_path: Path, change: s
     arriving.at(0, 10)
     _changes()[change](tmp_path / "0001.vital")
     with pytest.raises((ObjectChanged, RetryableError), match=r"0001\.vital"):
-        arriving.checksum()
+        arriving.sha256()
 
 
 def test_a_file_that_is_removed_during_a_read_is_an_error(tmp_path: Path) -> None:
@@ -144,4 +144,4 @@ def test_a_file_that_is_removed_during_a_read_is_an_error(tmp_path: Path) -> Non
     arriving.at(0, 10)
     (tmp_path / "0001.vital").unlink()
     with pytest.raises(ObjectMissing, match=r"0001\.vital"):
-        arriving.checksum()
+        arriving.sha256()

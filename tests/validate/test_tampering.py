@@ -55,6 +55,27 @@ class DataSet:
         change(content)
         path.write_text(json.dumps(content))
 
+    def describe_anew(self) -> None:
+        """Make content id and list of files agree with what lies there."""
+        data = {path.name: path.read_bytes() for path in self.folder.iterdir()}
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in data.items()}
+        files = sorted([name, digest] for name, digest in digests.items() if ".tfrecord" in name)
+        text = json.dumps({"features": digests["features.json"], "files": files}, separators=(",", ":"))
+        metadata = self.folder / "preprocessing_metadata.json"
+        self.edit(metadata, lambda content: content.update(content_id=hashlib.sha256(text.encode()).hexdigest()))
+
+        def listed(content: dict[str, Any]) -> None:
+            for item in content["distribution"]:
+                path = self.folder / item["name"]
+                if "sha256" in item and path.is_file():
+                    item["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+                    item["contentSize"] = f"{path.stat().st_size} B"
+
+        self.edit(self.folder / "croissant.json", listed)
+
+    def table_of(self, record: Record) -> Path:
+        return next(self.output.glob(f"harmonized/*/{record.case_id:04d}-*.parquet"))
+
     def receipt_of(self, record: Record) -> Path:
         return next(self.output.glob(f"harmonized/*/{record.case_id:04d}-*.json"))
 
@@ -157,7 +178,58 @@ def missing_receipt(dataset: DataSet) -> None:
 
 
 def missing_table(dataset: DataSet) -> None:
-    dataset.receipt_of(dataset.records("train")[0]).with_suffix(".parquet").unlink()
+    dataset.table_of(dataset.records("train")[0]).unlink()
+
+
+def flipped_bit_in_a_table(dataset: DataSet) -> None:
+    path = dataset.table_of(dataset.records("train")[0])
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def empty_table(dataset: DataSet) -> None:
+    dataset.table_of(dataset.records("train")[0]).write_bytes(b"")
+
+
+def another_table(dataset: DataSet) -> None:
+    path = dataset.table_of(dataset.records("train")[0])
+    path.write_bytes(dataset.table_of(dataset.records("test")[0]).read_bytes())
+
+
+def another_receipt(dataset: DataSet) -> None:
+    path = dataset.receipt_of(dataset.records("train")[0])
+    path.write_bytes(dataset.receipt_of(dataset.records("test")[0]).read_bytes())
+
+
+def record_and_everything_that_tells_of_it(dataset: DataSet) -> None:
+    """One value is another plausible one; summary, content id, list of files and verdict are computed for it anew."""
+    first, *others = dataset.records("train")
+    row, column = np.argwhere(first.timeseries_origin == 0)[0]
+    value = 0.25 if first.timeseries[row, column] != 0.25 else 0.5
+    dataset.rewrite("train", [replace(first, timeseries=_array(first.timeseries, (row, column), value)), *others])
+    dataset.describe_anew()
+
+
+def statistics_and_everything_that_tells_of_them(dataset: DataSet) -> None:
+    def other(summary: dict[str, Any]) -> None:
+        summary["statistics"]["HR"]["observed"] += 1
+
+    dataset.edit(dataset.folder / "build-train.json", other)
+    dataset.describe_anew()
+
+
+def plan_of_another_height(dataset: DataSet) -> None:
+    """The plan's name and the accounting that names it are those of the changed plan."""
+    path = next(dataset.output.glob("runs/*/plan-*.json"))
+    content = json.loads(path.read_bytes())
+    content["cases"][0]["static"][2] += 1
+    data = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    name = f"plan-{hashlib.sha256(data).hexdigest()[:12]}.json"
+    path.unlink()
+    path.with_name(name).write_bytes(data + b"\n")
+    accounting = next(dataset.output.glob("runs/*/accounting.json"))
+    dataset.edit(accounting, lambda content: content.update(plan=f"runs/{dataset.dataset_id}/{name}"))
 
 
 def forgotten_case(dataset: DataSet) -> None:
@@ -227,11 +299,18 @@ SPOILT = [
     (leaked_record, "windows"),
     (leaked_subject, "subjects"),
     (leaked_subject, "cases"),
-    (other_etag, "lineage"),
+    (other_etag, "documents"),
+    (another_receipt, "documents"),
     (missing_receipt, "lineage"),
-    (missing_table, "lineage"),
+    (missing_table, "tables"),
+    (flipped_bit_in_a_table, "tables"),
+    (empty_table, "tables"),
+    (another_table, "tables"),
+    (record_and_everything_that_tells_of_it, "recomputed"),
+    (statistics_and_everything_that_tells_of_them, "summaries"),
     (forgotten_case, "accounting"),
-    (edited_plan, "identity"),
+    (edited_plan, "documents"),
+    (plan_of_another_height, "identity"),
     (edited_card, "descriptions"),
     (missing_list_of_files, "descriptions"),
     (missing_description, "descriptions"),

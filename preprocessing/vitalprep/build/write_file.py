@@ -9,98 +9,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalprep.build.frames import CaseFrames
-from vitalprep.build.output_files import OutputFile, windows_in_order
-from vitalprep.contract.build_summary import CaseCoverage, FeatureStatistics, FileSummary, OriginCounts
-from vitalprep.contract.config import Config
-from vitalprep.contract.table import read_table
-from vitalprep.features.samples import Samples, samples_of
-from vitalprep.features.sketch import sketch_of
-from vitalprep.features.statistics import added, coverage_of, statistics_of, target_origins_of
+from vitalprep.contract.build_summary import FileSummary
+from vitalprep.record_files.content import FileFacts, FileTask, parts_of
 from vitalprep.storage import Storage, Writer
 
-__all__ = ["BuildCase", "FileTask", "WrittenFile", "load_samples", "write_file"]
+__all__ = ["WrittenFile", "write_file"]
 
 BLOCK = 4 * 1024 * 1024  # bytes of frames hashed and written together
 GZIP_WINDOW_BITS = 31  # zlib's code for a gzip wrapper; its header has no time and no name, so bytes are reproducible
 
 
 @dataclass(frozen=True)
-class BuildCase:
-    """One case to cut into windows: its table (path, and SHA-256 from the receipt), statics and recorded subject id."""
-
-    case_id: int
-    subject_id: int
-    parquet: str
-    parquet_sha256: str
-    static: tuple[float, ...]
-    static_origin: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class FileTask:
-    """Everything that a worker process needs for one file. `path` is the file's path below `output`."""
-
-    file: OutputFile
-    path: str
-    cases: dict[int, BuildCase]
-    config: Config
-    output: str
-
-
-@dataclass(frozen=True)
 class WrittenFile:
-    """A file's summary, the statistics and target origins of its cases, and each case's coverage and sketch."""
+    """A file's summary, and what it holds."""
 
     summary: FileSummary
-    statistics: dict[str, FeatureStatistics]
-    targets: dict[str, OriginCounts]
-    coverage: dict[int, dict[str, CaseCoverage]]
-    sketches: dict[int, str]
+    facts: FileFacts
 
 
 def write_file(task: FileTask) -> WrittenFile:
     """Write one file, part by part. The write is atomic."""
     output = Storage(task.output)
-    statistics: dict[str, FeatureStatistics] = {}
-    targets = {target.name: OriginCounts() for target in task.config.targets}
-    coverage: dict[int, dict[str, CaseCoverage]] = {}
-    sketches: dict[int, str] = {}
+    facts = FileFacts()
     with output.writer(task.path) as writer:
         target = _Target(writer, compress=task.config.output.compression == "gzip")
-        for part in task.file.parts:
-            samples = {case: load_samples(output, task.cases[case], task.config) for case in part}
-            for case in part:
-                coverage[case] = coverage_of(samples[case], task.config)
-                statistics = added(statistics, statistics_of(samples[case], task.config))
-                for name, counts in target_origins_of(samples[case], task.config).items():
-                    targets[name] += counts
-                sketches[case] = sketch_of(samples[case].measured, task.config)
-            frames = {
-                case: CaseFrames(
-                    samples[case], case_id=case, subject_id=task.cases[case].subject_id, config=task.config
-                )
-                for case in part
-            }
-            order = windows_in_order(
-                {case: item.starts.tolist() for case, item in samples.items()}, seed=task.config.split.seed
-            )
-            for case, start in order:
-                frames[case].put(start, target.room(frames[case].size(start)))
+        for part in parts_of(task, output, facts):
+            for window in part.order:
+                part.put(window, target.room(part.size(window)))
             target.end_part()
-    return WrittenFile(target.summary(task.file.name), statistics, targets, coverage, sketches)
-
-
-def load_samples(output: Storage, case: BuildCase, config: Config) -> Samples:
-    """Read a case's harmonized table, check it against its receipt, and impute and normalize it.
-
-    Raises
-    ------
-    RefusedError
-        If the table is missing or does not match its receipt.
-    """
-    table = read_table(output, case.parquet, case.parquet_sha256, case.case_id, [item.name for item in config.inputs])
-    return samples_of(table, case.static, case.static_origin, config)
+    return WrittenFile(target.summary(task.file.name), facts)
 
 
 class _Target:

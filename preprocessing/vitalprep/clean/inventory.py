@@ -21,7 +21,7 @@ from vitalprep.contract.paths import (
     is_plan,
     made_by_vitalprep,
 )
-from vitalprep.contract.plan import Plan
+from vitalprep.contract.plan import read_plan
 from vitalprep.contract.verdict import Latest, read_verdict
 from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import ObjectMissing, Storage, StoredObject
@@ -167,7 +167,7 @@ def _data_set(output: Storage, name: str, stored: Iterable[StoredObject]) -> _Da
     state = _state(output, item)
     plans = [path for path in item.paths if is_plan(path)]
     if plans:
-        plan = Plan.from_bytes(output.get(plans[0]), uri=output.uri_of(plans[0]))
+        plan = read_plan(output, plans[0])
         return _DataSet(replace(item, state=state), plan.harmonize_digest, plan.parents)
     metadata = dataset_path(name, METADATA)
     if metadata in item.paths:

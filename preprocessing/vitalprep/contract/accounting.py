@@ -12,7 +12,7 @@ from vitalprep.contract.build_summary import BuildSummary, CaseOutcome, read_bui
 from vitalprep.contract.document import Document
 from vitalprep.contract.finished import FinishedCase
 from vitalprep.contract.paths import SPLITS, Digest, SplitName, accounting_path
-from vitalprep.contract.plan import Plan
+from vitalprep.contract.plan import Plan, read_plan
 from vitalprep.contract.receipt import each_receipt, finished_cases
 from vitalprep.runtime.errors import ReasonCode, RefusedError
 from vitalprep.storage import ObjectMissing, Storage
@@ -84,7 +84,7 @@ def account(plan: Plan, output: Storage) -> Account:
         present=present,
         written=sum(1 for outcome in outcomes.values() if outcome.windows),
         excluded=dict(sorted((+excluded).items())),
-        unfinished=tuple(case.case_id for case in plan.cases if case.case_id not in finished),
+        unfinished=tuple(case.case_id for case in plan.cases if case.case_id not in receipts),
         unbuilt=tuple(split for split in SPLITS if split not in summaries),
         windows={split: summary.windows for split, summary in summaries.items()},
         success_rate=1 - sum(excluded[reason] for reason in UNREADABLE) / present if present else 0.0,
@@ -109,7 +109,7 @@ def plan_of_dataset(output: Storage, dataset_id: str) -> Plan | None:
     path = accounting_path(dataset_id)
     try:
         accounting = Accounting.from_bytes(output.get(path), uri=output.uri_of(path))
-        plan = Plan.from_bytes(output.get(accounting.plan), uri=output.uri_of(accounting.plan))
+        plan = read_plan(output, accounting.plan)
     except ObjectMissing:
         return None
     if plan.dataset_id != dataset_id:

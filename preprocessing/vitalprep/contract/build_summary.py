@@ -21,6 +21,7 @@ __all__ = [
     "BuildSummary",
     "CaseCoverage",
     "CaseOutcome",
+    "Coverage",
     "FeatureStatistics",
     "FileSummary",
     "OriginCounts",

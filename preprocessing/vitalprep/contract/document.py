@@ -15,7 +15,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from vitalprep.runtime.errors import RefusedError
 
-__all__ = ["Document", "PerCase", "Schema", "canonical_json", "canonical_object", "digest", "digest_of_json"]
+__all__ = [
+    "DIGEST_LENGTH",
+    "Document",
+    "PerCase",
+    "Schema",
+    "canonical_json",
+    "canonical_object",
+    "digest",
+    "digest_of_json",
+]
 
 DIGEST_LENGTH = 12
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

@@ -94,7 +94,7 @@ class FinishedCase:
             reason=receipt.reason,
             detail=receipt.detail,
             seconds=receipt.seconds,
-            values_digest=receipt.parquet_sha256,
+            values_digest=receipt.values_digest,
             features=_Features(receipt.features),
             unit_conflicts=receipt.unit_conflicts,
             timings={sys.intern(name): seconds for name, seconds in receipt.timings.items()},

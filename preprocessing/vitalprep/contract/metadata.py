@@ -6,13 +6,14 @@ import json
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from vitalprep.contract.build_summary import FileSummary
 from vitalprep.contract.content_id import ContentId
 from vitalprep.contract.document import Document, Schema
 from vitalprep.contract.name import Name
 from vitalprep.contract.paths import METADATA, Digest, SplitName, dataset_path
+from vitalprep.contract.provenance import SettledProvenance
 from vitalprep.contract.warning import DataWarning
 from vitalprep.storage import ObjectMissing, Storage
 
@@ -169,6 +170,14 @@ class Metadata(Document):
     def _can_be_read(self) -> Self:
         self.windowing, self.compression  # noqa: B018  raise for settings without which no record can be read
         return self
+
+    @cached_property
+    def provenance(self) -> SettledProvenance | None:
+        """Where the recordings come from; None where the metadata do not say it, or in another version's way."""
+        try:
+            return SettledProvenance.model_validate(self.source)
+        except ValidationError:
+            return None
 
     @cached_property
     def windowing(self) -> _Windowing:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from vitalprep.contract.document import DIGEST_LENGTH
 from vitalprep.runtime.errors import UsageError
 from vitalprep.storage import normalized_uri
 
@@ -32,10 +33,12 @@ __all__ = [
     "made_by_vitalprep",
     "output_of_dataset",
     "output_of_plan",
+    "plan_digest_of",
     "plan_path",
     "progress_path",
     "receipt_path",
     "shard_path",
+    "stem_of_table",
     "table_path",
     "tfrecord_name",
 ]
@@ -46,7 +49,7 @@ HARMONIZED, DATASETS, RUNS = "harmonized", "datasets", "runs"
 LATEST = "datasets/latest.json"
 METADATA, REPORT, VERDICT = "preprocessing_metadata.json", "report.html", "validation.json"  # in a data set's folder
 
-_DIGEST = "[0-9a-f]{12}"
+_DIGEST = f"[0-9a-f]{{{DIGEST_LENGTH}}}"
 _SPLIT = "(train|validation|test)"
 _DESCRIPTIONS = (
     "features.json",
@@ -60,13 +63,14 @@ _DESCRIPTIONS = (
     VERDICT,
 )
 _MADE = re.compile(
-    rf"{HARMONIZED}/{_DIGEST}/\d{{4,}}-{_DIGEST}\.(parquet|json)"
+    rf"{HARMONIZED}/{_DIGEST}/\d{{4,}}-{_DIGEST}(\.json|(-{_DIGEST})?\.parquet)"
     rf"|{RUNS}/{_DIGEST}/(plan-{_DIGEST}(/(shard|progress)-\d{{5}})?|accounting)\.json"
     rf"|{DATASETS}/{_DIGEST}/(vitaldb-{_SPLIT}\.tfrecord-\d{{5}}-of-\d{{5}}|{_SPLIT}\.tfrecord|build-{_SPLIT}\.json"
     rf"|{'|'.join(map(re.escape, _DESCRIPTIONS))})",
     re.ASCII,
 )
 
+_TABLE = re.compile(rf"(?P<stem>{HARMONIZED}/{_DIGEST}/\d{{4,}}-{_DIGEST})(-{_DIGEST})?\.parquet", re.ASCII)
 _PLAN = re.compile(rf"{RUNS}/{_DIGEST}/plan-{_DIGEST}\.json")
 
 Digest = Annotated[str, Field(pattern=f"^{_DIGEST}$")]
@@ -84,13 +88,18 @@ def made_by_vitalprep(path: str) -> bool:
 
 
 def harmonized_stem(harmonize_digest: str, case_id: int, input_id: str) -> str:
-    """Path of a harmonized case without suffix: ``.parquet`` is the table, ``.json`` its receipt."""
+    """Path of a harmonized case without suffix: ``.json`` is its receipt; its tables begin with it."""
     return f"{harmonized_folder(harmonize_digest)}/{case_id:04d}-{input_id}"
 
 
 def plan_path(dataset_id: str, plan_digest: str) -> str:
     """Path of an immutable plan."""
     return f"{RUNS}/{dataset_id}/plan-{plan_digest}.json"
+
+
+def plan_digest_of(path: str) -> str:
+    """Return the digest in a plan's path."""
+    return path.rpartition("/plan-")[2].removesuffix(".json")
 
 
 def is_plan(path: str) -> bool:
@@ -113,9 +122,18 @@ def accounting_path(dataset_id: str) -> str:
     return f"{RUNS}/{dataset_id}/accounting.json"
 
 
-def table_path(stem: str) -> str:
-    """Path of a harmonized case's table, from its `harmonized_stem`."""
-    return f"{stem}.parquet"
+def table_path(stem: str, values_sha256: str | None) -> str:
+    """Path of a harmonized case's table, from its `harmonized_stem` and the digest of its values (`contract.table`).
+
+    Tables of vitalprep 0.2.0 and before have no such digest: None.
+    """
+    return f"{stem}.parquet" if values_sha256 is None else f"{stem}-{values_sha256[:DIGEST_LENGTH]}.parquet"
+
+
+def stem_of_table(path: str) -> str | None:
+    """Return the `harmonized_stem` of the case whose table lies at a path; None where no table does."""
+    found = _TABLE.fullmatch(path)
+    return found["stem"] if found else None
 
 
 def receipt_path(stem: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -13,16 +16,27 @@ from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.config import BODY, Config
 from vitalprep.contract.document import Document, PerCase, Schema, canonical_json, digest_of_json
 from vitalprep.contract.name import Name, settled_name
-from vitalprep.contract.paths import SPLITS, Digest, SplitName, harmonized_stem, output_of_plan, plan_path, shard_path
+from vitalprep.contract.paths import (
+    SPLITS,
+    Digest,
+    SplitName,
+    harmonized_stem,
+    output_of_plan,
+    plan_digest_of,
+    plan_path,
+    shard_path,
+)
 from vitalprep.contract.provenance import ASSUMED, SettledProvenance, known_provenance
+from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectMissing, Storage
 
 __all__ = [
-    "Append", "ClinicalTable", "ExcludedCase", "Person", "Plan", "PlannedCase",
-    "load_plan", "load_shard", "settled_body", "store_plan",
+    "Append", "ClinicalTable", "EarlierCase", "ExcludedCase", "Person", "Plan", "PlannedCase", "Stamp",
+    "load_plan", "load_shard", "read_plan", "settled_body", "store_plan",
 ]  # fmt: skip
 
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 WRITERS = 16  # concurrent writes of the small shard documents
 
 
@@ -44,11 +58,19 @@ class Person(Schema):
     weight: float | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
+class Stamp(Schema):
+    """Size in bytes and etag of a recording."""
+
+    size: int
+    etag: str
+
+
 class PlannedCase(PerCase):
     """One case with a recording and a clinical row.
 
     `object` is the recording's path below the plan's input. `body` is None if age, sex, height and weight are all
-    statics. `outside_limits` names the statics whose value was dropped by their limits.
+    statics. `outside_limits` names the statics whose value was dropped by their limits. `known_as` is the stamp under
+    which the same bytes were harmonized before, None where that is the object's own.
     """
 
     case_id: int
@@ -62,6 +84,12 @@ class PlannedCase(PerCase):
     static_origin: tuple[int, ...]
     body: Person | None = Field(default=None, exclude_if=lambda value: value is None)
     outside_limits: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
+    known_as: Stamp | None = Field(default=None, exclude_if=lambda value: value is None)
+
+    @property
+    def stamp(self) -> Stamp:
+        """The stamp that the case's input id and its receipt hold."""
+        return self.known_as or Stamp(size=self.size, etag=self.etag)
 
     def settled_body(self, config: Config) -> dict[str, float]:
         """Return sex, height (cm) and weight (kg) as doses and tidal volumes take them."""
@@ -82,17 +110,26 @@ class ExcludedCase(Schema):
     reason: Literal["raw_object_missing", "no_clinical_row"]
 
 
+class EarlierCase(NamedTuple):
+    """A case of a data set that is continued: its subject there, and the split that its records are in."""
+
+    case_id: int
+    subject_id: int
+    split: SplitName
+
+
 class Append(Schema):
     """The data sets that an appended data set continues.
 
     `parents` are their ids, oldest first. `train`, `validation` and `test` are all their subjects, by the split that
-    each keeps.
+    each keeps. `cases` are all their cases; plans before version 7 have none.
     """
 
     parents: tuple[Digest, ...] = Field(min_length=1)
     train: tuple[int, ...]
     validation: tuple[int, ...]
     test: tuple[int, ...]
+    cases: tuple[EarlierCase, ...] = Field(default=(), exclude_if=lambda cases: not cases)
 
     @cached_property
     def split_of_subject(self) -> dict[int, SplitName]:
@@ -104,19 +141,20 @@ class ClinicalTable(Schema):
     """A clinical table in a location of its own, as given by ``--clinical``. Its URI contains no credentials."""
 
     uri: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    sha256: Sha256
 
 
 class Plan(Document):
     """An immutable plan. It contains no output location, so that an output can be moved.
 
     `clinical` is None if the clinical table is next to the recordings. `name` is for people: the dataset id does not
-    depend on it.
+    depend on it. `shard_sha256` has the SHA-256 of each shard's document; plans before version 7 have none.
     """
 
-    # 2: `append`, 3: `source`, 4: `clinical`, 5: statics of any column, 6: `name`; else written as before
-    current_version: ClassVar[int] = 6
-    schema_version: int = 2
+    # 2: `append`, 3: `source`, 4: `clinical`, 5: statics of any column, 6: `name`
+    # 7: `shard_sha256`, `known_as` of a case, `cases` of `append`
+    current_version: ClassVar[int] = 7
+    schema_version: int = 7
     dataset_id: Digest
     harmonize_digest: Digest
     input: str
@@ -129,6 +167,7 @@ class Plan(Document):
     cases: tuple[PlannedCase, ...]
     excluded: tuple[ExcludedCase, ...]
     shards: tuple[tuple[int, ...], ...]
+    shard_sha256: tuple[Sha256, ...] = Field(default=(), exclude_if=lambda digests: not digests)
 
     @model_validator(mode="after")
     def _shards_hold_its_cases(self) -> Self:
@@ -207,9 +246,10 @@ class Plan(Document):
     def shard_documents(self) -> Iterator[tuple[str, bytes]]:
         """Yield (path, bytes) of each shard's document: the plan restricted to that shard's cases.
 
-        Only the plan itself contains the provenance of the recordings and the name.
+        Only the plan itself contains the provenance of the recordings, the name and the digests of these documents.
         """
-        content = {key: value for key, value in self._content.items() if key not in ("source", "name")}
+        apart = ("source", "name", "shard_sha256")
+        content = {key: value for key, value in self._content.items() if key not in apart}
         content["config"] = {key: value for key, value in content["config"].items() if key != "source"}
         cases = {case["case_id"]: case for case in content["cases"]}
         for index, shard in enumerate(self.shards):
@@ -217,9 +257,19 @@ class Plan(Document):
             shards = [shard if other == index else () for other in range(len(self.shards))]
             yield shard_path(self.path, index), canonical_json(content | part | {"shards": shards}) + b"\n"
 
-    def named(self, name: str) -> Plan:
-        """Return the same plan under a name, which changes its digest and not its dataset id."""
-        plan = self.model_copy(update={"name": settled_name(name), "schema_version": 6})
+    def sealed(self) -> Plan:
+        """Return the same plan with the digests of its shards' documents."""
+        return self._with(shard_sha256=tuple(hashlib.sha256(data).hexdigest() for _, data in self.shard_documents()))
+
+    def described_as(self, *, name: str | None = None, source: SettledProvenance | None = None) -> Plan:
+        """Return the same plan under a name and with a provenance; None keeps what it has.
+
+        Its digest changes, its dataset id and its shards' documents do not.
+        """
+        return self._with(name=settled_name(name) if name else self.name, source=source or self.source)
+
+    def _with(self, **fields: Any) -> Plan:
+        plan = self.model_copy(update=fields)
         for cached in ("digest", "_content", "_json"):
             plan.__dict__.pop(cached, None)
         return plan
@@ -245,44 +295,87 @@ class Plan(Document):
 
 
 def store_plan(plan: Plan, output: Storage) -> str:
-    """Write the shard documents and then the plan, at the paths given by its digest, and return the plan's URI."""
+    """Write the shard documents and then the plan, at the paths given by its digest, and return the plan's URI.
+
+    A document that is there already and has other bytes is damaged, and is written anew.
+    """
     with ThreadPoolExecutor(WRITERS) as pool:
-        for _ in pool.map(lambda shard: output.create(*shard), plan.shard_documents()):
+        for _ in pool.map(lambda shard: _store(output, *shard), plan.shard_documents()):
             pass
-    output.create(plan.path, plan.to_bytes())
+    _store(output, plan.path, plan.to_bytes())
     plan.forget_json()
     return output.uri_of(plan.path)
+
+
+def _store(output: Storage, path: str, data: bytes) -> None:
+    if not output.create(path, data) and output.get(path) != data:
+        log(f"{output.uri_of(path)} was damaged; it is written anew", level=logging.WARNING)
+        output.put(path, data)
 
 
 def load_plan(plan_uri: str) -> tuple[Plan, Storage]:
     """Read a plan, and open its output."""
     output_uri, path = output_of_plan(plan_uri)
     output = Storage(output_uri)
-    return Plan.from_bytes(output.get(path), uri=output.uri_of(path)), output
+    return read_plan(output, path), output
+
+
+def read_plan(output: Storage, path: str) -> Plan:
+    """Read the plan at a path, and hold it against the digest in its name.
+
+    Raises
+    ------
+    RefusedError
+        If it is missing, or not the plan that was written there.
+    """
+    return Plan.from_bytes(_plan_bytes(output, path), uri=output.uri_of(path))
+
+
+def _plan_bytes(output: Storage, path: str) -> bytes:
+    data = output.get(path)
+    if plan_digest_of(path) != digest_of_json(data.removesuffix(b"\n")):
+        raise RefusedError(
+            f"{output.uri_of(path)} is damaged: it is not the plan whose digest its name has.",
+            fix="plan again, which writes it anew.",
+        )
+    return data
 
 
 def load_shard(plan_uri: str, index: int) -> tuple[Plan, Storage]:
-    """Read one shard's part of a plan, and open the output. The cost does not depend on the size of the plan.
+    """Read one shard's part of a plan, held against the SHA-256 that the plan has of it, and open the output.
+
+    The cost hardly depends on the size of the plan: only its digest and that list are looked at.
 
     Raises
     ------
     UsageError
         If the plan has no such shard.
     RefusedError
-        If the shard's document is missing.
+        If the plan or the shard's document is missing or damaged, or the plan has no digests of its shards.
     """
     output_uri, path = output_of_plan(plan_uri)
     output = Storage(output_uri)
+    content = json.loads(_plan_bytes(output, path))
+    shards, digests = content.get("shards", ()), content.get("shard_sha256", ())
+    if len(digests) != len(shards) or content.get("schema_version", 0) > Plan.current_version:
+        read_plan(output, path)  # says so where the plan is of a later version
+        raise RefusedError(
+            f"{plan_uri} does not have the digests of its shards: vitalprep 0.2.0 or earlier made it.",
+            fix="plan again.",
+        )
+    if not 0 <= index < len(shards):
+        raise UsageError(f"The plan has no shard {index}; it has shards 0-{len(shards) - 1}.", fix="use one of these.")
     part = shard_path(path, index)
     try:
-        return Plan.from_bytes(output.get(part), uri=output.uri_of(part)), output
+        data = output.get(part)
     except ObjectMissing as error:
-        plan, _ = load_plan(plan_uri)
-        if index >= len(plan.shards):
-            raise UsageError(
-                f"The plan has no shard {index}; it has shards 0-{len(plan.shards) - 1}.", fix="use one of these."
-            ) from error
         raise RefusedError(f"{output.uri_of(part)} does not exist.", fix="plan again, which writes it.") from error
+    if hashlib.sha256(data).hexdigest() != digests[index]:
+        raise RefusedError(
+            f"{output.uri_of(part)} is damaged: it is not the document whose SHA-256 the plan has.",
+            fix="plan again, which writes it anew.",
+        )
+    return Plan.from_bytes(data, uri=output.uri_of(part)), output
 
 
 def _shortened(text: str, longest: int = 40) -> str:

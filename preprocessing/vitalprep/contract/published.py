@@ -13,7 +13,7 @@ from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectMissing, Storage
 
-__all__ = ["copied_dataset", "is_up_to_date", "refuse_copy", "refuse_unready", "with_published_name"]
+__all__ = ["copied_dataset", "described_as_published", "is_up_to_date", "refuse_copy", "refuse_unready"]
 
 
 def copied_dataset(dataset_uri: str) -> Metadata | None:
@@ -80,9 +80,17 @@ def refuse_unready(dataset_uri: str) -> Verdict:
 
 
 def is_up_to_date(output: Storage, plan: Plan) -> bool:
-    """Return whether a plan's data set is published under its name, the latest, and complete by names and sizes."""
+    """Return whether a plan's data set is published, the latest, and complete by names and sizes.
+
+    Published under another name or with another provenance (source, licence), it is not: its card would say what is no
+    longer true.
+    """
     dataset_id = plan.dataset_id
-    if not is_published(output, dataset_id, plan.config.validation) or _name(output, dataset_id) != plan.name:
+    if not is_published(output, dataset_id, plan.config.validation):
+        return False
+    metadata = _metadata(output, dataset_id)
+    if metadata is None or metadata.name != plan.name or metadata.provenance != plan.settled_provenance:
+        log("not up to date: name or provenance changed", dataset_id=dataset_id)
         return False
     try:
         refuse_unready(output.uri_of(dataset_folder(dataset_id)))
@@ -92,15 +100,19 @@ def is_up_to_date(output: Storage, plan: Plan) -> bool:
     return True
 
 
-def with_published_name(output: Storage, plan: Plan) -> Plan:
-    """Return a plan under the name that its data set is published under, unless it has a name of its own."""
-    name = None if plan.name else _name(output, plan.dataset_id)
-    return plan if name is None else plan.named(name)
+def described_as_published(output: Storage, plan: Plan) -> Plan:
+    """Return a plan with the name and the provenance that its data set is published with, where it states none."""
+    metadata = _metadata(output, plan.dataset_id)
+    if metadata is None:
+        return plan
+    name = None if plan.name else metadata.name
+    stated = metadata.provenance
+    source = stated if plan.source is None and stated is not None and stated.basis != "assumed" else None
+    return plan if name is None and source is None else plan.described_as(name=name, source=source)
 
 
-def _name(output: Storage, dataset_id: str) -> str | None:
+def _metadata(output: Storage, dataset_id: str) -> Metadata | None:
     try:
-        metadata = read_metadata(output, dataset_id)
+        return read_metadata(output, dataset_id)
     except RefusedError:  # validate refuses what cannot be read
         return None
-    return metadata.name if metadata else None

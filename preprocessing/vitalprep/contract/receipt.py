@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.document import Document, Schema
-from vitalprep.contract.paths import harmonized_folder, receipt_path, table_path
-from vitalprep.contract.plan import Plan, PlannedCase
-from vitalprep.runtime.errors import ReasonCode, RefusedError
+from vitalprep.contract.paths import harmonized_folder, receipt_path, stem_of_table, table_path
+from vitalprep.contract.plan import Plan, PlannedCase, Stamp
+from vitalprep.runtime.errors import ReasonCode, RefusedError, RetryableError
 from vitalprep.storage import Storage
 
 __all__ = [
@@ -23,12 +23,14 @@ __all__ = [
     "InputObject",
     "ListedReceipt",
     "Receipt",
+    "StoredTable",
     "UnitConflict",
     "each_receipt",
     "finished_cases",
     "listed_receipts",
     "read_receipt",
     "receipts_of",
+    "receipts_there",
 ]
 
 
@@ -63,11 +65,16 @@ class FeatureQuality(Schema):
 
 
 class InputObject(Schema):
-    """The raw object that was read."""
+    """The raw object that was read.
+
+    `size` and `etag` are those that its plan knows it by (`PlannedCase.stamp`). `sha256` is that of its bytes, by which
+    a copy is recognized; receipts of vitalprep 0.2.0 and before have none.
+    """
 
     uri: str
     size: int
     etag: str
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", exclude_if=lambda value: value is None)
 
 
 class UnitConflict(Schema):
@@ -77,9 +84,29 @@ class UnitConflict(Schema):
     unit: str
 
 
-class Receipt(Document):
-    """The result of harmonizing one case. `timings` are in seconds; `seconds` is the length of the table."""
+class StoredTable(NamedTuple):
+    """A case's table, as its receipt describes it.
 
+    `path` is below the output, `seconds` the number of rows. `values_sha256` is the digest of the values. Receipts of
+    vitalprep 0.2.0 and before have None, and `parquet_sha256`, the SHA-256 of the file, in its place.
+    """
+
+    case_id: int
+    path: str
+    seconds: int
+    values_sha256: str | None
+    parquet_sha256: str | None = None
+
+
+class Receipt(Document):
+    """The result of harmonizing one case.
+
+    `timings` are in seconds; `seconds` is the length of the table. `values_sha256` is the digest of the table's values
+    (`contract.table`); receipts of version 1 have `parquet_sha256`, the SHA-256 of the file, in its place.
+    """
+
+    current_version: ClassVar[int] = 2
+    schema_version: int = 2
     case_id: int
     status: Literal["ok", "excluded"]
     reason: ReasonCode | None = None
@@ -88,30 +115,49 @@ class Receipt(Document):
     input_id: str
     harmonize_digest: str
     seconds: int | None = None
-    parquet_sha256: str | None = None
+    values_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    parquet_sha256: str | None = Field(default=None, exclude_if=lambda value: value is None)
     features: dict[str, FeatureQuality] = Field(default_factory=dict)
     unit_conflicts: tuple[UnitConflict, ...] = ()
     skipped_records: int = 0
     timings: dict[str, float] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _describes_its_table(self) -> Self:
+        if self.status == "ok" and (self.seconds is None or self.values_digest is None):
+            raise ValueError("a harmonized case has the length and the digest of its table")
+        if (self.status == "excluded") != (self.reason is not None):
+            raise ValueError("an excluded case, and no other, has a reason")
+        return self
+
+    @property
+    def values_digest(self) -> str | None:
+        """What identifies the table's values; None where there is no table."""
+        return self.values_sha256 or self.parquet_sha256
+
+    def table(self, stem: str) -> StoredTable:
+        """Return where the table of a harmonized case lies, from the case's `Plan.stem`."""
+        path = table_path(stem, self.values_sha256)
+        return StoredTable(self.case_id, path, self.seconds or 0, self.values_sha256, self.parquet_sha256)
+
 
 @dataclass(frozen=True)
 class ListedReceipt:
-    """A receipt as seen in a listing: its time of writing, and whether the case is excluded, that is, has no table."""
+    """A receipt as seen in a listing: its time of writing, and whether the case is excluded."""
 
     modified: datetime | None
     excluded: bool
 
 
 def listed_receipts(plan: Plan, output: Storage) -> dict[int, ListedReceipt]:
-    """Return the plan's cases that have a receipt, from one listing."""
+    """Return the plan's cases that have a receipt, from one listing and the receipts of the cases without a table."""
     listed = {stored.path: stored.modified for stored in output.list(harmonized_folder(plan.harmonize_digest))}
     stems = {case.case_id: plan.stem(case.case_id) for case in plan.cases}
-    return {
-        case: ListedReceipt(listed[receipt_path(stem)], excluded=table_path(stem) not in listed)
-        for case, stem in stems.items()
-        if receipt_path(stem) in listed
-    }
+    tables = {stem_of_table(path) for path in listed} - {None}
+    done = [case for case, stem in stems.items() if receipt_path(stem) in listed]
+    without = _read_receipts(plan, output, [case for case in done if stems[case] not in tables])
+    excluded = {case for case, receipt in without.items() if receipt.status == "excluded"}
+    return {case: ListedReceipt(listed[receipt_path(stems[case])], excluded=case in excluded) for case in done}
 
 
 def finished_cases(plan: Plan, output: Storage) -> set[int]:
@@ -120,17 +166,24 @@ def finished_cases(plan: Plan, output: Storage) -> set[int]:
 
 
 def read_receipt(plan: Plan, output: Storage, case_id: int) -> Receipt:
-    """Return a finished case's receipt."""
-    path = receipt_path(plan.stem(case_id))
-    return Receipt.from_bytes(output.get(path), uri=output.uri_of(path))
+    """Return a finished case's receipt.
 
-
-def each_receipt(plan: Plan, output: Storage, cases: Sequence[int]) -> Iterator[tuple[int, Receipt]]:
-    """Yield number and receipt of finished cases, in order. `READ_AHEAD` receipts are in memory at a time."""
-    with ThreadPoolExecutor(READERS) as pool:
-        for first in range(0, len(cases), READ_AHEAD):
-            part = cases[first : first + READ_AHEAD]
-            yield from zip(part, pool.map(lambda case: read_receipt(plan, output, case), part), strict=True)
+    Raises
+    ------
+    RefusedError
+        If it is damaged, or that of another case, recording or configuration.
+    """
+    path, case = receipt_path(plan.stem(case_id)), plan.by_id[case_id]
+    receipt = Receipt.from_bytes(output.get(path), uri=output.uri_of(path))
+    stamp = Stamp(size=receipt.input.size, etag=receipt.input.etag)
+    stated = (receipt.case_id, receipt.input_id, receipt.harmonize_digest, stamp)
+    if stated != (case_id, case.input_id, plan.harmonize_digest, case.stamp):
+        raise RefusedError(
+            f"{output.uri_of(path)} is not the receipt of case {case_id}: it names another case, recording or "
+            "configuration.",
+            fix="run with --force, which harmonizes again.",
+        )
+    return receipt
 
 
 def receipts_of(plan: Plan, output: Storage, cases: list[PlannedCase], *, quality: bool = True) -> dict[int, Receipt]:
@@ -143,18 +196,47 @@ def receipts_of(plan: Plan, output: Storage, cases: list[PlannedCase], *, qualit
 
     Raises
     ------
+    RetryableError
+        If any case has no receipt: another process may just be removing or writing it. The message names the cases
+        and shards.
     RefusedError
-        If any case has no receipt. The message names the cases and shards.
+        See `read_receipt`.
     """
-    wanted = [case.case_id for case in cases]
-    missing = sorted(set(wanted) - finished_cases(plan, output))
+    found = receipts_there(plan, output, cases, quality=quality)
+    missing = sorted({case.case_id for case in cases} - found.keys())
     if missing:
         shards = ", ".join(map(str, plan.shards_of(missing)))
-        raise RefusedError(
+        raise RetryableError(
             f"Cases {short_case_list(missing)} are not harmonized (shards {shards}).",
             fix="harmonize these shards first: `vitalprep harmonize --plan ... --shard I`.",
         )
+    return found
+
+
+def receipts_there(
+    plan: Plan, output: Storage, cases: list[PlannedCase], *, quality: bool = True
+) -> dict[int, Receipt]:
+    """Return the receipts of those of some cases that are finished; see `receipts_of`."""
+    finished = finished_cases(plan, output)
+    return _read_receipts(plan, output, [case.case_id for case in cases if case.case_id in finished], quality=quality)
+
+
+def each_receipt(plan: Plan, output: Storage, cases: Sequence[int]) -> Iterator[tuple[int, Receipt]]:
+    """Yield number and receipt of finished cases, in order. `READ_AHEAD` receipts are in memory at a time.
+
+    Raises
+    ------
+    RefusedError
+        See `read_receipt`.
+    """
+    with ThreadPoolExecutor(READERS) as pool:
+        for first in range(0, len(cases), READ_AHEAD):
+            part = cases[first : first + READ_AHEAD]
+            yield from zip(part, pool.map(lambda case: read_receipt(plan, output, case), part), strict=True)
+
+
+def _read_receipts(plan: Plan, output: Storage, cases: list[int], *, quality: bool = True) -> dict[int, Receipt]:
     return {
         case: receipt if quality else receipt.model_copy(update={"features": {}})
-        for case, receipt in each_receipt(plan, output, wanted)
+        for case, receipt in each_receipt(plan, output, cases)
     }

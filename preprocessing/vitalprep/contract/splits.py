@@ -8,9 +8,12 @@ from collections.abc import Mapping
 
 from vitalprep.contract.config import Split
 from vitalprep.contract.paths import SPLITS, SplitName
+from vitalprep.contract.plan import Append
 from vitalprep.runtime.errors import RefusedError
 
-__all__ = ["assign_splits", "refuse_empty_splits"]
+__all__ = ["assign_splits", "kept_splits", "refuse_empty_splits"]
+
+MOST_NAMED = 5
 
 
 def assign_splits(
@@ -33,7 +36,7 @@ def assign_splits(
     split : Split
         Seed and shares.
     earlier : mapping of int to str, optional
-        The split of every subject of the parent data sets. None if the data set has no parents.
+        The split of every subject of the parent data sets, see `kept_splits`. None if the data set has no parents.
     """
     cases_of = Counter(subject_of_case.values())
     subjects = sorted(cases_of, key=lambda subject: _order(split.seed, subject))
@@ -65,6 +68,36 @@ def _continued(
             assigned[subject] = "train" if wants_train else "validation" if wants_validation else "test"
             held[assigned[subject]] += cases_of[subject]
     return assigned
+
+
+def kept_splits(append: Append, subject_of_case: Mapping[int, int]) -> dict[int, SplitName]:
+    """Return the split of every subject whose records a data set before this one holds.
+
+    The clinical table may say today that an earlier case is of another subject. If that subject was unknown, it takes
+    the split of the case's records.
+
+    Raises
+    ------
+    RefusedError
+        If that subject is in another split than the case's records.
+    """
+    kept = dict(append.split_of_subject)
+    torn = []
+    for case in append.cases:
+        subject = subject_of_case.get(case.case_id)
+        if subject is not None and kept.setdefault(subject, case.split) != case.split:
+            torn.append(
+                f"case {case.case_id} was of subject {case.subject_id} in {case.split} and is now of subject "
+                f"{subject}, which is in {kept[subject]}"
+            )
+    if torn:
+        more = f" (and {len(torn) - MOST_NAMED} more)" if len(torn) > MOST_NAMED else ""
+        raise RefusedError(
+            f"Appending to {append.parents[-1]} would put one subject into two splits: {'; '.join(torn[:MOST_NAMED])}"
+            f"{more}.",
+            fix="correct the subject in the clinical table, or make a new data set without --append-to.",
+        )
+    return kept
 
 
 def refuse_empty_splits(split_of_subject: Mapping[int, SplitName], split: Split) -> None:

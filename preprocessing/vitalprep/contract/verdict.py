@@ -12,7 +12,7 @@ from vitalprep.contract.document import Document, Schema
 from vitalprep.contract.paths import LATEST, VERDICT, Digest, SplitName, dataset_path
 from vitalprep.storage import ObjectMissing, Storage
 
-__all__ = ["Check", "Latest", "Verdict", "is_published", "is_refused", "read_verdict"]
+__all__ = ["Check", "Latest", "Verdict", "is_published", "is_refused", "read_verdict", "withdraw_verdict"]
 
 
 class Check(Schema):
@@ -24,14 +24,21 @@ class Check(Schema):
 
 
 class Verdict(Document):
-    """The result of validating; the thresholds apply to `success_rate` and `windows`."""
+    """The result of validating; the thresholds apply to `success_rate` and `windows`.
 
+    `recordings` says whether the recordings are still where they were planned. It is no check: the proof begins at the
+    tables. Verdicts of version 1 do not say it. Where a document is damaged, the only check is `documents`, and nothing
+    is counted.
+    """
+
+    current_version: ClassVar[int] = 2
     dataset_id: Digest
     passed: bool
     checks: tuple[Check, ...]
     windows: dict[SplitName, int]
     files: dict[str, int]
     success_rate: float
+    recordings: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
     def meets(self, limits: Validation) -> bool:
         """Return whether the data set passed and reaches these thresholds."""
@@ -55,6 +62,15 @@ def read_verdict(output: Storage, dataset_id: str) -> Verdict | None:
         return Verdict.from_bytes(output.get(path), uri=output.uri_of(path))
     except ObjectMissing:
         return None
+
+
+def withdraw_verdict(output: Storage, dataset_id: str) -> None:
+    """Remove a verdict that says passed, before anything in the data set's folder is written.
+
+    A failing one stays until `validate` replaces it, because it says that the files are to be built again.
+    """
+    if not is_refused(output, dataset_id):
+        output.delete([dataset_path(dataset_id, VERDICT)])
 
 
 def is_refused(output: Storage, dataset_id: str) -> bool:

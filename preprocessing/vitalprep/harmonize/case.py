@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +11,7 @@ from vitalprep.contract.config import Config
 from vitalprep.contract.paths import receipt_path, table_path
 from vitalprep.contract.plan import PlannedCase
 from vitalprep.contract.receipt import InputObject, Receipt, UnitConflict
-from vitalprep.contract.table import to_parquet
+from vitalprep.contract.table import holds_values, to_parquet, values_sha256
 from vitalprep.features.conversion import Body
 from vitalprep.features.grid import harmonize
 from vitalprep.runtime.console import log
@@ -40,7 +40,7 @@ class CaseTask:
 def harmonize_case(task: CaseTask) -> Receipt | None:
     """Read, harmonize and commit one case. Return its receipt, or None if its object changed since the plan.
 
-    The Parquet table is written first. The receipt is create-only: the second of two concurrent writers returns the
+    The table is written first, then the receipt. Both are create-only: the second of two concurrent writers returns the
     first one's receipt. An unusable recording gets a receipt with its reason.
 
     Raises
@@ -54,36 +54,48 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
     output = _storage(task.output)
     watch = _Stopwatch()
     try:
-        recording = _recording(task, watch)
-        series = harmonize(recording, task.config, _body(task))
-    except CaseRefused as refusal:
-        return _committed(_excluded(task, refusal, watch.seconds), task, output)
+        reading = _reading(task, watch)
     except (ObjectChanged, ObjectMissing):
         return None
+    try:
+        if isinstance(reading.recording, CaseRefused):
+            raise reading.recording
+        series = harmonize(reading.recording, task.config, _body(task))
+    except CaseRefused as refusal:
+        return _committed(_excluded(task, refusal, reading.sha256, watch.seconds), task, output)
     watch.lap("harmonize")
-    parquet = to_parquet(series.values, [item.name for item in task.config.inputs])
-    output.put(table_path(task.stem), parquet)
+    names = [item.name for item in task.config.inputs]
+    digest = values_sha256(series.values, names)
+    _store_table(output, table_path(task.stem, digest), to_parquet(series.values, names), names, digest)
     watch.lap("write")
     receipt = Receipt(
         case_id=case.case_id,
         status="ok",
-        input=_input(task),
+        input=_input(task, reading.sha256),
         input_id=case.input_id,
         harmonize_digest=task.harmonize_digest,
         seconds=len(series.values),
-        parquet_sha256=hashlib.sha256(parquet).hexdigest(),
+        values_sha256=digest,
         features=series.quality,
         unit_conflicts=tuple(UnitConflict(track=track, unit=unit) for track, unit in series.unit_conflicts),
-        skipped_records=recording.skipped_records,
+        skipped_records=reading.recording.skipped_records,
         timings=watch.seconds,
     )
     return _committed(receipt, task, output)
 
 
-def _recording(task: CaseTask, watch: _Stopwatch) -> VitalFile:
+@dataclass(frozen=True)
+class _Reading:
+    """A recording, or why it is unusable, and the SHA-256 of its bytes (None where they were not read)."""
+
+    recording: VitalFile | CaseRefused
+    sha256: str | None
+
+
+def _reading(task: CaseTask, watch: _Stopwatch) -> _Reading:
     """Read a case's recording. A refusal is permanent, so it requires two readings with the same bytes."""
     case = task.case
-    seen: set[int] = set()
+    seen: set[str] = set()
     for _ in range(READINGS):
         data = _storage(task.input).arriving(case.object, etag=case.etag or None, size=case.size)
         watch.lap("read")
@@ -91,21 +103,28 @@ def _recording(task: CaseTask, watch: _Stopwatch) -> VitalFile:
             recording = read_vital(data, max_bytes=task.config.reading.max_decompressed_bytes)
         except CaseRefused as refusal:
             if case.size > longest_file(task.config.reading.max_decompressed_bytes):
-                raise  # refused for its size alone, which the plan confirms
-            checksum = data.checksum()
+                return _Reading(refusal, None)  # refused for its size alone, which the plan confirms
+            sha256 = data.sha256()
             del data
-            if checksum in seen:
-                raise
-            seen.add(checksum)
+            if sha256 in seen:
+                return _Reading(refusal, sha256)
+            seen.add(sha256)
             log(f"case {case.case_id} is read again before it is excluded, {refusal}", case_id=case.case_id)
             continue
         watch.lap("parse")
         watch.move(data.waited, "parse", "read")
-        return recording
+        return _Reading(recording, data.sha256())
     raise RetryableError(
         f"Case {case.case_id}: {READINGS} readings of {case.object} all differ.",
         fix="check the network and the storage, then run it again: it resumes.",
     )
+
+
+def _store_table(output: Storage, path: str, parquet: bytes, names: list[str], digest: str) -> None:
+    """Write a table unless its values are there. One that holds other values than its name says is damaged."""
+    if not output.create(path, parquet) and not holds_values(output.get(path), names, digest):
+        log(f"{output.uri_of(path)} was damaged; it is written anew", level=logging.WARNING)
+        output.put(path, parquet)
 
 
 @cache
@@ -124,17 +143,18 @@ def _body(task: CaseTask) -> Body:
     return Body(**task.case.settled_body(task.config))
 
 
-def _input(task: CaseTask) -> InputObject:
-    return InputObject(uri=f"{task.input}/{task.case.object}", size=task.case.size, etag=task.case.etag)
+def _input(task: CaseTask, sha256: str | None) -> InputObject:
+    stamp = task.case.stamp
+    return InputObject(uri=f"{task.input}/{task.case.object}", size=stamp.size, etag=stamp.etag, sha256=sha256)
 
 
-def _excluded(task: CaseTask, refusal: CaseRefused, timings: dict[str, float]) -> Receipt:
+def _excluded(task: CaseTask, refusal: CaseRefused, sha256: str | None, timings: dict[str, float]) -> Receipt:
     return Receipt(
         case_id=task.case.case_id,
         status="excluded",
         reason=refusal.reason,
         detail=refusal.detail,
-        input=_input(task),
+        input=_input(task, sha256),
         input_id=task.case.input_id,
         harmonize_digest=task.harmonize_digest,
         timings=timings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -13,13 +13,14 @@ from vitalprep.contract.case_list import parse_case_list
 from vitalprep.contract.config import Config
 from vitalprep.contract.identity import dataset_id, harmonize_digest, identity_of, input_id, subject_salt
 from vitalprep.contract.paths import SplitName
-from vitalprep.contract.plan import Append, ClinicalTable, ExcludedCase, Plan, PlannedCase, settled_body
+from vitalprep.contract.plan import Append, ClinicalTable, ExcludedCase, Plan, PlannedCase, Stamp, settled_body
 from vitalprep.contract.provenance import SettledProvenance
-from vitalprep.contract.splits import assign_splits, refuse_empty_splits
-from vitalprep.plan.clinical import ClinicalRow, read_clinical_table, settle_statics
+from vitalprep.contract.splits import assign_splits, kept_splits, refuse_empty_splits
+from vitalprep.plan.clinical import ClinicalRow, Statics, read_clinical_table, settle_statics
 from vitalprep.plan.parent import continuing, refuse_another_config
 from vitalprep.plan.provenance import settled_provenance
 from vitalprep.plan.readings import readings_of
+from vitalprep.plan.recognition import HarmonizedBefore
 from vitalprep.plan.recordings import find_recordings
 from vitalprep.plan.shards import balanced_shards, modulo_shards
 from vitalprep.runtime.errors import RefusedError, UsageError
@@ -52,6 +53,8 @@ class PlanRequest:
         Plan of the data set to append to: its cases are asked for, too, and its subjects keep their splits.
     name : str, optional
         Name of the data set for people; its id does not depend on it.
+    output : Storage, optional
+        Where the data set is to lie: copies of recordings that were harmonized there are recognized.
     """
 
     input: str
@@ -62,6 +65,7 @@ class PlanRequest:
     sharding: Literal["balanced", "modulo"] = "balanced"
     parent: Plan | None = None
     name: str | None = None
+    output: Storage | None = None
 
 
 def make_plan(request: PlanRequest) -> Plan:
@@ -75,7 +79,7 @@ def make_plan(request: PlanRequest) -> Plan:
         If the case list or a location is wrong, or an appended data set would have another configuration.
     """
     plan = plan_recordings(request, find_recordings(Storage(request.input)))
-    return plan.named(request.name) if request.name else plan
+    return plan.described_as(name=request.name)
 
 
 def plan_recordings(request: PlanRequest, recordings: Mapping[int, StoredObject]) -> Plan:
@@ -88,7 +92,7 @@ def plan_recordings(request: PlanRequest, recordings: Mapping[int, StoredObject]
     parent = request.parent
     found = _found(request, recordings)
     if parent is None:
-        return _planned(request, found, None)
+        return _planned(request, found, None).sealed()
     refuse_another_config(parent, request.config)
     plan = _planned(request, found, continuing(parent))
     if plan.salt_check != parent.salt_check:
@@ -97,7 +101,9 @@ def plan_recordings(request: PlanRequest, recordings: Mapping[int, StoredObject]
             fix="use the same salt, so that a subject has the same id in both.",
         )
     unchanged = identity_of(plan, append_parent=parent.parent) == parent.dataset_id
-    return plan.model_copy(update={"dataset_id": parent.dataset_id, "append": parent.append}) if unchanged else plan
+    if unchanged:
+        plan = plan.model_copy(update={"dataset_id": parent.dataset_id, "append": parent.append})
+    return plan.sealed()
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,7 @@ class _Found:
     requested: tuple[int, ...]
     recordings: Mapping[int, StoredObject]
     rows: Mapping[int, ClinicalRow]
+    known_as: Mapping[int, Stamp] = field(default_factory=dict)
 
     @cached_property
     def present(self) -> list[int]:
@@ -137,18 +144,16 @@ def _found(request: PlanRequest, recordings: Mapping[int, StoredObject]) -> _Fou
     origin = settled_provenance(request.config, source, uri if request.clinical else None)
     found = _Found(source.uri, origin, clinical, tuple(sorted(requested)), recordings, rows)
     _refuse_nothing(found)
-    return found
+    return replace(found, known_as=_known_as(request, found))
 
 
 def _planned(request: PlanRequest, found: _Found, append: Append | None) -> Plan:
     config = request.config
     subject_of_case = {case: found.rows[case].subject_id for case in found.present}
-    split_of_subject = assign_splits(subject_of_case, config.split, append.split_of_subject if append else None)
+    kept = kept_splits(append, subject_of_case) if append else None
+    split_of_subject = assign_splits(subject_of_case, config.split, kept)
     refuse_empty_splits(split_of_subject, config.split)
-    cases = tuple(
-        _case(case, found.recordings[case], found.rows[case], config, split_of_subject[subject])
-        for case, subject in subject_of_case.items()
-    )
+    cases = tuple(_case(case, found, config, split_of_subject[subject]) for case, subject in subject_of_case.items())
     salt_check = subject_salt(config)[1]
     sizes = {case.case_id: case.size for case in cases}
     return Plan(
@@ -166,7 +171,6 @@ def _planned(request: PlanRequest, found: _Found, append: Append | None) -> Plan
         append=append,
         source=found.source,
         clinical=found.clinical,
-        schema_version=5 if config.has_own_statics else 4 if found.clinical else 3 if found.source else 2,
         cases=cases,
         excluded=found.excluded,
         shards=(
@@ -177,22 +181,39 @@ def _planned(request: PlanRequest, found: _Found, append: Append | None) -> Plan
     )
 
 
-def _case(case_id: int, stored: StoredObject, row: ClinicalRow, config: Config, split: SplitName) -> PlannedCase:
+def _case(case_id: int, found: _Found, config: Config, split: SplitName) -> PlannedCase:
+    stored, row, known_as = found.recordings[case_id], found.rows[case_id], found.known_as.get(case_id)
     statics = settle_statics(row, config)
-    body = settled_body(statics.values, statics.body, config)
     return PlannedCase(
         case_id=case_id,
         subject_id=row.subject_id,
         object=stored.path,
         size=stored.size,
         etag=stored.etag,
-        input_id=input_id(size=stored.size, etag=stored.etag, body=body),
+        input_id=_input_id(known_as or Stamp(size=stored.size, etag=stored.etag), statics, config),
         split=split,
         static=statics.values,
         static_origin=statics.origins,
         body=statics.body,
         outside_limits=statics.outside_limits,
+        known_as=known_as,
     )
+
+
+def _input_id(stamp: Stamp, statics: Statics, config: Config) -> str:
+    return input_id(size=stamp.size, etag=stamp.etag, body=settled_body(statics.values, statics.body, config))
+
+
+def _known_as(request: PlanRequest, found: _Found) -> dict[int, Stamp]:
+    if request.output is None:
+        return {}
+    config = request.config
+    recordings = {case: found.recordings[case] for case in found.present}
+    own = {
+        case: _input_id(Stamp(size=item.size, etag=item.etag), settle_statics(found.rows[case], config), config)
+        for case, item in recordings.items()
+    }
+    return HarmonizedBefore(request.output, harmonize_digest(config)).known_as(recordings, Storage(request.input), own)
 
 
 def _clinical_rows(table: bytes, uri: str, wanted: set[int], config: Config) -> dict[int, ClinicalRow]:

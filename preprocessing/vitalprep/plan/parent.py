@@ -6,7 +6,7 @@ from vitalprep.contract.accounting import plan_of_dataset
 from vitalprep.contract.config import Config
 from vitalprep.contract.data_set_uri import data_set_uri
 from vitalprep.contract.paths import SPLITS, output_of_dataset
-from vitalprep.contract.plan import Append, Plan
+from vitalprep.contract.plan import Append, EarlierCase, Plan
 from vitalprep.contract.verdict import read_verdict
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import Storage, normalized_uri
@@ -48,11 +48,14 @@ def load_parent(dataset_uri: str, output_uri: str) -> Plan:
 
 
 def continuing(parent: Plan) -> Append:
-    """Return what an appended data set takes over from its parent: the ancestors, and the split of every subject."""
+    """Return what an appended data set takes over: the ancestors, their cases, and the split of every subject."""
     held = sorted(parent.split_of_subject.items())
+    earlier = {case.case_id: case for case in (parent.append.cases if parent.append else ())}
+    earlier |= {case.case_id: EarlierCase(case.case_id, case.subject_id, case.split) for case in parent.cases}
     return Append(
         parents=(*parent.parents, parent.dataset_id),
         **{name: tuple(subject for subject, split in held if split == name) for name in SPLITS},
+        cases=tuple(earlier[case] for case in sorted(earlier)),
     )
 
 

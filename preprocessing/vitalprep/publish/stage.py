@@ -11,6 +11,7 @@ from vitalprep.contract.identity import salt_of
 from vitalprep.contract.paths import METADATA, REPORT, SPLITS, SplitName, build_summary_path, dataset_path
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.record import record_shape
+from vitalprep.contract.verdict import withdraw_verdict
 from vitalprep.contract.warning import DataWarning
 from vitalprep.publish.card.card import dataset_card
 from vitalprep.publish.card.described import Described
@@ -26,6 +27,8 @@ DESCRIPTION = "Windows of surgical recordings ({}) at 1 Hz with observed, held a
 
 def publish(plan: Plan, output: Storage, found: Account, warnings: Sequence[DataWarning], report: bytes) -> None:
     """Write the files that describe a data set. It counts as published only once `validate` has passed it.
+
+    A verdict from before is withdrawn first, so that a data set of which half is new never counts as proved.
 
     Parameters
     ----------
@@ -52,6 +55,7 @@ def publish(plan: Plan, output: Storage, found: Account, warnings: Sequence[Data
     built = {path.rpartition("/")[2]: output.get(path) for path in _summaries(plan)}
     files["croissant.json"] = croissant_json(described, description, built | files)  # lists the others
     files[REPORT] = report
+    withdraw_verdict(output, plan.dataset_id)
     for name, data in files.items():
         output.put(dataset_path(plan.dataset_id, name), data)
 

@@ -19,7 +19,7 @@ MOST_NAMED = 64  # cases that are kept to compare with for each hash: copies of 
 def near_duplicates(tables: Mapping[int, str | None], sketches: Mapping[int, str]) -> list[tuple[int, ...]]:
     """Return groups of cases that are (nearly) the same recording, by case number.
 
-    Two cases are of one group if their tables have the same digest, or if their sketches say that at least a sixth of
+    Two cases are of one group if their tables hold the same values, or if their sketches say that at least a sixth of
     what both hold together is in both: the number of hashes that both have among the smallest of either, which
     estimates it (Broder 1997, see `sketch_of`). That finds copies with other weights, of another export, and cut by
     half; not those in which more than every thirteenth value is another one. A case without a sketch, of too few
@@ -28,7 +28,7 @@ def near_duplicates(tables: Mapping[int, str | None], sketches: Mapping[int, str
     Parameters
     ----------
     tables : mapping of int to str or None
-        The digest of each case's table.
+        The digest of the values of each case's table.
     sketches : mapping of int to str
         The sketches of these cases, where there are any.
     """

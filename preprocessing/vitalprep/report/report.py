@@ -12,7 +12,7 @@ from vitalprep.contract.config import Input
 from vitalprep.contract.identity import BUILD_VERSION, HARMONIZE_VERSION
 from vitalprep.contract.judgement import objection_to
 from vitalprep.contract.metadata import read_metadata
-from vitalprep.contract.paths import SPLITS, output_of_dataset, table_path
+from vitalprep.contract.paths import SPLITS, output_of_dataset
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.receipt import read_receipt
 from vitalprep.contract.table import read_table
@@ -191,8 +191,7 @@ def _drawing(stored: Stored, example: Example) -> CaseDrawing:
     plan, case = stored.plan, stored.plan.by_id[example.case_id]
     receipt = read_receipt(plan, stored.output, case.case_id)
     names = [item.name for item in plan.config.inputs]
-    path = table_path(plan.stem(case.case_id))
-    table = read_table(stored.output, path, receipt.parquet_sha256 or "", case.case_id, names)
+    table = read_table(stored.output, receipt.table(plan.stem(case.case_id)), names)
     samples = samples_of(table, case.static, case.static_origin, plan.config)
     return drawing_of(case, samples, plan.config, why=example.why)
 

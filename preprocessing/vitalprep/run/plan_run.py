@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from vitalprep.contract.case_list import short_case_list
@@ -21,15 +22,15 @@ from vitalprep.contract.paths import (
     progress_path,
     receipt_path,
 )
-from vitalprep.contract.plan import Plan, store_plan
-from vitalprep.contract.published import is_up_to_date, with_published_name
+from vitalprep.contract.plan import Plan, PlannedCase, store_plan
+from vitalprep.contract.published import described_as_published, is_up_to_date
 from vitalprep.contract.receipt import finished_cases
 from vitalprep.plan.make_plan import PlanRequest, make_plan
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import UsageError
-from vitalprep.storage import Storage
+from vitalprep.storage import Storage, normalized_uri
 
-__all__ = ["Planned", "plan_run"]
+__all__ = ["Planned", "plan_run", "settled_plan"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
     if force and dry_run:
         raise UsageError("--force and --dry-run exclude each other.", fix="leave out one of them.")
     refuse_locations(request.input, output_uri)
-    plan = make_plan(request)
+    plan = settled_plan(request, output_uri)
     if request.parent is not None:
         if force and plan.dataset_id == request.parent.dataset_id:
             raise UsageError(
@@ -101,7 +102,6 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
         _log_growth(request.parent, plan)
     _warn_of_limits(plan)
     output = Storage(output_uri, create=True)
-    plan = with_published_name(output, plan)
     if not dry_run:
         _store(plan, output, force=force)
     return Planned(
@@ -114,11 +114,23 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
     )
 
 
+def settled_plan(request: PlanRequest, output_uri: str) -> Plan:
+    """Make a plan that knows its output: which recordings were harmonized there, and how its data set is published.
+
+    It writes nothing: a plan that is refused leaves no folder behind.
+    """
+    uri = normalized_uri(output_uri)
+    if not uri.startswith("s3://") and not Path(uri).is_dir():
+        return make_plan(request)
+    output = Storage(uri)
+    return described_as_published(output, make_plan(replace(request, output=output)))
+
+
 def _store(plan: Plan, output: Storage, *, force: bool) -> None:
     for folder in (HARMONIZED, RUNS, DATASETS):  # unfinished writes of killed processes
         output.sweep(folder, of=made_by_vitalprep)
     store_plan(plan, output)
-    if force:
+    if force:  # the verdict first: what is half removed must not count as proved
         names = [dataset_path(plan.dataset_id, VERDICT)]
         names += [build_summary_path(plan.dataset_id, split) for split in SPLITS]
         names += [receipt_path(plan.stem(case.case_id)) for case in plan.cases]
@@ -132,7 +144,7 @@ def _log_growth(parent: Plan, plan: Plan) -> None:
     before = parent.by_id
     new = plan.by_id.keys() - before.keys()
     gone = sorted(before.keys() - plan.by_id.keys())
-    changed = sum(case.input_id != before.get(case.case_id, case).input_id for case in plan.cases)
+    changed = sum(_facts(case) != _facts(before.get(case.case_id, case)) for case in plan.cases)
     log(
         f"appending to {parent.dataset_id}: {len(new)} new cases, {changed} changed",
         parent=parent.dataset_id,
@@ -147,6 +159,10 @@ def _log_growth(parent: Plan, plan: Plan) -> None:
             level=logging.WARNING,
             gone=len(gone),
         )
+
+
+def _facts(case: PlannedCase) -> tuple[object, ...]:
+    return case.input_id, case.subject_id, case.static, case.static_origin, case.body
 
 
 def _warn_of_limits(plan: Plan) -> None:

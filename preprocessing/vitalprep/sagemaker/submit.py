@@ -8,9 +8,8 @@ from typing import Any
 
 from vitalprep.contract.locations import refuse_locations
 from vitalprep.contract.plan import Plan
-from vitalprep.contract.published import with_published_name
-from vitalprep.plan.make_plan import PlanRequest, make_plan
-from vitalprep.run.plan_run import Planned, plan_run
+from vitalprep.plan.make_plan import PlanRequest
+from vitalprep.run.plan_run import Planned, plan_run, settled_plan
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import UsageError
 from vitalprep.sagemaker.aws import aws_errors
@@ -86,8 +85,7 @@ def preview(request: PlanRequest, output_uri: str, options: JobOptions, *, name:
     of SageMaker.
     """
     _refuse_request(request, output_uri, name)
-    output = Storage(output_uri)
-    return _job(with_published_name(output, make_plan(request)), output, options, name)
+    return _job(settled_plan(request, output_uri), Storage(output_uri), options, name)
 
 
 def _job(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> dict[str, Any]:

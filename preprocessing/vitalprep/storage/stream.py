@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable
-
-from isal import isal_zlib
 
 from vitalprep.runtime.errors import RetryableError
 
@@ -38,7 +37,7 @@ class Arriving:
         self._window = memoryview(b"")
         self._start = 0  # offset of the window in the file
         self._arrived = 0
-        self._crc = 0
+        self._hash = hashlib.sha256()
 
     def at(self, position: int, length: int) -> memoryview:
         """Return up to `length` bytes from offset `position`; fewer only at the end of the file.
@@ -58,8 +57,8 @@ class Arriving:
             self._window = memoryview(b"".join((rest, chunk)) if len(rest) else chunk)
         return self._window[position - self._start : wanted - self._start]
 
-    def checksum(self) -> int:
-        """Consume the rest of the file, and return the CRC32 of the whole file. `at` must not be called afterwards.
+    def sha256(self) -> str:
+        """Consume the rest of the file, and return the SHA-256 of the whole file in hex. `at` must not be called then.
 
         Raises
         ------
@@ -69,7 +68,7 @@ class Arriving:
         while self._arrived < self.size:
             self._next_chunk()
         self._window = memoryview(b"")
-        return self._crc
+        return self._hash.hexdigest()
 
     def _next_chunk(self) -> bytes | memoryview:
         began = time.perf_counter()
@@ -80,7 +79,7 @@ class Arriving:
         self._arrived += len(chunk)
         if self._arrived > self.size:
             raise self._wrong_size()
-        self._crc = isal_zlib.crc32(chunk, self._crc)
+        self._hash.update(chunk)
         return chunk
 
     def _wrong_size(self) -> RetryableError:

@@ -1,31 +1,34 @@
-"""The checks of a data set. They use records, plan and receipts, and compare them with what the stages reported."""
+"""The checks of a data set. They use records, tables, plan and receipts, and compare them with what was reported."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitalprep.contract.accounting import Accounting, plan_of_dataset
-from vitalprep.contract.build_summary import BuildSummary, listing_problem
-from vitalprep.contract.identity import identity_of, recorded_subject, salt_of
-from vitalprep.contract.paths import SplitName, harmonized_folder, receipt_path, table_path
+from vitalprep.contract.build_summary import listing_problem
+from vitalprep.contract.identity import harmonize_digest, identity_of, input_id, recorded_subject, salt_of
+from vitalprep.contract.paths import SplitName
 from vitalprep.contract.plan import Plan
-from vitalprep.contract.receipt import Receipt, receipts_of
-from vitalprep.contract.splits import assign_splits
+from vitalprep.contract.splits import assign_splits, kept_splits
 from vitalprep.contract.verdict import Check
 from vitalprep.features.windows import window_starts
+from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import Storage
 from vitalprep.validate.descriptions import content_problems, description_problems
-from vitalprep.validate.file import FileFindings
+from vitalprep.validate.proof import SplitProof
 
 __all__ = [
     "Checks",
 ]
 
 MOST_PLACES = 3
+CLOSE = 1e-9  # relative; sums of another NumPy may differ in their last digits
 
 
 class Checks:
@@ -38,56 +41,76 @@ class Checks:
     """
 
     def __init__(
-        self,
-        plan: Plan,
-        output: Storage,
-        summaries: Mapping[SplitName, BuildSummary],
-        findings: Mapping[SplitName, list[FileFindings]],
-        accounting: Accounting,
+        self, plan: Plan, output: Storage, accounting: Accounting, proofs: Mapping[SplitName, SplitProof]
     ) -> None:
         self.plan = plan
         self.output = output
-        self.summaries = summaries
         self.accounting = accounting
-        self.found = [problem for files in findings.values() for item in files for problem in item.problems]
-        named = [
-            (file.name, item)
-            for split in findings
-            for file, item in zip(summaries[split].files, findings[split], strict=True)
-        ]
-        digests = {name: item.sha256 for name, item in named}
-        self._content, self.content_id = content_problems(output, plan.dataset_id, digests)
-        empty = np.empty((0, 3), dtype=np.int64)
-        self.windows: dict[str, NDArray[np.int64]] = {
-            split: np.concatenate([empty, *(item.windows for item in files)]) for split, files in findings.items()
+        self.proofs = proofs
+        self.summaries = {split: proof.summary for split, proof in proofs.items()}
+        self.found = [problem for proof in proofs.values() for problem in proof.problems]
+        digests = {
+            file.name: found.sha256
+            for proof in proofs.values()
+            for file, found in zip(proof.summary.files, proof.files, strict=True)
         }
+        self._content, self.content_id = content_problems(output, plan.dataset_id, digests)
+        self.windows: dict[str, NDArray[np.int64]] = {split: proof.windows for split, proof in proofs.items()}
         self.every = np.concatenate(list(self.windows.values()))
 
     def all(self) -> tuple[Check, ...]:
         """Return the outcome of each check."""
-        total = len(self.every)
+        total, tables = len(self.every), sum(proof.tables for proof in self.proofs.values())
         listing = listing_problem(self.output, self.plan.dataset_id, self.summaries)
         descriptions, described = description_problems(self.output, self.plan.dataset_id, self.summaries.values())
         files = sum(len(summary.files) for summary in self.summaries.values())
         return (
             _check("identity", self._identity(), f"the plan's content gives the id {self.plan.dataset_id}"),
             _check(
+                "lineage",
+                self._problems("lineage") + self._lineage(),
+                f"{len(self.plan.cases)} receipts name the recordings of the plan (size, etag), harmonized under its "
+                "configuration; input ids and digests computed anew",
+            ),
+            _check("tables", self._problems("tables"), f"{tables} tables hold the values that their receipts state"),
+            _check(
                 "files", ([listing] if listing else []) + self._problems("files"), f"{files} files as they were built"
             ),
             _check("records", self._problems("records"), f"{total} records with both checksums, all keys and shapes"),
             _check("values", self._problems("values"), "all values finite and in [-1, 1], all origins consistent"),
+            _check(
+                "recomputed",
+                self._problems("recomputed"),
+                f"{total} records are byte for byte what tables, clinical rows and configuration give",
+            ),
             _check("windows", self._twice(), "no window is there twice"),
             _check("subjects", self._subjects(), "no subject is in two splits"),
             _check("cases", self._cases(), "every record stands in its case's split under its case's subject"),
             _check("splits", self._splits(), self._splits_proved()),
             _check("counts", self._problems("counts") + self._counts(), f"{total} windows, as each case's length asks"),
+            _check(
+                "summaries",
+                self._problems("summaries") + self._summaries(),
+                f"{len(self.summaries)} build summaries as the tables give them",
+            ),
             _check("accounting", self._accounting(), f"{self.accounting.requested} cases requested, all accounted for"),
-            _check("lineage", self._lineage(), "every case has its receipt, table and input object"),
             _check("descriptions", descriptions + self._content, described),
         )
 
     def _problems(self, name: str) -> list[str]:
         return [place for check, place in self.found if check == name]
+
+    def _summaries(self) -> list[str]:
+        problems = []
+        for split, proof in self.proofs.items():
+            wanted = proof.recomputed
+            if wanted is None:  # a check above says why
+                continue
+            now, stored = wanted.content(), proof.summary.content()
+            for key in ("statistics", "targets", "coverage", "sketches"):
+                if stored[key] and not _alike(_known(now[key], stored[key]), stored[key]):
+                    problems.append(f"{key} of build-{split}.json are not what the tables give")
+        return problems
 
     def _identity(self) -> list[str]:
         plan = self.plan
@@ -128,7 +151,10 @@ class Checks:
         """Compare the plan's splits with the split rule, and, if appended, the records with the parent's splits."""
         plan = self.plan
         subject_of_case = {case.case_id: case.subject_id for case in plan.cases}
-        earlier = plan.append.split_of_subject if plan.append else None
+        try:
+            earlier = kept_splits(plan.append, subject_of_case) if plan.append else None
+        except RefusedError as error:
+            return [error.message.rstrip(".")]
         ruled = assign_splits(subject_of_case, plan.config.split, earlier)
         problems = [
             f"case {case.case_id} is planned for {case.split}, but the split rule gives {ruled[case.subject_id]}"
@@ -191,30 +217,33 @@ class Checks:
         return problems
 
     def _lineage(self) -> list[str]:
-        there = {stored.path for stored in self.output.list(harmonized_folder(self.plan.harmonize_digest))}
-        finished = [case for case in self.plan.cases if receipt_path(self.plan.stem(case.case_id)) in there]
-        receipts = receipts_of(self.plan, self.output, finished, quality=False)
-        seconds = {case.case_id: case.seconds for summary in self.summaries.values() for case in summary.cases}
+        """Compute anew what receipts are found by. `read_receipt` has held each receipt against its case."""
+        plan = self.plan
         problems = []
-        for case_id in np.unique(self.every[:, 0]).tolist():
-            if case_id in receipts:
-                problems += self._lineage_of(case_id, receipts[case_id], seconds.get(case_id), there)
-            else:
-                problems.append(f"case {case_id} has records but no receipt")
+        if harmonize_digest(plan.config) != plan.harmonize_digest:
+            problems.append(f"the plan's configuration does not give the harmonize digest {plan.harmonize_digest}")
+        for case in plan.cases:
+            body = case.settled_body(plan.config)
+            if input_id(size=case.stamp.size, etag=case.stamp.etag, body=body) != case.input_id:
+                problems.append(f"recording and clinical row of case {case.case_id} do not give its input id")
         return problems
 
-    def _lineage_of(self, case_id: int, receipt: Receipt, seconds: int | None, there: set[str]) -> list[str]:
-        case = self.plan.by_id[case_id]
-        problems = []
-        if receipt.status != "ok" or receipt.seconds != seconds:
-            problems.append(f"the receipt of case {case_id} does not agree with its build")
-        if receipt.input.etag != case.etag or receipt.input.size != case.size or receipt.input_id != case.input_id:
-            problems.append(f"the receipt of case {case_id} names another input object than the plan")
-        if receipt.harmonize_digest != self.plan.harmonize_digest or receipt.case_id != case_id:
-            problems.append(f"the receipt of case {case_id} belongs to another case or configuration")
-        if table_path(self.plan.stem(case_id)) not in there:
-            problems.append(f"the table of case {case_id} is missing")
-        return problems
+
+def _known(now: Any, stored: Any) -> Any:
+    """Return what is stored of the present content: summaries of earlier versions lack some of it."""
+    if isinstance(now, dict) and isinstance(stored, dict) and stored.keys() <= now.keys():
+        return {key: _known(now[key], stored[key]) for key in stored}
+    return now
+
+
+def _alike(left: Any, right: Any) -> bool:
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_alike(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_alike, left, right))
+    if isinstance(left, float) and isinstance(right, float):
+        return math.isclose(left, right, rel_tol=CLOSE, abs_tol=CLOSE)
+    return bool(left == right)
 
 
 def _check(name: str, places: list[str], proved: str) -> Check:

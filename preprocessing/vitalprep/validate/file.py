@@ -1,9 +1,8 @@
-"""Validates one TFRecord file: reads every record back and checks it against the registry."""
+"""Validates one TFRecord file: reads every record back, checks its values, and holds it against its table."""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import zlib
 from collections.abc import Iterator
@@ -18,11 +17,13 @@ from vitalprep.contract.config import Config
 from vitalprep.contract.record import Record, record_shape
 from vitalprep.features.impute import DEFAULT
 from vitalprep.features.normalize import normalize
+from vitalprep.record_files.content import FileFacts, FileTask
 from vitalprep.storage import READ_CHUNK, ObjectMissing, Storage
 from vitalprep.storage.stream import Arriving
 from vitalprep.tfrecord.example import BadExample
 from vitalprep.tfrecord.framing import BadFrame, records
 from vitalprep.tfrecord.reader import RecordReader
+from vitalprep.validate.recomputed import Recomputed
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -36,13 +37,17 @@ MOST_PROBLEMS = 5  # limit per file: every record may be wrong, the first few su
 
 @dataclass(frozen=True)
 class ValidateTask:
-    """One file to validate. `summary` is the build's description of it; `path` is its path below `output`."""
+    """One file to validate.
+
+    `summary` is the build's description of it; `path` is its path below `output`. `built_from` is what tables and plan
+    give for it, None if that is not known.
+    """
 
     summary: FileSummary
     path: str
-    split: str
     config: Config
     output: str
+    built_from: FileTask | None
 
 
 @dataclass(frozen=True)
@@ -57,17 +62,21 @@ class FileFindings:
         Name of the failed check, and the place; at most five per file.
     sha256 : str or None
         SHA-256 of the file as it was read, in hex; None if it is missing.
+    facts : FileFacts or None
+        What the file holds according to its tables; None where they were not all read.
     """
 
     windows: NDArray[np.int64]
     problems: tuple[tuple[str, str], ...]
     sha256: str | None = None
+    facts: FileFacts | None = None
 
 
 def validate_file(task: ValidateTask) -> FileFindings:
     """Check a file's digest, frames, keys, shapes, values and origins, and return the windows in it.
 
-    A file with problems is read a second time, to rule out transfer faults.
+    Every record is computed anew from its case's table, and has to have the same bytes. A file with problems is read a
+    second time, to rule out transfer faults.
     """
     findings = _findings(task)
     return _findings(task) if findings.problems else findings
@@ -76,19 +85,24 @@ def validate_file(task: ValidateTask) -> FileFindings:
 def _findings(task: ValidateTask) -> FileFindings:
     name = task.summary.name
     none = np.empty((0, 3), dtype=np.int64)
+    output = Storage(task.output)
     try:
-        file = _Digested(Storage(task.output).arriving(task.path))
+        file = _Sequential(output.arriving(task.path))
     except ObjectMissing:
         return FileFindings(none, (("files", f"{name} is missing"),))
     problems: list[tuple[str, str]] = []
     windows: list[tuple[int, int, int]] = []
     check = _RecordCheck(task.config)
+    recomputed = Recomputed(task.built_from, output, check.reader)
     blocks = file.decompressed() if task.config.output.compression == "gzip" else file.blocks()
     try:
         for index, encoded in enumerate(records(blocks)):
             record = check.reader.read(encoded)
             windows.append((record.case_id, record.start_second, record.subject_id))
             problems += [("values", f"{name}, {problem}") for problem in check.problems(index, record)]
+            problems += [
+                (check_name, f"{name}, {problem}") for check_name, problem in recomputed.problems(index, encoded)
+            ]
             if len(problems) >= MOST_PROBLEMS:
                 break
     except (BadFrame, BadExample, gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -97,19 +111,20 @@ def _findings(task: ValidateTask) -> FileFindings:
     sha256 = file.sha256()
     if file.size != task.summary.bytes or sha256 != task.summary.sha256:
         problems.insert(0, ("files", f"{name} differs from the file that was built (size or SHA-256)"))
+    if not problems:
+        problems += [(failed, f"{name}, {problem}") for failed, problem in recomputed.rest()]
     if not problems and len(windows) != task.summary.windows:
         problems.append(("counts", f"{name} holds {len(windows)} records, but build wrote {task.summary.windows}"))
     found = np.array(windows, dtype=np.int64) if windows else none
-    return FileFindings(found, tuple(problems[:MOST_PROBLEMS]), sha256)
+    return FileFindings(found, tuple(problems[:MOST_PROBLEMS]), sha256, recomputed.facts)
 
 
-class _Digested(io.RawIOBase):
-    """A file that is read once from start to end, while its SHA-256 is computed."""
+class _Sequential(io.RawIOBase):
+    """A file that is read once from start to end."""
 
     def __init__(self, file: Arriving) -> None:
         self.size = file.size
         self._file = file
-        self._hash = hashlib.sha256()
         self._position = 0
 
     def blocks(self) -> Iterator[memoryview]:
@@ -134,14 +149,11 @@ class _Digested(io.RawIOBase):
 
     def sha256(self) -> str:
         """Read the rest, and return the SHA-256 of the whole file in hex."""
-        for _ in self.blocks():
-            pass
-        return self._hash.hexdigest()
+        return self._file.sha256()
 
     def _next(self, size: int) -> memoryview:
         block = self._file.at(self._position, size)
         self._position += len(block)
-        self._hash.update(block)
         return block
 
 

@@ -1,102 +1,142 @@
-"""The validate stage: runs all checks on a published data set and writes the verdict."""
+"""The validate stage: proves a published data set from its plan and tables, and writes the verdict."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 
 from vitalprep.contract.accounting import Accounting, account
-from vitalprep.contract.build_summary import BuildSummary, require_build_summary
+from vitalprep.contract.build_summary import require_build_summary
+from vitalprep.contract.identity import BUILD_VERSION, HARMONIZE_VERSION
+from vitalprep.contract.metadata import read_metadata
 from vitalprep.contract.paths import (
     LATEST,
+    METADATA,
     SPLITS,
     VERDICT,
-    SplitName,
     accounting_path,
     dataset_folder,
     dataset_path,
     output_of_dataset,
 )
-from vitalprep.contract.plan import Plan
+from vitalprep.contract.plan import Plan, read_plan
 from vitalprep.contract.published import refuse_copy
-from vitalprep.contract.verdict import Latest, Verdict
-from vitalprep.runtime.console import log, progress
-from vitalprep.runtime.errors import RefusedError
+from vitalprep.contract.verdict import Check, Latest, Verdict
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
 from vitalprep.runtime.workers import WorkerPool
 from vitalprep.storage import ObjectMissing, Storage
 from vitalprep.validate.checks import Checks
-from vitalprep.validate.file import FileFindings, ValidateTask, validate_file
+from vitalprep.validate.proof import prove_splits
+from vitalprep.validate.recordings import recordings_still_there
 
 __all__ = ["validate_dataset"]
 
 
 def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
-    """Read every record of a data set back, write the verdict, and update ``latest.json`` if it passed.
+    """Prove a data set, write the verdict, and update ``latest.json`` if it passed.
+
+    The proof starts at the plan and the tables: every table is held against its receipt, and every record against its
+    table.
 
     Raises
     ------
     RefusedError
-        If the data set has no accounting or is a copy, or if a check fails. In the last case the verdict is written.
+        If the data set is a copy, or a check fails. In the last case the verdict is written.
+    RetryableError
+        If it is not published yet: another process may just be doing it.
+    UsageError
+        If other versions of the code made it than those of today. Its verdict stays.
     """
     refuse_copy(dataset_uri)
     output_uri, dataset_id = output_of_dataset(dataset_uri)
     output = Storage(output_uri)
-    plan, accounting = _plan_of(output, dataset_id)
-    summaries = {split: require_build_summary(output, dataset_id, split) for split in SPLITS}
-    findings = _findings(plan, output, summaries, pool)
-    proof = Checks(plan, output, summaries, findings, accounting)
-    checks = proof.all()
-    verdict = Verdict(
-        dataset_id=dataset_id,
-        passed=all(check.passed for check in checks),
-        checks=checks,
-        windows={split: sum(len(item.windows) for item in findings[split]) for split in SPLITS},
-        files={split: len(summaries[split].files) for split in SPLITS},
-        success_rate=accounting.success_rate,
-    )
+    _refuse_other_versions(output, dataset_id)
+    fix = "run it again: it rebuilds a refused data set; if it fails again, run with --force."
+    try:
+        verdict, content_id = _verdict(output, dataset_id, pool)
+    except RefusedError as error:  # nothing can be proved from a document that is damaged
+        check = Check(name="documents", passed=False, detail=error.message.rstrip("."))
+        verdict, content_id, fix = _refused(dataset_id, check), None, error.fix
     output.put(dataset_path(dataset_id, VERDICT), verdict.to_bytes())
-    for check in checks:
-        level = logging.INFO if check.passed else logging.ERROR
-        log(f"{'passed' if check.passed else 'FAILED'}: {check.name}: {check.detail}", level=level, check=check.name)
+    _log(verdict)
     if not verdict.passed:
-        failed = next(check for check in checks if not check.passed)
+        failed = next(check for check in verdict.checks if not check.passed)
         raise RefusedError(
-            f"{output.uri_of('datasets')}/{dataset_id} failed validation. {failed.name}: {failed.detail}.",
-            fix="run it again: it rebuilds a refused data set; if it fails again, run with --force.",
+            f"{output.uri_of('datasets')}/{dataset_id} failed validation. {failed.name}: {failed.detail}.", fix=fix
         )
     latest = Latest(
-        schema_version=1 if proof.content_id is None else 2,
+        schema_version=1 if content_id is None else 2,
         dataset_id=dataset_id,
         path=dataset_folder(dataset_id),
-        content_id=proof.content_id,
+        content_id=content_id,
     )
     output.put(LATEST, latest.to_bytes())
     return verdict
 
 
+def _verdict(output: Storage, dataset_id: str, pool: WorkerPool) -> tuple[Verdict, str | None]:
+    """Return the verdict, and the content id that the data set's metadata state."""
+    plan, accounting = _plan_of(output, dataset_id)
+    summaries = {split: require_build_summary(output, dataset_id, split) for split in SPLITS}
+    proofs = prove_splits(plan, output, summaries, pool)
+    found = Checks(plan, output, accounting, proofs)
+    checks = found.all()
+    verdict = Verdict(
+        schema_version=2,
+        dataset_id=dataset_id,
+        passed=all(check.passed for check in checks),
+        checks=checks,
+        windows={split: len(proof.windows) for split, proof in proofs.items()},
+        files={split: len(proof.summary.files) for split, proof in proofs.items()},
+        success_rate=accounting.success_rate,
+        recordings=recordings_still_there(plan),
+    )
+    return verdict, found.content_id
+
+
+def _refused(dataset_id: str, check: Check) -> Verdict:
+    """Return the verdict where a document is damaged, so that nothing can be counted."""
+    return Verdict(
+        schema_version=2, dataset_id=dataset_id, passed=False, checks=(check,), windows={}, files={}, success_rate=0.0
+    )
+
+
+def _log(verdict: Verdict) -> None:
+    for check in verdict.checks:
+        level = logging.INFO if check.passed else logging.ERROR
+        log(f"{'passed' if check.passed else 'FAILED'}: {check.name}: {check.detail}", level=level, check=check.name)
+    if verdict.recordings:
+        log(f"recordings: {verdict.recordings}")
+
+
+def _refuse_other_versions(output: Storage, dataset_id: str) -> None:
+    try:
+        metadata = read_metadata(output, dataset_id)
+    except RefusedError:  # a check says so
+        return
+    now = {"harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION}
+    made = {name: metadata.versions.get(name, number) for name, number in now.items()} if metadata else now
+    if made != now:
+        versions = " and ".join(f"{name} {number}" for name, number in made.items())
+        raise UsageError(
+            f"{output.uri_of(dataset_path(dataset_id, METADATA))} says that {versions} made this data set; this "
+            f"vitalprep has {' and '.join(f'{name} {number}' for name, number in now.items())} and cannot compute its "
+            "records anew. Its verdict was not touched.",
+            fix="validate it with the vitalprep that made it (`versions` in the same file), or build it anew.",
+        )
+
+
 def _plan_of(output: Storage, dataset_id: str) -> tuple[Plan, Accounting]:
     path = accounting_path(dataset_id)
     try:
-        accounting = Accounting.from_bytes(output.get(path), uri=output.uri_of(path))
+        stored = Accounting.from_bytes(output.get(path), uri=output.uri_of(path))
     except ObjectMissing as error:
-        raise RefusedError(
+        raise RetryableError(
             f"{output.uri_of('datasets')}/{dataset_id} has no accounting.", fix="run `vitalprep publish` first."
         ) from error
-    plan = Plan.from_bytes(output.get(accounting.plan), uri=output.uri_of(accounting.plan))
+    plan = read_plan(output, stored.plan)
+    if plan.dataset_id != dataset_id:
+        raise RefusedError(
+            f"{output.uri_of(path)} names {stored.plan}, the plan of another data set.", fix="plan and publish again."
+        )
     return plan, account(plan, output)[0]
-
-
-def _findings(
-    plan: Plan, output: Storage, summaries: Mapping[SplitName, BuildSummary], pool: WorkerPool
-) -> dict[SplitName, list[FileFindings]]:
-    tasks = [
-        ValidateTask(file, dataset_path(plan.dataset_id, file.name), split, plan.config, output.uri)
-        for split, summary in summaries.items()
-        for file in summary.files
-    ]
-    by_name: dict[str, FileFindings] = {}
-    with progress("validate", len(tasks)) as advance:
-        for task, found in pool.results(validate_file, tasks, name=lambda task: task.summary.name):
-            by_name[task.summary.name] = found
-            advance()
-    return {split: [by_name[file.name] for file in summary.files] for split, summary in summaries.items()}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import design4
-from vitalprep.build.output_files import output_files, windows_in_order
+from vitalprep.record_files.output_files import output_files, windows_in_order
 
 records_of_cases = st.dictionaries(st.integers(1, 6388), st.lists(st.integers(1, 60), max_size=6), max_size=20)
 starts_of_cases = st.dictionaries(

@@ -7,9 +7,9 @@ import pytest
 
 from tests.features.test_samples import STATIC, STATIC_ORIGIN, random_table
 from tests.reference.design4 import encode_example
-from vitalprep.build.frames import CaseFrames
 from vitalprep.contract.config_file import load_config
 from vitalprep.features.samples import samples_of
+from vitalprep.record_files.frames import CaseFrames
 from vitalprep.tfrecord.example import encode_record
 from vitalprep.tfrecord.framing import framed
 

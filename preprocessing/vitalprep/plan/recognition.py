@@ -1,0 +1,85 @@
+"""Recognizes copies of recordings that were harmonized before: an object's etag changes when it is copied."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
+
+from vitalprep.contract.paths import harmonized_folder
+from vitalprep.contract.plan import Stamp
+from vitalprep.contract.receipt import InputObject, Receipt
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import RefusedError
+from vitalprep.storage import ObjectChanged, ObjectMissing, Storage, StoredObject
+
+__all__ = ["HarmonizedBefore"]
+
+READERS = 16  # concurrent reads of receipts and recordings
+
+
+class HarmonizedBefore:
+    """The recordings that the receipts of an output name, for one harmonization configuration.
+
+    Parameters
+    ----------
+    output : Storage
+    harmonize_digest : str
+        Only these receipts are looked at; others cannot be used again anyway.
+    """
+
+    def __init__(self, output: Storage, harmonize_digest: str) -> None:
+        self._output = output
+        self._paths: dict[int, list[str]] = defaultdict(list)
+        for stored in output.list(harmonized_folder(harmonize_digest)):
+            name = PurePosixPath(stored.path)
+            case = name.stem.partition("-")[0]
+            if name.suffix == ".json" and case.isascii() and case.isdigit():
+                self._paths[int(case)].append(stored.path)
+
+    def known_as(
+        self, recordings: Mapping[int, StoredObject], source: Storage, input_ids: Mapping[int, str]
+    ) -> dict[int, Stamp]:
+        """Return the stamp under which each copied recording is known, by case.
+
+        A recording is read only if its stamp is unknown while a receipt of the same case and size has a SHA-256.
+
+        Parameters
+        ----------
+        recordings : mapping of int to StoredObject
+            The listed recordings of `source`, by case.
+        input_ids : mapping of int to str
+            The input id that each case has by its own stamp. A case with a receipt under it is no copy.
+        """
+        asked = [(case, stored) for case, stored in recordings.items() if self._may_be_copy(case, input_ids[case])]
+        with ThreadPoolExecutor(READERS) as pool:
+            found = pool.map(lambda one: self._stamp(one[0], one[1], source), asked)
+            known = {case: stamp for (case, _), stamp in zip(asked, found, strict=True) if stamp is not None}
+        if known:
+            log(f"{len(known)} recordings are copies of ones harmonized before", recognized=len(known))
+        return known
+
+    def _may_be_copy(self, case: int, input_id: str) -> bool:
+        paths = self._paths.get(case, ())
+        return bool(paths) and not any(path.endswith(f"-{input_id}.json") for path in paths)
+
+    def _stamp(self, case: int, stored: StoredObject, source: Storage) -> Stamp | None:
+        inputs = [item for item in self._inputs(case) if item.size == stored.size]
+        if any(item.etag == stored.etag for item in inputs):
+            return None
+        hashed = {item.sha256: item.etag for item in inputs if item.sha256 is not None}
+        if not hashed:
+            return None
+        try:
+            sha256 = source.arriving(stored.path, etag=stored.etag or None, size=stored.size).sha256()
+        except (ObjectChanged, ObjectMissing):  # harmonize says so
+            return None
+        return Stamp(size=stored.size, etag=hashed[sha256]) if sha256 in hashed else None
+
+    def _inputs(self, case: int) -> Iterator[InputObject]:
+        for path in sorted(self._paths[case]):
+            try:
+                yield Receipt.from_bytes(self._output.get(path), uri=self._output.uri_of(path)).input
+            except (ObjectMissing, RefusedError):  # a damaged one recognizes nothing; who needs it refuses it
+                continue
