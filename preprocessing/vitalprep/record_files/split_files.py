@@ -9,6 +9,7 @@ from vitalprep.contract.build_summary import (
     BuildSummary,
     CaseCoverage,
     CaseOutcome,
+    Coverage,
     FeatureStatistics,
     FileSummary,
     OriginCounts,
@@ -45,14 +46,10 @@ class SplitFiles:
         """Return the build summary, from the summary and the facts of each file in order."""
         statistics: dict[str, FeatureStatistics] = {}
         targets = {target.name: OriginCounts() for target in self.config.targets}
-        coverage: dict[str, dict[int, CaseCoverage]] = {item.name: {} for item in self.config.inputs}
         for one in facts:  # in file order, because floating-point sums depend on it
             if one.statistics:
                 statistics = added(statistics, one.statistics)
             targets = {name: counts + one.targets.get(name, OriginCounts()) for name, counts in targets.items()}
-            for case, own in one.coverage.items():
-                for name, found in own.items():
-                    coverage[name][case] = found
         return BuildSummary(
             dataset_id=self.dataset_id,
             split=self.split,
@@ -60,9 +57,15 @@ class SplitFiles:
             cases=self.outcomes,
             statistics=statistics,
             targets=targets,
-            coverage=coverage,
+            coverage={item.name: _coverage(facts, place) for place, item in enumerate(self.config.inputs)},
             sketches=dict(sorted(item for one in facts for item in one.sketches.items())),
         )
+
+
+def _coverage(facts: Sequence[FileFacts], place: int) -> Coverage:
+    """Return one input's coverage of all cases."""
+    found = (item for one in facts for item in one.coverage.items())
+    return Coverage({case: CaseCoverage._make(rows[place].tolist()) for case, rows in found})
 
 
 def split_files(
