@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vitalprep.contract.build_summary import (
     BuildSummary,
     CaseCoverage,
@@ -127,7 +130,7 @@ def _build_case(plan: Plan, case: PlannedCase, receipt: Receipt, salt: str | Non
 
 @dataclass(frozen=True)
 class _Windows:
-    starts: list[int]
+    starts: NDArray[np.int64]
     dropped: int
 
 
@@ -142,8 +145,7 @@ def _windows(config: Config, output: Storage, cases: Mapping[int, BuildCase], po
     """Return the windows of each harmonized case. Tables are only read where windows depend on their values."""
     if config.windowing.min_observed_fraction == 0:
         return {
-            case_id: _Windows(window_starts(case.table.seconds, config.windowing).tolist(), 0)
-            for case_id, case in cases.items()
+            case_id: _Windows(window_starts(case.table.seconds, config.windowing), 0) for case_id, case in cases.items()
         }
     tasks = [_SurveyTask(case, config, output.uri) for case in cases.values()]
     found = {task.case.case_id: windows for task, windows in pool.results(_surveyed, tasks, name=_named)}
@@ -152,7 +154,7 @@ def _windows(config: Config, output: Storage, cases: Mapping[int, BuildCase], po
 
 def _surveyed(task: _SurveyTask) -> _Windows:
     samples = load_samples(Storage(task.output), task.case, task.config)
-    return _Windows(samples.starts.tolist(), samples.dropped)
+    return _Windows(samples.starts, samples.dropped)
 
 
 def _named(task: _SurveyTask) -> str:
@@ -168,15 +170,15 @@ def _outcome(receipt: Receipt, windows: Mapping[int, _Windows]) -> CaseOutcome:
         seconds=receipt.seconds,
         windows=len(found.starts),
         dropped=found.dropped,
-        reason=None if found.starts else "no_window" if found.dropped else "too_short",
+        reason=None if len(found.starts) else "no_window" if found.dropped else "too_short",
     )
 
 
-def _framed_bytes(shape: RecordShape, case: BuildCase, starts: list[int]) -> int:
+def _framed_bytes(shape: RecordShape, case: BuildCase, starts: NDArray[np.int64]) -> int:
     """Return the size of a case's framed records. A record's size depends only on its integers' varint lengths."""
     size_of_width: dict[int, int] = {}
     total = 0
-    for start in starts:
+    for start in starts.tolist():
         width = max(start.bit_length() - 1, 0) // 7
         if width not in size_of_width:
             size_of_width[width] = FRAME_BYTES + encoded_size(
