@@ -104,7 +104,7 @@ docs: develop  ## build the documentation site (docs/_build/html/index.html); wa
 	.venv/bin/python -m sphinx -E -W --keep-going -n -q -b html docs docs/_build/html
 
 .PHONY: bench
-bench: develop airflow  ## measure everything against its targets (a quarter of an hour; BENCH="build validate" for some)
+bench: develop airflow  ## measure everything against its targets (half an hour; BENCH="build validate" for some)
 	.venv/bin/python -m benchmarks $(BENCH) --json .bench/figures.json
 
 .PHONY: soak

@@ -20,6 +20,7 @@ from benchmarks import (
     dag,
     harmonize,
     loading,
+    many_cases,
     memory,
     overlap,
     planning,
@@ -40,6 +41,7 @@ BENCHMARKS = {
     "run": whole_run,
     "overlap": overlap,
     "memory": memory,
+    "many": many_cases,
     "start": start,
     "container": container,
     "plan": planning,
@@ -60,7 +62,8 @@ def main() -> None:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     folder = Path(given.folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    recordings = Recordings(folder, cases=8, hours=0.2, longest_hours=0.5) if given.small else Recordings(folder)
+    small = Recordings(folder, cases=8, hours=0.2, longest_hours=0.5, many=40)
+    recordings = small if given.small else Recordings(folder)
     figures = Path(given.json) if given.json else None
     failed = _measure(given.only or list(BENCHMARKS), recordings, figures, small=given.small)
     if failed:

@@ -21,7 +21,7 @@ from benchmarks.rows import Row
 from benchmarks.throttled_s3 import throttled_s3
 from benchmarks.timing import process_usage
 
-MEASURED = ("harmonize", "validate", "memory", "overlap")
+MEASURED = ("harmonize", "validate", "memory", "many", "overlap")
 
 
 def test_the_table_and_its_json(tmp_path: Path) -> None:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
+import queue
 import shutil
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +34,9 @@ def dataset(dataset_id: str = KNOWN, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def answer(*datasets: dict[str, Any]) -> str:
-    return json.dumps({"ok": True, "output": "/nowhere", "latest": KNOWN, "datasets": list(datasets)})
+def answer(*datasets: dict[str, Any], older: Sequence[str] = ()) -> str:
+    content = {"ok": True, "output": "/nowhere", "latest": KNOWN, "datasets": datasets, "older": older}
+    return json.dumps(content)
 
 
 @pytest.fixture
@@ -86,12 +90,30 @@ def airflow(server: Any) -> Callable[..., Any]:
     return call
 
 
+def page() -> Any:
+    return importlib.import_module("vitalprep_airflow.page.app")
+
+
+@pytest.fixture
+def for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page keeps what it was told, however slow the machine is."""
+    for answers in (page().overviews, page().datasets):
+        monkeypatch.setattr(answers, "_seconds", math.inf)
+
+
+def bearer(role: str) -> dict[str, str]:
+    """What a client without cookies sends, so that several can ask at once."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=role, role=role))
+    return {"Authorization": f"Bearer {token}"}
+
+
 def forget() -> None:
     """What the page keeps for some seconds is not for the next test."""
-    page = importlib.import_module("vitalprep_airflow.page.app")
-    page.statuses._kept.clear()
-    page.prices._kept.clear()
-    page.reports._kept.clear()
+    for answers in ("overviews", "datasets", "prices", "reports"):
+        getattr(page(), answers)._kept.clear()
 
 
 def test_a_login_is_demanded(airflow: Any, says: Any) -> None:
@@ -150,10 +172,10 @@ def test_the_policy_allows_nothing_from_elsewhere(airflow: Any, says: Any) -> No
         assert "frame-ancestors 'self'" in policy
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
-    page = airflow("/vitalprep/").text
-    assert "http" not in page
-    assert "style=" not in page
-    assert "onclick" not in page
+    shown = airflow("/vitalprep/").text
+    assert "http" not in shown
+    assert "style=" not in shown
+    assert "onclick" not in shown
 
 
 def test_the_script_makes_no_markup_of_texts() -> None:
@@ -211,13 +233,11 @@ def test_an_unknown_data_set_is_refused(airflow: Any, says: Any, asked: str) -> 
     assert found.status_code == 404
     assert "secret" not in found.text
     assert HOSTILE not in found.text
-    started = calls.read_text().splitlines()
-    assert not [line for line in started if line.startswith("report")]
-    assert set(started) <= {"status /nowhere --json", f"status /nowhere --dataset {OTHER} --json"}
+    assert set(calls.read_text().splitlines()) == {"status /nowhere --json"}
 
 
 def test_an_older_data_set_is_asked_for_by_its_id(airflow: Any, says: Any) -> None:
-    old, newest = answer(dataset(OTHER)), answer(dataset())
+    old, newest = answer(dataset(OTHER)), answer(dataset(), older=[OTHER])
     says(status=f"case \"$*\" in *{OTHER}*) echo '{old}';; *) echo '{newest}';; esac", report="echo old")
     assert airflow(f"/vitalprep/report?dataset={OTHER}").text == "old\n"
 
@@ -284,6 +304,96 @@ def test_many_visitors_start_one_process(airflow: Any, says: Any) -> None:
         visitor.join()
     assert airflow("/vitalprep/status").json()["problem"] is None
     assert calls.read_text().split() == ["status", "/nowhere", "--json"]
+
+
+def test_unknown_ids_start_no_process(airflow: Any, says: Any, for_ever: None) -> None:
+    calls = says(status=f"echo '{answer(dataset(), older=[OTHER])}'", report="echo secret")
+    for number in range(80):
+        asked = (f"{number:012x}", f"{number} --json", f"s3://elsewhere/{number}", "0" * 5000 + str(number))[number % 4]
+        found = airflow("/vitalprep/status", params={"dataset": asked}).json()
+        assert (found["status"], found["problem"]["kind"]) == (None, "unknown")
+        assert airflow("/vitalprep/report", params={"dataset": asked}).status_code == 404
+    assert calls.read_text().splitlines() == ["status /nowhere --json"]
+
+
+def test_a_worker_that_names_no_older_data_sets(airflow: Any, says: Any) -> None:
+    """One of an earlier version, behind plugins of this one."""
+    says(status="""echo '{"ok": true, "datasets": []}'""")
+    found = airflow("/vitalprep/status", params={"dataset": OTHER}).json()
+    assert found["problem"]["kind"] == "unknown"
+
+
+def test_many_data_sets_are_asked_for_one_after_the_other(airflow: Any, says: Any, tmp_path: Path) -> None:
+    """Who would wait too long is told so; the overview waits for nobody."""
+    gate, older = tmp_path / "gate", [f"{number:012x}" for number in range(12)]
+    shut = f"while [ ! -e {gate} ]; do sleep 0.05; done"
+    overview = answer(dataset(), older=older)
+    calls = says(status=f"case \"$*\" in *--dataset*) {shut}; echo '{answer(dataset())}';; *) echo '{overview}';; esac")
+    token = bearer("viewer")
+    came: queue.Queue[Any] = queue.Queue()
+
+    def visit(asked: str) -> None:
+        came.put(airflow(f"/vitalprep/status?dataset={asked}", role=None, headers=token))
+
+    visitors = [threading.Thread(target=visit, args=(asked,)) for asked in older]
+    for visitor in visitors:
+        visitor.start()
+    refused = [came.get(timeout=60) for _ in range(8)]
+    assert airflow("/vitalprep/status", role=None, headers=token).json()["problem"] is None
+    assert [(found.status_code, found.headers["retry-after"]) for found in refused] == [(503, "5")] * 8
+    assert "Too many visitors" in refused[0].json()["detail"]
+    assert sum("--dataset" in call for call in calls.read_text().splitlines()) <= 1, "one at a time"
+    gate.touch()
+    for visitor in visitors:
+        visitor.join()
+    assert [came.get().json()["problem"] for _ in range(4)] == [None] * 4
+    assert sum("--dataset" in call for call in calls.read_text().splitlines()) == 4
+
+
+def test_who_waits_long_is_told_to_come_back(
+    airflow: Any, says: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, for_ever: None
+) -> None:
+    gate = tmp_path / "gate"
+    calls = says(status=f"while [ ! -e {gate} ]; do sleep 0.05; done; echo '{answer(dataset())}'")
+    with monkeypatch.context() as impatient:
+        impatient.setattr(page(), "WAIT_SECONDS", 0.1)
+        for path in ("status", f"report?dataset={KNOWN}"):
+            found = airflow(f"/vitalprep/{path}")
+            assert (found.status_code, found.headers["retry-after"]) == (503, "5")
+            assert "Fix" in found.text
+    gate.touch()
+    assert airflow("/vitalprep/status").json()["status"]["latest"] == KNOWN
+    assert calls.read_text().splitlines() == ["status /nowhere --json"], "the same process goes on"
+
+
+def test_an_answer_is_waited_for_by_all_and_kept(airflow: Any) -> None:
+    """Also while so many others are asked for that it would not be kept."""
+    worker = importlib.import_module("vitalprep_airflow.page.worker")
+    answers = worker.Answers(seconds=math.inf, size=1, waiting=3)
+    gate, asked = threading.Event(), []
+
+    def ask(key: str) -> str:
+        gate.wait()
+        asked.append(key)
+        return key
+
+    pending = [answers.of(key, partial(ask, key)) for key in ("a", "b", "c", "a", "b", "c")]
+    assert pending[:3] == pending[3:]
+    with pytest.raises(worker.PageError, match="Too many visitors"):
+        answers.of("d", partial(ask, "d"))
+    gate.set()
+    assert [one.result()[1] for one in pending[:3]] == asked == ["a", "b", "c"]
+    assert len(answers._kept) == 1, "no more is held than is to be kept"
+    assert answers.of("c", partial(ask, "c")).result()[1] == "c"
+    assert asked == ["a", "b", "c"]
+    assert answers.of("a", partial(ask, "a")).result()[1] == "a"
+    assert asked == ["a", "b", "c", "a"]
+
+
+def test_a_question_that_broke_is_asked_again() -> None:
+    answers = importlib.import_module("vitalprep_airflow.page.worker").Answers(seconds=math.inf, size=1, waiting=1)
+    assert isinstance(answers.of("a", lambda: 1 / 0).exception(), ZeroDivisionError)
+    assert answers.of("a", lambda: 1.0).result()[1] == 1
 
 
 PRICE = {"ok": True, "spot": 0.03, "on_demand": 0.1, "label": "ECS", "region": "eu-west-1", "priced": "2026-09-11"}

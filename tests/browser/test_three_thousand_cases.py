@@ -67,7 +67,7 @@ def _search(page: Page, text: str) -> list[int]:
 
 def test_no_two_cases_are_alike_and_the_page_is_small(data: Stored, file: Path) -> None:
     receipts = [receipt for receipt in data.account.receipts.values() if receipt.status == "ok"]
-    assert len({receipt.model_dump_json(include={"seconds", "features"}) for receipt in receipts}) == len(receipts)
+    assert len({f"{receipt.seconds} {dict(receipt.features)}" for receipt in receipts}) == len(receipts)
     assert len({receipt.seconds for receipt in receipts}) > 2000
     assert file.stat().st_size < 10_000_000
 

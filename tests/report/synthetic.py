@@ -25,7 +25,8 @@ from vitalprep.contract.build_summary import (
 )
 from vitalprep.contract.config import Config, Input
 from vitalprep.contract.config_file import load_config
-from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.finished import FinishedCase
+from vitalprep.contract.paths import SPLITS, receipt_path
 from vitalprep.contract.plan import ExcludedCase, Plan, PlannedCase
 from vitalprep.contract.receipt import FeatureQuality, InputObject, Receipt, UnitConflict
 from vitalprep.contract.table import to_parquet
@@ -174,7 +175,8 @@ def stored(
         success_rate=1 - bad / max(len(cases), 1),
         stage_seconds={},
     )
-    return Stored(plan, Account(accounting, outcomes, summaries, receipts), Storage(str(folder), create=True))
+    finished = {case: FinishedCase.of(receipt) for case, receipt in receipts.items()}
+    return Stored(plan, Account(accounting, outcomes, summaries, finished), Storage(str(folder), create=True))
 
 
 def _outcome(receipt: Receipt, config: Config) -> CaseOutcome:
@@ -217,18 +219,19 @@ def surgical_data_set(folder: Path, cases: int) -> Stored:
     receipts = {case.case_id: _surgical_receipt(case) for case in planned}
     data = stored(folder, planned, receipts, gone=cases // 150)
     for example in chosen_examples(data.plan, data.account):
-        case_id = example.case_id
-        table = surgical_table(receipts[case_id])
-        receipts[case_id] = with_table(data, receipts[case_id], table)
-    return replace(data, account=data.account._replace(receipts=receipts))
+        data = with_table(data, receipts[example.case_id], surgical_table(receipts[example.case_id]))
+    return data
 
 
-def with_table(data: Stored, receipt: Receipt, table: bytes) -> Receipt:
-    """Store a table as that of a receipt's case, and return the receipt with its digest and length."""
+def with_table(data: Stored, receipt: Receipt, table: bytes) -> Stored:
+    """The same data set with a case's table in its output, and a receipt with the table's digest and length."""
     length = pq.read_metadata(io.BytesIO(table)).num_rows
     described = receipt.model_copy(update={"values_sha256": values_digest(table), "seconds": length})
-    data.output.put(described.table(data.plan.stem(receipt.case_id)).path, table)
-    return described
+    stem = data.plan.stem(receipt.case_id)
+    data.output.put(described.table(stem).path, table)
+    data.output.put(receipt_path(stem), described.to_bytes())
+    receipts = {**data.account.receipts, receipt.case_id: FinishedCase.of(described)}
+    return replace(data, account=data.account._replace(receipts=receipts))
 
 
 def _drawn_split(subject: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,8 @@ import pytest
 from tests.report.html_page import Element, parsed
 from tests.report.synthetic import CONFIG, excluded_receipt, noisy_table, planned_case, receipt, stored, with_table
 from vitalprep.contract.config import Config
-from vitalprep.contract.receipt import UnitConflict
+from vitalprep.contract.paths import receipt_path
+from vitalprep.contract.receipt import Receipt, UnitConflict
 from vitalprep.report.examples import chosen_examples
 from vitalprep.report.report import Stored, case_html, report_html
 from vitalprep.report.warnings import warnings_of
@@ -34,13 +35,12 @@ def _split(number: int) -> str:
     return "train" if number % 20 < 14 else "validation" if number % 20 < 17 else "test"
 
 
-def _with_tables(data: Stored) -> Stored:
+def _with_tables(data: Stored, receipts: Mapping[int, Receipt]) -> Stored:
     """Give the cases that are drawn a table, the same one for all."""
     table = noisy_table(data.plan.config)
-    receipts = dict(data.account.receipts)
     for case_id in {1, *(example.case_id for example in chosen_examples(data.plan, data.account))}:
-        receipts[case_id] = with_table(data, receipts[case_id], table)
-    return replace(data, account=data.account._replace(receipts=receipts))
+        data = with_table(data, receipts[case_id], table)
+    return data
 
 
 def _renamed(config: Config, name: str) -> Config:
@@ -72,7 +72,8 @@ def test_what_the_data_say_is_shown_and_never_done(tmp_path: Path, text: str) ->
     receipts = {case.case_id: receipt(case, config) for case in cases}
     receipts[1] = receipts[1].model_copy(update={"unit_conflicts": (UnitConflict(track=f"A/{text}", unit=text),)})
     receipts[2] = excluded_receipt(cases[1], f"why: {text}")
-    data = _with_tables(stored(tmp_path, cases, receipts, config=config))
+    data = _with_tables(stored(tmp_path, cases, receipts, config=config), receipts)
+    data.output.put(receipt_path(data.plan.stem(2)), receipts[2].to_bytes())
     root = _assert_harmless(
         report_html(data, warnings_of(data.plan, data.account)), (text, f"A/{text}", f"why: {text}")
     )
@@ -83,7 +84,8 @@ def test_what_the_data_say_is_shown_and_never_done(tmp_path: Path, text: str) ->
 
 def test_the_policy_lets_only_the_pages_own_script_run(tmp_path: Path) -> None:
     cases = [planned_case(number, _split(number)) for number in range(1, 41)]
-    data = _with_tables(stored(tmp_path, cases, {case.case_id: receipt(case) for case in cases}))
+    receipts = {case.case_id: receipt(case) for case in cases}
+    data = _with_tables(stored(tmp_path, cases, receipts), receipts)
     page = report_html(data, [])
     root = parsed(page)
     policy = next(item for item in root.all("meta") if "http-equiv" in item.attributes).attributes["content"] or ""
@@ -108,7 +110,7 @@ def test_three_thousand_cases_stay_under_ten_megabytes(tmp_path: Path) -> None:
         else receipt(case)
         for case in cases
     }
-    data = _with_tables(stored(tmp_path, cases, receipts, gone=20))
+    data = _with_tables(stored(tmp_path, cases, receipts, gone=20), receipts)
     page = report_html(data, warnings_of(data.plan, data.account))
     assert len(page) < 10_000_000
     root = parsed(page)
@@ -122,7 +124,7 @@ def test_past_five_thousand_lines_the_excluded_ones_are_listed_first(tmp_path: P
     receipts = {
         case.case_id: excluded_receipt(case, "late") if case.case_id > 5050 else receipt(case) for case in cases
     }
-    data = _with_tables(stored(tmp_path, cases, receipts))
+    data = _with_tables(stored(tmp_path, cases, receipts), receipts)
     root = parsed(report_html(data, []))
     listed = root.one("table", id="case-table").rows()
     assert len(listed) == 5000
@@ -132,7 +134,8 @@ def test_past_five_thousand_lines_the_excluded_ones_are_listed_first(tmp_path: P
 
 def test_empty_splits_are_shown_as_empty(tmp_path: Path) -> None:
     cases = [planned_case(number, "train") for number in range(1, 4)]
-    data = _with_tables(stored(tmp_path, cases, {case.case_id: receipt(case) for case in cases}))
+    receipts = {case.case_id: receipt(case) for case in cases}
+    data = _with_tables(stored(tmp_path, cases, receipts), receipts)
     root = parsed(report_html(data, warnings_of(data.plan, data.account)))
     assert [cell.values()[0] for cell in root.one("table", id="split-sizes").rows()["windows"]] == [960, 0, 0]
     card = root.one("article", data_input="HR").one("table").rows()

@@ -162,7 +162,7 @@ def test_a_publish_that_fails_half_way_leaves_no_proved_data_set(
         account_and_publish(*load_plan(planned.result["plan"]))
     monkeypatch.undo()
     assert not (dataset / VERDICT).exists()
-    assert not vitalprep.describe(str(dataset)).proved
+    assert not vitalprep.describe(str(dataset), unproved=True).proved
     answer = _run(source, output, "--cases", "1-10", "--set", "source={name: Ours, licence: null}")
     assert (answer.exit_code, answer.result["new"]) == (0, True)
     assert vitalprep.describe(str(dataset)).proved
@@ -230,7 +230,7 @@ def test_copied_recordings_are_recognized(copied: tuple[Path, Path], proved: Ans
 
 
 def test_a_data_set_of_other_code_versions_is_not_judged(copied: tuple[Path, Path], proved: Answer) -> None:
-    _, output = copied
+    source, output = copied
     dataset = output / "datasets" / proved.result["dataset_id"]
     metadata = json.loads((dataset / "preprocessing_metadata.json").read_bytes())
     metadata["versions"]["build"] += 1
@@ -240,3 +240,6 @@ def test_a_data_set_of_other_code_versions_is_not_judged(copied: tuple[Path, Pat
     assert answer.exit_code == 2
     assert "preprocessing_metadata.json" in answer.result["message"]
     assert (dataset / VERDICT).read_bytes() == before
+    grown = _run(source, output, "--append-to", dataset, "--cases", "11")
+    assert grown.exit_code == 65
+    assert "build a new data set" in grown.result["fix"]

@@ -95,7 +95,7 @@ def test_it_says_what_the_stages_said(published: dict[str, Any]) -> None:
 
 
 def test_a_grown_set_waits_although_most_is_done_and_stands_first(
-    published: dict[str, Any], recordings: Path, tmp_path: Path
+    published: dict[str, Any], recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out"
     run_vitalprep("run", "--input", recordings, "--output", output, "--cases", "1-10")
@@ -104,6 +104,10 @@ def test_a_grown_set_waits_although_most_is_done_and_stands_first(
     assert (first["dataset_id"], first["state"]) == (grown["dataset_id"], "planned")
     assert first["shards"][0]["done"] == 10
     assert (second["dataset_id"], second["state"]) == (published["dataset_id"], "published")
+    assert status(str(output))["older"] == []
+    monkeypatch.setattr("vitalprep.status.status.NEWEST", 1)
+    assert [one["dataset_id"] for one in _status(output)] == [grown["dataset_id"]]
+    assert status(str(output))["older"] == [published["dataset_id"]]
 
 
 @pytest.mark.parametrize("limit", ["validation.min_windows=100000", "validation.min_success_rate=1.0"])

@@ -22,7 +22,7 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from vitalprep_airflow.page.worker import Answers, PageError, price_of_shards, report_of, status_of
+from vitalprep_airflow.page.worker import RETRY_SECONDS, Answers, PageError, busy, price_of_shards, report_of, status_of
 
 __all__ = ["app"]
 
@@ -38,6 +38,7 @@ MEDIA = {
 }
 KEPT_SECONDS = 4  # the page polls every 5 s
 PRICE_KEPT_SECONDS = 300
+WAIT_SECONDS = 40  # longer than a status may take
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self'; "
@@ -52,7 +53,12 @@ REPORT_POLICY = (
     "frame-ancestors 'self'; sandbox"
 )
 FRAMED_REPORT_POLICY = f"{REPORT_POLICY} allow-scripts; script-src 'unsafe-inline'"
-HTTP_STATUS = {"unknown": status.HTTP_404_NOT_FOUND, "no-report": status.HTTP_404_NOT_FOUND}
+HTTP_STATUS = {
+    "unknown": status.HTTP_404_NOT_FOUND,
+    "no-report": status.HTTP_404_NOT_FOUND,
+    "busy": status.HTTP_503_SERVICE_UNAVAILABLE,
+}
+RETRY = {"Retry-After": str(RETRY_SECONDS)}
 
 Answer = TypeVar("Answer")
 
@@ -63,9 +69,11 @@ app = FastAPI(
     openapi_url=None,
     dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE, DAG_ID))],
 )
-statuses: Answers[dict[str, Any]] = Answers(seconds=KEPT_SECONDS, size=32)
-prices: Answers[dict[str, Any] | None] = Answers(seconds=PRICE_KEPT_SECONDS, size=1)
-reports: Answers[bytes] = Answers(seconds=KEPT_SECONDS, size=1)
+# Each has a line of its own: whoever asks for many data sets or reports delays nobody's overview.
+overviews: Answers[dict[str, Any]] = Answers(seconds=KEPT_SECONDS, size=1, waiting=1)
+datasets: Answers[dict[str, Any]] = Answers(seconds=KEPT_SECONDS, size=32, waiting=4)
+prices: Answers[dict[str, Any] | None] = Answers(seconds=PRICE_KEPT_SECONDS, size=1, waiting=1)
+reports: Answers[bytes] = Answers(seconds=KEPT_SECONDS, size=1, waiting=4)
 
 
 @app.middleware("http")
@@ -115,6 +123,9 @@ async def status_now(clears: Annotated[bool, Depends(may_clear)], dataset: str =
     try:
         return answer | {"status": await _status(dataset), "problem": None}
     except PageError as problem:
+        if problem.kind == "busy":
+            code = HTTP_STATUS[problem.kind]
+            raise HTTPException(code, f"{problem.message} Fix: {problem.fix}", headers=RETRY) from problem
         return answer | {"problem": problem.document()}
 
 
@@ -129,7 +140,7 @@ async def report(request: Request, dataset: str) -> Response:
         text = f"<p>{html.escape(problem.message)}</p><p><b>Fix:</b> {html.escape(problem.fix)}</p>"
         head = '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>No report</title>'
         code = HTTP_STATUS.get(problem.kind, status.HTTP_502_BAD_GATEWAY)
-        return HTMLResponse(head + text, status_code=code, headers=policy)
+        return HTMLResponse(head + text, status_code=code, headers=policy | (RETRY if problem.kind == "busy" else {}))
     return HTMLResponse(content, headers=policy)
 
 
@@ -142,7 +153,16 @@ async def file(name: str) -> FileResponse:
 
 
 async def _status(dataset_id: str = "") -> dict[str, Any]:
-    return await _answer(statuses, dataset_id, partial(status_of, dataset_id))
+    """Return the overview, or the status of one data set of it. No process is started for an id that it does not have.
+
+    The overview describes the newest data sets and has the ids of all.
+    """
+    overview = await _answer(overviews, "", status_of)
+    if not dataset_id:
+        return overview
+    if dataset_id not in {*(one.get("dataset_id") for one in overview["datasets"]), *overview.get("older", ())}:
+        raise PageError("unknown", "The output has no such data set.", "Choose one from the page's list.")
+    return await _answer(datasets, dataset_id, partial(status_of, dataset_id))
 
 
 async def _report(dataset_id: str) -> bytes:
@@ -154,15 +174,9 @@ async def _report(dataset_id: str) -> bytes:
 
 
 async def _dataset(dataset_id: str) -> dict[str, Any]:
-    """Return one data set as the status describes it. The status lists the newest; older ones are asked for by id."""
+    """Return one data set as the overview describes it; an older one, as its own status does."""
     for asked in ("", dataset_id):
-        try:
-            found = (await _status(asked))["datasets"]
-        except PageError as problem:
-            if asked and problem.kind == "refused":
-                break
-            raise
-        for one in found:
+        for one in (await _status(asked))["datasets"]:
             if one.get("dataset_id") == dataset_id:
                 return dict(one)
     raise PageError("unknown", "The output has no such data set.", "Choose one from the page's list.")
@@ -170,7 +184,11 @@ async def _dataset(dataset_id: str) -> dict[str, Any]:
 
 async def _answer(answers: Answers[Answer], key: str, ask: Callable[[], Answer]) -> Answer:
     # Shielded: several visitors may wait for the same answer, and one of them may leave.
-    _, answer = await asyncio.shield(asyncio.wrap_future(answers.of(key, ask)))
+    pending = asyncio.shield(asyncio.wrap_future(answers.of(key, ask)))
+    try:
+        _, answer = await asyncio.wait_for(pending, WAIT_SECONDS)
+    except TimeoutError:
+        raise busy() from None
     if isinstance(answer, PageError):
         raise answer
     return answer

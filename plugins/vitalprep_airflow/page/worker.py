@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import tempfile
 import threading
 import time
@@ -21,14 +20,14 @@ from vitalprep_airflow.backends.spot import on_demand_shards
 from vitalprep_airflow.outcome import DONE, NEVER_RETRY, Outcome, fix_in
 from vitalprep_airflow.process import WorkerProcess, worker_command
 
-__all__ = ["Answers", "PageError", "price_of_shards", "report_of", "status_of"]
+__all__ = ["RETRY_SECONDS", "Answers", "PageError", "busy", "price_of_shards", "report_of", "status_of"]
 
 STATUS_SECONDS = 30
 PRICE_SECONDS = 30
 REPORT_SECONDS = 60
 GRACE_SECONDS = 5  # the commands only read
 REPORT_BYTES = 64 * 10**6  # six times the limit for a report of 3,000 cases
-DATASET_ID = re.compile(r"[0-9a-f]{12}")
+RETRY_SECONDS = 5  # as often as the page polls
 
 Answer = TypeVar("Answer")
 
@@ -51,33 +50,61 @@ class Answers(Generic[Answer]):
     """Caches one command's answers for some seconds and runs one process at a time, however many visitors there are.
 
     Problems are cached as well, so that storage that is down is not asked again for every visitor.
+
+    Parameters
+    ----------
+    seconds : float
+        How long an answer is current.
+    size : int
+        Answers kept in memory.
+    waiting : int
+        Questions in line, the one being asked included. A further one is refused.
     """
 
-    def __init__(self, *, seconds: float, size: int) -> None:
+    def __init__(self, *, seconds: float, size: int, waiting: int) -> None:
         self._seconds = seconds
         self._size = size
+        self._waiting = waiting
         self._lock = threading.Lock()
         self._line = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vitalprep-page")
         self._kept: OrderedDict[str, Future[tuple[float, Answer | PageError]]] = OrderedDict()
 
     def of(self, key: str, ask: Callable[[], Answer]) -> Future[tuple[float, Answer | PageError]]:
-        """Return the cached or the pending answer, with the time at which it came; ask if there is neither."""
+        """Return the cached or the pending answer, with the time at which it came; ask if there is neither.
+
+        Raises PageError if too many questions wait.
+        """
         with self._lock:
             kept = self._kept.get(key)
-            if kept is None or (kept.done() and kept.result()[0] + self._seconds < time.monotonic()):
-                kept = self._kept[key] = self._line.submit(_timed, ask)
+            if kept is None or (kept.done() and not self._is_current(kept)):
+                if sum(not one.done() for one in self._kept.values()) >= self._waiting:
+                    raise busy()
+                kept = self._kept[key] = self._line.submit(self._answer, ask)
             self._kept.move_to_end(key)
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
             return kept
 
+    def _is_current(self, kept: Future[tuple[float, Answer | PageError]]) -> bool:
+        return kept.exception() is None and time.monotonic() <= kept.result()[0] + self._seconds
 
-def _timed(ask: Callable[[], Answer]) -> tuple[float, Answer | PageError]:
-    try:
-        answer: Answer | PageError = ask()
-    except PageError as problem:
-        answer = problem
-    return time.monotonic(), answer
+    def _answer(self, ask: Callable[[], Answer]) -> tuple[float, Answer | PageError]:
+        try:
+            answer: Answer | PageError = ask()
+        except PageError as problem:
+            answer = problem
+        with self._lock:  # makes room for this one; a pending answer is never dropped, since others wait for it
+            done = [key for key, one in self._kept.items() if one.done()]
+            for key in done[: max(0, len(done) - self._size + 1)]:
+                del self._kept[key]
+        return time.monotonic(), answer
+
+
+def busy() -> PageError:
+    """Return the problem of a visitor who would have to wait too long."""
+    return PageError(
+        "busy",
+        "Too many visitors wait for the worker, or the storage is slow.",
+        f"Wait {RETRY_SECONDS} seconds, and reload.",
+    )
 
 
 def status_of(dataset_id: str = "") -> dict[str, Any]:
@@ -85,8 +112,6 @@ def status_of(dataset_id: str = "") -> dict[str, Any]:
 
     Raises PageError.
     """
-    if dataset_id and not DATASET_ID.fullmatch(dataset_id):
-        raise PageError("unknown", "This is not the id of a data set.", "Choose one from the page's list.")
     output = os.environ.get("VITALPREP_OUTPUT", "").strip()
     if not output:
         raise PageError(

@@ -51,8 +51,9 @@ def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool, ag
         log(f"{name} is already built", split=name, windows=known.windows)
         return known
     began = time.monotonic()
-    receipts = receipts_of(plan, output, plan.cases_of(name), quality=False)
-    files = split_files(plan, output, name, receipts, salt=salt, pool=pool)
+    files = split_files(
+        plan, output, name, receipts_of(plan, output, plan.cases_of(name), quality=False), salt=salt, pool=pool
+    )
     withdraw_verdict(output, plan.dataset_id)
     written: dict[str, WrittenFile] = {}
     with progress(f"build {name}", len(files.tasks)) as advance:

@@ -10,9 +10,10 @@ from pydantic import Field
 
 from vitalprep.contract.build_summary import BuildSummary, CaseOutcome, is_of, read_build_summary
 from vitalprep.contract.document import Document
+from vitalprep.contract.finished import FinishedCase
 from vitalprep.contract.paths import SPLITS, Digest, SplitName, accounting_path
 from vitalprep.contract.plan import Plan, read_plan
-from vitalprep.contract.receipt import Receipt, receipts_there
+from vitalprep.contract.receipt import each_receipt, finished_cases
 from vitalprep.runtime.errors import ReasonCode, RefusedError
 from vitalprep.storage import ObjectMissing, Storage
 
@@ -45,12 +46,15 @@ class Accounting(Document):
 
 
 class Account(NamedTuple):
-    """A plan's accounting with its sources: the outcome of each planned case, the build summaries and the receipts."""
+    """A plan's accounting with its sources: the outcome of each planned case, the build summaries and the receipts.
+
+    Of the receipts it has what the report shows, so that those of many thousand cases fit into memory.
+    """
 
     accounting: Accounting
     outcomes: dict[int, CaseOutcome]
     summaries: Mapping[SplitName, BuildSummary]
-    receipts: Mapping[int, Receipt]
+    receipts: Mapping[int, FinishedCase]
 
 
 def account(plan: Plan, output: Storage) -> Account:
@@ -58,12 +62,16 @@ def account(plan: Plan, output: Storage) -> Account:
 
     A split whose summary is another split's, another data set's or lacks a case is not built.
     """
+    path = plan.path
+    plan.forget_json()  # which the path was computed from
     read = {split: read_build_summary(output, plan.dataset_id, split) for split in SPLITS}
     summaries = {
         split: summary for split, summary in read.items() if summary is not None and is_of(summary, plan, split)
     }
     outcomes = {case.case_id: case for summary in summaries.values() for case in summary.cases}
-    receipts = receipts_there(plan, output, list(plan.cases))
+    finished = finished_cases(plan, output)
+    there = [case.case_id for case in plan.cases if case.case_id in finished]
+    receipts = {case: FinishedCase.of(receipt) for case, receipt in each_receipt(plan, output, there)}
     for case, receipt in receipts.items():
         if case not in outcomes and receipt.reason is not None:
             outcomes[case] = CaseOutcome(case_id=case, reason=receipt.reason)
@@ -76,7 +84,7 @@ def account(plan: Plan, output: Storage) -> Account:
         seconds.update(receipt.timings)
     accounting = Accounting(
         dataset_id=plan.dataset_id,
-        plan=plan.path,
+        plan=path,
         requested=requested,
         present=present,
         written=sum(1 for outcome in outcomes.values() if outcome.windows),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from typing import Annotated, ClassVar, NamedTuple
 
-from pydantic import Field
+import numpy as np
+from pydantic import AfterValidator, Field, PlainSerializer
 
-from vitalprep.contract.document import Document, Schema
+from vitalprep.contract.document import Document, PerCase, Schema, canonical_json, canonical_object
 from vitalprep.contract.paths import SplitName, build_summary_path, dataset_folder, dataset_path
 from vitalprep.contract.plan import Plan
 from vitalprep.runtime.errors import ReasonCode, RetryableError
@@ -20,6 +21,7 @@ __all__ = [
     "BuildSummary",
     "CaseCoverage",
     "CaseOutcome",
+    "Coverage",
     "FeatureStatistics",
     "FileSummary",
     "OriginCounts",
@@ -67,6 +69,42 @@ class CaseCoverage(NamedTuple):
     after: int
 
 
+class Coverage(Mapping[int, CaseCoverage]):
+    """Coverage of one input by case, in arrays: a data set has sixteen of each case.
+
+    Raises
+    ------
+    ValueError
+        If a number does not fit into 64 bits.
+    """
+
+    __slots__ = ("cases", "seconds")
+
+    def __init__(self, of_case: Mapping[int, CaseCoverage]) -> None:
+        by_number = sorted(of_case.items())
+        try:
+            self.cases = np.array([case for case, _ in by_number], dtype=np.int64)
+            self.seconds = np.array([found for _, found in by_number], dtype=np.int64).reshape(-1, 4)
+        except OverflowError as error:
+            raise ValueError("a number does not fit into 64 bits") from error
+
+    def __getitem__(self, case: int) -> CaseCoverage:
+        place = int(np.searchsorted(self.cases, case))
+        if place == len(self.cases) or self.cases[place] != case:
+            raise KeyError(case)
+        return CaseCoverage._make(self.seconds[place].tolist())
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.cases.tolist())
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def items(self) -> ItemsView[int, CaseCoverage]:
+        """Return the cases with their coverage, by number."""
+        return dict(zip(self.cases.tolist(), map(CaseCoverage._make, self.seconds.tolist()), strict=True)).items()
+
+
 class FeatureStatistics(Schema):
     """Statistics of one input over some cases. Counts are seconds; sums are over observed seconds, in its unit.
 
@@ -112,7 +150,7 @@ class FileSummary(Schema):
     sha256: str
 
 
-class CaseOutcome(Schema):
+class CaseOutcome(PerCase):
     """One case: written windows, or the reason why there are none. `dropped` counts windows observed too little."""
 
     case_id: int
@@ -120,6 +158,13 @@ class CaseOutcome(Schema):
     windows: int = 0
     dropped: int = 0
     reason: ReasonCode | None = None
+
+
+def _content(coverage: Mapping[int, CaseCoverage]) -> dict[str, list[int]]:
+    return {str(case): list(found) for case, found in coverage.items()}
+
+
+_Coverage = Annotated[Mapping[int, CaseCoverage], AfterValidator(Coverage), PlainSerializer(_content)]
 
 
 class BuildSummary(Document):
@@ -137,13 +182,20 @@ class BuildSummary(Document):
     cases: tuple[CaseOutcome, ...]
     statistics: dict[str, FeatureStatistics]
     targets: dict[str, OriginCounts] = Field(default_factory=dict)
-    coverage: dict[str, dict[int, CaseCoverage]] = Field(default_factory=dict)
+    coverage: Mapping[str, _Coverage] = Field(default_factory=dict)
     sketches: dict[int, Sketch] = Field(default_factory=dict)
 
     @property
     def windows(self) -> int:
         """Windows over all files."""
         return sum(file.windows for file in self.files)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical bytes that are stored. Each input's coverage is written alone: as lists it is large."""
+        coverage = {name: canonical_json(_content(found)) for name, found in self.coverage.items()}
+        others = self.model_dump(mode="json", exclude={"coverage"})
+        parts = {name: canonical_json(others.pop(name)) for name in list(others)}
+        return canonical_object(parts | {"coverage": canonical_object(coverage)}) + b"\n"
 
 
 def read_build_summary(output: Storage, dataset_id: str, split: str) -> BuildSummary | None:

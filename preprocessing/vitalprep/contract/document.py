@@ -11,11 +11,20 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from vitalprep.runtime.errors import RefusedError
 
-__all__ = ["DIGEST_LENGTH", "Document", "Schema", "canonical_json", "digest", "digest_of_json"]
+__all__ = [
+    "DIGEST_LENGTH",
+    "Document",
+    "PerCase",
+    "Schema",
+    "canonical_json",
+    "canonical_object",
+    "digest",
+    "digest_of_json",
+]
 
 DIGEST_LENGTH = 12
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -30,6 +39,19 @@ def canonical_json(value: Any) -> bytes:
         If the value holds NaN or an infinity.
     """
     return _ENCODER.encode(value).encode("ascii")
+
+
+def canonical_object(values: Mapping[str, bytes]) -> bytes:
+    """Return the canonical JSON of an object whose values are canonical JSON already.
+
+    A large document can so be written part by part.
+
+    Examples
+    --------
+    >>> canonical_object({"b": canonical_json([1, 2]), "a": b"3"})
+    b'{"a":3,"b":[1,2]}'
+    """
+    return b"{" + b",".join(canonical_json(key) + b":" + values[key] for key in sorted(values)) + b"}"
 
 
 def digest(value: Any) -> str:
@@ -50,6 +72,22 @@ class Schema(BaseModel):
     def content(self) -> dict[str, Any]:
         """Return the model as plain JSON types."""
         return self.model_dump(mode="json")
+
+
+class PerCase(Schema):
+    """A part that a document has for each case.
+
+    Pydantic notes for each instance which fields were given, in a set that takes more memory than the values. Instances
+    with the same fields share it.
+    """
+
+    _given: ClassVar[dict[frozenset[str], set[str]]] = {}
+
+    @model_validator(mode="after")
+    def _share_the_names_of_given_fields(self) -> Self:
+        given = self.__pydantic_fields_set__
+        object.__setattr__(self, "__pydantic_fields_set__", self._given.setdefault(frozenset(given), given))
+        return self
 
 
 class Document(Schema):

@@ -18,6 +18,7 @@ from vitalprep.runtime.errors import UsageError
 
 __all__ = [
     "BUILD_VERSION",
+    "CODE_VERSIONS",
     "HARMONIZE_VERSION",
     "dataset_id",
     "harmonize_digest",
@@ -30,6 +31,7 @@ __all__ = [
 
 HARMONIZE_VERSION = 1
 BUILD_VERSION = 1
+CODE_VERSIONS = {"harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION}
 SALT_VARIABLE = "VITALPREP_SUBJECT_SALT"
 SHORTEST_SALT = 16
 

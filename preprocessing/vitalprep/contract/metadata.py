@@ -171,6 +171,11 @@ class Metadata(Document):
         self.windowing, self.compression  # noqa: B018  raise for settings without which no record can be read
         return self
 
+    @property
+    def code_versions(self) -> dict[str, Any]:
+        """Versions of the code whose change gives other tables or records: `harmonize` and `build`."""
+        return {name: self.versions.get(name) for name in ("harmonize", "build")}
+
     @cached_property
     def provenance(self) -> SettledProvenance | None:
         """Where the recordings come from; None where the metadata do not say it, or in another version's way."""

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.config import BODY, Config
-from vitalprep.contract.document import Document, Schema, canonical_json, digest_of_json
+from vitalprep.contract.document import Document, PerCase, Schema, canonical_json, digest_of_json
 from vitalprep.contract.name import Name, settled_name
 from vitalprep.contract.paths import (
     SPLITS,
@@ -65,7 +65,7 @@ class Stamp(Schema):
     etag: str
 
 
-class PlannedCase(Schema):
+class PlannedCase(PerCase):
     """One case with a recording and a clinical row.
 
     `object` is the recording's path below the plan's input. `body` is None if age, sex, height and weight are all
@@ -233,6 +233,11 @@ class Plan(Document):
         """Return the canonical bytes that are stored."""
         return self._json + b"\n"
 
+    def forget_json(self) -> None:
+        """Free the plan's JSON, which takes as much memory as its cases. It is made anew when it is asked for."""
+        for cached in ("_content", "_json"):
+            self.__dict__.pop(cached, None)
+
     @property
     def path(self) -> str:
         """The plan's path below the output."""
@@ -298,6 +303,7 @@ def store_plan(plan: Plan, output: Storage) -> str:
         for _ in pool.map(lambda shard: _store(output, *shard), plan.shard_documents()):
             pass
     _store(output, plan.path, plan.to_bytes())
+    plan.forget_json()
     return output.uri_of(plan.path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,7 @@ __all__ = [
     "Receipt",
     "StoredTable",
     "UnitConflict",
+    "each_receipt",
     "finished_cases",
     "listed_receipts",
     "read_receipt",
@@ -33,6 +35,7 @@ __all__ = [
 
 
 READERS = 16  # concurrent reads of the small receipts
+READ_AHEAD = 16 * READERS  # receipts in memory at once, about 30 kB each
 
 
 class FeatureQuality(Schema):
@@ -218,10 +221,22 @@ def receipts_there(
     return _read_receipts(plan, output, [case.case_id for case in cases if case.case_id in finished], quality=quality)
 
 
-def _read_receipts(plan: Plan, output: Storage, cases: list[int], *, quality: bool = True) -> dict[int, Receipt]:
-    def read(case: int) -> Receipt:
-        receipt = read_receipt(plan, output, case)
-        return receipt if quality else receipt.model_copy(update={"features": {}})
+def each_receipt(plan: Plan, output: Storage, cases: Sequence[int]) -> Iterator[tuple[int, Receipt]]:
+    """Yield number and receipt of finished cases, in order. `READ_AHEAD` receipts are in memory at a time.
 
+    Raises
+    ------
+    RefusedError
+        See `read_receipt`.
+    """
     with ThreadPoolExecutor(READERS) as pool:
-        return dict(zip(cases, pool.map(read, cases), strict=True))
+        for first in range(0, len(cases), READ_AHEAD):
+            part = cases[first : first + READ_AHEAD]
+            yield from zip(part, pool.map(lambda case: read_receipt(plan, output, case), part), strict=True)
+
+
+def _read_receipts(plan: Plan, output: Storage, cases: list[int], *, quality: bool = True) -> dict[int, Receipt]:
+    return {
+        case: receipt if quality else receipt.model_copy(update={"features": {}})
+        for case, receipt in each_receipt(plan, output, cases)
+    }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from vitalprep.contract.accounting import plan_of_dataset
 from vitalprep.contract.config import Config
 from vitalprep.contract.data_set_uri import data_set_uri
+from vitalprep.contract.identity import CODE_VERSIONS
+from vitalprep.contract.metadata import read_metadata
 from vitalprep.contract.paths import SPLITS, output_of_dataset
 from vitalprep.contract.plan import Append, EarlierCase, Plan
 from vitalprep.contract.verdict import read_verdict
@@ -22,7 +24,7 @@ def load_parent(dataset_uri: str, output_uri: str) -> Plan:
     UsageError
         If it lies in another output, or its URI is none.
     RefusedError
-        If validate has not passed it, or its plan is no longer there.
+        If validate has not passed it, other versions of the code made it, or its plan is no longer there.
     """
     dataset_uri = data_set_uri(dataset_uri)
     where, dataset_id = output_of_dataset(dataset_uri)
@@ -38,6 +40,7 @@ def load_parent(dataset_uri: str, output_uri: str) -> Plan:
             f"{dataset_uri} is not published: it has {'no' if verdict is None else 'a failing'} verdict.",
             fix="append to a data set that `vitalprep validate` has passed.",
         )
+    _refuse_other_versions(output, dataset_uri, dataset_id)
     plan = plan_of_dataset(output, dataset_id)
     if plan is None:
         raise RefusedError(
@@ -45,6 +48,15 @@ def load_parent(dataset_uri: str, output_uri: str) -> Plan:
             fix="restore the folder runs/ of its output; only the plan knows the split of each subject.",
         )
     return plan
+
+
+def _refuse_other_versions(output: Storage, dataset_uri: str, dataset_id: str) -> None:
+    metadata = read_metadata(output, dataset_id)
+    if metadata is not None and metadata.code_versions != CODE_VERSIONS:
+        raise RefusedError(
+            f"{dataset_uri} cannot be continued: another version of harmonize or build made its records.",
+            fix="build a new data set of all cases, without --append-to.",
+        )
 
 
 def continuing(parent: Plan) -> Append:

@@ -14,7 +14,7 @@ from vitalprep.contract.accounting import Accounting
 from vitalprep.contract.build_summary import BuildSummary, CaseOutcome
 from vitalprep.contract.config import Config
 from vitalprep.contract.document import canonical_json
-from vitalprep.contract.identity import BUILD_VERSION, HARMONIZE_VERSION, recorded_subject
+from vitalprep.contract.identity import CODE_VERSIONS, recorded_subject
 from vitalprep.contract.metadata import (
     CaseCounts,
     Feature,
@@ -102,7 +102,7 @@ def metadata_of(
         name=plan.name,
         harmonize_digest=plan.harmonize_digest,
         parents=plan.parents,
-        versions={"vitalprep": __version__, "harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION},
+        versions={"vitalprep": __version__, **CODE_VERSIONS},
         cases=CaseCounts(
             requested=accounting.requested,
             present=accounting.present,

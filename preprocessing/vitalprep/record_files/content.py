@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalprep.contract.build_summary import CaseCoverage, FeatureStatistics, OriginCounts
+from vitalprep.contract.build_summary import FeatureStatistics, OriginCounts
 from vitalprep.contract.config import Config
 from vitalprep.contract.receipt import StoredTable
 from vitalprep.contract.table import read_table
@@ -46,11 +46,14 @@ class FileTask:
 
 @dataclass
 class FileFacts:
-    """What a file holds: statistics and target origins over its cases, and each case's coverage and sketch."""
+    """What a file holds: statistics and target origins over its cases, and each case's coverage and sketch.
+
+    A case's coverage has a row for each input, with the fields of `CaseCoverage`: int64 of shape (inputs, 4).
+    """
 
     statistics: dict[str, FeatureStatistics] = field(default_factory=dict)
     targets: dict[str, OriginCounts] = field(default_factory=dict)
-    coverage: dict[int, dict[str, CaseCoverage]] = field(default_factory=dict)
+    coverage: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     sketches: dict[int, str] = field(default_factory=dict)
 
     def add(self, case_id: int, samples: Samples, config: Config) -> None:
@@ -58,7 +61,7 @@ class FileFacts:
         self.statistics = added(self.statistics, statistics_of(samples, config))
         for name, counts in target_origins_of(samples, config).items():
             self.targets[name] = self.targets.get(name, OriginCounts()) + counts
-        self.coverage[case_id] = coverage_of(samples, config)
+        self.coverage[case_id] = np.array(list(coverage_of(samples, config).values()), dtype=np.int64)
         self.sketches[case_id] = sketch_of(samples.measured, config)
 
 

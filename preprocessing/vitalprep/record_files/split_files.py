@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vitalprep.contract.build_summary import (
     BuildSummary,
     CaseCoverage,
     CaseOutcome,
+    Coverage,
     FeatureStatistics,
     FileSummary,
     OriginCounts,
@@ -45,14 +49,10 @@ class SplitFiles:
         """Return the build summary, from the summary and the facts of each file in order."""
         statistics: dict[str, FeatureStatistics] = {}
         targets = {target.name: OriginCounts() for target in self.config.targets}
-        coverage: dict[str, dict[int, CaseCoverage]] = {item.name: {} for item in self.config.inputs}
         for one in facts:  # in file order, because floating-point sums depend on it
             if one.statistics:
                 statistics = added(statistics, one.statistics)
             targets = {name: counts + one.targets.get(name, OriginCounts()) for name, counts in targets.items()}
-            for case, own in one.coverage.items():
-                for name, found in own.items():
-                    coverage[name][case] = found
         return BuildSummary(
             dataset_id=self.dataset_id,
             split=self.split,
@@ -60,9 +60,15 @@ class SplitFiles:
             cases=self.outcomes,
             statistics=statistics,
             targets=targets,
-            coverage=coverage,
+            coverage={item.name: _coverage(facts, place) for place, item in enumerate(self.config.inputs)},
             sketches=dict(sorted(item for one in facts for item in one.sketches.items())),
         )
+
+
+def _coverage(facts: Sequence[FileFacts], place: int) -> Coverage:
+    """Return one input's coverage of all cases."""
+    found = (item for one in facts for item in one.coverage.items())
+    return Coverage({case: CaseCoverage._make(rows[place].tolist()) for case, rows in found})
 
 
 def split_files(
@@ -124,7 +130,7 @@ def _build_case(plan: Plan, case: PlannedCase, receipt: Receipt, salt: str | Non
 
 @dataclass(frozen=True)
 class _Windows:
-    starts: list[int]
+    starts: NDArray[np.int64]
     dropped: int
 
 
@@ -139,8 +145,7 @@ def _windows(config: Config, output: Storage, cases: Mapping[int, BuildCase], po
     """Return the windows of each harmonized case. Tables are only read where windows depend on their values."""
     if config.windowing.min_observed_fraction == 0:
         return {
-            case_id: _Windows(window_starts(case.table.seconds, config.windowing).tolist(), 0)
-            for case_id, case in cases.items()
+            case_id: _Windows(window_starts(case.table.seconds, config.windowing), 0) for case_id, case in cases.items()
         }
     tasks = [_SurveyTask(case, config, output.uri) for case in cases.values()]
     found = {task.case.case_id: windows for task, windows in pool.results(_surveyed, tasks, name=_named)}
@@ -149,7 +154,7 @@ def _windows(config: Config, output: Storage, cases: Mapping[int, BuildCase], po
 
 def _surveyed(task: _SurveyTask) -> _Windows:
     samples = load_samples(Storage(task.output), task.case, task.config)
-    return _Windows(samples.starts.tolist(), samples.dropped)
+    return _Windows(samples.starts, samples.dropped)
 
 
 def _named(task: _SurveyTask) -> str:
@@ -165,15 +170,15 @@ def _outcome(receipt: Receipt, windows: Mapping[int, _Windows]) -> CaseOutcome:
         seconds=receipt.seconds,
         windows=len(found.starts),
         dropped=found.dropped,
-        reason=None if found.starts else "no_window" if found.dropped else "too_short",
+        reason=None if len(found.starts) else "no_window" if found.dropped else "too_short",
     )
 
 
-def _framed_bytes(shape: RecordShape, case: BuildCase, starts: list[int]) -> int:
+def _framed_bytes(shape: RecordShape, case: BuildCase, starts: NDArray[np.int64]) -> int:
     """Return the size of a case's framed records. A record's size depends only on its integers' varint lengths."""
     size_of_width: dict[int, int] = {}
     total = 0
-    for start in starts:
+    for start in starts.tolist():
         width = max(start.bit_length() - 1, 0) // 7
         if width not in size_of_width:
             size_of_width[width] = FRAME_BYTES + encoded_size(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from vitalprep.contract.accounting import UNREADABLE, Account
 from vitalprep.contract.build_summary import CaseOutcome
+from vitalprep.contract.finished import FinishedCase
 from vitalprep.contract.plan import Plan
-from vitalprep.contract.receipt import Receipt
 
 __all__ = ["CaseLine", "FunnelStep", "case_lines", "funnel", "observed_share", "reasons_of"]
 
@@ -76,7 +76,7 @@ def funnel(requested: int, excluded: dict[str, int]) -> list[FunnelStep]:
     return steps
 
 
-def observed_share(receipt: Receipt, vitals: list[str]) -> float | None:
+def observed_share(receipt: FinishedCase, vitals: list[str]) -> float | None:
     """Return the share of observed seconds of a case, averaged over the vital signs."""
     if not receipt.seconds or not receipt.features:
         return None

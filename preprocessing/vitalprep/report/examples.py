@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from vitalprep.contract.accounting import Account
 from vitalprep.contract.build_summary import OriginCounts
 from vitalprep.contract.config import Config, Input
+from vitalprep.contract.finished import FinishedCase
 from vitalprep.contract.paths import SPLITS
 from vitalprep.contract.plan import Plan, PlannedCase
-from vitalprep.contract.receipt import Receipt
 from vitalprep.features.impute import DEFAULT, HELD, OBSERVED
 from vitalprep.features.samples import Samples
 from vitalprep.features.statistics import target_origins_of
@@ -105,7 +105,7 @@ def chosen_examples(plan: Plan, account: Account) -> list[Example]:
     return [Example(case_id, why) for case_id, why in shown.items()]
 
 
-def _of_split(receipts: Mapping[int, Receipt], vitals: list[str]) -> list[tuple[int, str]]:
+def _of_split(receipts: Mapping[int, FinishedCase], vitals: list[str]) -> list[tuple[int, str]]:
     if not receipts:
         return []
     by_share = sorted(receipts, key=lambda case: (observed_share(receipts[case], vitals) or 0.0, case))

@@ -14,6 +14,7 @@ from vitalprep.contract.judgement import objection_to
 from vitalprep.contract.metadata import read_metadata
 from vitalprep.contract.paths import SPLITS, output_of_dataset
 from vitalprep.contract.plan import Plan
+from vitalprep.contract.receipt import read_receipt
 from vitalprep.contract.table import read_table
 from vitalprep.contract.warning import DataWarning
 from vitalprep.features.samples import samples_of
@@ -169,7 +170,7 @@ def case_html(stored: Stored, case_id: int) -> bytes:
         )
     lines, _ = case_lines(plan, found, set(), most=len(plan.requested))
     line = next(line for line in lines if line.case_id == case_id)
-    receipt = found.receipts.get(case_id)
+    receipt = read_receipt(plan, stored.output, case_id) if case_id in found.receipts else None
     drawn = receipt is not None and receipt.status == "ok"
     return rendered(
         "case.html.j2",
@@ -188,7 +189,7 @@ def case_html(stored: Stored, case_id: int) -> bytes:
 def _drawing(stored: Stored, example: Example) -> CaseDrawing:
     """Read a case's table and draw it. The page does not identify the subject."""
     plan, case = stored.plan, stored.plan.by_id[example.case_id]
-    receipt = stored.account.receipts[case.case_id]
+    receipt = read_receipt(plan, stored.output, case.case_id)
     names = [item.name for item in plan.config.inputs]
     table = read_table(stored.output, receipt.table(plan.stem(case.case_id)), names)
     samples = samples_of(table, case.static, case.static_origin, plan.config)

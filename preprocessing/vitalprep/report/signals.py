@@ -11,7 +11,7 @@ import numpy as np
 
 from vitalprep.contract.build_summary import CaseCoverage, FeatureStatistics
 from vitalprep.contract.config import Input
-from vitalprep.contract.receipt import Receipt
+from vitalprep.contract.finished import FinishedCase
 
 __all__ = [
     "Conflict", "Gaps", "Quantile", "SourceUse", "Step",
@@ -131,7 +131,7 @@ def quantile(statistics: FeatureStatistics, bounds: tuple[float, float], share: 
     return Quantile(">", bounds[1])
 
 
-def sources_of(item: Input, receipts: Iterable[Receipt]) -> list[SourceUse]:
+def sources_of(item: Input, receipts: Iterable[FinishedCase]) -> list[SourceUse]:
     """Return the use of each of an input's sources, in the registry's order."""
     seconds: dict[str, int] = defaultdict(int)
     cases: dict[str, int] = defaultdict(int)
@@ -154,12 +154,12 @@ def sources_of(item: Input, receipts: Iterable[Receipt]) -> list[SourceUse]:
     ]
 
 
-def implausible_of(name: str, receipts: Iterable[Receipt]) -> int:
+def implausible_of(name: str, receipts: Iterable[FinishedCase]) -> int:
     """Return how many records of an input's sources were dropped as outside the device's limits."""
     return sum(receipt.features[name].implausible for receipt in receipts if name in receipt.features)
 
 
-def conflicts_of(receipts: Mapping[int, Receipt]) -> list[Conflict]:
+def conflicts_of(receipts: Mapping[int, FinishedCase]) -> list[Conflict]:
     """Return the unit conflicts of all cases, the most frequent first."""
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
     for case, receipt in sorted(receipts.items()):
@@ -169,7 +169,7 @@ def conflicts_of(receipts: Mapping[int, Receipt]) -> list[Conflict]:
     return [Conflict(track, unit, tuple(cases)) for (track, unit), cases in ordered]
 
 
-def mismatches_of(receipts: Mapping[int, Receipt]) -> dict[str, tuple[int, ...]]:
+def mismatches_of(receipts: Mapping[int, FinishedCase]) -> dict[str, tuple[int, ...]]:
     """Return the cases excluded because of the unit of an input's only source, by the detail in their receipts."""
     found: dict[str, list[int]] = defaultdict(list)
     for case, receipt in sorted(receipts.items()):
@@ -178,7 +178,7 @@ def mismatches_of(receipts: Mapping[int, Receipt]) -> dict[str, tuple[int, ...]]
     return {detail: tuple(cases) for detail, cases in sorted(found.items(), key=lambda entry: -len(entry[1]))}
 
 
-def timings_of(receipts: Mapping[int, Receipt]) -> list[Step]:
+def timings_of(receipts: Mapping[int, FinishedCase]) -> list[Step]:
     """Return the duration of each step of harmonizing, in the order of the steps."""
     seconds: dict[str, dict[int, float]] = defaultdict(dict)
     for case, receipt in sorted(receipts.items()):

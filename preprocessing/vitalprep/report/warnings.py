@@ -230,9 +230,11 @@ SAID: Mapping[Code, str] = {
 
 def near_duplicate_cases(plan: Plan, account: Account) -> Iterator[DataWarning]:
     """Warn of groups of written cases that are the same recording: at most 100 groups, then their number."""
-    written = {case: account.receipts[case] for case, outcome in account.outcomes.items() if outcome.windows}
+    tables = {
+        case: account.receipts[case].values_digest for case, outcome in account.outcomes.items() if outcome.windows
+    }
     sketches = {case: sketch for summary in account.summaries.values() for case, sketch in summary.sketches.items()}
-    groups = near_duplicates(written, sketches)
+    groups = near_duplicates(tables, sketches)
     for group in groups[:MOST_GROUPS]:
         splits = dict.fromkeys(split for split in SPLITS if any(plan.by_id[case].split == split for case in group))
         subjects = {plan.by_id[case].subject_id for case in group}

@@ -120,11 +120,17 @@ def finish(plan: Plan, output: Storage, *, pool: WorkerPool) -> Finished:
     seconds: dict[str, float] = {}
     with accounted_for(plan, output):
         again = is_refused(output, plan.dataset_id)
-        _timed("build", seconds, lambda: [build_split(plan, output, s, pool=pool, again=again) for s in SPLITS])
+        _timed("build", seconds, lambda: _build(plan, output, pool=pool, again=again))
     accounting = _timed("publish", seconds, lambda: account_and_publish(plan, output))
     dataset = output.uri_of(dataset_folder(plan.dataset_id))
     verdict = _timed("validate", seconds, lambda: validate_dataset(dataset, pool=pool))
     return Finished(accounting, verdict, seconds)
+
+
+def _build(plan: Plan, output: Storage, *, pool: WorkerPool, again: bool) -> None:
+    """Build all splits. Their summaries are not kept: the next stages read them one by one."""
+    for split in SPLITS:
+        build_split(plan, output, split, pool=pool, again=again)
 
 
 @contextmanager

@@ -45,7 +45,8 @@ def status(output_uri: str, *, dataset_id: str | None = None) -> dict[str, Any]:
     Parameters
     ----------
     dataset_id : str, optional
-        Only this data set, with its shards even if it is published. Default: the 20 newest.
+        Only this data set, with its shards even if it is published. Default: the 20 newest; `older` has the ids of the
+        others.
 
     Raises
     ------
@@ -55,7 +56,8 @@ def status(output_uri: str, *, dataset_id: str | None = None) -> dict[str, Any]:
     output = Storage(output_uri)
     if dataset_id is not None and not is_digest(dataset_id):
         raise UsageError(f"{dataset_id!r} is not the id of a data set.", fix="give its 12 hex digits.")
-    found = listed_datasets(output, dataset_id)[:NEWEST]
+    listed = listed_datasets(output, dataset_id)
+    found = listed[:NEWEST]
     if dataset_id is not None and not found:
         raise UsageError(
             f"{output.uri} has no data set {dataset_id}.", fix="run `vitalprep status` without --dataset to list all."
@@ -68,6 +70,7 @@ def status(output_uri: str, *, dataset_id: str | None = None) -> dict[str, Any]:
         "output": output.uri,
         "latest": latest.dataset_id if latest else None,
         "datasets": described,
+        "older": [one.dataset_id for one in listed[NEWEST:]],
         "problem": top.problem,
     }
 

@@ -14,7 +14,7 @@ from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.identity import salt_of
 from vitalprep.contract.paths import SplitName, dataset_path
 from vitalprep.contract.plan import Plan
-from vitalprep.contract.receipt import Receipt, StoredTable, receipts_there
+from vitalprep.contract.receipt import StoredTable, receipts_there
 from vitalprep.contract.table import TableMissing, read_table
 from vitalprep.record_files.content import FileFacts
 from vitalprep.record_files.split_files import SplitFiles, split_files
@@ -37,8 +37,6 @@ class SplitProof:
     ----------
     summary : BuildSummary
         As it is stored.
-    receipts : mapping of int to Receipt
-        Of the cases that have one.
     files : tuple of FileFindings
         In the order of the summary.
     built_from : SplitFiles or None
@@ -50,7 +48,6 @@ class SplitProof:
     """
 
     summary: BuildSummary
-    receipts: Mapping[int, Receipt]
     files: tuple[FileFindings, ...]
     built_from: SplitFiles | None
     tables: int
@@ -72,11 +69,12 @@ class SplitProof:
 
 @dataclass
 class _Begun:
-    """A split before its files are read."""
+    """A split before its files are read. `apart` are the tables that no file is computed from."""
 
     summary: BuildSummary
-    receipts: Mapping[int, Receipt] = field(default_factory=dict)
     built_from: SplitFiles | None = None
+    tables: int = 0
+    apart: list[StoredTable] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -86,8 +84,8 @@ def prove_splits(
     """Read every table and every record of a data set, and hold one against the other."""
     begun = {split: _begin(plan, output, split, summary, pool) for split, summary in summaries.items()}
     files = _files(plan, output, begun, pool)
-    unread = _unread_tables(plan, begun)
-    tasks = [_TableTask(output.uri, table, tuple(item.name for item in plan.config.inputs)) for table in unread]
+    apart = [table for one in begun.values() for table in one.apart]
+    tasks = [_TableTask(output.uri, table, tuple(item.name for item in plan.config.inputs)) for table in apart]
     wrong = [
         problem for _, problem in pool.results(_table_problem, tasks, name=lambda task: task.table.path) if problem
     ]
@@ -96,10 +94,9 @@ def prove_splits(
         found = tuple(files[file.name] for file in one.summary.files)
         proofs[split] = SplitProof(
             summary=one.summary,
-            receipts=one.receipts,
             files=found,
             built_from=one.built_from,
-            tables=sum(receipt.status == "ok" for receipt in one.receipts.values()),
+            tables=one.tables,
             problems=(
                 *one.problems,
                 *(problem for file in found for problem in file.problems),
@@ -113,16 +110,21 @@ def _begin(plan: Plan, output: Storage, split: SplitName, summary: BuildSummary,
     begun = _Begun(summary)
     if (summary.dataset_id, summary.split) != (plan.dataset_id, split):
         begun.problems.append(("files", f"build-{split}.json is that of {summary.split} of {summary.dataset_id}"))
-    begun.receipts = receipts_there(plan, output, plan.cases_of(split), quality=False)
-    missing = [case.case_id for case in plan.cases_of(split) if case.case_id not in begun.receipts]
+    receipts = receipts_there(plan, output, plan.cases_of(split), quality=False)
+    tables = {case: one.table(plan.stem(case)) for case, one in receipts.items() if one.status == "ok"}
+    begun.tables, begun.apart = len(tables), list(tables.values())
+    missing = [case.case_id for case in plan.cases_of(split) if case.case_id not in receipts]
     if missing:
         begun.problems.append(("lineage", f"cases {short_case_list(missing)} have no receipt"))
         return begun
     try:
-        begun.built_from = split_files(plan, output, split, begun.receipts, salt=salt_of(plan), pool=pool)
+        begun.built_from = split_files(plan, output, split, receipts, salt=salt_of(plan), pool=pool)
     except (RefusedError, TableMissing) as error:
         begun.problems.append(("tables", error.message.rstrip(".")))
         return begun
+    there = {file.name for file in summary.files}
+    read = {case for task in begun.built_from.tasks if task.file.name in there for case in task.cases}
+    begun.apart = [table for case, table in tables.items() if case not in read]
     wanted = [task.file.name for task in begun.built_from.tasks]
     if wanted != [file.name for file in summary.files]:
         begun.problems.append(("files", f"the tables give {len(wanted)} {split} files with other names than build's"))
@@ -154,24 +156,6 @@ class _TableTask:
     output: str
     table: StoredTable
     names: tuple[str, ...]
-
-
-def _unread_tables(plan: Plan, begun: Mapping[SplitName, _Begun]) -> list[StoredTable]:
-    """Return the tables that no file is computed from: of cases without windows, or of splits that cannot be known."""
-    read = {
-        case
-        for one in begun.values()
-        if one.built_from
-        for task in one.built_from.tasks
-        if task.file.name in {file.name for file in one.summary.files}
-        for case in task.cases
-    }
-    return [
-        receipt.table(plan.stem(case))
-        for one in begun.values()
-        for case, receipt in one.receipts.items()
-        if receipt.status == "ok" and case not in read
-    ]
 
 
 def _table_problem(task: _TableTask) -> str | None:

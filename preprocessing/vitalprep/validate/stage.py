@@ -6,7 +6,7 @@ import logging
 
 from vitalprep.contract.accounting import Accounting, account
 from vitalprep.contract.build_summary import require_build_summary
-from vitalprep.contract.identity import BUILD_VERSION, HARMONIZE_VERSION
+from vitalprep.contract.identity import CODE_VERSIONS
 from vitalprep.contract.metadata import read_metadata
 from vitalprep.contract.paths import (
     LATEST,
@@ -114,14 +114,14 @@ def _refuse_other_versions(output: Storage, dataset_id: str) -> None:
         metadata = read_metadata(output, dataset_id)
     except RefusedError:  # a check says so
         return
-    now = {"harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION}
-    made = {name: metadata.versions.get(name, number) for name, number in now.items()} if metadata else now
-    if made != now:
-        versions = " and ".join(f"{name} {number}" for name, number in made.items())
+    if metadata is not None and metadata.code_versions != CODE_VERSIONS:
+        made, now = (
+            " and ".join(f"{name} {number}" for name, number in versions.items())
+            for versions in (metadata.code_versions, CODE_VERSIONS)
+        )
         raise UsageError(
-            f"{output.uri_of(dataset_path(dataset_id, METADATA))} says that {versions} made this data set; this "
-            f"vitalprep has {' and '.join(f'{name} {number}' for name, number in now.items())} and cannot compute its "
-            "records anew. Its verdict was not touched.",
+            f"{output.uri_of(dataset_path(dataset_id, METADATA))} says that {made} made this data set; this vitalprep "
+            f"has {now} and cannot compute its records anew. Its verdict was not touched.",
             fix="validate it with the vitalprep that made it (`versions` in the same file), or build it anew.",
         )
 
