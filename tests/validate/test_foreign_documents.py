@@ -1,4 +1,4 @@
-"""Documents that are whole, and not those of this data set: they are named, and what can be made anew is made anew."""
+"""Documents that are missing, or whole and not those of this data set: they are named, and made anew."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from tests.pipeline import data_digests
 from tests.reliability.in_process import COARSE, command, in_process, short_cases
+from tests.reliability.life import DISTURBANCES
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,42 @@ def test_validate_names_the_split(made: Made, spoil: Callable[[Made], None]) -> 
 
 def test_an_accounting_that_names_a_plan_that_is_not_there_is_named(made: Made) -> None:
     accounting = next(made.output.glob("runs/*/accounting.json"))
-    made.edit(accounting, lambda content: content.update(plan=content["plan"].replace("/plan-", "/plan-0")))
+    plan = f"runs/{made.folder.name}/plan-{'0' * 12}.json"
+    made.edit(accounting, lambda content: content.update(plan=plan))
     ending = command("validate", made.folder)
     assert ending.exit_code == 65
-    assert f"{accounting} names runs/{made.folder.name}/plan-0" in ending.text
+    assert f"{accounting} names {plan}, which does not exist." in ending.text
+
+
+@pytest.mark.parametrize("plan", ["", "runs", "../plan.json", "datasets/latest.json"])
+def test_an_accounting_that_names_no_plan_is_named(made: Made, plan: str) -> None:
+    accounting = next(made.output.glob("runs/*/accounting.json"))
+    made.edit(accounting, lambda content: content.update(plan=plan))
+    ending = command("validate", made.folder)
+    assert ending.exit_code == 65
+    assert f"{accounting} is not a valid Accounting: plan:" in ending.text
+
+
+@pytest.mark.parametrize("name", [None, 7, "", ".", "../latest.json", "README.md#1", "notes.txt"])
+def test_a_listing_of_what_is_no_file_of_a_data_set_is_named(made: Made, name: object) -> None:
+    listing = made.folder / "croissant.json"
+    made.edit(listing, lambda content: content["distribution"][0].update(name=name))
+    ending = command("validate", made.folder)
+    assert ending.exit_code == 65
+    assert "croissant.json cannot be read" in ending.text or f"croissant.json lists {name!r}" in ending.text
+
+
+@pytest.mark.parametrize("written", range(1, 10))
+def test_what_publish_has_half_described_does_not_pass(made: Made, sound: Made, written: int) -> None:
+    """The disk is full after some of the files that describe a data set."""
+    for path in made.folder.iterdir():
+        if not path.name.startswith(("build-", "vitaldb-")):
+            path.unlink()
+    with DISTURBANCES["a full disk"](written + 1):  # the accounting is written first
+        assert command("publish", "--plan", made.plan).exit_code == 1
+    ending = command("validate", made.folder)
+    assert ending.exit_code == 65
+    assert "descriptions: " in ending.text
+    assert "is missing" in ending.text
+    assert command("run", "--input", made.source, "--output", made.output, *COARSE).exit_code == 0
+    assert {path.name for path in made.folder.iterdir()} == {path.name for path in sound.folder.iterdir()}

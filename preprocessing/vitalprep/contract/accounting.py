@@ -11,7 +11,7 @@ from pydantic import Field
 from vitalprep.contract.build_summary import BuildSummary, CaseOutcome, is_of, read_build_summary
 from vitalprep.contract.document import Document
 from vitalprep.contract.finished import FinishedCase
-from vitalprep.contract.paths import SPLITS, Digest, SplitName, accounting_path
+from vitalprep.contract.paths import SPLITS, Digest, PlanPath, SplitName, accounting_path
 from vitalprep.contract.plan import Plan, read_plan
 from vitalprep.contract.receipt import each_receipt, finished_cases
 from vitalprep.runtime.errors import ReasonCode, RefusedError
@@ -28,7 +28,7 @@ class Accounting(Document):
     """The numbers of a run. `unfinished` cases have no receipt yet; `unbuilt` splits have no files."""
 
     dataset_id: Digest
-    plan: str
+    plan: PlanPath
     requested: int
     present: int
     written: int

@@ -21,6 +21,7 @@ __all__ = [
     "SPLITS",
     "VERDICT",
     "Digest",
+    "PlanPath",
     "SplitName",
     "accounting_path",
     "build_summary_path",
@@ -72,6 +73,9 @@ _MADE = re.compile(
 
 _TABLE = re.compile(rf"(?P<stem>{HARMONIZED}/{_DIGEST}/\d{{4,}}-{_DIGEST})(-{_DIGEST})?\.parquet", re.ASCII)
 _PLAN = re.compile(rf"{RUNS}/{_DIGEST}/plan-{_DIGEST}\.json")
+
+PlanPath = Annotated[str, Field(pattern=f"^{_PLAN.pattern}$")]
+"""The path of a plan below the output, in a document."""
 
 Digest = Annotated[str, Field(pattern=f"^{_DIGEST}$")]
 """A digest in a document. The pattern ensures that it cannot point to another folder when used in a path."""
