@@ -140,7 +140,11 @@ class Outputs(RuleBasedStateMachine):
         before = self.life.description(request)
         ending = self.life.run(request, options)
         if ending and not ending.exit_code:
-            self.life.check_card(request, name or before[0], (stated if not request.parent else None) or before[1])
+            wanted = name or before[0], (stated if not request.parent else None) or before[1]
+            inherited = self.life.description(request.parent)[1] if request.parent else None
+            if wanted[1] is None and self.life.description(request)[1] == inherited:
+                wanted = wanted[0], inherited  # a configuration that states a source is the parent's
+            self.life.check_card(request, *wanted)
 
     def _continued(self, draw: random.Random) -> Request | None:
         there = [dataset for dataset in self.life.requests if self.life.settled(dataset)]

@@ -133,3 +133,12 @@ def test_what_publish_has_half_described_does_not_pass(made: Made, sound: Made, 
     assert "is missing" in ending.text
     assert command("run", "--input", made.source, "--output", made.output, *COARSE).exit_code == 0
     assert {path.name for path in made.folder.iterdir()} == {path.name for path in sound.folder.iterdir()}
+
+
+@pytest.mark.parametrize("count", [2**63, -1])
+def test_a_receipt_with_a_count_that_none_can_be_is_named(made: Made, count: int) -> None:
+    receipt = next(made.output.glob("harmonized/*/0003-*.json"))
+    made.edit(receipt, lambda content: content["features"]["BIS"].update(implausible=count))
+    ending = command("validate", made.folder)
+    assert ending.exit_code == 65
+    assert f"{receipt} is not a valid Receipt: features.BIS.implausible" in ending.text

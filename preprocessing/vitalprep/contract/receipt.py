@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -38,6 +38,10 @@ READERS = 16  # concurrent reads of the small receipts
 READ_AHEAD = 16 * READERS  # receipts in memory at once, about 30 kB each
 
 
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+"""A count in a receipt; many receipts are held as arrays of int64."""
+
+
 class FeatureQuality(Schema):
     """Quality of one input in one case.
 
@@ -55,10 +59,10 @@ class FeatureQuality(Schema):
         Over the seconds with a value, in the feature's unit.
     """
 
-    live_seconds: dict[str, int]
-    implausible: int
-    before_start: int
-    longest_gap: int
+    live_seconds: dict[str, Count]
+    implausible: Count
+    before_start: Count
+    longest_gap: Count
     minimum: float | None
     mean: float | None
     maximum: float | None
@@ -114,12 +118,12 @@ class Receipt(Document):
     input: InputObject
     input_id: str
     harmonize_digest: str
-    seconds: int | None = None
+    seconds: Count | None = None
     values_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     parquet_sha256: str | None = Field(default=None, exclude_if=lambda value: value is None)
     features: dict[str, FeatureQuality] = Field(default_factory=dict)
     unit_conflicts: tuple[UnitConflict, ...] = ()
-    skipped_records: int = 0
+    skipped_records: Count = 0
     timings: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
