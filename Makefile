@@ -65,9 +65,11 @@ up: worker airflow  ## keep the same Airflow running on a loopback port (PORT=80
 down:  ## stop it
 	.venv-airflow/bin/python -m local_airflow down
 
+# Tests of whole runs of the worker: minutes each folder.
+RUNS := tests/run tests/validate tests/diff tests/publish tests/clean tests/status tests/earlier tests/test_s3.py tests/test_installing.py
 # Tests with an environment, an engine, a browser or a tool of their own, and those that kill, measure, exhaust or draw.
 LONG := tests/test_benchmarks.py tests/cost/test_real_run.py tests/reliability/hostile/test_giants.py tests/simulate/test_preview.py
-APART := tests/airflow tests/containers tests/terraform tests/browser tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs $(LONG)
+APART := tests/airflow tests/containers tests/terraform tests/browser tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs $(RUNS) $(LONG)
 WHOLE_RUNS := tests/airflow/test_scheduler.py tests/airflow/test_ecs_runs.py tests/airflow/test_sagemaker_runs.py
 
 .PHONY: test lint lint-airflow test-worker test-airflow test-apart test-deployment
@@ -90,7 +92,8 @@ test-worker: develop
 test-airflow: develop airflow
 	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(addprefix --ignore ,$(WHOLE_RUNS)) tests/airflow
 
-test-apart: develop airflow  ## kills and faults, simulator, SageMaker jobs, reports, fetch, snippets of the docs, whole runs of Airflow, pages in a browser, a short benchmark, giant files
+test-apart: develop airflow  ## whole runs of the worker and of Airflow, kills and faults, simulator, SageMaker jobs, reports, fetch, snippets of the docs, pages in a browser, a short benchmark, giant files
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(RUNS)
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(addprefix --ignore ,$(LONG)) tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs
 	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(WHOLE_RUNS)
 	.venv/bin/python -m pytest tests/browser $(LONG)

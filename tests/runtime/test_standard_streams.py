@@ -127,7 +127,10 @@ def test_a_low_limit_ends_with_a_message(recordings: Path, tmp_path: Path, limit
 def test_a_log_file_that_is_full_is_told_once(tmp_path: Path) -> None:
     if not FULL.exists():
         pytest.skip("no /dev/full")
-    done = _shell(("check", "--input", str(tmp_path), "--output", str(tmp_path), "--log-file", "/dev/full"), "")
+    (tmp_path / "in").mkdir()
+    done = _shell(
+        ("check", "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--log-file", "/dev/full"), ""
+    )
     assert done.returncode == 65
     assert "Traceback" not in done.stderr
     assert done.stderr.count("the log file /dev/full cannot be written") == 1

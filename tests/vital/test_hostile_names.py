@@ -73,7 +73,7 @@ def committed(folder: Path, packets: list[Packet], *, start: float = START) -> R
     receipt = harmonize_case(task)
     assert receipt is not None
     left = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    table = {"out/harmonized/0/0001-0.parquet"} if receipt.status == "ok" else set()
+    table = {f"out/{receipt.table('harmonized/0/0001-0').path}"} if receipt.status == "ok" else set()
     assert left == {"in/0001.vital", "out/harmonized/0/0001-0.json", *table}
     stored = (folder / "out/harmonized/0/0001-0.json").read_bytes()
     assert json.loads(stored.decode("ascii"))["status"] == receipt.status
