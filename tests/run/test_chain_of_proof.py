@@ -128,6 +128,8 @@ def test_a_rerun_that_states_no_provenance_keeps_the_published_one(source: Path,
     folder = Path(shutil.copytree(source, tmp_path / "in", copy_function=os.link))
     (folder / "simulation.json").unlink()
     output = tmp_path / "out"
+    assumed = [_run(folder, output, "--cases", "1-9").result["new"] for _ in range(2)]
+    assert assumed == [True, False], "VitalDB's, which is assumed, is stated on no rerun either"
     first = _run(folder, output, "--set", "source={name: Ours, licence: CC0-1.0}")
     again = _run(folder, output)
     assert (first.exit_code, again.exit_code, again.result["new"]) == (0, 0, False)

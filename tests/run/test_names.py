@@ -59,7 +59,7 @@ def test_a_rerun_keeps_the_name_and_another_name_changes_no_record(
     assert renamed.result["dataset"] == named.result["dataset"]
     assert _metadata(renamed)["name"] == "second"
     assert data_digests(renamed.result["dataset"]) == before
-    assert not [line for line in renamed.log if re.search(r" harmonized|^\w+ built$", line["message"])]
+    assert not [line for line in renamed.log if re.search(r"^case \d+ harmonized$|^\w+ built$", line["message"])]
 
 
 @pytest.mark.parametrize(

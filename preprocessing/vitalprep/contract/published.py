@@ -91,7 +91,7 @@ def is_up_to_date(output: Storage, plan: Plan) -> bool:
     if not is_published(output, dataset_id, plan.config.validation):
         return False
     metadata = _metadata(output, dataset_id)
-    if metadata is None or metadata.name != plan.name or metadata.provenance != plan.settled_provenance:
+    if metadata is None or metadata.name != plan.name or metadata.source != plan.settled_provenance.content():
         log("not up to date: name or provenance changed", dataset_id=dataset_id)
         return False
     try:
