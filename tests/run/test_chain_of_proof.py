@@ -62,7 +62,7 @@ def test_a_flipped_bit_in_a_shard_is_refused_and_planning_again_mends_it(source:
     uri = run_vitalprep(*plan).result["plan"]
     shard = Path(uri).with_suffix("") / "shard-00000.json"
     whole = shard.read_bytes()
-    for bit in range(0, 8 * len(whole), 8 * len(whole) // 7):
+    for bit in range(0, 8 * len(whole), 8 * len(whole) // 3):
         changed = bytearray(whole)
         changed[bit // 8] ^= 1 << bit % 8
         shard.write_bytes(changed)
