@@ -15,7 +15,7 @@ from vitalprep.contract.table import read_table
 from vitalprep.features.samples import Samples, samples_of
 from vitalprep.features.sketch import sketch_of
 from vitalprep.features.statistics import added, coverage_of, statistics_of, target_origins_of
-from vitalprep.record_files.frames import CaseFrames
+from vitalprep.record_files.frames import HEAD, CaseFrames
 from vitalprep.record_files.output_files import OutputFile, windows_in_order
 from vitalprep.storage import Storage
 
@@ -76,6 +76,12 @@ class Part:
         """Return the size in bytes of a window's frame."""
         case, start = window
         return self.frames[case].size(start)
+
+    def record(self, window: tuple[int, int], space: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Write a window's record into an array of shape (at least size,), and return it: a view of shape (bytes,)."""
+        case, start = window
+        end = self.frames[case].put_record(start, space[: self.size(window)])
+        return space[HEAD:end]
 
     def put(self, window: tuple[int, int], frame: NDArray[np.uint8]) -> None:
         """Write a window's frame into an array of shape (size,)."""

@@ -20,7 +20,7 @@ from vitalprep.features.windows import target_second
 from vitalprep.tfrecord.example import encode_record, payload_places, varint
 from vitalprep.tfrecord.framing import FRAME_BYTES, framed, masked_crc32c
 
-__all__ = ["CaseFrames"]
+__all__ = ["HEAD", "CaseFrames"]
 
 HEAD = FRAME_BYTES - 4  # bytes before the record: its length and the checksum of the length
 _CRC = struct.Struct("<I")
@@ -71,6 +71,11 @@ class CaseFrames:
 
     def put(self, start: int, frame: NDArray[np.uint8]) -> None:
         """Write the frame of the window that begins at second `start` into `frame`, uint8 of shape (size(start),)."""
+        end = self.put_record(start, frame)
+        _CRC.pack_into(frame.data, end, masked_crc32c(frame[HEAD:end]))
+
+    def put_record(self, start: int, frame: NDArray[np.uint8]) -> int:
+        """Write the frame but for the record's checksum, and return where the record ends in it."""
         windows, row = self._place[start]
         series, origin = windows.series, windows.origin
         stop = start + self._window
@@ -78,7 +83,7 @@ class CaseFrames:
         frame[series] = self._series[start:stop].reshape(-1)
         frame[series.stop : origin.start] = windows.between
         frame[origin] = self._origin[start:stop].reshape(-1)
-        _CRC.pack_into(frame.data, origin.stop, masked_crc32c(frame[HEAD : origin.stop]))
+        return int(origin.stop)
 
 
 def _windows(first: Record, starts: list[int], samples: Samples, config: Config) -> _Windows:

@@ -11,13 +11,9 @@ from vitalprep.contract.table import TableMissing
 from vitalprep.record_files.content import FileFacts, FileTask, parts_of
 from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import Storage
-from vitalprep.tfrecord.framing import FRAME_BYTES
 from vitalprep.tfrecord.reader import RecordReader
 
 __all__ = ["Recomputed"]
-
-CRC_BYTES = 4  # at the end of a frame
-HEAD = FRAME_BYTES - CRC_BYTES
 
 Problems = list[tuple[str, str]]
 
@@ -58,7 +54,7 @@ class Recomputed:
         if wanted is None:
             return self._ended(f"record {index} is one more than its tables give")
         (case, start), record = wanted
-        if len(record) == len(encoded) and np.array_equal(record, np.frombuffer(encoded, dtype=np.uint8)):
+        if record.tobytes() == encoded:
             return []
         where = f"record {index} is not what the table of case {case} gives from second {start}"
         return self._ended(f"{where}: {self._difference(encoded, record.tobytes())}")
@@ -100,5 +96,4 @@ def _records(task: FileTask, output: Storage, facts: FileFacts) -> Iterator[tupl
             size = part.size(window)
             if size > len(space):
                 space = np.empty(size, dtype=np.uint8)
-            part.put(window, space[:size])
-            yield window, space[HEAD : size - CRC_BYTES]
+            yield window, part.record(window, space)
