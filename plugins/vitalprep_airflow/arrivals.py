@@ -1,7 +1,7 @@
 """Starts runs when recordings arrive: Airflow's triggerer regularly asks the worker which data set a run would make.
 
 It compares data set ids, not files. So a replaced recording, a new row in the clinical table and a new configuration
-start a run as well, and a data set that is already published does not.
+start a run as well. A copied recording and a data set that is already published do not.
 """
 
 from __future__ import annotations
