@@ -96,7 +96,7 @@ test-apart: develop airflow  ## whole runs of the worker and of Airflow, kills a
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(RUNS)
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(addprefix --ignore ,$(LONG)) tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs
 	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(WHOLE_RUNS)
-	.venv/bin/python -m pytest tests/browser $(LONG)
+	.venv/bin/python -m pytest -n 2 --dist loadfile tests/browser $(LONG)
 
 test-deployment: develop airflow infra  ## images in real containers, Terraform against the provider's schema; skips what is not at hand
 	.venv/bin/python -m pytest tests/containers tests/terraform
