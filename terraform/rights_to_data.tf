@@ -135,6 +135,11 @@ data "aws_iam_policy_document" "build" {
     actions   = ["s3:PutObject", "s3:AbortMultipartUpload"]
     resources = ["${local.output.arn}/datasets/*", "${local.output.arn}/runs/*/accounting.json"]
   }
+  statement {
+    sid       = "WithdrawVerdicts" # of data sets that are built or published anew
+    actions   = ["s3:DeleteObject"]
+    resources = ["${local.output.arn}/datasets/*/validation.json"]
+  }
 }
 
 data "aws_iam_policy_document" "use_keys" {

@@ -155,10 +155,13 @@ run "as_it_comes" {
   assert {
     condition = alltrue([
       for name, document in local.documents : name == "plan" || alltrue([
-        for statement in document.statement : !contains(statement.actions, "s3:DeleteObject")
+        for statement in document.statement : alltrue([
+          for resource in statement.resources : endswith(resource, "/datasets/*/validation.json")
+        ])
+        if contains(statement.actions, "s3:DeleteObject")
       ])
     ])
-    error_message = "Only planning (--force) deletes, and it runs where Airflow is."
+    error_message = "Only planning (--force) deletes, and it runs where Airflow is; other stages withdraw verdicts only."
   }
   assert {
     condition = alltrue([

@@ -10,6 +10,7 @@ from vitalprep.contract.config import Validation
 from vitalprep.contract.content_id import ContentId
 from vitalprep.contract.document import Document, Schema
 from vitalprep.contract.paths import LATEST, VERDICT, Digest, SplitName, dataset_path
+from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import ObjectMissing, Storage
 
 __all__ = ["Check", "Latest", "Verdict", "is_published", "is_refused", "read_verdict", "withdraw_verdict"]
@@ -69,7 +70,13 @@ def withdraw_verdict(output: Storage, dataset_id: str) -> None:
 
     A failing one stays until `validate` replaces it, because it says that the files are to be built again.
     """
-    if not is_refused(output, dataset_id):
+    try:
+        verdict = read_verdict(output, dataset_id)
+    except RefusedError:  # a damaged one could not be told from a passed one
+        passed = True
+    else:
+        passed = verdict is not None and verdict.passed
+    if passed:  # where there is none, nobody needs the right to delete
         output.delete([dataset_path(dataset_id, VERDICT)])
 
 
