@@ -135,7 +135,7 @@ def _changes() -> dict[str, Callable[[Path], object]]:
 @pytest.mark.parametrize("change", _changes())
 def test_a_file_that_changes_during_a_read_is_an_error(tmp_path: Path, change: str) -> None:
     (tmp_path / "0001.vital").write_bytes(b"x" * 5_000_000)
-    arriving = Storage(str(tmp_path)).arriving("0001.vital")
+    arriving = Storage(str(tmp_path)).arriving("0001.vital", hashed=True)
     arriving.at(0, 10)
     _changes()[change](tmp_path / "0001.vital")
     with pytest.raises((ObjectChanged, RetryableError), match=r"0001\.vital"):
@@ -144,7 +144,7 @@ def test_a_file_that_changes_during_a_read_is_an_error(tmp_path: Path, change: s
 
 def test_a_file_that_is_removed_during_a_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "0001.vital").write_bytes(b"x" * 5_000_000)
-    arriving = Storage(str(tmp_path)).arriving("0001.vital")
+    arriving = Storage(str(tmp_path)).arriving("0001.vital", hashed=True)
     arriving.at(0, 10)
     (tmp_path / "0001.vital").unlink()
     with pytest.raises(ObjectMissing, match=r"0001\.vital"):

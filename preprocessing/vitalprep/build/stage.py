@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from vitalprep.build.write_file import WrittenFile, write_file
-from vitalprep.contract.build_summary import BuildSummary, is_built, is_of, read_build_summary
+from vitalprep.contract.build_summary import BuildSummary, is_built, is_summary_of, read_build_summary
 from vitalprep.contract.identity import salt_of
 from vitalprep.contract.paths import SPLITS, build_summary_path
 from vitalprep.contract.plan import Plan
@@ -47,7 +47,7 @@ def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool, ag
         raise UsageError(f"There is no split {split!r}.", fix=f"use one of {', '.join(SPLITS)}.")
     salt = salt_of(plan)
     known = read_build_summary(output, plan.dataset_id, name)
-    if known is not None and not again and is_of(known, plan, name) and is_built(known, plan, output):
+    if known is not None and not again and is_summary_of(known, plan, name) and is_built(known, plan, output):
         log(f"{name} is already built", split=name, windows=known.windows)
         return known
     began = time.monotonic()

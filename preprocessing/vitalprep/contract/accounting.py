@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple, get_args
 
 from pydantic import Field
 
-from vitalprep.contract.build_summary import BuildSummary, CaseOutcome, is_of, read_build_summary
+from vitalprep.contract.build_summary import BuildSummary, CaseOutcome, is_summary_of, read_build_summary
 from vitalprep.contract.document import Document
 from vitalprep.contract.finished import FinishedCase
 from vitalprep.contract.paths import SPLITS, Digest, PlanPath, SplitName, accounting_path
@@ -66,7 +66,7 @@ def account(plan: Plan, output: Storage) -> Account:
     plan.forget_json()  # which the path was computed from
     read = {split: read_build_summary(output, plan.dataset_id, split) for split in SPLITS}
     summaries = {
-        split: summary for split, summary in read.items() if summary is not None and is_of(summary, plan, split)
+        split: summary for split, summary in read.items() if summary is not None and is_summary_of(summary, plan, split)
     }
     outcomes = {case.case_id: case for summary in summaries.values() for case in summary.cases}
     finished = finished_cases(plan, output)

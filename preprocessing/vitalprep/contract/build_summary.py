@@ -27,7 +27,7 @@ __all__ = [
     "OriginCounts",
     "Sketch",
     "is_built",
-    "is_of",
+    "is_summary_of",
     "listing_problem",
     "read_build_summary",
 ]
@@ -207,7 +207,7 @@ def read_build_summary(output: Storage, dataset_id: str, split: str) -> BuildSum
         return None
 
 
-def is_of(summary: BuildSummary, plan: Plan, split: SplitName) -> bool:
+def is_summary_of(summary: BuildSummary, plan: Plan, split: SplitName) -> bool:
     """Return whether a summary is that of a plan's split: of its data set, and of all its cases."""
     cases = [case.case_id for case in summary.cases]
     wanted = [case.case_id for case in plan.cases_of(split)]

@@ -347,12 +347,6 @@ class Config(Schema):
         """Return the spellings under which a source's unit stands in real files."""
         return self.units[source.unit]
 
-    @property
-    def has_own_statics(self) -> bool:
-        """Whether it can only be read by a vitalprep that knows statics of any column."""
-        beside = set(PERSON) - {item.name for item in self.statics}
-        return bool(beside) or any(item.column or item.limits or item.measure is None for item in self.statics)
-
     def body_default(self, name: str) -> float:
         """Return the height (cm), weight (kg) or sex (-1 female, 1 male) of a patient of whom it is not known."""
         given: float | None = getattr(self.body, name, None)

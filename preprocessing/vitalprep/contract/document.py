@@ -44,7 +44,7 @@ def canonical_json(value: Any) -> bytes:
 def canonical_object(values: Mapping[str, bytes]) -> bytes:
     """Return the canonical JSON of an object whose values are canonical JSON already.
 
-    A large document can so be written part by part.
+    So a large document can be written part by part.
 
     Examples
     --------

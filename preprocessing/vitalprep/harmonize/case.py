@@ -97,7 +97,7 @@ def _reading(task: CaseTask, watch: _Stopwatch) -> _Reading:
     case = task.case
     seen: set[str] = set()
     for _ in range(READINGS):
-        data = _storage(task.input).arriving(case.object, etag=case.etag or None, size=case.size)
+        data = _storage(task.input).arriving(case.object, etag=case.etag or None, size=case.size, hashed=True)
         watch.lap("read")
         try:
             recording = read_vital(data, max_bytes=task.config.reading.max_decompressed_bytes)

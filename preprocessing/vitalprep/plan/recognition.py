@@ -72,7 +72,8 @@ class HarmonizedBefore:
         if not hashed:
             return None
         try:
-            sha256 = source.arriving(stored.path, etag=stored.etag or None, size=stored.size).sha256()
+            recording = source.arriving(stored.path, etag=stored.etag or None, size=stored.size, hashed=True)
+            sha256 = recording.sha256()
         except (ObjectChanged, ObjectMissing):  # harmonize says so
             return None
         return Stamp(size=stored.size, etag=hashed[sha256]) if sha256 in hashed else None

@@ -147,13 +147,17 @@ class Storage:
 
         return self._do("read", path, attempt)
 
-    def arriving(self, path: str, *, etag: str | None = None, size: int | None = None) -> Arriving:
+    def arriving(
+        self, path: str, *, etag: str | None = None, size: int | None = None, hashed: bool = False
+    ) -> Arriving:
         """Open an object for sequential reading while it is still downloading.
 
         Parameters
         ----------
         etag, size : optional
             Required etag and size in bytes.
+        hashed : bool
+            Whether `Arriving.sha256` will be asked for.
 
         Raises
         ------
@@ -163,9 +167,11 @@ class Storage:
         if isinstance(self._place, Folder):
             self._refuse_odd(path)
             meta = self._do("read", path, lambda: self._file(path, etag, size))
-            return Arriving(self._file_pieces(self._place, path, meta), meta["size"], name=self.uri_of(path))
+            pieces = self._file_pieces(self._place, path, meta)
+            return Arriving(pieces, meta["size"], name=self.uri_of(path), hashed=hashed)
         download = Download(self._store, path, self.uri_of(path), etag=etag, size=size)
-        return Arriving(self._pieces(download, path), self._do("read", path, download.begin), name=self.uri_of(path))
+        total = self._do("read", path, download.begin)
+        return Arriving(self._pieces(download, path), total, name=self.uri_of(path), hashed=hashed)
 
     def head(self, path: str) -> StoredObject | None:
         """Return an object's size and etag, or None if it does not exist."""

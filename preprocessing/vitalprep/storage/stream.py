@@ -22,6 +22,8 @@ class Arriving:
         Size of the whole file in bytes.
     name : str
         Name to show in error messages.
+    hashed : bool
+        Compute the SHA-256 of the chunks as they come, which costs a second per gigabyte.
 
     Attributes
     ----------
@@ -29,7 +31,9 @@ class Arriving:
         Seconds spent waiting for chunks.
     """
 
-    def __init__(self, chunks: Iterable[bytes | memoryview], size: int, *, name: str = "the file") -> None:
+    def __init__(
+        self, chunks: Iterable[bytes | memoryview], size: int, *, name: str = "the file", hashed: bool = False
+    ) -> None:
         self.size = size
         self.name = name
         self.waited = 0.0
@@ -37,7 +41,7 @@ class Arriving:
         self._window = memoryview(b"")
         self._start = 0  # offset of the window in the file
         self._arrived = 0
-        self._hash = hashlib.sha256()
+        self._hash = hashlib.sha256() if hashed else None
 
     def at(self, position: int, length: int) -> memoryview:
         """Return up to `length` bytes from offset `position`; fewer only at the end of the file.
@@ -62,9 +66,13 @@ class Arriving:
 
         Raises
         ------
+        ValueError
+            If the file was not opened with `hashed`.
         RetryableError
             If the chunks hold fewer or more than `size` bytes.
         """
+        if self._hash is None:
+            raise ValueError(f"{self.name} was opened without `hashed`")
         while self._arrived < self.size:
             self._next_chunk()
         self._window = memoryview(b"")
@@ -79,7 +87,8 @@ class Arriving:
         self._arrived += len(chunk)
         if self._arrived > self.size:
             raise self._wrong_size()
-        self._hash.update(chunk)
+        if self._hash is not None:
+            self._hash.update(chunk)
         return chunk
 
     def _wrong_size(self) -> RetryableError:

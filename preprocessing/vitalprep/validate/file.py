@@ -87,7 +87,7 @@ def _findings(task: ValidateTask) -> FileFindings:
     none = np.empty((0, 3), dtype=np.int64)
     output = Storage(task.output)
     try:
-        file = _Sequential(output.arriving(task.path))
+        file = _Sequential(output.arriving(task.path, hashed=True))
     except ObjectMissing:
         return FileFindings(none, (("files", f"{name} is missing"),))
     problems: list[tuple[str, str]] = []
