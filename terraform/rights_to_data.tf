@@ -39,10 +39,11 @@ data "aws_iam_policy_document" "plan" {
     }
   }
   statement {
-    sid     = "ReadPlansVerdictsAndReports"
+    sid     = "ReadPlansReceiptsVerdictsAndReports"
     actions = ["s3:GetObject"]
     resources = [
       "${local.output.arn}/runs/*.json",
+      "${local.output.arn}/harmonized/*.json", # whether a case is excluded, and which recording it was
       "${local.output.arn}/datasets/*.json",
       "${local.output.arn}/datasets/*/report.html",
     ]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from tests.pipeline import COMMAND, Answer, run_vitalprep, s3_client
@@ -217,8 +218,10 @@ def test_roles_can_do_their_stages_and_no_others(applied: dict[str, Any], record
         for path in (*recordings.rglob("*.vital"), *recordings.rglob("*.csv")):
             owner.upload_file(str(path), raw, f"raw-data/{path.relative_to(recordings)}")
 
+        damaged, copied, *_ = sorted(str(path.relative_to(recordings)) for path in recordings.rglob("*.vital"))
+        owner.put_object(Bucket=raw, Key=f"raw-data/{damaged}", Body=b"no recording")
         where = ("--input", f"s3://{raw}/raw-data", "--output", f"s3://{output}")
-        planning = ("plan", *where, "--shards", "1")
+        planning = ("plan", *where, "--shards", "1", "--set", "validation.min_success_rate=0.5")
         assert as_role("airflow", "check", *where).exit_code == 0
         planned = as_role("airflow", *planning)
         assert planned.exit_code == 0, planned.result
@@ -228,7 +231,10 @@ def test_roles_can_do_their_stages_and_no_others(applied: dict[str, Any], record
         assert as_role("airflow", *harmonize).exit_code == NOT_ALLOWED
         harmonized = as_role("worker", *harmonize)
         assert harmonized.exit_code == 0
-        assert [line["message"] for line in harmonized.log if line["level"] == "WARNING"] == [], "no lost heartbeat"
+        warnings = [line["message"] for line in harmonized.log if line["level"] == "WARNING"]
+        assert [warning for warning in warnings if "not_vital" not in warning] == [], "no lost heartbeat"
+        replanned = as_role("airflow", *planning)
+        assert (replanned.exit_code, replanned.result["dataset"]) == (0, dataset), "it may read why a case is excluded"
         [followed] = as_role("airflow", "status", f"s3://{output}").result["datasets"]
         assert [shard["state"] for shard in followed["shards"]] == ["done"]
         assert followed["shards"][0]["updated"] is not None, "read from what the worker wrote"
@@ -263,6 +269,14 @@ def test_roles_can_do_their_stages_and_no_others(applied: dict[str, Any], record
         for key in closed:
             with pytest.raises(ClientError):
                 s3_client(environment_of("airflow")).get_object(Bucket=output, Key=key)
+
+        in_parts = TransferConfig(multipart_threshold=1)  # the same bytes under another etag
+        owner.upload_file(str(recordings / copied), raw, f"raw-data/{copied}", Config=in_parts)
+        unread = as_role("airflow", *planning)
+        assert unread.exit_code == 0, "who plans may not read a recording to recognize it"
+        assert unread.result["dataset"] != dataset
+        assert any("may be copies of recordings" in line["message"] for line in unread.log)
+        owner.upload_file(str(recordings / copied), raw, f"raw-data/{copied}")
 
         again = as_role("airflow", *planning, "--force")
         assert again.exit_code == 0

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
+from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.paths import harmonized_folder
 from vitalprep.contract.plan import Stamp
 from vitalprep.contract.receipt import InputObject, Receipt
 from vitalprep.runtime.console import log
-from vitalprep.runtime.errors import RefusedError
+from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectChanged, ObjectMissing, Storage, StoredObject
 
 __all__ = ["HarmonizedBefore"]
@@ -43,7 +45,8 @@ class HarmonizedBefore:
     ) -> dict[int, Stamp]:
         """Return the stamp under which each copied recording is known, by case.
 
-        A recording is read only if its stamp is unknown while a receipt of the same case and size has a SHA-256.
+        A recording is read only if its stamp is unknown while a receipt of the same case and size has a SHA-256. If it
+        may not be read, as by a planner that only lists the input, it counts as new input, with a warning.
 
         Parameters
         ----------
@@ -53,18 +56,27 @@ class HarmonizedBefore:
             The input id that each case has by its own stamp. A case with a receipt under it is no copy.
         """
         asked = [(case, stored) for case, stored in recordings.items() if self._may_be_copy(case, input_ids[case])]
+        denied: list[tuple[int, str]] = []
         with ThreadPoolExecutor(READERS) as pool:
-            found = pool.map(lambda one: self._stamp(one[0], one[1], source), asked)
+            found = pool.map(lambda one: self._stamp(one[0], one[1], source, denied), asked)
             known = {case: stamp for (case, _), stamp in zip(asked, found, strict=True) if stamp is not None}
         if known:
             log(f"{len(known)} recordings are copies of ones harmonized before", recognized=len(known))
+        if denied:
+            cases = short_case_list(sorted(case for case, _ in denied))
+            log(
+                f"cases {cases} may be copies of recordings that were harmonized before. They could not be read to "
+                f"tell, so they count as new: {denied[0][1]}",
+                level=logging.WARNING,
+                cases=cases,
+            )
         return known
 
     def _may_be_copy(self, case: int, input_id: str) -> bool:
         paths = self._paths.get(case, ())
         return bool(paths) and not any(path.endswith(f"-{input_id}.json") for path in paths)
 
-    def _stamp(self, case: int, stored: StoredObject, source: Storage) -> Stamp | None:
+    def _stamp(self, case: int, stored: StoredObject, source: Storage, denied: list[tuple[int, str]]) -> Stamp | None:
         inputs = [item for item in self._inputs(case) if item.size == stored.size]
         if any(item.etag == stored.etag for item in inputs):
             return None
@@ -75,6 +87,9 @@ class HarmonizedBefore:
             recording = source.arriving(stored.path, etag=stored.etag or None, size=stored.size, hashed=True)
             sha256 = recording.sha256()
         except (ObjectChanged, ObjectMissing):  # harmonize says so
+            return None
+        except UsageError as error:
+            denied.append((case, error.message))
             return None
         return Stamp(size=stored.size, etag=hashed[sha256]) if sha256 in hashed else None
 
