@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,7 +40,9 @@ class SplitProof:
     files : tuple of FileFindings
         In the order of the summary.
     built_from : SplitFiles or None
-        What tables and plan give for the split; None where it cannot be known.
+        What tables and plan give for the split, without the tasks of its files; None where it cannot be known.
+    wanted : int
+        Files that tables and plan give.
     tables : int
         Tables that were held against their receipts.
     problems : tuple of (str, str)
@@ -50,6 +52,7 @@ class SplitProof:
     summary: BuildSummary
     files: tuple[FileFindings, ...]
     built_from: SplitFiles | None
+    wanted: int
     tables: int
     problems: tuple[Problem, ...]
 
@@ -62,7 +65,7 @@ class SplitProof:
     def recomputed(self) -> BuildSummary | None:
         """The summary computed anew from the tables; None unless all of them were read."""
         facts = [file.facts for file in self.files]
-        if self.built_from is None or len(facts) != len(self.built_from.tasks) or None in facts:
+        if self.built_from is None or len(facts) != self.wanted or None in facts:
             return None
         return self.built_from.summary(self.summary.files, [one for one in facts if isinstance(one, FileFacts)])
 
@@ -95,7 +98,8 @@ def prove_splits(
         proofs[split] = SplitProof(
             summary=one.summary,
             files=found,
-            built_from=one.built_from,
+            built_from=replace(one.built_from, tasks=()) if one.built_from else None,
+            wanted=len(one.built_from.tasks) if one.built_from else 0,
             tables=one.tables,
             problems=(
                 *one.problems,
@@ -130,6 +134,8 @@ def _begin(plan: Plan, output: Storage, split: SplitName, summary: BuildSummary,
         begun.problems.append(("files", f"the tables give {len(wanted)} {split} files with other names than build's"))
     if begun.built_from.outcomes != summary.cases:
         begun.problems.append(("summaries", f"build-{split}.json has other windows of its cases than the tables give"))
+    else:  # kept once: there is one of each case
+        begun.built_from = replace(begun.built_from, outcomes=summary.cases)
     return begun
 
 
