@@ -21,7 +21,7 @@ __all__ = ["UNREADABLE", "Account", "Accounting", "account", "plan_of_dataset", 
 
 _Reason = Annotated[str, Field(pattern=f"^({'|'.join(get_args(ReasonCode))})$")]
 
-UNREADABLE = ("not_vital", "truncated", "corrupt", "too_large", "unit_mismatch")
+UNREADABLE = ("not_vital", "truncated", "corrupt", "too_large", "too_long", "clock_set_back", "unit_mismatch")
 
 
 class Accounting(Document):

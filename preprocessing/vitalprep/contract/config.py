@@ -42,6 +42,7 @@ _BODY_UNITS = {"height": "cm", "sex": "-1 female, 1 male", "weight": "kg"}
 _IDENTIFIERS = ("caseid", "subjectid")
 MOST = 2**63 - 1  # int64
 MOST_SECONDS = 10**9  # 31 years
+MOST_DAYS = 366
 NARROWEST = 2.0**-20  # smallest width of a range relative to its bounds; a float32 has 24 bits
 
 
@@ -228,9 +229,28 @@ class IdealBodyWeight(Schema):
 
 
 class Reading(Schema):
-    """Limits of the reader."""
+    """How recordings are read. What vitalprep 0.1.0 did stands for a key that is left out.
+
+    Attributes
+    ----------
+    max_decompressed_bytes : int
+        Larger recordings are ``too_large``.
+    start_tolerance : int, optional
+        In seconds. The header's start time counts only if a record lies at most that much later, and times at or below
+        0 are dropped where none lies that close above 0. Left out, the header's start time always counts.
+    max_days : float, optional
+        Longer recordings are ``too_long``. Left out, those of more than 7 days are ``corrupt``.
+    clock_set_back : str
+        ``exclude`` a case whose clock was set back, or ``merge`` its records by time.
+    salvage : bool
+        Use an unfinished recording up to its last whole packet.
+    """
 
     max_decompressed_bytes: int = Field(gt=0, le=MOST)
+    start_tolerance: int | None = Field(default=None, ge=0, le=MOST_SECONDS, exclude_if=lambda value: value is None)
+    max_days: float | None = Field(default=None, gt=0, le=MOST_DAYS, exclude_if=lambda value: value is None)
+    clock_set_back: Literal["exclude", "merge"] = Field(default="merge", exclude_if=lambda value: value == "merge")
+    salvage: bool = Field(default=False, exclude_if=lambda value: not value)
 
 
 class Imputation(Schema):
@@ -240,12 +260,24 @@ class Imputation(Schema):
 
 
 class Windowing(Schema):
-    """Sizes in seconds."""
+    """Sizes in seconds, and which windows are kept.
+
+    Attributes
+    ----------
+    min_observed_inputs : int
+        Inputs that have an observed second in the window; windows with fewer are ``unobserved``. 0 keeps all.
+    min_observed_fraction : float
+        Share of the window's samples of the vital signs that are observed; windows below it are dropped.
+    min_target_observed : float
+        Share of the window's targets that are observed; windows below it are dropped.
+    """
 
     window: int = Field(gt=0, le=MOST_SECONDS)
     step: int = Field(gt=0, le=MOST_SECONDS)
     target_horizon: int = Field(ge=0, le=MOST_SECONDS)
+    min_observed_inputs: int = Field(default=0, ge=0, le=MOST_SECONDS, exclude_if=lambda value: not value)
     min_observed_fraction: float = Field(ge=0, le=1)
+    min_target_observed: float = Field(default=0, ge=0, le=1, exclude_if=lambda value: not value)
 
 
 class Split(Schema):

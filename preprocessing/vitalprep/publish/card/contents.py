@@ -18,6 +18,8 @@ REASONS: Mapping[str, str] = {
     "truncated": "the file ends before the recording does",
     "corrupt": "the file is damaged",
     "too_large": "the file is larger than a recording can be",
+    "too_long": "the recording lasts longer than allowed",
+    "clock_set_back": "the recorder's clock was set back, and the same moments were recorded twice",
     "unit_mismatch": "a signal stands in a unit that is not known, and no other source has it",
     "no_signal": "none of the inputs was recorded",
     "too_short": "the recording is shorter than one window and its target",
