@@ -6,6 +6,7 @@ The defaults are data and stand in ``master_poc.yaml``; this module says what ma
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, PositiveFloat, model_validator
@@ -279,6 +280,17 @@ class Windowing(Schema):
     min_observed_fraction: float = Field(ge=0, le=1)
     min_target_observed: float = Field(default=0, ge=0, le=1, exclude_if=lambda value: not value)
 
+    @property
+    def demands(self) -> tuple[str, ...]:
+        """What a window must have observed to be kept, in words."""
+        inputs = self.min_observed_inputs
+        said = (
+            (inputs, f"at least {inputs} input{'s' if inputs > 1 else ''}"),
+            (self.min_observed_fraction, f"at least {self.min_observed_fraction:.0%} of the vital signs' samples"),
+            (self.min_target_observed, f"at least {self.min_target_observed:.0%} of the targets"),
+        )
+        return tuple(text for wanted, text in said if wanted)
+
 
 class Split(Schema):
     """Shares of the cases; the rest is test."""
@@ -374,6 +386,12 @@ class Config(Schema):
                     key=f"body.{name}",
                 )
         return self
+
+    @cached_property
+    def target_columns(self) -> list[int]:
+        """The place of each target's input among the inputs."""
+        names = [item.name for item in self.inputs]
+        return [names.index(target.input) for target in self.targets]
 
     def accepted_units(self, source: Source) -> tuple[str, ...]:
         """Return the spellings under which a source's unit stands in real files."""

@@ -23,6 +23,7 @@ __all__ = [
     "InputObject",
     "ListedReceipt",
     "Receipt",
+    "Runs",
     "StoredTable",
     "UnitConflict",
     "each_receipt",
@@ -88,11 +89,16 @@ class UnitConflict(Schema):
     unit: str
 
 
+Runs = tuple[tuple[Count, Count], ...]
+"""Runs of seconds: the first of each, and the one after its last."""
+
+
 class StoredTable(NamedTuple):
     """A case's table, as its receipt describes it.
 
-    `path` is below the output, `seconds` the number of rows. `values_sha256` is the digest of the values. Receipts of
-    vitalprep 0.1.0 have None, and `parquet_sha256`, the SHA-256 of the file, in its place.
+    `path` is below the output, `seconds` the number of rows, `observed` the runs of seconds in which at least one input
+    has a value. `values_sha256` is the digest of the values. Receipts of vitalprep 0.1.0 have None for both, and
+    `parquet_sha256`, the SHA-256 of the file.
     """
 
     case_id: int
@@ -100,13 +106,15 @@ class StoredTable(NamedTuple):
     seconds: int
     values_sha256: str | None
     parquet_sha256: str | None = None
+    observed: Runs | None = None
 
 
 class Receipt(Document):
     """The result of harmonizing one case.
 
     `timings` are in seconds; `seconds` is the length of the table. `values_sha256` is the digest of the table's values
-    (`contract.table`); receipts of version 1 have `parquet_sha256`, the SHA-256 of the file, in its place.
+    (`contract.table`), and `observed` are the runs of seconds in which at least one input has a value; receipts of
+    version 1 have `parquet_sha256`, the SHA-256 of the file, in their place.
     """
 
     current_version: ClassVar[int] = 2
@@ -121,6 +129,7 @@ class Receipt(Document):
     seconds: Count | None = None
     values_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     parquet_sha256: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    observed: Runs | None = Field(default=None, exclude_if=lambda value: value is None)
     features: dict[str, FeatureQuality] = Field(default_factory=dict)
     unit_conflicts: tuple[UnitConflict, ...] = ()
     skipped_records: Count = 0
@@ -142,7 +151,9 @@ class Receipt(Document):
     def table(self, stem: str) -> StoredTable:
         """Return where the table of a harmonized case lies, from the case's `Plan.stem`."""
         path = table_path(stem, self.values_sha256)
-        return StoredTable(self.case_id, path, self.seconds or 0, self.values_sha256, self.parquet_sha256)
+        return StoredTable(
+            self.case_id, path, self.seconds or 0, self.values_sha256, self.parquet_sha256, self.observed
+        )
 
 
 @dataclass(frozen=True)

@@ -119,8 +119,8 @@ def _assumed(content: Any, key: str = "") -> dict[str, float]:
 def _limits(config: Config) -> list[str]:
     """Return what the estimate does not include."""
     limits = ["waiting for capacity", "cases without a clinical row", "logs, NAT gateways, taxes"]
-    if config.windowing.min_observed_fraction > 0:
-        limits.append("windows that windowing.min_observed_fraction drops")
+    if config.windowing.demands:
+        limits.append("windows that are left out because too little of them is observed")
     if config.output.compression != "none":
         limits.append("compression: GB and CPU are those without it")
     return limits

@@ -11,7 +11,7 @@ from vitalprep.contract.config import Config
 from vitalprep.contract.paths import receipt_path, table_path
 from vitalprep.contract.plan import PlannedCase
 from vitalprep.contract.receipt import InputObject, Receipt, UnitConflict
-from vitalprep.contract.table import holds_values, to_parquet, values_sha256
+from vitalprep.contract.table import holds_values, observed_runs, to_parquet, values_sha256
 from vitalprep.features.conversion import Body
 from vitalprep.features.grid import harmonize
 from vitalprep.runtime.console import log
@@ -76,6 +76,7 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
         harmonize_digest=task.harmonize_digest,
         seconds=len(series.values),
         values_sha256=digest,
+        observed=observed_runs(series.values),
         features=series.quality,
         unit_conflicts=tuple(UnitConflict(track=track, unit=unit) for track, unit in series.unit_conflicts),
         skipped_records=reading.recording.skipped_records,

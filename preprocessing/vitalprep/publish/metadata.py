@@ -43,6 +43,7 @@ CASE_COLUMNS = (
     "reason",
     "seconds",
     "windows",
+    "windows_unobserved",
     "windows_dropped",
     "object",
 )
@@ -54,7 +55,7 @@ def cases_csv(plan: Plan, outcomes: dict[int, CaseOutcome], salt: str | None) ->
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(CASE_COLUMNS)
     lines: dict[int, list[Any]] = {
-        case.case_id: [case.case_id, "", "", "excluded", case.reason, "", 0, 0, ""] for case in plan.excluded
+        case.case_id: [case.case_id, "", "", "excluded", case.reason, "", 0, 0, 0, ""] for case in plan.excluded
     }
     for case in plan.cases:
         outcome = outcomes[case.case_id]
@@ -66,6 +67,7 @@ def cases_csv(plan: Plan, outcomes: dict[int, CaseOutcome], salt: str | None) ->
             outcome.reason or "",
             "" if outcome.seconds is None else outcome.seconds,
             outcome.windows,
+            outcome.unobserved,
             outcome.dropped,
             _cell(case.object),
         ]

@@ -285,5 +285,6 @@ def _seconds(stored: Stored, split: str) -> dict[str, Any]:
     return {
         "cases": len(written),
         "seconds": sum(case.seconds or 0 for case in written),
+        "unobserved": sum(case.unobserved for case in cases),
         "dropped": sum(case.dropped for case in cases),
     }

@@ -197,10 +197,10 @@ class Checks:
             for outcome in summary.cases:
                 found = np.sort(windows[windows[:, 0] == outcome.case_id, 1])
                 possible = window_starts(outcome.seconds or 0, self.plan.config.windowing)
-                if len(found) != outcome.windows or len(found) + outcome.dropped != len(possible):
+                if len(found) != outcome.windows or len(found) + outcome.left_out != len(possible):
                     problems.append(
-                        f"case {outcome.case_id} has {len(found)} windows and {outcome.dropped} dropped, "
-                        f"{len(possible)} are possible"
+                        f"case {outcome.case_id} has {len(found)} windows, {outcome.unobserved} unobserved and "
+                        f"{outcome.dropped} dropped, {len(possible)} are possible"
                     )
                 elif not np.isin(found, possible).all():
                     problems.append(f"case {outcome.case_id} has a window that starts between two steps")

@@ -23,8 +23,8 @@ _BASIS = {
 
 def making(data: Described) -> str:
     """Return the rules that made the records."""
-    fraction = data.config.windowing.min_observed_fraction
-    left_out = f"; those with less than {fraction:.0%} of their vital signs observed were left out" if fraction else ""
+    demands = " and ".join(data.config.windowing.demands)
+    kept = f"; those that have {demands} observed were kept" if demands else ""
     gaps = (
         "No value depends on a later one."
         if data.config.imputation.causal
@@ -38,7 +38,7 @@ def making(data: Described) -> str:
         "Gaps were filled by the last observation, or by a default where there was none to carry, never backwards "
         "and never by a mean.",
         gaps,
-        f"Windows were cut{left_out}. Each value was normalized to its range and clipped.",
+        f"Windows were cut{kept}. Each value was normalized to its range and clipped.",
         "Every record was read again and proved: checksums, shapes, ranges, splits, counts. `validation.json` says "
         "whether it passed; without that verdict the data set is not published.",
     ]
