@@ -86,10 +86,8 @@ def target_origins_of(samples: Samples, config: Config) -> dict[str, OriginCount
 
 def windows_without_vital(samples: Samples, config: Config) -> int:
     """Return how many windows of a case have no observed second of any vital sign."""
-    vitals = samples.origin[:, [item.vital for item in config.inputs]]
-    return int(
-        np.count_nonzero(seconds_within(samples.starts, (vitals == OBSERVED).any(axis=1), config.windowing) == 0)
-    )
+    observed = (samples.origin[:, [item.vital for item in config.inputs]] == OBSERVED).any(axis=1)
+    return int(np.count_nonzero(seconds_within(samples.starts, observed, config.windowing) == 0))
 
 
 def _histogram(measured: NDArray[np.float64], bounds: tuple[float, float]) -> tuple[int, ...]:

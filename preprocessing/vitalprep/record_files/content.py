@@ -54,7 +54,8 @@ class FileTask:
 class FileFacts:
     """What a file holds: statistics and target origins over its cases, and each case's coverage and sketch.
 
-    `without_vital` counts windows without an observed second of a vital sign. A case's coverage has a row for each input, with the fields of `CaseCoverage`: int64 of shape (inputs, 4).
+    A case's coverage has a row for each input, with the fields of `CaseCoverage`: int64 of shape (inputs, 4).
+    `without_vital` counts windows without an observed second of a vital sign.
     """
 
     statistics: dict[str, FeatureStatistics] = field(default_factory=dict)
