@@ -17,6 +17,7 @@ from vitalprep.contract.provenance import KnownProvenance, Provenance
 
 __all__ = [
     "BODY",
+    "MOST_DAYS",
     "PERSON",
     "BodyDefaults",
     "Config",
@@ -26,6 +27,7 @@ __all__ = [
     "Input",
     "Measure",
     "Output",
+    "Reading",
     "Source",
     "Split",
     "Static",
@@ -240,7 +242,7 @@ class Reading(Schema):
         In seconds. The header's start time counts only if a record lies at most that much later, and times at or below
         0 are dropped where none lies that close above 0. Left out, the header's start time always counts.
     max_days : float, optional
-        Longer recordings are ``too_long``. Left out, those of more than 7 days are ``corrupt``.
+        Longer recordings are ``too_long``. Left out, 7 days.
     clock_set_back : str
         ``exclude`` a case whose clock was set back, or ``merge`` its records by time.
     salvage : bool

@@ -115,6 +115,10 @@ class Receipt(Document):
     `timings` are in seconds; `seconds` is the length of the table. `values_sha256` is the digest of the table's values
     (`contract.table`), and `observed` are the runs of seconds in which at least one input has a value; receipts of
     version 1 have `parquet_sha256`, the SHA-256 of the file, in their place.
+
+    `clock` is what says when the recording begins, and `untimed` counts records that were dropped because they had no
+    time. `salvaged` is what an unfinished file lacks of which the whole packets were used. `set_back` are the tracks
+    whose clock was set back and whose records were merged.
     """
 
     current_version: ClassVar[int] = 2
@@ -133,6 +137,10 @@ class Receipt(Document):
     features: dict[str, FeatureQuality] = Field(default_factory=dict)
     unit_conflicts: tuple[UnitConflict, ...] = ()
     skipped_records: Count = 0
+    clock: Literal["header", "records"] | None = Field(default=None, exclude_if=lambda value: value is None)
+    untimed: Count = Field(default=0, exclude_if=lambda count: not count)
+    salvaged: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    set_back: tuple[str, ...] = Field(default=(), exclude_if=lambda tracks: not tracks)
     timings: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -94,7 +94,8 @@ def _clock(recording: VitalFile) -> tuple[float, int]:
     """Return the start (Unix time, s) and the number of seconds of a recording."""
     if recording.first_time is None or recording.last_time is None:
         raise CaseRefused("no_signal", "the file holds no wave or numeric record")
-    start = recording.start_time if recording.start_time is not None else recording.first_time
+    start = recording.start
+    assert start is not None  # there is a record
     duration = recording.last_time - start + CLOCK_TOLERANCE
     if duration < 0:
         raise CaseRefused("no_signal", "every record is earlier than the header's start time")

@@ -17,6 +17,7 @@ from vitalprep.features.grid import harmonize
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import CaseRefused, RetryableError
 from vitalprep.storage import ObjectChanged, ObjectMissing, Storage
+from vitalprep.storage.stream import Arriving
 from vitalprep.vital.gunzip import longest_file
 from vitalprep.vital.recording import VitalFile, read_vital
 
@@ -80,6 +81,10 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
         features=series.quality,
         unit_conflicts=tuple(UnitConflict(track=track, unit=unit) for track, unit in series.unit_conflicts),
         skipped_records=reading.recording.skipped_records,
+        clock=reading.recording.set_by,
+        untimed=reading.recording.untimed,
+        salvaged=reading.recording.salvaged,
+        set_back=reading.recording.set_back,
         timings=watch.seconds,
     )
     return _committed(receipt, task, output)
@@ -98,27 +103,43 @@ def _reading(task: CaseTask, watch: _Stopwatch) -> _Reading:
     case = task.case
     seen: set[str] = set()
     for _ in range(READINGS):
-        data = _storage(task.input).arriving(case.object, etag=case.etag or None, size=case.size, hashed=True)
-        watch.lap("read")
+        opening = _Opening(task, watch)
         try:
-            recording = read_vital(data, max_bytes=task.config.reading.max_decompressed_bytes)
+            recording = read_vital(opening, reading=task.config.reading)
         except CaseRefused as refusal:
             if case.size > longest_file(task.config.reading.max_decompressed_bytes):
                 return _Reading(refusal, None)  # refused for its size alone, which the plan confirms
-            sha256 = data.sha256()
-            del data
+            sha256 = opening.first.sha256()
             if sha256 in seen:
                 return _Reading(refusal, sha256)
             seen.add(sha256)
             log(f"case {case.case_id} is read again before it is excluded, {refusal}", case_id=case.case_id)
             continue
         watch.lap("parse")
-        watch.move(data.waited, "parse", "read")
-        return _Reading(recording, data.sha256())
+        watch.move(opening.first.waited, "parse", "read")
+        return _Reading(recording, opening.first.sha256())
     raise RetryableError(
         f"Case {case.case_id}: {READINGS} readings of {case.object} all differ.",
         fix="check the network and the storage, then run it again: it resumes.",
     )
+
+
+class _Opening:
+    """Opens a case's recording, from its begin each time. `first` is the first reading, whose digest is computed."""
+
+    def __init__(self, task: CaseTask, watch: _Stopwatch) -> None:
+        self._task = task
+        self.first = self._begun(hashed=True)
+        self._next: Arriving | None = self.first
+        watch.lap("read")
+
+    def __call__(self) -> Arriving:
+        data, self._next = self._next or self._begun(hashed=False), None
+        return data
+
+    def _begun(self, *, hashed: bool) -> Arriving:
+        case = self._task.case
+        return _storage(self._task.input).arriving(case.object, etag=case.etag or None, size=case.size, hashed=hashed)
 
 
 def _store_table(output: Storage, path: str, parquet: bytes, names: list[str], digest: str) -> None:

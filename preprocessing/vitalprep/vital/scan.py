@@ -46,9 +46,10 @@ except ImportError as error:  # installed without a C compiler, which suffices f
         "vitalprep again: pip install --force-reinstall --no-deps /path/to/vitalprep.",
     ) from error
 
-__all__ = ["TrackRecords", "VitalScan"]
+__all__ = ["Run", "Span", "TrackRecords", "VitalScan"]
 
-TRACK_PACKET = 0  # the other kind of header packet describes a device
+TRACK_PACKET, DEVICE_PACKET = 0, 9
+LONG_BEGIN = 64  # bytes by which a file with lengths of 8 bytes is known
 START_TIME_AT = 10  # byte offset in the header, if the header has at least 26 bytes
 START_TIME_HEADER = 26
 LONGEST_HEADER_PACKET = 1 << 16
@@ -57,6 +58,7 @@ ROWS = 1 << 16  # numeric samples per block
 # Twenty times as many as in a case of VitalDB. At 32 bytes each, including time and value to sort by: 320 MiB.
 MOST_SAMPLES = 160 * ROWS
 ORDINARY_ROWS = 16 * ROWS
+MOST_FALLS = 1 << 16  # times that a clock is set back; each costs some microseconds
 # Same layouts as in _records.c.
 TRACK = np.dtype(
     [
@@ -65,14 +67,26 @@ TRACK = np.dtype(
         ("offset", np.float64),
         ("first", np.float64),
         ("last", np.float64),
+        ("early_first", np.float64),
+        ("early_last", np.float64),
+        ("previous", np.float64),
+        ("run_first", np.float64),
+        ("run_last", np.float64),
         ("records", np.int64),
+        ("early", np.int64),
         ("kind", np.int32),
         ("format", np.int32),
     ]
 )
 ROW = np.dtype([("time", np.float64), ("value", np.float64), ("track", np.int64)])
 _PACKET = struct.Struct("<bI")
+_LONG_PACKET = struct.Struct("<bQ")
 _RECORD = struct.Struct("<HdH")
+_NO_RUN = (math.inf, -math.inf)
+
+
+def _span(records: int, first: float, last: float) -> Span | None:
+    return Span(int(records), float(first), float(last)) if records else None
 
 
 def _empty_rows(before: int) -> NDArray[np.void]:
@@ -87,29 +101,66 @@ def _empty_rows(before: int) -> NDArray[np.void]:
 
 
 @dataclass(frozen=True, slots=True)
-class TrackRecords:
-    """Summary of the records of one track header: their number, earliest record and latest sample (Unix time, s)."""
+class Span:
+    """Some records of a track: their number, earliest record and latest sample (Unix time, s)."""
 
-    index: int
-    header: TrackHeader
     records: int
     first: float
     last: float
 
 
-class VitalScan:
-    """Incremental scan of the decompressed stream. It holds only incomplete packets, headers and numeric samples."""
+@dataclass(frozen=True, slots=True)
+class TrackRecords:
+    """The records of one track header; `early` are those at a time of 0 or below. None where there is none."""
 
-    def __init__(self, *, max_bytes: int) -> None:
+    index: int
+    header: TrackHeader
+    timed: Span | None
+    early: Span | None
+
+    @property
+    def records(self) -> int:
+        """Number of all records."""
+        return sum(span.records for span in (self.timed, self.early) if span)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Records of a track id between which its clock was not set back: its earliest and latest record (Unix time, s)."""
+
+    track_id: int
+    first: float
+    last: float
+
+
+class VitalScan:
+    """Incremental scan of the decompressed stream. It holds only incomplete packets, headers and numeric samples.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Largest decompressed size in bytes.
+    near : float
+        In seconds. `near_start` counts records at most that much later than the header's start time.
+    before : VitalScan, optional
+        Scan of the part before this one: the limits for headers and samples hold for all parts together.
+    """
+
+    def __init__(self, *, max_bytes: int, near: float = 0, before: VitalScan | None = None) -> None:
+        self.memory: HeaderMemory = before.memory if before else HeaderMemory()
         self.start_time: float | None = None
+        self.near_start = 0
         self.devices: dict[int, str] = {}
         self.skipped_records = 0
+        self._near = near
+        self._near_until = (math.nan, math.nan)
+        self._falls: list[Run] = []
+        self._rows_before = before.rows if before else 0
         self._longest = min(max_bytes, 0xFFFFFFFF)
         self._headers: dict[int, TrackHeader] = {}  # by index, in file order
         self._tracks = np.zeros(64, dtype=TRACK)
         self._track_count = 0
         self._track_of = np.full(TRACK_IDS, -1, dtype=np.int32)
-        self.memory = HeaderMemory()
         self._full_rows: deque[NDArray[np.void]] = deque()
         self._rows = _empty_rows(0)
         self._row_count = 0
@@ -117,6 +168,7 @@ class VitalScan:
         self._offset = 0  # decompressed position of the first byte of _rest
         self._to_skip = 0
         self._in_header = True
+        self._begin = b""
 
     def feed(self, chunk: bytes) -> None:
         """Process the next decompressed bytes."""
@@ -129,6 +181,7 @@ class VitalScan:
         self._to_skip = 0
         position = 0
         if self._in_header:
+            self._begin = buffer[:LONG_BEGIN]
             position = self._header(buffer)
             if not position:
                 self._rest = buffer
@@ -153,14 +206,72 @@ class VitalScan:
                 f"the file ends inside a packet (decompressed byte {self._offset + len(self._rest)}{missing})",
             )
 
+    @property
+    def has_header(self) -> bool:
+        """Whether the file's header was read."""
+        return not self._in_header
+
+    @property
+    def has_long_lengths(self) -> str | None:
+        """What is wrong with a file whose numbers have 8 bytes where the format has 4, by its header; None for others.
+
+        https://github.com/vitaldb/vitalutils, commit 3ddda36: its Python package wrote such files on 64-bit Linux.
+        """
+        if self._begin[8:12] != bytes(4) or len(self._begin) < LONG_BEGIN:
+            return None
+        packet = 14 + struct.unpack_from("<H", self._begin, 12)[0] + 8  # two numbers of the header are longer, too
+        if packet + _LONG_PACKET.size > len(self._begin):
+            return None
+        kind, length = _LONG_PACKET.unpack_from(self._begin, packet)
+        if kind not in (TRACK_PACKET, DEVICE_PACKET) or not 0 < length <= LONGEST_HEADER_PACKET:
+            return None
+        return (
+            "its lengths have 8 bytes instead of 4, as the Python package vitaldb wrote them on 64-bit Linux before "
+            "version 1.5; write the file again with a newer version of it"
+        )
+
+    @property
+    def rows(self) -> int:
+        """Numeric samples of this scan and of those before it."""
+        return self._rows_before + sum(map(len, self._full_rows)) + self._row_count
+
+    @property
+    def read_bytes(self) -> int:
+        """Decompressed bytes so far."""
+        return self._offset + len(self._rest)
+
     def tracks(self) -> Iterator[TrackRecords]:
         """Yield the wave and numeric tracks that have records, in the file order of their headers."""
         for index, header in self._headers.items():
             track = self._tracks[index]
-            if track["records"]:
-                yield TrackRecords(
-                    index, header, int(track["records"]), first=float(track["first"]), last=float(track["last"])
-                )
+            timed = _span(track["records"], track["first"], track["last"])
+            early = _span(track["early"], track["early_first"], track["early_last"])
+            if timed or early:
+                yield TrackRecords(index, header, timed, early)
+
+    def runs(self) -> dict[int, list[Run]]:
+        """Return the runs of each track id, in file order. Records at a time of 0 or below belong to none."""
+        runs: dict[int, list[Run]] = {}
+        for run in [*self._falls, *map(self._run, self._headers)]:
+            if run.first <= run.last:
+                runs.setdefault(run.track_id, []).append(run)
+        return runs
+
+    def _run(self, index: int) -> Run:
+        """Return the run that has not ended, of the current header of a track id; one without records is empty."""
+        header, track = self._headers[index], self._tracks[index]
+        current = self._track_of[header.track_id] == index
+        first, last = (track["run_first"], track["run_last"]) if current else _NO_RUN
+        return Run(header.track_id, float(first), float(last))
+
+    def track_names(self) -> dict[int, str]:
+        """Return the name of each track id, as its last header has it."""
+        return {header.track_id: self.name_of(header) for header in self._headers.values()}
+
+    def name_of(self, header: TrackHeader) -> str:
+        """Return ``Device/NAME`` of a track."""
+        device = self.devices.get(header.device_id, "")
+        return f"{device}/{header.name}" if device else header.name
 
     def samples(self, groups: list[list[TrackRecords]]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """Return (times, values) of each group of numeric tracks in file order, and release the scan's own copy.
@@ -192,12 +303,14 @@ class VitalScan:
         if length >= START_TIME_HEADER:
             start = struct.unpack_from("<d", buffer, 10 + START_TIME_AT)[0]
             self.start_time = start if math.isfinite(start) and start > 0 else None
+        if self.start_time is not None:
+            self._near_until = (self.start_time, self.start_time + self._near)
         return 10 + int(length)
 
     def _packets(self, buffer: bytes, position: int) -> int:
         """Read complete packets. Return the offset of the next one, which may lie beyond the end of the buffer."""
         while True:
-            stopped, position, self._row_count, skipped = _records.scan_packets(
+            stopped, position, self._row_count, skipped, near = _records.scan_packets(
                 buffer,
                 position,
                 self._longest,
@@ -206,8 +319,10 @@ class VitalScan:
                 self._track_count,
                 self._rows,
                 self._row_count,
+                *self._near_until,
             )
             self.skipped_records += skipped
+            self.near_start += near
             if stopped == _records.FULL:
                 self._next_rows(self._offset + position)
             elif stopped == _records.HEADER:
@@ -217,12 +332,27 @@ class VitalScan:
                 position = after
             elif stopped == _records.MORE:
                 return position
+            elif stopped == _records.FELL:
+                self._end_run(buffer, position)
             else:
                 raise self._refusal(stopped, buffer, position)
 
+    def _end_run(self, buffer: bytes, position: int) -> None:
+        """End the run of the track whose record at `position` lies more than 60 s before the one before it."""
+        track_id = int(_RECORD.unpack_from(buffer, position + _PACKET.size)[2])
+        track = self._tracks[self._track_of[track_id]]
+        self._falls.append(Run(track_id, float(track["run_first"]), float(track["run_last"])))
+        track["previous"], (track["run_first"], track["run_last"]) = -math.inf, _NO_RUN
+        if len(self._falls) > MOST_FALLS:
+            raise CaseRefused(
+                "corrupt",
+                f"time falls by more than a minute more than {MOST_FALLS} times, up to decompressed byte "
+                f"{self._offset + position}",
+            )
+
     def _next_rows(self, where: int) -> None:
         self._full_rows.append(self._rows)
-        if len(self._full_rows) * ROWS >= MOST_SAMPLES:
+        if self._rows_before + len(self._full_rows) * ROWS >= MOST_SAMPLES:
             raise CaseRefused(
                 "too_large", f"the file has more than {MOST_SAMPLES} numeric samples, up to decompressed byte {where}"
             )
@@ -263,13 +393,23 @@ class VitalScan:
         self.memory.hold(memory_of(name))
         self.devices[device_id] = name
 
+    def _has_records(self, index: int) -> bool:
+        track = self._tracks[index]
+        return bool(track["records"] or track["early"])
+
     def _put_track(self, header: TrackHeader) -> None:
         """Make a header the current one for its track id: it applies to the records that follow it."""
         index = int(self._track_of[header.track_id])
         if index >= 0 and self._headers[index] == header:
             return
+        run = (-math.inf, *_NO_RUN)
+        if index >= 0:  # a new header does not end the run
+            old = self._tracks[index]
+            run = (float(old["previous"]), float(old["run_first"]), float(old["run_last"]))
         self.memory.hold(header.memory)
-        if index >= 0 and not self._tracks[index]["records"]:  # the previous header has no records
+        if index >= 0 and not (
+            self._tracks[index]["records"] or self._tracks[index]["early"]
+        ):  # the previous header has no records
             self.memory.release(self._headers.pop(index).memory)
         else:
             index = self._track_count
@@ -278,4 +418,7 @@ class VitalScan:
                 self._tracks = np.concatenate([self._tracks, np.zeros_like(self._tracks)])
             self._track_of[header.track_id] = index
         self._headers[index] = header
-        self._tracks[index] = (header.rate, header.gain, header.offset, 0, 0, 0, header.kind, header.format)
+        spans = (0, 0, 0, 0)
+        self._tracks[index] = (
+            header.rate, header.gain, header.offset, *spans, *run, 0, 0, header.kind, header.format
+        )  # fmt: skip
