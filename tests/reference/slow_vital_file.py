@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class Wave:
 class SlowVitalFile(VitalFile):
     """A recording with its waves by ``Device/NAME``; empty unless requested."""
 
-    waves: dict[str, Wave]
+    waves: dict[str, Wave] = field(default_factory=dict)
 
 
 def read_vital_slowly(data: bytes, *, max_bytes: int = 1 << 30, waves: bool = False) -> SlowVitalFile:
@@ -94,8 +94,9 @@ def _refuse_span(start: float | None, last: float | None, latest: str) -> None:
     span = last - start
     if not span <= LONGEST_SPAN:
         raise CaseRefused(
-            "corrupt",
-            f"the recording spans {span / 86400:.6g} days, up to the last sample of {shown(latest)}; the limit is 7",
+            "too_long",
+            f"the recording spans {span / 86400:.6g} days, up to the last sample of {shown(latest)}; "
+            "reading.max_days is 7",
         )
 
 

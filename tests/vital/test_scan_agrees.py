@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import tracemalloc
 from itertools import pairwise
@@ -174,19 +175,20 @@ def test_headers_without_records_take_no_memory() -> None:
 
 def test_arguments_that_do_not_fit_are_refused() -> None:
     track_of, tracks, rows = np.full(TRACK_IDS, -1, np.int32), np.zeros(2, TRACK), np.zeros(3, ROW)
-    good = (b"", 0, 100, track_of, tracks, 2, rows, 0)
-    assert _records.scan_packets(*good) == (_records.MORE, 0, 0, 0)
+    near = (math.nan, math.nan)
+    good = (b"", 0, 100, track_of, tracks, 2, rows, 0, *near)
+    assert _records.scan_packets(*good) == (_records.MORE, 0, 0, 0, 0)
     for place, wrong in [(1, -1), (3, track_of[:-1]), (5, 3), (5, -1), (6, rows[:0]), (7, 4), (7, -1)]:
         with pytest.raises(ValueError, match="does not fit"):
             _records.scan_packets(*good[:place], wrong, *good[place + 1 :])
     data = numeric_record(7)
     track_of[7] = 2  # beyond the two tracks
-    assert _records.scan_packets(data, 0, 100, *good[3:]) == (_records.MORE, len(data), 0, 1)
+    assert _records.scan_packets(data, 0, 100, *good[3:]) == (_records.MORE, len(data), 0, 1, 0)
     track_of[7], tracks["kind"], tracks["format"] = 1, 2, 9
     assert _records.scan_packets(data, 0, 100, *good[3:])[0] == _records.BAD_SAMPLES
     tracks["format"] = 1
-    assert _records.scan_packets(data, 0, 100, *good[3:7], 3) == (_records.FULL, 0, 3, 0)
-    assert _records.scan_packets(data, 99, 100, *good[3:]) == (_records.MORE, 99, 0, 0)
+    assert _records.scan_packets(data, 0, 100, *good[3:7], 3, *near) == (_records.FULL, 0, 3, 0, 0)
+    assert _records.scan_packets(data, 99, 100, *good[3:]) == (_records.MORE, 99, 0, 0, 0)
 
 
 def test_rows_that_do_not_fit_are_refused() -> None:
