@@ -18,10 +18,11 @@ from vitalprep.contract.config_file import load_config
 from vitalprep.contract.plan import PlannedCase
 from vitalprep.contract.receipt import Receipt
 from vitalprep.features.conversion import Body
-from vitalprep.features.grid import harmonize, seconds_of
+from vitalprep.features.grid import harmonize
 from vitalprep.harmonize.case import CaseTask, harmonize_case
 from vitalprep.runtime.errors import CaseRefused
 from vitalprep.simulate.vital_writer import FileHeader, Packet, RawPacket, encode_file, gzip_bytes
+from vitalprep.vital.clock import seconds_of
 from vitalprep.vital.headers import LONGEST_SHOWN, shown
 from vitalprep.vital.recording import read_vital
 

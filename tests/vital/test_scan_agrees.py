@@ -23,7 +23,8 @@ from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 from vitalprep.simulate.vital_writer import FileHeader, Packet, TrackHeader, encode_file, encode_packet, gzip_bytes
 from vitalprep.vital import _records
 from vitalprep.vital.recording import read_vital
-from vitalprep.vital.scan import ROW, ROWS, TRACK, TRACK_IDS
+from vitalprep.vital.rows import ROW, ROWS
+from vitalprep.vital.scan import TRACK, TRACK_IDS
 
 HEAD = encode_file(FileHeader(start=START), [])
 MIB = 1 << 20

@@ -118,7 +118,8 @@ class Receipt(Document):
 
     `clock` is what says when the recording begins, and `untimed` counts records that were dropped because they had no
     time. `salvaged` is what an unfinished file lacks of which the whole packets were used. `set_back` are the tracks
-    whose clock was set back and whose records were merged.
+    whose clock was set back and whose records were merged. `doubled` counts the seconds in which two devices of one
+    name recorded different values, by track.
     """
 
     current_version: ClassVar[int] = 2
@@ -141,6 +142,7 @@ class Receipt(Document):
     untimed: Count = Field(default=0, exclude_if=lambda count: not count)
     salvaged: str | None = Field(default=None, exclude_if=lambda value: value is None)
     set_back: tuple[str, ...] = Field(default=(), exclude_if=lambda tracks: not tracks)
+    doubled: dict[str, Count] = Field(default_factory=dict, exclude_if=lambda tracks: not tracks)
     timings: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")

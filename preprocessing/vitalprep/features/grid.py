@@ -12,12 +12,12 @@ from vitalprep.contract.config import Config, Input, Source
 from vitalprep.contract.receipt import FeatureQuality
 from vitalprep.features.conversion import Body, multiplier
 from vitalprep.runtime.errors import CaseRefused
+from vitalprep.vital.clock import CLOCK_TOLERANCE, seconds_of
 from vitalprep.vital.headers import shown
 from vitalprep.vital.recording import Numeric, VitalFile
 
-__all__ = ["Series", "harmonize", "seconds_of"]
+__all__ = ["Series", "harmonize"]
 
-CLOCK_TOLERANCE = 0.001  # s; a time stamp that rounding put just before a second still belongs to that second
 BLOCK = 1 << 18  # records resampled at a time; bounds the memory of temporary arrays
 
 
@@ -69,25 +69,6 @@ def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
     if np.isnan(values).all():
         raise CaseRefused("no_signal", "no input has a single plausible value")
     return Series(values, quality, tuple(conflicts))
-
-
-def seconds_of(times: NDArray[np.float64], start: float) -> NDArray[np.int64]:
-    """Return each time stamp's second of the recording, ``floor(time - start + 0.001)``; -1 if before the start.
-
-    Parameters
-    ----------
-    times : ndarray of float64, shape (n,)
-        Unix time in s.
-    start : float
-        Start of the recording, Unix time in s.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-    """
-    with np.errstate(over="ignore"):
-        since = times - start + CLOCK_TOLERANCE
-    return np.maximum(np.floor(since), -1).astype(np.int64)
 
 
 def _clock(recording: VitalFile) -> tuple[float, int]:

@@ -85,6 +85,7 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
         untimed=reading.recording.untimed,
         salvaged=reading.recording.salvaged,
         set_back=reading.recording.set_back,
+        doubled=dict(reading.recording.doubled),
         timings=watch.seconds,
     )
     return _committed(receipt, task, output)

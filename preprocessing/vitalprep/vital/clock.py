@@ -6,16 +6,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vitalprep.contract.config import Reading
 from vitalprep.runtime.errors import CaseRefused
 from vitalprep.vital.headers import shown
-from vitalprep.vital.scan import Span, TrackRecords, VitalScan
+from vitalprep.vital.scan import VitalScan
+from vitalprep.vital.track_records import Span, TrackRecords
 
-__all__ = ["Clock", "SetBy", "settled_clock"]
+__all__ = ["CLOCK_TOLERANCE", "Clock", "SetBy", "seconds_of", "settled_clock"]
 
 SetBy = Literal["header", "records"]
 DEFAULT_DAYS = 7.0
 DAY = 86_400.0  # s
+CLOCK_TOLERANCE = 0.001  # s; a time stamp that rounding put just before a second still belongs to that second
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,25 @@ def settled_clock(scans: Sequence[VitalScan], reading: Reading) -> Clock:
     start, part = min(begun, key=lambda item: item[0])
     _refuse_long(start, last, latest, reading)
     return Clock(part.start_time, first, last, "header" if part.counts else "records", untimed)
+
+
+def seconds_of(times: NDArray[np.float64], start: float) -> NDArray[np.int64]:
+    """Return each time stamp's second of the recording, ``floor(time - start + 0.001)``; -1 if before the start.
+
+    Parameters
+    ----------
+    times : ndarray of float64, shape (n,)
+        Unix time in s.
+    start : float
+        Start of the recording, Unix time in s.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+    """
+    with np.errstate(over="ignore"):
+        since = times - start + CLOCK_TOLERANCE
+    return np.maximum(np.floor(since), -1).astype(np.int64)
 
 
 def _untimed(tracks: Iterable[TrackRecords], reading: Reading) -> int:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitalprep.contract.config import Reading
-from vitalprep.runtime.errors import CaseRefused
+from vitalprep.runtime.errors import CaseRefused, ReasonCode
 from vitalprep.storage.stream import Arriving
 from vitalprep.vital.clock import Clock, SetBy, settled_clock
+from vitalprep.vital.doubled import doubled_seconds
 from vitalprep.vital.gunzip import gunzip
 from vitalprep.vital.headers import NUMERIC, memory_of, shown
-from vitalprep.vital.scan import TrackRecords, VitalScan
+from vitalprep.vital.scan import VitalScan
 from vitalprep.vital.set_back import contradictions, overlaps_of
+from vitalprep.vital.track_records import TrackRecords
 
 __all__ = ["File", "Numeric", "VitalFile", "read_vital"]
 
@@ -82,6 +84,7 @@ class VitalFile:
     untimed: int = 0
     salvaged: str | None = None
     set_back: tuple[str, ...] = ()
+    doubled: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def start(self) -> float | None:
@@ -113,10 +116,9 @@ def read_vital(*files: File, reading: Reading = AS_STRICT) -> VitalFile:
         try:
             missing = _scanned(scan, file, left, salvage=reading.salvage)
         except CaseRefused as refusal:
-            detail = scan.has_long_lengths or refusal.detail
-            raise CaseRefused(
-                "corrupt" if scan.has_long_lengths else refusal.reason, _of_part(number, detail, len(files))
-            ) from refusal
+            reason: ReasonCode = "corrupt" if scan.long_lengths else refusal.reason
+            detail = scan.long_lengths or refusal.detail
+            raise CaseRefused(reason, _of_part(number, detail, len(files))) from refusal
         salvaged += [_of_part(number, missing, len(files))] if missing else []
         scans.append(scan)
     clock = settled_clock(scans, reading)
@@ -179,6 +181,7 @@ def _recording(scans: Sequence[VitalScan], clock: Clock, salvaged: str | None, s
                 name = scan.name_of(track.header)
                 scan.memory.hold(memory_of(name))  # the device's name counts once per track
                 parts.setdefault(name, [[] for _ in scans])[part].append(track)
+    doubled = doubled_seconds(scans, clock.start)
     samples = [scan.samples([groups[part] for groups in parts.values()]) for part, scan in enumerate(scans)]
     return VitalFile(
         start_time=clock.start_time,
@@ -193,6 +196,7 @@ def _recording(scans: Sequence[VitalScan], clock: Clock, salvaged: str | None, s
         untimed=clock.untimed,
         salvaged=salvaged,
         set_back=set_back,
+        doubled={shown(name): seconds for name, seconds in doubled.items()},
     )
 
 

@@ -24,40 +24,25 @@ this module at every other packet.
 from __future__ import annotations
 
 import math
-import mmap
 import struct
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vitalprep.runtime.errors import CaseRefused, UsageError
+from vitalprep.runtime.errors import CaseRefused
+from vitalprep.vital.compiled import _records
 from vitalprep.vital.headers import HeaderMemory, TrackHeader, memory_of, read_device, read_track, shown
+from vitalprep.vital.long_lengths import BEGIN, long_lengths
+from vitalprep.vital.rows import NumericRows, Samples  # after the reader is known to be there
+from vitalprep.vital.track_records import Run, Span, TrackRecords
 
-try:
-    from vitalprep.vital import _records
-except ImportError as error:  # installed without a C compiler, which suffices for loading data sets
-    raise UsageError(
-        f"The compiled reader of recordings is not installed ({error}). Only loading data sets works without it.",
-        fix="install a C compiler and Python's headers (Debian: apt-get install gcc python3-dev), then install "
-        "vitalprep again: pip install --force-reinstall --no-deps /path/to/vitalprep.",
-    ) from error
-
-__all__ = ["Run", "Span", "TrackRecords", "VitalScan"]
+__all__ = ["VitalScan"]
 
 TRACK_PACKET, DEVICE_PACKET = 0, 9
-LONG_BEGIN = 64  # bytes by which a file with lengths of 8 bytes is known
 START_TIME_AT = 10  # byte offset in the header, if the header has at least 26 bytes
 START_TIME_HEADER = 26
 LONGEST_HEADER_PACKET = 1 << 16
 TRACK_IDS = 1 << 16
-ROWS = 1 << 16  # numeric samples per block
-# Twenty times as many as in a case of VitalDB. At 32 bytes each, including time and value to sort by: 320 MiB.
-MOST_SAMPLES = 160 * ROWS
-ORDINARY_ROWS = 16 * ROWS
 MOST_FALLS = 1 << 16  # times that a clock is set back; each costs some microseconds
 # Same layouts as in _records.c.
 TRACK = np.dtype(
@@ -78,59 +63,13 @@ TRACK = np.dtype(
         ("format", np.int32),
     ]
 )
-ROW = np.dtype([("time", np.float64), ("value", np.float64), ("track", np.int64)])
 _PACKET = struct.Struct("<bI")
-_LONG_PACKET = struct.Struct("<bQ")
 _RECORD = struct.Struct("<HdH")
 _NO_RUN = (math.inf, -math.inf)
 
 
 def _span(records: int, first: float, last: float) -> Span | None:
     return Span(int(records), float(first), float(last)) if records else None
-
-
-def _empty_rows(before: int) -> NDArray[np.void]:
-    """Return a block for rows, given the number of rows before it.
-
-    Blocks within the size of an ordinary case come from the heap and are reused by the next case. Later blocks are
-    mapped separately, so that freeing them returns their memory to the system.
-    """
-    if before < ORDINARY_ROWS:
-        return np.empty(ROWS, dtype=ROW)
-    return np.frombuffer(mmap.mmap(-1, ROWS * ROW.itemsize), dtype=ROW)
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Some records of a track: their number, earliest record and latest sample (Unix time, s)."""
-
-    records: int
-    first: float
-    last: float
-
-
-@dataclass(frozen=True, slots=True)
-class TrackRecords:
-    """The records of one track header; `early` are those at a time of 0 or below. None where there is none."""
-
-    index: int
-    header: TrackHeader
-    timed: Span | None
-    early: Span | None
-
-    @property
-    def records(self) -> int:
-        """Number of all records."""
-        return sum(span.records for span in (self.timed, self.early) if span)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Records of a track id between which its clock was not set back: its earliest and latest record (Unix time, s)."""
-
-    track_id: int
-    first: float
-    last: float
 
 
 class VitalScan:
@@ -155,15 +94,12 @@ class VitalScan:
         self._near = near
         self._near_until = (math.nan, math.nan)
         self._falls: list[Run] = []
-        self._rows_before = before.rows if before else 0
         self._longest = min(max_bytes, 0xFFFFFFFF)
         self._headers: dict[int, TrackHeader] = {}  # by index, in file order
         self._tracks = np.zeros(64, dtype=TRACK)
         self._track_count = 0
         self._track_of = np.full(TRACK_IDS, -1, dtype=np.int32)
-        self._full_rows: deque[NDArray[np.void]] = deque()
-        self._rows = _empty_rows(0)
-        self._row_count = 0
+        self.rows: NumericRows = NumericRows(len(before.rows) if before else 0)
         self._rest = b""
         self._offset = 0  # decompressed position of the first byte of _rest
         self._to_skip = 0
@@ -181,7 +117,7 @@ class VitalScan:
         self._to_skip = 0
         position = 0
         if self._in_header:
-            self._begin = buffer[:LONG_BEGIN]
+            self._begin = buffer[:BEGIN]
             position = self._header(buffer)
             if not position:
                 self._rest = buffer
@@ -212,28 +148,9 @@ class VitalScan:
         return not self._in_header
 
     @property
-    def has_long_lengths(self) -> str | None:
-        """What is wrong with a file whose numbers have 8 bytes where the format has 4, by its header; None for others.
-
-        https://github.com/vitaldb/vitalutils, commit 3ddda36: its Python package wrote such files on 64-bit Linux.
-        """
-        if self._begin[8:12] != bytes(4) or len(self._begin) < LONG_BEGIN:
-            return None
-        packet = 14 + struct.unpack_from("<H", self._begin, 12)[0] + 8  # two numbers of the header are longer, too
-        if packet + _LONG_PACKET.size > len(self._begin):
-            return None
-        kind, length = _LONG_PACKET.unpack_from(self._begin, packet)
-        if kind not in (TRACK_PACKET, DEVICE_PACKET) or not 0 < length <= LONGEST_HEADER_PACKET:
-            return None
-        return (
-            "its lengths have 8 bytes instead of 4, as the Python package vitaldb wrote them on 64-bit Linux before "
-            "version 1.5; write the file again with a newer version of it"
-        )
-
-    @property
-    def rows(self) -> int:
-        """Numeric samples of this scan and of those before it."""
-        return self._rows_before + sum(map(len, self._full_rows)) + self._row_count
+    def long_lengths(self) -> str | None:
+        """What is wrong with a file whose numbers have 8 bytes where the format has 4; None for others."""
+        return long_lengths(self._begin)
 
     @property
     def read_bytes(self) -> int:
@@ -273,23 +190,16 @@ class VitalScan:
         device = self.devices.get(header.device_id, "")
         return f"{device}/{header.name}" if device else header.name
 
-    def samples(self, groups: list[list[TrackRecords]]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    def samples(self, groups: list[list[TrackRecords]]) -> list[Samples]:
         """Return (times, values) of each group of numeric tracks in file order, and release the scan's own copy.
 
         Every numeric track must belong to exactly one group. Times are Unix times in s; values are in the file's unit,
         with gain and offset applied to integer formats. Both are float64 of shape (n,).
         """
-        sizes = [sum(track.records for track in group) for group in groups]
-        ends = np.cumsum([0, *sizes], dtype=np.int64)
         group_of = np.full(self._track_count, -1, dtype=np.int64)
         for number, group in enumerate(groups):
             group_of[[track.index for track in group]] = number
-        places = ends[:-1].copy()
-        times, values = np.empty(ends[-1]), np.empty(ends[-1])
-        self._full_rows.append(self._rows[: self._row_count])
-        while self._full_rows:  # frees each block after grouping
-            _records.group_rows(self._full_rows.popleft(), group_of, places, times, values)
-        return [(times[start:end], values[start:end]) for start, end in pairwise(ends)]
+        return self.rows.grouped(group_of, [sum(track.records for track in group) for group in groups])
 
     def _header(self, buffer: bytes) -> int:
         """Parse the file header. Return the offset of the first packet, or 0 if more bytes are needed."""
@@ -310,21 +220,21 @@ class VitalScan:
     def _packets(self, buffer: bytes, position: int) -> int:
         """Read complete packets. Return the offset of the next one, which may lie beyond the end of the buffer."""
         while True:
-            stopped, position, self._row_count, skipped, near = _records.scan_packets(
+            stopped, position, self.rows.filled, skipped, near = _records.scan_packets(
                 buffer,
                 position,
                 self._longest,
                 self._track_of,
                 self._tracks,
                 self._track_count,
-                self._rows,
-                self._row_count,
+                self.rows.block,
+                self.rows.filled,
                 *self._near_until,
             )
             self.skipped_records += skipped
             self.near_start += near
             if stopped == _records.FULL:
-                self._next_rows(self._offset + position)
+                self.rows.next_block(self._offset + position)
             elif stopped == _records.HEADER:
                 after = self._header_packet(buffer, position)
                 if not after:
@@ -349,14 +259,6 @@ class VitalScan:
                 f"time falls by more than a minute more than {MOST_FALLS} times, up to decompressed byte "
                 f"{self._offset + position}",
             )
-
-    def _next_rows(self, where: int) -> None:
-        self._full_rows.append(self._rows)
-        if self._rows_before + len(self._full_rows) * ROWS >= MOST_SAMPLES:
-            raise CaseRefused(
-                "too_large", f"the file has more than {MOST_SAMPLES} numeric samples, up to decompressed byte {where}"
-            )
-        self._rows, self._row_count = _empty_rows(ROWS * len(self._full_rows)), 0
 
     def _refusal(self, stopped: int, buffer: bytes, position: int) -> CaseRefused:
         """Return the error for the packet at which the scan stopped."""

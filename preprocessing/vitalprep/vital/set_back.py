@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from itertools import combinations, product
 
 from vitalprep.vital.headers import NUMERIC, WAVE
-from vitalprep.vital.scan import Run, VitalScan
+from vitalprep.vital.scan import VitalScan
+from vitalprep.vital.track_records import Run
 
 __all__ = ["Overlap", "contradictions", "overlaps_of"]
 

@@ -40,7 +40,7 @@ from vitalprep.storage.stream import Arriving
 from vitalprep.vital.gunzip import MOST_MEMBERS
 from vitalprep.vital.headers import MOST_HEADERS
 from vitalprep.vital.recording import read_vital
-from vitalprep.vital.scan import MOST_SAMPLES
+from vitalprep.vital.rows import MOST_SAMPLES
 
 __all__ = ["GIANTS", "LONGEST_TIME", "MOST_MEMORY", "Figures", "measured"]
 
