@@ -49,6 +49,7 @@ def set_back(*parts: list[Record]) -> bool:
         ([0, 3601], 3600, 1),
         ([0, -1, -5000], 3600, 0),
         ([0, 0.5], 0, 1),
+        ([0, -1], 0, 0),
         ([0, NOON], None, 0),
     ],
 )
@@ -167,7 +168,8 @@ def test_waves_are_compared_by_their_bytes_and_records_not_by_samples_beyond() -
 
 
 def test_nan_resent_is_equal() -> None:
-    assert not set_back(numerics([*range(100), *range(100)], value=math.nan))
+    first, second = (numerics(range(100), value=float("nan")) for _ in range(2))
+    assert not set_back([*first, *second])
 
 
 def test_seconds_of_two_devices() -> None:
