@@ -203,15 +203,18 @@ def is_set_back(one: Sequence[Record], other: Sequence[Record]) -> bool:
     Read as: first and last are the earliest and the latest time of the run's records, a wave's samples beyond its last
     record's time left aside; an intersection of exactly 60 s is not more. Records are equal if time, stored bytes and
     number of samples are. Each record of either run that lies in the intersection (both ends included) must have an
-    equal one in the other run; how often it was sent does not matter. A run without a record in the intersection so
-    differs from one that has some.
+    equal one in the other run; how often it was sent does not matter. A run whose records in the intersection lie
+    within a minute tells nothing of it: a single wild time stamp is "merely out of order".
     """
     first = max(min(record.time for record in run) for run in (one, other))
     last = min(max(record.time for record in run) for run in (one, other))
     if not last - first > FALL:
         return False
-    seen = [{content(record) for record in run if first <= record.time <= last} for run in (one, other)]
-    return seen[0] != seen[1]
+    inside = [[record for record in run if first <= record.time <= last] for run in (one, other)]
+    for records in inside:
+        if not records or max(record.time for record in records) - min(record.time for record in records) <= FALL:
+            return False
+    return {content(record) for record in inside[0]} != {content(record) for record in inside[1]}
 
 
 def content(record: Record) -> tuple[float, bytes, int]:
@@ -255,16 +258,16 @@ def seconds_of_two_devices(parts: Sequence[Part], t0: float) -> dict[str, int]:
     "One `Device/NAME` recorded by two devices in the same second with different values is counted in the receipt and
     warned of; the merge rule stays."
 
-    Read as: numeric tracks only. Devices are told apart by their id in their file. A device's value of a second is its
-    last finite one (by time, then file order); limits do not matter. Seconds before `t0` do not count, and a second
-    counts once, however many devices differ.
+    Read as: numeric tracks only. Devices are told apart by their id in their file, and compared within it. A device's
+    value of a second is its last finite one (by time, then file order); limits do not matter. Seconds before `t0` do
+    not count, and a second counts once, however many devices differ.
 
     >>> one = Record(1, "numeric", "A/HR", 7.2, 70.0, device=1)
     >>> other = Record(2, "numeric", "A/HR", 7.9, 71.0, device=2)
     >>> seconds_of_two_devices([Part(None, [one, other])], 0.0)
     {'A/HR': 1}
     """
-    values: dict[tuple[str, int], dict[tuple[int, int], float]] = {}
+    values: dict[tuple[str, int, int], dict[int, float]] = {}
     for number, part in enumerate(parts):
         for record in sorted(part.records, key=lambda record: record.time):
             second = second_of(record.time, t0)
@@ -273,9 +276,8 @@ def seconds_of_two_devices(parts: Sequence[Part], t0: float) -> dict[str, int]:
             if isinstance(record.data, bytes):
                 raise TypeError("numeric records need a number here")
             if math.isfinite(record.data):
-                values.setdefault((record.name, second), {})[number, record.device] = record.data
-    counts: dict[str, int] = {}
-    for (name, _), by_device in values.items():
-        if len(set(by_device.values())) > 1:
-            counts[name] = counts.get(name, 0) + 1
-    return counts
+                values.setdefault((record.name, second, number), {})[record.device] = record.data
+    differing = {(name, second, part) for (name, second, part), said in values.items() if len(set(said.values())) > 1}
+    return {
+        name: sum(name == other for other, _, _ in differing) for name in sorted({name for name, _, _ in differing})
+    }

@@ -364,6 +364,12 @@ class Config(Schema):
                     raise ValueError(
                         f"inputs.{item.name}.sources.{source.track}.unit: {source.unit!r} has no entry in units"
                     )
+        if self.windowing.min_observed_inputs > len(self.inputs):
+            raise ConfigError(
+                f"{self.windowing.min_observed_inputs} inputs cannot be observed: there are {len(self.inputs)}",
+                fix="demand fewer, or 0 for none.",
+                key="windowing.min_observed_inputs",
+            )
         for target in self.targets:
             if target.input not in {item.name for item in self.inputs}:
                 raise ValueError(f"targets.{target.name}.input: there is no input {target.input!r}")

@@ -30,10 +30,10 @@ class Clock:
     Attributes
     ----------
     start_time : float or None
-        The header's start time (Unix, s); None if it is absent, not finite or not positive. Of several parts, that of
-        the one that begins first.
+        The header's start time (Unix, s); None if it is absent, not finite or not positive.
     first, last : float or None
-        Earliest record and latest sample (Unix, s); None if there is no record.
+        Earliest record and latest sample (Unix, s); None if there is no record. Of several parts, the start time and
+        the earliest record are those of the part that begins first.
     set_by : str or None
         What says when the recording begins: the ``header``, or the earliest of the ``records``.
     untimed : int
@@ -78,13 +78,12 @@ def settled_clock(scans: Sequence[VitalScan], reading: Reading) -> Clock:
     untimed = _untimed(every, reading)
     parts = [_part(scan, _spans(part, untimed), reading) for part, scan in tracks]
     begun = [(part.start, part) for part in parts if part.start is not None]
-    first = min((span.first for span, _ in _spans(every, untimed)), default=None)
     last, latest = max(((span.last, name) for span, name in _spans(every, untimed)), default=(None, ""))
     if not begun:
-        return Clock(None, first, last, None, untimed)
-    start, part = min(begun, key=lambda item: item[0])
+        return Clock(scans[0].start_time, None, last, None, untimed)
+    start, part = min(begun, key=lambda item: (item[0], not item[1].counts))
     _refuse_long(start, last, latest, reading)
-    return Clock(part.start_time, first, last, "header" if part.counts else "records", untimed)
+    return Clock(part.start_time, part.first, last, "header" if part.counts else "records", untimed)
 
 
 def seconds_of(times: NDArray[np.float64], start: float) -> NDArray[np.int64]:
@@ -126,7 +125,7 @@ def _spans(tracks: Iterable[TrackRecords], untimed: int) -> list[tuple[Span, str
 
 
 def _part(scan: VitalScan, spans: list[tuple[Span, str]], reading: Reading) -> _Part:
-    counts = scan.start_time is not None and (reading.start_tolerance is None or scan.near_start > 0)
+    counts = bool(spans) and scan.start_time is not None and (reading.start_tolerance is None or scan.near_start > 0)
     return _Part(scan.start_time, counts, min((span.first for span, _ in spans), default=None))
 
 

@@ -36,7 +36,9 @@ from vitalprep.vital.long_lengths import BEGIN, long_lengths
 from vitalprep.vital.rows import NumericRows, Samples  # after the reader is known to be there
 from vitalprep.vital.track_records import Run, Span, TrackRecords
 
-__all__ = ["VitalScan"]
+__all__ = ["Track", "VitalScan"]
+
+Track = tuple[int, int, str, int]
 
 TRACK_PACKET, DEVICE_PACKET = 0, 9
 START_TIME_AT = 10  # byte offset in the header, if the header has at least 26 bytes
@@ -65,7 +67,8 @@ TRACK = np.dtype(
 )
 _PACKET = struct.Struct("<bI")
 _RECORD = struct.Struct("<HdH")
-_NO_RUN = (math.inf, -math.inf)
+_RUN = ("previous", "run_first", "run_last")
+_NO_RUN: tuple[float, ...] = (-math.inf, math.inf, -math.inf)
 
 
 def _span(records: int, first: float, last: float) -> Span | None:
@@ -166,24 +169,17 @@ class VitalScan:
             if timed or early:
                 yield TrackRecords(index, header, timed, early)
 
-    def runs(self) -> dict[int, list[Run]]:
-        """Return the runs of each track id, in file order. Records at a time of 0 or below belong to none."""
-        runs: dict[int, list[Run]] = {}
-        for run in [*self._falls, *map(self._run, self._headers)]:
+    def runs(self) -> dict[Track, list[Run]]:
+        """Return the runs of each track, in file order. Records at a time of 0 or below belong to none."""
+        runs: dict[Track, list[Run]] = {}
+        for run in [*self._falls, *(self._run(index) for index in self._headers)]:
             if run.first <= run.last:
-                runs.setdefault(run.track_id, []).append(run)
+                runs.setdefault(run.header.track, []).append(run)
         return runs
 
     def _run(self, index: int) -> Run:
-        """Return the run that has not ended, of the current header of a track id; one without records is empty."""
-        header, track = self._headers[index], self._tracks[index]
-        current = self._track_of[header.track_id] == index
-        first, last = (track["run_first"], track["run_last"]) if current else _NO_RUN
-        return Run(header.track_id, float(first), float(last))
-
-    def track_names(self) -> dict[int, str]:
-        """Return the name of each track id, as its last header has it."""
-        return {header.track_id: self.name_of(header) for header in self._headers.values()}
+        track = self._tracks[index]
+        return Run(self._headers[index], float(track["run_first"]), float(track["run_last"]))
 
     def name_of(self, header: TrackHeader) -> str:
         """Return ``Device/NAME`` of a track."""
@@ -249,10 +245,9 @@ class VitalScan:
 
     def _end_run(self, buffer: bytes, position: int) -> None:
         """End the run of the track whose record at `position` lies more than 60 s before the one before it."""
-        track_id = int(_RECORD.unpack_from(buffer, position + _PACKET.size)[2])
-        track = self._tracks[self._track_of[track_id]]
-        self._falls.append(Run(track_id, float(track["run_first"]), float(track["run_last"])))
-        track["previous"], (track["run_first"], track["run_last"]) = -math.inf, _NO_RUN
+        index = int(self._track_of[_RECORD.unpack_from(buffer, position + _PACKET.size)[2]])
+        self._falls.append(self._run(index))
+        self._put_run(index, _NO_RUN)
         if len(self._falls) > MOST_FALLS:
             raise CaseRefused(
                 "corrupt",
@@ -295,6 +290,10 @@ class VitalScan:
         self.memory.hold(memory_of(name))
         self.devices[device_id] = name
 
+    def _put_run(self, index: int, run: tuple[float, ...]) -> None:
+        for name, value in zip(_RUN, run, strict=True):
+            self._tracks[index][name] = value
+
     def _has_records(self, index: int) -> bool:
         track = self._tracks[index]
         return bool(track["records"] or track["early"])
@@ -304,10 +303,10 @@ class VitalScan:
         index = int(self._track_of[header.track_id])
         if index >= 0 and self._headers[index] == header:
             return
-        run = (-math.inf, *_NO_RUN)
-        if index >= 0:  # a new header does not end the run
-            old = self._tracks[index]
-            run = (float(old["previous"]), float(old["run_first"]), float(old["run_last"]))
+        run = _NO_RUN
+        if index >= 0 and self._headers[index].track == header.track:  # another header of a track does not end its run
+            run = tuple(self._tracks[index][name] for name in _RUN)
+            self._put_run(index, _NO_RUN)
         self.memory.hold(header.memory)
         if index >= 0 and not (
             self._tracks[index]["records"] or self._tracks[index]["early"]

@@ -35,8 +35,8 @@ class TrackRecords:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Records of a track id between which its clock was not set back: its earliest and latest record (Unix time, s)."""
+    """Records of a track between which its clock was not set back: its earliest and latest record (Unix time, s)."""
 
-    track_id: int
+    header: TrackHeader
     first: float
     last: float
