@@ -113,12 +113,13 @@ def test_receipts_shorten_units(tmp_path: Path, data: bytes) -> None:
 
 @pytest.mark.parametrize("data", HOSTILE_TEXTS)
 def test_refusals_shorten_names(tmp_path: Path, data: bytes) -> None:
-    late = [track(2, data, b""), record(2, START + 9e9, 1)]
     never = [track(2, data, b""), record(2, math.nan, 1)]
     cut = [track(2, data, b""), RawPacket(1, struct.pack("<HdHb", 10, START, 2, 1))]
     unknown = [track(2, data, b"", sample_format=9)]
-    for number, packets in enumerate((late, never, cut, unknown)):
+    for number, packets in enumerate((never, cut, unknown)):
         assert committed(tmp_path / str(number), [*KNOWN, *packets]).reason == "corrupt"
+    late = [track(2, data, b""), record(2, START + 9e9, 1)]
+    assert committed(tmp_path / "late", [*KNOWN, *late]).reason == "too_long"
 
 
 def test_refusals_of_foreign_files_are_short() -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "Input",
     "Measure",
     "Output",
+    "Pulse",
     "Reading",
     "Source",
     "Split",
@@ -46,6 +47,7 @@ _IDENTIFIERS = ("caseid", "subjectid")
 MOST = 2**63 - 1  # int64
 MOST_SECONDS = 10**9  # 31 years
 MOST_DAYS = 366
+TRACK = r"^[^/]+/.+$"
 NARROWEST = 2.0**-20  # smallest width of a range relative to its bounds; a float32 has 24 bits
 
 
@@ -112,17 +114,29 @@ class Conversion(Schema):
         return ("weight",) if self.per_kg_h or self.per_kg_min else ()
 
 
+class Pulse(Schema):
+    """What a pressure must show in a second to be used: the pressures of a beat, `at_least` apart in the file's unit.
+
+    `high` and `low` are the tracks of the systolic and the diastolic pressure. An open or flushed line has no pulse.
+    """
+
+    high: str = Field(pattern=TRACK)
+    low: str = Field(pattern=TRACK)
+    at_least: PositiveFloat
+
+
 class Source(Schema):
     """One track that can supply an input.
 
     `limits` are the device's range in the file's own unit and drop what lies outside; `stale_after` is in seconds.
     """
 
-    track: str = Field(pattern=r"^[^/]+/.+$")
+    track: str = Field(pattern=TRACK)
     unit: str
     conversion: Conversion | None = None
     limits: Limits
     stale_after: int = Field(gt=0, le=MOST_SECONDS)
+    pulse: Pulse | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Input(Schema):
@@ -435,6 +449,7 @@ class Config(Schema):
                         "conversion": source.conversion.model_dump(exclude_none=True) if source.conversion else None,
                         "limits": list(source.limits),
                         "stale_after": source.stale_after,
+                        **({"pulse": source.pulse.model_dump()} if source.pulse else {}),
                     }
                     for source in item.sources
                 ],

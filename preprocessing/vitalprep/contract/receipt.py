@@ -18,14 +18,17 @@ from vitalprep.runtime.errors import ReasonCode, RefusedError, RetryableError
 from vitalprep.storage import Storage
 
 __all__ = [
+    "MOST_UNUSED",
     "READERS",
     "FeatureQuality",
     "InputObject",
     "ListedReceipt",
     "Receipt",
+    "Rejected",
     "Runs",
     "StoredTable",
     "UnitConflict",
+    "UnusedTrack",
     "each_receipt",
     "finished_cases",
     "listed_receipts",
@@ -35,12 +38,35 @@ __all__ = [
 ]
 
 
+MOST_UNUSED = 500  # unused tracks in a receipt; a recording of VitalDB has about a hundred
 READERS = 16  # concurrent reads of the small receipts
 READ_AHEAD = 16 * READERS  # receipts in memory at once, about 30 kB each
 
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 """A count in a receipt; many receipts are held as arrays of int64."""
+
+
+class Rejected(Schema):
+    """What was not used of a source: records beyond its limits or not finite, and seconds without a pulse."""
+
+    below: Count = Field(default=0, exclude_if=lambda count: not count)
+    above: Count = Field(default=0, exclude_if=lambda count: not count)
+    not_finite: Count = Field(default=0, exclude_if=lambda count: not count)
+    no_pulse: Count = Field(default=0, exclude_if=lambda count: not count)
+
+    @property
+    def records(self) -> int:
+        """Records that were dropped."""
+        return self.below + self.above + self.not_finite
+
+    @property
+    def any(self) -> bool:
+        """Whether anything was not used."""
+        return self.records + self.no_pulse > 0
+
+    def __add__(self, other: Rejected) -> Rejected:
+        return Rejected(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
 
 
 class FeatureQuality(Schema):
@@ -54,6 +80,8 @@ class FeatureQuality(Schema):
         Records dropped as not finite or outside the source's limits.
     before_start : int
         Records dropped as earlier than the recording's start time.
+    rejected : dict
+        What was not used of each source, by track; receipts of version 1 have none.
     longest_gap : int
         Longest run of seconds without a value.
     minimum, mean, maximum : float or None
@@ -63,6 +91,7 @@ class FeatureQuality(Schema):
     live_seconds: dict[str, Count]
     implausible: Count
     before_start: Count
+    rejected: dict[str, Rejected] = Field(default_factory=dict, exclude_if=lambda tracks: not tracks)
     longest_gap: Count
     minimum: float | None
     mean: float | None
@@ -93,6 +122,14 @@ Runs = tuple[tuple[Count, Count], ...]
 """Runs of seconds: the first of each, and the one after its last."""
 
 
+class UnusedTrack(Schema):
+    """A numeric track that no input names: its units, and its number of records."""
+
+    track: str
+    units: tuple[str, ...]
+    records: Count
+
+
 class StoredTable(NamedTuple):
     """A case's table, as its receipt describes it.
 
@@ -119,7 +156,8 @@ class Receipt(Document):
     `clock` is what says when the recording begins, and `untimed` counts records that were dropped because they had no
     time. `salvaged` is what an unfinished file lacks of which the whole packets were used. `set_back` are the tracks
     whose clock was set back and whose records were merged. `doubled` counts the seconds in which two devices of one
-    name recorded different values, by track.
+    name recorded different values, by track. `unused` are numeric tracks that no input names, at most `MOST_UNUSED` of
+    all `unused_tracks`.
     """
 
     current_version: ClassVar[int] = 2
@@ -143,6 +181,8 @@ class Receipt(Document):
     salvaged: str | None = Field(default=None, exclude_if=lambda value: value is None)
     set_back: tuple[str, ...] = Field(default=(), exclude_if=lambda tracks: not tracks)
     doubled: dict[str, Count] = Field(default_factory=dict, exclude_if=lambda tracks: not tracks)
+    unused: tuple[UnusedTrack, ...] = Field(default=(), exclude_if=lambda tracks: not tracks)
+    unused_tracks: Count = Field(default=0, exclude_if=lambda count: not count)
     timings: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")

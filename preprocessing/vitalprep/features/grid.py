@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalprep.contract.config import Config, Input, Source
-from vitalprep.contract.receipt import FeatureQuality
+from vitalprep.contract.config import Config, Input
+from vitalprep.contract.receipt import FeatureQuality, Rejected
 from vitalprep.features.conversion import Body, multiplier
+from vitalprep.features.source_series import series_of
 from vitalprep.runtime.errors import CaseRefused
-from vitalprep.vital.clock import CLOCK_TOLERANCE, seconds_of
+from vitalprep.vital.clock import CLOCK_TOLERANCE
 from vitalprep.vital.headers import shown
 from vitalprep.vital.recording import Numeric, VitalFile
 
 __all__ = ["Series", "harmonize"]
 
-BLOCK = 1 << 18  # records resampled at a time; bounds the memory of temporary arrays
+MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,14 @@ class Series:
         `FeatureQuality` by input name.
     unit_conflicts : tuple of (str, str)
         Tracks that were ignored because of their unit, and that unit.
+    unused : tuple of Numeric
+        Numeric tracks that no input names, those with the most records first.
     """
 
     values: NDArray[np.float32]
     quality: dict[str, FeatureQuality]
     unit_conflicts: tuple[tuple[str, str], ...]
+    unused: tuple[Numeric, ...] = ()
 
 
 def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
@@ -67,8 +72,39 @@ def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
         columns.append(column)
     values = np.stack(columns, axis=1)
     if np.isnan(values).all():
-        raise CaseRefused("no_signal", "no input has a single plausible value")
-    return Series(values, quality, tuple(conflicts))
+        raise CaseRefused("no_signal", _without_value(recording, config))
+    return Series(values, quality, tuple(conflicts), _unused(recording, config))
+
+
+def _named_tracks(config: Config) -> set[str]:
+    """Return the tracks that a configuration names."""
+    sources = [source for item in config.inputs for source in item.sources]
+    beats = [source.pulse for source in sources if source.pulse]
+    return {source.track for source in sources} | {name for pulse in beats for name in (pulse.high, pulse.low)}
+
+
+def _unused(recording: VitalFile, config: Config) -> tuple[Numeric, ...]:
+    named = _named_tracks(config)
+    unused = (track for name, track in recording.numerics.items() if name not in named)
+    return tuple(sorted(unused, key=lambda track: (-len(track.times), track.name)))
+
+
+def _without_value(recording: VitalFile, config: Config) -> str:
+    """Return why a recording with records gives no value, and which tracks it has."""
+    named = sorted(recording.numerics.keys() & _named_tracks(config))
+    unused = [track.name for track in _unused(recording, config)]
+    if not recording.numerics:
+        return "the recording has no numeric track; no input has a value"
+    said = "no input has a single plausible value: "
+    if named:
+        said += f"the configuration names {_listed(named)}, whose values are all implausible"
+        return said + (f"; it does not name {_listed(unused)}" if unused else "")
+    return f"{said}the configuration names none of the recording's {len(unused)} numeric tracks {_listed(unused)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(map(shown, names[:MOST_NAMED])) + more
 
 
 def _clock(recording: VitalFile) -> tuple[float, int]:
@@ -87,17 +123,22 @@ def _usable_tracks(
     recording: VitalFile, config: Config, item: Input
 ) -> tuple[dict[str, Numeric], list[tuple[str, str]]]:
     """Return an input's recorded tracks with an accepted unit, and (track, unit) of the others."""
-    usable, refused = {}, []
+    usable: dict[str, Numeric] = {}
+    refused: list[tuple[str, str]] = []
     for source in item.sources:
-        track = recording.numerics.get(source.track)
-        if track is None:
+        if source.track not in recording.numerics:
             continue
-        unknown = [unit for unit in track.units if not _accepted(unit, config.accepted_units(source))]
-        if unknown:
-            refused.append((source.track, shown(unknown[0])))
-        else:
-            usable[source.track] = track
-    if refused and not usable:
+        beat = (source.pulse.high, source.pulse.low) if source.pulse else ()
+        for name in dict.fromkeys((source.track, *beat)):
+            track = recording.numerics.get(name)
+            unknown = (
+                [unit for unit in track.units if not _accepted(unit, config.accepted_units(source))] if track else []
+            )
+            if unknown:
+                refused.append((name, shown(unknown[0])))
+            elif track:
+                usable[name] = track
+    if refused and not any(source.track in usable for source in item.sources):
         track_name, unit = refused[0]
         raise CaseRefused(
             "unit_mismatch", f"{item.name}: {track_name} is in '{unit}', which the registry does not accept"
@@ -111,19 +152,19 @@ def _accepted(unit: str, spellings: tuple[str, ...]) -> bool:
 
 
 def _input_series(
-    item: Input, tracks: dict[str, Numeric], config: Config, body: Body, start: float, length: int
+    item: Input, tracks: Mapping[str, Numeric], config: Config, body: Body, start: float, length: int
 ) -> tuple[NDArray[np.float32], FeatureQuality]:
     result = np.full(length, np.nan)
     live_seconds: dict[str, int] = {}
-    implausible = before_start = 0
+    rejected: dict[str, Rejected] = {}
+    before_start = 0
     for source in item.sources:
-        track = tracks.get(source.track)
-        if track is None:
+        if source.track not in tracks:
             continue
-        placed = _placed(track, source, start, length)
-        implausible += placed.implausible
-        before_start += placed.before_start
-        live = _live(placed.values, source.stale_after)
+        found = series_of(source, tracks, start, length)
+        rejected[source.track] = found.rejected
+        before_start += found.before_start
+        live = found.values
         with np.errstate(over="ignore"):
             live *= multiplier(source, body, config.ideal_body_weight)
         free = np.isnan(result)
@@ -133,53 +174,18 @@ def _input_series(
     with np.errstate(over="ignore"):
         column = result.astype(np.float32)
     column[np.isinf(column)] = np.nan  # too large for a record: missing (docs/design.md, ruling 31)
-    return column, _quality(column, live_seconds, implausible, before_start)
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """A source's plausible values by second, NaN in seconds without one, and the numbers of dropped records."""
-
-    values: NDArray[np.float64]
-    implausible: int
-    before_start: int
-
-
-def _placed(track: Numeric, source: Source, start: float, length: int) -> _Placed:
-    """Assign a track's records, sorted by (time, file order), to seconds. The last record of a second wins."""
-    low, high = source.limits
-    result = np.full(length, np.nan)
-    implausible = before_start = 0
-    for begin in range(0, len(track.times), BLOCK):
-        seconds = seconds_of(track.times[begin : begin + BLOCK], start)
-        values = track.values[begin : begin + BLOCK]
-        plausible = np.isfinite(values) & (values >= low) & (values <= high)
-        in_time = seconds >= 0
-        implausible += int(np.count_nonzero(~plausible & in_time))
-        before_start += int(np.count_nonzero(~in_time))
-        used = plausible & in_time
-        result[seconds[used]] = values[used]
-    return _Placed(result, implausible, before_start)
-
-
-def _live(values: NDArray[np.float64], stale_after: int) -> NDArray[np.float64]:
-    """Return the latest value at each second if it is at most `stale_after` seconds old, otherwise NaN."""
-    second = np.arange(len(values))
-    latest = np.maximum.accumulate(np.where(np.isnan(values), -1, second))
-    live = (latest >= 0) & (second - latest <= stale_after)
-    result = np.full(len(values), np.nan)
-    result[live] = values[latest[live]]
-    return result
+    return column, _quality(column, live_seconds, rejected, before_start)
 
 
 def _quality(
-    column: NDArray[np.float32], live_seconds: dict[str, int], implausible: int, before_start: int
+    column: NDArray[np.float32], live_seconds: dict[str, int], rejected: dict[str, Rejected], before_start: int
 ) -> FeatureQuality:
     observed = column[~np.isnan(column)].astype(np.float64)
     edges = np.flatnonzero(np.concatenate(([True], ~np.isnan(column), [True])))
     return FeatureQuality(
         live_seconds=live_seconds,
-        implausible=implausible,
+        implausible=sum(counts.records for counts in rejected.values()),
+        rejected={track: counts for track, counts in rejected.items() if counts.any},
         before_start=before_start,
         longest_gap=int(np.diff(edges).max()) - 1,
         minimum=float(observed.min()) if len(observed) else None,

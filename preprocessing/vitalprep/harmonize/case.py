@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from vitalprep.contract.config import Config
 from vitalprep.contract.paths import receipt_path, table_path
 from vitalprep.contract.plan import PlannedCase
-from vitalprep.contract.receipt import InputObject, Receipt, UnitConflict
+from vitalprep.contract.receipt import MOST_UNUSED, InputObject, Receipt, UnitConflict, UnusedTrack
 from vitalprep.contract.table import holds_values, observed_runs, to_parquet, values_sha256
 from vitalprep.features.conversion import Body
 from vitalprep.features.grid import harmonize
@@ -19,11 +20,13 @@ from vitalprep.runtime.errors import CaseRefused, RetryableError
 from vitalprep.storage import ObjectChanged, ObjectMissing, Storage
 from vitalprep.storage.stream import Arriving
 from vitalprep.vital.gunzip import longest_file
-from vitalprep.vital.recording import VitalFile, read_vital
+from vitalprep.vital.headers import shown
+from vitalprep.vital.recording import Numeric, VitalFile, read_vital
 
 __all__ = ["CaseTask", "harmonize_case"]
 
 READINGS = 4
+MOST_UNITS = 4  # of one track in a receipt
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
         salvaged=reading.recording.salvaged,
         set_back=reading.recording.set_back,
         doubled=dict(reading.recording.doubled),
+        unused=_unused(series.unused),
+        unused_tracks=len(series.unused),
         timings=watch.seconds,
     )
     return _committed(receipt, task, output)
@@ -169,6 +174,15 @@ def _body(task: CaseTask) -> Body:
 def _input(task: CaseTask, sha256: str | None) -> InputObject:
     stamp = task.case.stamp
     return InputObject(uri=f"{task.input}/{task.case.object}", size=stamp.size, etag=stamp.etag, sha256=sha256)
+
+
+def _unused(tracks: Sequence[Numeric]) -> tuple[UnusedTrack, ...]:
+    return tuple(
+        UnusedTrack(
+            track=shown(track.name), units=tuple(map(shown, track.units[:MOST_UNITS])), records=len(track.times)
+        )
+        for track in tracks[:MOST_UNUSED]
+    )
 
 
 def _excluded(task: CaseTask, refusal: CaseRefused, sha256: str | None, timings: dict[str, float]) -> Receipt:
