@@ -353,7 +353,7 @@ def test_limits_hold_for_the_six_too_and_for_what_follows_from_them() -> None:
     assert found.outside_limits == ("height",)
     assert settled_body(found.values, found.body, config)["height"] == 170
     assert _settled(HEADER + row.format("224"), config).outside_limits == ("height", "bmi")
-    computed = load_config(None, ["statics.bmi.limits=[5, 100]"])
+    computed = load_config(None, ["statics.height.limits=[1, 250]", "statics.bmi.limits=[5, 100]"])
     found = _settled(HEADER + row.format(""), computed)
     assert (found.values[4], found.origins[4], found.outside_limits) == (24.2, 2, ("bmi",))
     assert _settled(f"{HEADER}1,7,40,M,170,70,224,2\n", computed).origins[4] == 2, "dropped, not computed instead"

@@ -19,6 +19,7 @@ __all__ = [
     "ClinicalRow",
     "Statics",
     "clinical_rows",
+    "computed_bmi",
     "is_accepted",
     "read_clinical_table",
     "settle_statics",
@@ -172,11 +173,10 @@ def settle_statics(row: ClinicalRow, config: Config) -> Statics:
     measures = dict(row.measures)
     outside = {item.name for item in config.statics if _is_outside(measures[item.name], item)}
     measures |= dict.fromkeys(outside)
-    height, weight = measures["height"], measures["weight"]
     for item in config.statics:
         known = measures[item.name] is not None or item.name in outside
-        if item.measure == "bmi" and not known and height is not None and weight is not None:
-            computed = float32.held(weight / (height / 100) ** 2)
+        if item.measure == "bmi" and not known:
+            computed = computed_bmi(measures)
             if _is_outside(computed, item):
                 outside.add(item.name)
             else:
@@ -194,6 +194,12 @@ def settle_statics(row: ClinicalRow, config: Config) -> Statics:
         outside_limits=tuple(name for name in names if name in outside),
         body=Person.model_validate(beside) if beside else None,
     )
+
+
+def computed_bmi(measures: Mapping[str, float | None]) -> float | None:
+    """Return weight (kg) / height (m) squared; None where one is not known or float32 cannot hold it."""
+    height, weight = measures["height"], measures["weight"]
+    return float32.held(weight / (height / 100) ** 2) if height is not None and weight is not None else None
 
 
 def _is_outside(value: float | None, static: Static) -> bool:
