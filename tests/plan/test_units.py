@@ -55,9 +55,9 @@ def test_the_default_statics_have_limits(column: str, within: list[str], outside
         (
             "height",
             ["1.70", "1.8", "1.65"],
-            ["case 1 1.7, case 2 1.8, case 3 1.65", "it looks like metres", "30 to 250 cm"],
+            ["case 1 1.7, case 2 1.8, case 3 1.65", "it looks like metres.", "30 to 250 cm"],
         ),
-        ("height", ["1700", "1810", "655"], ["it looks like millimetres"]),
+        ("height", ["1700", "1810", "655"], ["it looks like millimetres."]),
         ("height", ["5.6", "6.1", "5.9"], ["it looks like feet"]),
         ("height", ["20", "21.5", "18"], ["it looks like inches"]),
         ("weight", ["70000", "810", "3200"], ["column weight", "0.3 to 400 kg", "it looks like grams"]),

@@ -13,10 +13,11 @@ __all__ = ["refuse_wrong_units"]
 MOST_OUTSIDE = 0.05  # share of the cases; fewer are single slips
 FEWEST_OUTSIDE = 3
 MOST_SHOWN = 5
+# By likelihood; a factor converts to the static's unit.
 _OTHER_UNITS: Mapping[str, tuple[tuple[str, float], ...]] = {
     "height": (("metres", 100), ("millimetres", 0.1), ("feet", 30.48), ("inches", 2.54)),
     "weight": (("grams", 0.001),),
-    "age": (("months", 1 / 12), ("days", 1 / 365.25)),
+    "age": (("months or days", 1 / 12), ("days", 1 / 365.25)),
     "bmi": (("kg/cm2", 10_000),),
 }
 _HEIGHT_IN_INCHES = 1 / 2.54**2  # of a bmi computed as if it were in cm
@@ -36,9 +37,9 @@ def refuse_wrong_units(rows: Mapping[int, ClinicalRow], config: Config) -> None:
     RefusedError
         For the first such column, in the order of the statics.
     """
-    settled = {case: settle_statics(row, config) for case, row in rows.items()}
+    outside = {case: settle_statics(row, config).outside_limits for case, row in rows.items()}
     for item in config.statics:
-        cases = [case for case, statics in settled.items() if item.name in statics.outside_limits]
+        cases = [case for case, names in outside.items() if item.name in names]
         if item.limits and len(cases) >= FEWEST_OUTSIDE and len(cases) > MOST_OUTSIDE * len(rows):
             raise _refused(item, item.limits, {case: rows[case] for case in cases}, len(rows))
 
@@ -49,7 +50,7 @@ def _refused(item: Static, limits: tuple[float, float], rows: Mapping[int, Clini
     values = {
         case: computed_bmi(rows[case].measures) or 0.0 if value is None else value for case, value in given.items()
     }
-    others = _in_computed(limits, values.values()) if computed else _in_column(item, limits, values.values())
+    looks = _of_computed(limits, values.values()) if computed else _of_column(item, limits, values.values())
     shown = ", ".join(f"case {case} {value:g}" for case, value in list(values.items())[:MOST_SHOWN])
     column, converted = f"column {item.table_column}", f"the column {item.table_column} to {item.unit}"
     if computed:
@@ -57,19 +58,21 @@ def _refused(item: Static, limits: tuple[float, float], rows: Mapping[int, Clini
     return RefusedError(
         f"The clinical table's {column} is not in {item.unit}: {len(values)} of {total} cases lie outside the limits "
         f"{limits[0]:g} to {limits[1]:g} {item.unit} ({shown}{', ...' if len(values) > MOST_SHOWN else ''})"
-        f"{f'; it looks like {said}' if (said := ' or '.join(others)) else ''}.",
+        f"{f'; it looks like {looks}' if looks else ''}.",
         fix=f"convert {converted}; if the values are right, set statics.{item.name}.limits.",
     )
 
 
-def _in_column(item: Static, limits: tuple[float, float], values: Collection[float]) -> list[str]:
-    """Return the units in which all values that lie outside would lie within the limits."""
+def _of_column(item: Static, limits: tuple[float, float], values: Collection[float]) -> str | None:
+    """Return the likeliest unit in which all values that lie outside would lie within the limits."""
     if item.measure == "age" and all(_YEARS_OF_BIRTH[0] <= value <= _YEARS_OF_BIRTH[1] for value in values):
-        return ["years of birth"]
+        return "years of birth"
     units = _OTHER_UNITS.get(item.measure or "", ())
-    return [name for name, factor in units if all(limits[0] <= value * factor <= limits[1] for value in values)]
+    return next(
+        (name for name, factor in units if all(limits[0] <= value * factor <= limits[1] for value in values)), None
+    )
 
 
-def _in_computed(limits: tuple[float, float], values: Collection[float]) -> list[str]:
+def _of_computed(limits: tuple[float, float], values: Collection[float]) -> str | None:
     in_inches = all(limits[0] <= value * _HEIGHT_IN_INCHES <= limits[1] for value in values)
-    return ["a height in inches"] if in_inches else []
+    return "a height in inches" if in_inches else None
