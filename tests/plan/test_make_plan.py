@@ -85,7 +85,7 @@ def test_nothing_of_a_plan_tells_that_there_could_be_other_statics(recordings: P
 
 
 def test_another_static_is_another_data_set_of_the_same_tables(recordings: Path, tmp_path: Path) -> None:
-    table = _with_hb(recordings, tmp_path, "12.5", "99", "")
+    table = _with_hb(recordings, tmp_path, "12.5", "99", "", "12", "11", "10", "9")
     before = _plan(recordings, clinical=table)
     plan = _plan(recordings, f"statics.hb={HB}", clinical=table)
     assert plan.harmonize_digest == before.harmonize_digest
@@ -93,7 +93,7 @@ def test_another_static_is_another_data_set_of_the_same_tables(recordings: Path,
     assert plan.dataset_id != before.dataset_id
     assert [case.static[-1] for case in plan.cases[:3]] == [12.5, 13, 13]
     assert [case.static_origin[-1] for case in plan.cases[:3]] == [0, 2, 2]
-    assert plan.outside_limits == {"hb": tuple(case.case_id for case in plan.cases[1::3])}
+    assert plan.outside_limits == {"hb": tuple(case.case_id for case in plan.cases[1::7])}
     loaded = Plan.from_bytes(plan.to_bytes(), uri="plan.json")
     assert loaded == plan
     assert loaded.outside_limits == plan.outside_limits
@@ -101,8 +101,9 @@ def test_another_static_is_another_data_set_of_the_same_tables(recordings: Path,
 
 def test_a_dropped_value_is_another_data_set_than_an_empty_cell(recordings: Path, tmp_path: Path) -> None:
     """The records are the same, but what metadata and report say of them is not."""
-    dropped = _plan(recordings, f"statics.hb={HB}", clinical=_with_hb(recordings, tmp_path, "99", "12"))
-    empty = _plan(recordings, f"statics.hb={HB}", clinical=_with_hb(recordings, tmp_path, "", "12"))
+    others = ["12"] * 6
+    dropped = _plan(recordings, f"statics.hb={HB}", clinical=_with_hb(recordings, tmp_path, "99", *others))
+    empty = _plan(recordings, f"statics.hb={HB}", clinical=_with_hb(recordings, tmp_path, "", *others))
     assert [case.static for case in dropped.cases] == [case.static for case in empty.cases]
     assert dropped.dataset_id != empty.dataset_id
 

@@ -23,6 +23,7 @@ from vitalprep.plan.readings import readings_of
 from vitalprep.plan.recognition import HarmonizedBefore
 from vitalprep.plan.recordings import find_recordings
 from vitalprep.plan.shards import balanced_shards, modulo_shards
+from vitalprep.plan.units import refuse_wrong_units
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectMissing, Storage, StoredObject, normalized_uri, read_uri
 
@@ -74,7 +75,8 @@ def make_plan(request: PlanRequest) -> Plan:
     Raises
     ------
     RefusedError
-        If nothing is there, no requested case is there with a clinical row, or a split would be empty.
+        If nothing is there, no requested case is there with a clinical row, a split would be empty, or the clinical
+        table is not well formed or has a column in another unit.
     UsageError
         If the case list or a location is wrong, or an appended data set would have another configuration.
     """
@@ -144,6 +146,7 @@ def _found(request: PlanRequest, recordings: Mapping[int, StoredObject]) -> _Fou
     origin = settled_provenance(request.config, source, uri if request.clinical else None)
     found = _Found(source.uri, origin, clinical, tuple(sorted(requested)), recordings, rows)
     _refuse_nothing(found)
+    refuse_wrong_units({case: rows[case] for case in found.present}, request.config)
     return replace(found, known_as=_known_as(request, found))
 
 
