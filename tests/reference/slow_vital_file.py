@@ -13,6 +13,7 @@ from vitalprep.runtime.errors import CaseRefused
 from vitalprep.storage.stream import Arriving
 from vitalprep.vital.gunzip import gunzip
 from vitalprep.vital.headers import memory_of, shown
+from vitalprep.vital.long_lengths import BEGIN, long_lengths
 from vitalprep.vital.recording import Numeric, VitalFile
 
 __all__ = ["SlowVitalFile", "Wave", "read_stream_slowly", "read_vital_slowly"]
@@ -61,9 +62,15 @@ def read_vital_slowly(data: bytes, *, max_bytes: int = 1 << 30, waves: bool = Fa
 def read_stream_slowly(pieces: Iterable[bytes], *, max_bytes: int = 1 << 30, waves: bool = False) -> SlowVitalFile:
     """Read a recording from the chunks of its decompressed stream."""
     scan = VitalScan(keep_waves=waves, max_bytes=max_bytes)
-    for piece in pieces:
-        scan.feed(piece)
-    scan.finish()
+    begin = b""
+    try:
+        for piece in pieces:
+            begin += piece[: BEGIN - len(begin)]
+            scan.feed(piece)
+        scan.finish()
+    except CaseRefused as refusal:
+        known = long_lengths(begin)
+        raise (CaseRefused("corrupt", known) if known else refusal) from refusal
     return _recording(scan)
 
 

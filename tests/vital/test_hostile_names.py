@@ -162,8 +162,8 @@ def test_records_from_before_the_start_are_counted_however_early(tmp_path: Path,
 
 def test_seven_days_and_no_more(tmp_path: Path) -> None:
     assert committed(tmp_path / "a", [*KNOWN, record(1, START + 604_800, 99)]).seconds == 604_801
-    assert committed(tmp_path / "b", [*KNOWN, record(1, START + 604_800.001, 99)]).reason == "corrupt"
-    assert committed(tmp_path / "c", [*KNOWN, record(1, START - 604_801, 99)], start=0.0).reason == "corrupt"
+    assert committed(tmp_path / "b", [*KNOWN, record(1, START + 604_800.001, 99)]).reason == "too_long"
+    assert committed(tmp_path / "c", [*KNOWN, record(1, START - 604_801, 99)], start=0.0).reason == "too_long"
 
 
 def test_times_that_go_back_are_sorted() -> None:
@@ -173,6 +173,7 @@ def test_times_that_go_back_are_sorted() -> None:
         struct.pack("<bIHdHd", 1, 20, 10, START + second, 1, 60 + second % 50) for second in seconds.tolist()
     )
     recording = read_vital(gzip_bytes(encode_file(FileHeader(start=START), KNOWN[:2]) + packets, level=1))
+    assert recording.set_back == ("Solar8000/HR",)
     found = harmonize(recording, CONFIG, Body(sex=1, height=180, weight=80))
     heart_rate = found.values[:, [item.name for item in CONFIG.inputs].index("HR")]
     np.testing.assert_array_equal(heart_rate, 60 + np.arange(300_000) % 50)
@@ -185,7 +186,7 @@ def test_times_that_go_back_are_sorted() -> None:
 def test_limits_of_headers_and_samples_are_the_same_for_both_readers(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.reference import slow_scan
     from vitalprep.vital import headers as vital_headers
-    from vitalprep.vital import scan as vital_scan
+    from vitalprep.vital import rows as vital_rows
 
     tracks = [track(number % 7, b"N" * (number % 11), b"") for number in range(50)]
     records = [record(number % 7, START + number, 1) for number in range(50)]
@@ -210,9 +211,9 @@ def test_limits_of_headers_and_samples_are_the_same_for_both_readers(monkeypatch
         except CaseRefused as refusal:
             reasons[limits] = refusal.reason
     assert list(reasons.values()) == ["too_large", "too_large", "12", "too_large", "too_large"]
-    monkeypatch.setattr(vital_scan, "ROWS", 1000)
-    for scan in (vital_scan, slow_scan):
-        monkeypatch.setattr(scan, "MOST_SAMPLES", 2000)
+    monkeypatch.setattr(vital_rows, "ROWS", 1000)
+    for module in (vital_rows, slow_scan):
+        monkeypatch.setattr(module, "MOST_SAMPLES", 2000)
     block = encode_file(FileHeader(start=START), KNOWN[:2])
     one = struct.pack("<bIHdHd", 1, 20, 10, START, 1, 70)
     read_agreed(gzip_bytes(block + one * 2000))

@@ -150,9 +150,11 @@ def _scanned(scan: VitalScan, file: File, max_bytes: int, *, salvage: bool) -> s
 def _set_back(scans: Sequence[VitalScan], files: Sequence[File], reading: Reading) -> tuple[str, ...]:
     """Return the tracks whose records contradict each other, or refuse the case because of them."""
     overlaps = overlaps_of(scans)
-    if not overlaps:
-        return ()
-    names = contradictions(overlaps, [_again(file, scan) for file, scan in zip(files, scans, strict=True)])
+    if any(scan.is_disordered for scan in scans):
+        names = sorted({overlap.name for overlap in overlaps})
+    else:
+        again = [_again(file, scan) for file, scan in zip(files, scans, strict=True)]
+        names = contradictions(overlaps, again) if overlaps else []
     if names and reading.clock_set_back == "exclude":
         overlap = max((one for one in overlaps if one.name in names), key=lambda one: one.last - one.first)
         more = f" and {len(names) - 1} other tracks" if len(names) > 1 else ""

@@ -45,7 +45,7 @@ START_TIME_AT = 10  # byte offset in the header, if the header has at least 26 b
 START_TIME_HEADER = 26
 LONGEST_HEADER_PACKET = 1 << 16
 TRACK_IDS = 1 << 16
-MOST_FALLS = 1 << 16  # times that a clock is set back; each costs some microseconds
+MOST_FALLS = 1 << 16  # times that a clock is set back; beyond, the recording has no order in time
 # Same layouts as in _records.c.
 TRACK = np.dtype(
     [
@@ -96,6 +96,7 @@ class VitalScan:
         self.skipped_records = 0
         self._near = near
         self._near_until = (math.nan, math.nan)
+        self.is_disordered = False
         self._falls: list[Run] = []
         self._longest = min(max_bytes, 0xFFFFFFFF)
         self._headers: dict[int, TrackHeader] = {}  # by index, in file order
@@ -170,7 +171,10 @@ class VitalScan:
                 yield TrackRecords(index, header, timed, early)
 
     def runs(self) -> dict[Track, list[Run]]:
-        """Return the runs of each track, in file order. Records at a time of 0 or below belong to none."""
+        """Return the runs of each track, in file order. Records at a time of 0 or below belong to none.
+
+        Of a stream that `is_disordered`, some are missing.
+        """
         runs: dict[Track, list[Run]] = {}
         for run in [*self._falls, *(self._run(index) for index in self._headers)]:
             if run.first <= run.last:
@@ -246,14 +250,11 @@ class VitalScan:
     def _end_run(self, buffer: bytes, position: int) -> None:
         """End the run of the track whose record at `position` lies more than 60 s before the one before it."""
         index = int(self._track_of[_RECORD.unpack_from(buffer, position + _PACKET.size)[2]])
-        self._falls.append(self._run(index))
+        if len(self._falls) < MOST_FALLS:
+            self._falls.append(self._run(index))
+        else:
+            self.is_disordered = True
         self._put_run(index, _NO_RUN)
-        if len(self._falls) > MOST_FALLS:
-            raise CaseRefused(
-                "corrupt",
-                f"time falls by more than a minute more than {MOST_FALLS} times, up to decompressed byte "
-                f"{self._offset + position}",
-            )
 
     def _refusal(self, stopped: int, buffer: bytes, position: int) -> CaseRefused:
         """Return the error for the packet at which the scan stopped."""

@@ -13,7 +13,8 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, product
+from heapq import heappop, heappush
+from itertools import chain, islice
 
 from vitalprep.vital.headers import read_track
 from vitalprep.vital.scan import Track, VitalScan
@@ -59,35 +60,34 @@ class Overlap:
 
 
 def overlaps_of(scans: Sequence[VitalScan]) -> list[Overlap]:
-    """Return pairs of runs that cover the same time by more than a minute.
+    """Return pairs of runs that cover the same time by more than a minute; `MOST_OVERLAPS` and one more at most.
 
     Within a file these are runs of one track id. Runs of different files are of one track if kind and name agree.
     """
-    runs = [_runs_of(part, scan) for part, scan in enumerate(scans)]
-    pairs = [pair for part in runs for own in part.values() if len(own) > 1 for pair in combinations(own, 2)]
-    for one, other in combinations(map(_by_name, runs), 2):
-        pairs += [pair for name, own in one.items() for pair in product(own, other.get(name, ()))]
-    overlaps = []
-    for left, right in pairs:
-        first, last = max(left.run.first, right.run.first), min(left.run.last, right.run.last)
-        if last - first > MINUTE:
-            overlaps.append(Overlap(left, right, first, last))
-    return overlaps
+    of_track: dict[tuple[int, Track], list[_RunOf]] = {}
+    of_name: dict[tuple[int, str], list[_RunOf]] = defaultdict(list)
+    for part, scan in enumerate(scans):
+        for track, own in scan.runs().items():
+            runs = [_RunOf(part, place, scan.name_of(run.header), run) for place, run in enumerate(own)]
+            of_track[part, track] = runs
+            of_name[track[1], runs[0].name] += runs
+    within = (overlap for runs in of_track.values() if len(runs) > 1 for overlap in _overlapping(runs))
+    across = (overlap for runs in of_name.values() for overlap in _overlapping(runs, of_other_parts=True))
+    return list(islice(chain(within, across if len(scans) > 1 else ()), MOST_OVERLAPS + 1))
 
 
-def _runs_of(part: int, scan: VitalScan) -> dict[Track, list[_RunOf]]:
-    return {
-        track: [_RunOf(part, place, scan.name_of(run.header), run) for place, run in enumerate(own)]
-        for track, own in scan.runs().items()
-    }
-
-
-def _by_name(runs: Mapping[Track, Sequence[_RunOf]]) -> dict[tuple[int, str], list[_RunOf]]:
-    found: dict[tuple[int, str], list[_RunOf]] = defaultdict(list)
-    for own in runs.values():
-        for run in own:
-            found[run.run.header.kind, run.name].append(run)
-    return found
+def _overlapping(runs: Iterable[_RunOf], *, of_other_parts: bool = False) -> Iterator[Overlap]:
+    """Yield the overlaps of some runs, in the order of their begins."""
+    going: dict[int, list[tuple[float, int, _RunOf]]] = {}  # by part, those that end first in front
+    long = (run for run in runs if run.run.last - run.run.first > MINUTE)
+    for number, own in enumerate(sorted(long, key=lambda run: run.run.first)):
+        first = own.run.first
+        for part, others in going.items():
+            while others and others[0][0] - first <= MINUTE:
+                heappop(others)
+            if part != own.part or not of_other_parts:
+                yield from (Overlap(other, own, first, min(last, own.run.last)) for last, _, other in others)
+        heappush(going.setdefault(own.part, []), (own.run.last, number, own))
 
 
 @dataclass
