@@ -19,7 +19,7 @@ from vitalprep.contract.plan import Person, settled_body
 from vitalprep.features.normalize import normalize
 from vitalprep.plan.clinical import Statics, read_clinical_table, settle_statics
 from vitalprep.plan.readings import readings_of
-from vitalprep.runtime.errors import RefusedError
+from vitalprep.runtime.errors import RefusedError, UsageError
 
 HEADER = "caseid,subjectid,age,sex,height,weight,bmi,asa\n"
 
@@ -90,6 +90,49 @@ def test_what_cannot_be_read_is_named(text: str, words: list[str]) -> None:
         _row(text)
     for word in words:
         assert word in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("cell", "files"),
+    [
+        ("", ()),
+        (" ", ()),
+        ("NA", ()),
+        ("OR1_230401_081500.vital", ("OR1_230401_081500.vital",)),
+        (" a/1.vital ; b/2 (copy).vital", ("a/1.vital", "b/2 (copy).vital")),
+        ("b.vital;a.vital;b.vital", ("b.vital", "a.vital", "b.vital")),
+        ("..a.vital;a..vital", ("..a.vital", "a..vital")),
+    ],
+)
+def test_the_column_file_names_the_recordings_of_a_case(cell: str, files: tuple[str, ...]) -> None:
+    assert _row(f"File,{HEADER}{cell},1,7,40,M,170,70,24,2\n").files == files
+    assert _row(f"{HEADER}1,7,40,M,170,70,24,2\n").files == ()
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("a.vital;", "'a.vital;' has an empty path before or after a semicolon"),
+        ("a.vital; ;b.vital", "'a.vital; ;b.vital' has an empty path"),
+        (";", "';' has an empty path"),
+        ("/data/a.vital", "'/data/a.vital' is not relative to the input"),
+        ("C:/data/a.vital", "'C:/data/a.vital' is not relative"),
+        ("s3://bucket/a.vital", "'s3://bucket/a.vital' is not relative"),
+        (r"a\b.vital", "has a backslash"),
+        ("a.vital;b/../../c.vital", r"'b/../../c.vital' has a step . or .."),
+        ("./a.vital", r"'./a.vital' has a step"),
+    ],
+)
+def test_a_path_that_cannot_be_below_the_input_is_refused(cell: str, words: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        _row(f"{HEADER.strip()},file\n1,7,40,M,170,70,24,2,{cell}\n")
+    assert words in caught.value.message
+    assert "table.csv, line 2 (case 1): file " in caught.value.message
+
+
+def test_the_column_of_the_recordings_is_no_static() -> None:
+    with pytest.raises(UsageError, match="the column file says where the recordings are"):
+        load_config(None, ["statics.part={column: File, unit: '1', range: [0, 1], default: 0}"])
 
 
 def test_a_binary_file_is_no_table() -> None:

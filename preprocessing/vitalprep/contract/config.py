@@ -40,6 +40,7 @@ BODY: tuple[Measure, ...] = ("height", "sex", "weight")
 """What doses and tidal volumes depend on."""
 _BODY_UNITS = {"height": "cm", "sex": "-1 female, 1 male", "weight": "kg"}
 _IDENTIFIERS = ("caseid", "subjectid")
+_FILES = "file"  # column of the recordings' paths
 MOST = 2**63 - 1  # int64
 MOST_SECONDS = 10**9  # 31 years
 MOST_DAYS = 366
@@ -181,6 +182,10 @@ class Static(Schema):
             raise ConfigError(
                 f"the column {self.table_column} says who the patient is; it cannot be a static",
                 fix="give another column; records carry case_id and subject_id of their own.",
+            )
+        if self.table_column == _FILES:
+            raise ConfigError(
+                f"the column {_FILES} says where the recordings are; it cannot be a static", fix="give another column."
             )
         return self
 

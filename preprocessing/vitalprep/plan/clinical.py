@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from vitalprep.contract import float32
 from vitalprep.contract.config import PERSON, Config, Static
 from vitalprep.contract.plan import Person
-from vitalprep.plan.readings import KINDS, STANDARD, Reading, value_of, whole_number
+from vitalprep.plan.readings import KINDS, STANDARD, Reading, files_of, value_of, whole_number
 from vitalprep.runtime.errors import RefusedError
 
 __all__ = [
@@ -38,10 +38,12 @@ class ClinicalRow:
     """One case's row: its subject, and what the table says of it (None where it says nothing).
 
     `measures` holds a value for each reading, by name: sex as -1 (female) or 1 (male), numbers in the table's unit.
+    `files` are the paths that the column `file` names, relative to the input, in the cell's order.
     """
 
     subject_id: int
     measures: dict[str, float | None]
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ def _refuse_missing(columns: Sequence[str], uri: str, readings: Sequence[Reading
 
 def _row(cells: Mapping[str, str | None], place: str, readings: Sequence[Reading]) -> ClinicalRow:
     measures = {item.name: _known(cells.get(item.column), place, item) for item in readings}
-    return ClinicalRow(whole_number(cells.get("subjectid"), place, "subjectid"), measures)
+    subject = whole_number(cells.get("subjectid"), place, "subjectid")
+    return ClinicalRow(subject, measures, files_of(cells.get("file"), place))
 
 
 def _known(text: str | None, place: str, reading: Reading) -> float | None:
