@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +9,7 @@ from vitalprep.contract import float32
 from vitalprep.contract.config import PERSON, Config, Static
 from vitalprep.contract.plan import Person
 from vitalprep.plan.readings import KINDS, STANDARD, Reading, files_of, value_of, whole_number
+from vitalprep.plan.strict_csv import CsvTable
 from vitalprep.runtime.errors import RefusedError
 
 __all__ = [
@@ -63,7 +62,7 @@ class Statics:
 def read_clinical_table(
     data: bytes, uri: str, wanted: Container[int], readings: Sequence[Reading] = STANDARD
 ) -> dict[int, ClinicalRow]:
-    """Read the rows of the wanted cases from a CSV: any column order, extra columns, a byte order mark.
+    """Read the rows of the wanted cases from a CSV: any column order, and extra columns.
 
     Raises
     ------
@@ -88,43 +87,21 @@ def clinical_rows(
     Raises
     ------
     RefusedError
-        If it is no such table, has more than 256 MB or 2,000,000 rows, or a needed column is missing.
+        If it is no such table, has more than 256 MB or 2,000,000 rows, or a needed column is missing. A row that is not
+        well formed ends the reading, whichever case's it is: what follows it may belong to other cells.
     """
     if len(data) > MOST_BYTES:
         raise RefusedError(f"{uri} has more than {MOST_BYTES / 1e6:g} MB.", fix=_FIX_SIZE)
-    try:
-        with io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="") as text:  # decodes block by block
-            yield from _rows(csv.DictReader(text), uri, wanted, readings)
-    except UnicodeDecodeError as error:
-        raise RefusedError(
-            f"{uri} is not UTF-8 text (byte {_first_wrong_byte(data)}).", fix="give VitalDB's clinical table as CSV."
-        ) from error
-    except csv.Error as error:
-        raise RefusedError(f"{uri} is no CSV ({error}).", fix="give VitalDB's clinical table as CSV.") from error
-
-
-def _first_wrong_byte(data: bytes) -> int:
-    try:
-        data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        return error.start
-    return len(data)
-
-
-def _rows(
-    reader: csv.DictReader[str], uri: str, wanted: Container[int], readings: Sequence[Reading]
-) -> Iterator[tuple[int | None, ClinicalRow | RefusedError]]:
-    columns = [name.strip().lower() for name in reader.fieldnames or []]
-    _refuse_missing(columns, uri, readings)
-    reader.fieldnames = columns
+    table = CsvTable(data, uri, _IDS)
+    _refuse_missing(table.columns, uri, readings)
     seen: set[int] = set()
-    for number, cells in enumerate(reader, start=1):
-        place = f"{uri}, line {reader.line_num}"
+    for number, (line, cells) in enumerate(table, start=1):
+        place = f"{uri}, line {line}"
         if number > MOST_ROWS:
             raise RefusedError(f"{place}: the table has more than {MOST_ROWS:,} rows.", fix=_FIX_SIZE)
         case_id: int | None = None
         try:
-            case_id = whole_number(cells.get("caseid"), place, "caseid")
+            case_id = whole_number(cells["caseid"], place, "caseid")
             if case_id not in wanted:
                 continue
             if case_id in seen:
@@ -160,9 +137,9 @@ def _refuse_missing(columns: Sequence[str], uri: str, readings: Sequence[Reading
     )
 
 
-def _row(cells: Mapping[str, str | None], place: str, readings: Sequence[Reading]) -> ClinicalRow:
+def _row(cells: Mapping[str, str], place: str, readings: Sequence[Reading]) -> ClinicalRow:
     measures = {item.name: _known(cells.get(item.column), place, item) for item in readings}
-    subject = whole_number(cells.get("subjectid"), place, "subjectid")
+    subject = whole_number(cells["subjectid"], place, "subjectid")
     return ClinicalRow(subject, measures, files_of(cells.get("file"), place))
 
 

@@ -27,6 +27,7 @@ KINDS: Mapping[str, Kind] = {
 _SEXES = {"f": -1.0, "female": -1.0, "m": 1.0, "male": 1.0}
 _EMPTY = ("", "nan", "na")
 _DIGITS = re.compile(r"\d+", re.ASCII)
+_COMMA = re.compile(r">?[+-]?\d+(,\d+)+(\.\d*)?", re.ASCII)
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://")
 LARGEST = 2**63 - 1  # int64 of the records
 LONGEST_SHOWN = 40
@@ -149,6 +150,11 @@ def value_of(text: str | None, place: str, reading: Reading) -> float | None:
             )
         return _SEXES[value.lower()]
     number = _number(value.removeprefix(">") if reading.kind == "age" else value)
+    if number is None and _COMMA.fullmatch(value):
+        raise RefusedError(
+            f"{place}: {reading.column} {_shown(value)} has a decimal comma, or one between thousands{needed}.",
+            fix="write a decimal point, and no separator of thousands (170.5).",
+        )
     if number is None:
         raise RefusedError(
             f"{place}: {reading.column} {_shown(value)} is no number{needed}.",
