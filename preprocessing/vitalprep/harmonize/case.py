@@ -6,11 +6,12 @@ import logging
 import time
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 
 from vitalprep.contract.config import Config
 from vitalprep.contract.paths import receipt_path, table_path
 from vitalprep.contract.plan import PlannedCase
-from vitalprep.contract.receipt import InputObject, Receipt, UnitConflict
+from vitalprep.contract.receipt import InputFile, InputObject, Receipt, UnitConflict
 from vitalprep.contract.table import holds_values, to_parquet, values_sha256
 from vitalprep.features.conversion import Body
 from vitalprep.features.grid import harmonize
@@ -62,7 +63,7 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
             raise reading.recording
         series = harmonize(reading.recording, task.config, _body(task))
     except CaseRefused as refusal:
-        return _committed(_excluded(task, refusal, reading.sha256, watch.seconds), task, output)
+        return _committed(_excluded(task, refusal, reading.hashes, watch.seconds), task, output)
     watch.lap("harmonize")
     names = [item.name for item in task.config.inputs]
     digest = values_sha256(series.values, names)
@@ -71,7 +72,7 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
     receipt = Receipt(
         case_id=case.case_id,
         status="ok",
-        input=_input(task, reading.sha256),
+        input=_input(task, reading.hashes),
         input_id=case.input_id,
         harmonize_digest=task.harmonize_digest,
         seconds=len(series.values),
@@ -86,36 +87,38 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
 
 @dataclass(frozen=True)
 class _Reading:
-    """A recording, or why it is unusable, and the SHA-256 of its bytes (None where they were not read)."""
+    """A recording, or why it is unusable, and the SHA-256 of each of its files (none where they were not read)."""
 
     recording: VitalFile | CaseRefused
-    sha256: str | None
+    hashes: tuple[str, ...] = ()
 
 
 def _reading(task: CaseTask, watch: _Stopwatch) -> _Reading:
     """Read a case's recording. A refusal is permanent, so it requires two readings with the same bytes."""
-    case = task.case
-    seen: set[str] = set()
+    case, source, most = task.case, _storage(task.input), task.config.reading.max_decompressed_bytes
+    seen: set[tuple[str, ...]] = set()
     for _ in range(READINGS):
-        data = _storage(task.input).arriving(case.object, etag=case.etag or None, size=case.size, hashed=True)
+        data = [
+            source.arriving(file.object, etag=file.etag or None, size=file.size, hashed=True) for file in case.files
+        ]
         watch.lap("read")
         try:
-            recording = read_vital(data, max_bytes=task.config.reading.max_decompressed_bytes)
+            recording = read_vital(data, max_bytes=most)
         except CaseRefused as refusal:
-            if case.size > longest_file(task.config.reading.max_decompressed_bytes):
-                return _Reading(refusal, None)  # refused for its size alone, which the plan confirms
-            sha256 = data.sha256()
+            if any(file.size > longest_file(most) for file in case.files):
+                return _Reading(refusal)  # refused for its size alone, which the plan confirms
+            hashes = tuple(file.sha256() for file in data)
             del data
-            if sha256 in seen:
-                return _Reading(refusal, sha256)
-            seen.add(sha256)
+            if hashes in seen:
+                return _Reading(refusal, hashes)
+            seen.add(hashes)
             log(f"case {case.case_id} is read again before it is excluded, {refusal}", case_id=case.case_id)
             continue
         watch.lap("parse")
-        watch.move(data.waited, "parse", "read")
-        return _Reading(recording, data.sha256())
+        watch.move(sum(file.waited for file in data), "parse", "read")
+        return _Reading(recording, tuple(file.sha256() for file in data))
     raise RetryableError(
-        f"Case {case.case_id}: {READINGS} readings of {case.object} all differ.",
+        f"Case {case.case_id}: {READINGS} readings of {', '.join(file.object for file in case.files)} all differ.",
         fix="check the network and the storage, then run it again: it resumes.",
     )
 
@@ -143,18 +146,22 @@ def _body(task: CaseTask) -> Body:
     return Body(**task.case.settled_body(task.config))
 
 
-def _input(task: CaseTask, sha256: str | None) -> InputObject:
-    stamp = task.case.stamp
-    return InputObject(uri=f"{task.input}/{task.case.object}", size=stamp.size, etag=stamp.etag, sha256=sha256)
+def _input(task: CaseTask, hashes: tuple[str, ...]) -> InputObject:
+    case, stamp = task.case, task.case.stamp
+    first, *further = (
+        InputFile(uri=f"{task.input}/{file.object}", size=known.size, etag=known.etag, sha256=sha256)
+        for file, known, sha256 in zip_longest(case.files, (stamp, *stamp.parts), hashes)
+    )
+    return InputObject(**dict(first), parts=tuple(further))
 
 
-def _excluded(task: CaseTask, refusal: CaseRefused, sha256: str | None, timings: dict[str, float]) -> Receipt:
+def _excluded(task: CaseTask, refusal: CaseRefused, hashes: tuple[str, ...], timings: dict[str, float]) -> Receipt:
     return Receipt(
         case_id=task.case.case_id,
         status="excluded",
         reason=refusal.reason,
         detail=refusal.detail,
-        input=_input(task, sha256),
+        input=_input(task, hashes),
         input_id=task.case.input_id,
         harmonize_digest=task.harmonize_digest,
         timings=timings,

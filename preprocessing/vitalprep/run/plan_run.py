@@ -67,7 +67,7 @@ class Planned:
                 {
                     "index": index,
                     "cases": len(shard),
-                    "bytes": sum(plan.by_id[case].size for case in shard),
+                    "bytes": sum(plan.by_id[case].total_size for case in shard),
                     "unfinished": sum(case not in self.finished for case in shard),
                     "label": plan.shard_label(index),
                 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,27 +65,60 @@ class VitalFile:
     skipped_records: int
 
 
-def read_vital(data: bytes | Arriving, *, max_bytes: int = 1 << 30) -> VitalFile:
+def read_vital(data: bytes | Arriving | Sequence[Arriving], *, max_bytes: int = 1 << 30) -> VitalFile:
     """Read a recording. Wave samples are not decoded; their times only define start and end of the recording.
 
     Parameters
     ----------
-    data : bytes or Arriving
-        The compressed ``.vital`` file, complete or still downloading.
+    data : bytes, Arriving or sequence of Arriving
+        The compressed ``.vital`` file, complete or still downloading, or the files of one recording in order.
     max_bytes : int
-        Largest decompressed size in bytes.
+        Largest decompressed size in bytes, of all files together.
 
     Raises
     ------
     CaseRefused
         With reason ``not_vital``, ``truncated``, ``corrupt`` or ``too_large``, and the byte position.
     """
+    if isinstance(data, bytes | Arriving):
+        return _read_file(data, max_bytes)[0]
+    parts: list[VitalFile] = []
+    for file in data:
+        part, size = _read_file(file, max_bytes)
+        parts.append(part)
+        max_bytes -= size
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _read_file(data: bytes | Arriving, max_bytes: int) -> tuple[VitalFile, int]:
+    """Return a file's recording and its decompressed size."""
     scan = VitalScan(max_bytes=max_bytes)
     file = Arriving([data], len(data)) if isinstance(data, bytes) else data
+    size = 0
     for chunk in gunzip(file, max_bytes=max_bytes):
+        size += len(chunk)
         scan.feed(chunk)
     scan.finish()
-    return _recording(scan)
+    return _recording(scan), size
+
+
+def _joined(parts: Sequence[VitalFile]) -> VitalFile:
+    """Join the parts of one recording in time; equal times stay in file order."""
+    starts = [part.start_time for part in parts if part.start_time is not None]
+    firsts = [part.first_time for part in parts if part.first_time is not None]
+    lasts = [part.last_time for part in parts if part.last_time is not None]
+    first, last = min(firsts, default=None), max(lasts, default=None)
+    start = min(starts, default=None)
+    _refuse_span(first if start is None else start, last, "the last file")
+    numerics: dict[str, Numeric] = {}
+    for name in dict.fromkeys(name for part in parts for name in part.numerics):
+        same = [part.numerics[name] for part in parts if name in part.numerics]
+        times = np.concatenate([one.times for one in same])
+        order = np.argsort(times, kind="stable")
+        units = dict.fromkeys(unit for one in same for unit in one.units)
+        values = np.concatenate([one.values for one in same])[order]
+        numerics[name] = Numeric(name, tuple(units), times[order], values)
+    return VitalFile(start, first, last, numerics, sum(part.skipped_records for part in parts))
 
 
 def _recording(scan: VitalScan) -> VitalFile:
