@@ -79,9 +79,7 @@ def _plan(folder: Path, cases: int) -> dict[str, object]:
 
     rng = np.random.default_rng(0)
     sizes = (MEDIAN_BYTES * np.exp(SPREAD * rng.standard_normal(cases))).astype(int).tolist()
-    listed = [
-        StoredObject(f"{case_id:04d}.vital", size, f'"{case_id:032x}"') for case_id, size in enumerate(sizes, 1)
-    ]
+    listed = [StoredObject(f"{case_id:04d}.vital", size, f'"{case_id:032x}"') for case_id, size in enumerate(sizes, 1)]
     listing = Listing(str(folder), {stored.path: stored for stored in listed}, {}, frozenset(), ())
     with (folder / "clinical_data.csv").open("w") as table:
         table.write("caseid,subjectid,age,sex,height,weight,bmi,asa\n")

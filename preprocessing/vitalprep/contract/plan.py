@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.config import BODY, Config
 from vitalprep.contract.document import Document, PerCase, Schema, canonical_json, digest_of_json
+from vitalprep.contract.left_out import LeftOut
 from vitalprep.contract.name import Name, settled_name
 from vitalprep.contract.paths import (
     SPLITS,
@@ -32,8 +33,8 @@ from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.storage import ObjectMissing, Storage, StoredObject
 
 __all__ = [
-    "Append", "ClinicalTable", "EarlierCase", "ExcludedCase", "FileStamp", "LeftOut", "LeftOutReason", "Part", "Person",
-    "Plan", "PlannedCase", "Stamp",
+    "Append", "ClinicalTable", "EarlierCase", "ExcludedCase", "FileStamp", "Part", "Person", "Plan", "PlannedCase",
+    "Stamp",
     "load_plan", "load_shard", "read_plan", "settled_body", "stamp_of", "store_plan",
 ]  # fmt: skip
 
@@ -139,17 +140,6 @@ class ExcludedCase(Schema):
 
     case_id: int
     reason: Literal["raw_object_missing", "no_clinical_row"]
-
-
-LeftOutReason = Literal["hidden", "trash", "other_ending", "no_case_number", "other_file", "dangling_link", "odd_key"]
-
-
-class LeftOut(Schema):
-    """Recordings of the input that no case uses, for one reason: how many, and the first of their paths."""
-
-    reason: LeftOutReason
-    count: int = Field(ge=1)
-    names: tuple[str, ...]
 
 
 class EarlierCase(NamedTuple):

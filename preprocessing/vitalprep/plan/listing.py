@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from vitalprep.contract.plan import LeftOutReason
+from vitalprep.contract.left_out import Reason
 from vitalprep.storage import Storage, StoredObject
 
 __all__ = ["Listing", "digits_of", "hidden_by", "list_input"]
@@ -57,7 +57,7 @@ def list_input(storage: Storage) -> Listing:
     )
 
 
-def hidden_by(path: str) -> LeftOutReason | None:
+def hidden_by(path: str) -> Reason | None:
     """Return why a recording does not count for its name or place alone; None where it counts."""
     parts = PurePosixPath(path).parts
     if any(part.lower() in _TRASH or part.lower().startswith(".trash") for part in parts[:-1]):

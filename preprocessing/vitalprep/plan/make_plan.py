@@ -12,12 +12,12 @@ from typing import Literal
 from vitalprep.contract.case_list import parse_case_list
 from vitalprep.contract.config import Config
 from vitalprep.contract.identity import dataset_id, harmonize_digest, identity_of, input_id, subject_salt
+from vitalprep.contract.left_out import LeftOut
 from vitalprep.contract.paths import SplitName
 from vitalprep.contract.plan import (
     Append,
     ClinicalTable,
     ExcludedCase,
-    LeftOut,
     Part,
     Plan,
     PlannedCase,

@@ -7,29 +7,15 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from vitalprep.contract.case_list import HIGHEST_CASE
-from vitalprep.contract.plan import LeftOut, LeftOutReason
+from vitalprep.contract.left_out import MOST_NAMES, WHY, LeftOut, Reason, short_path
 from vitalprep.plan.listing import Listing, digits_of, hidden_by, list_input
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError
-from vitalprep.runtime.printable import shortened
 from vitalprep.storage import Storage, StoredObject
 
-__all__ = ["MOST_NAMES", "WHY", "Recordings", "assigned", "described", "find_recordings", "recordings_there"]
+__all__ = ["Recordings", "assigned", "described", "find_recordings", "recordings_there"]
 
 Files = tuple[StoredObject, ...]
-MOST_NAMES = 100  # of each reason, in the plan
-SHOWN = 5  # in a message
-LONGEST_SHOWN = 80
-
-WHY: Mapping[LeftOutReason, str] = {
-    "hidden": "a folder or name that begins with a dot",
-    "trash": "in a trash or system folder",
-    "other_ending": "the name does not end in .vital",
-    "no_case_number": "the name is no case number, and no cell of the column file names it",
-    "other_file": "the case's cell of the column file names another file",
-    "dangling_link": "a link that leads nowhere",
-    "odd_key": "a path that cannot be read",
-}
 
 
 @dataclass(frozen=True)
@@ -65,7 +51,7 @@ class Recordings:
         for one in self.left_out:
             if one.reason == "no_case_number":
                 raise RefusedError(
-                    f"{one.count} recordings are there, but their names are no case numbers: {_shown(one)} in "
+                    f"{one.count} recordings are there, but their names are no case numbers: {one.shown} in "
                     f"{self.uri}.",
                     fix="add a column file to the clinical table, which says each case's path below the input, or "
                     "rename them to their case number (0001.vital).",
@@ -79,7 +65,7 @@ class Recordings:
         """Log what is left out, and what the requested cases lack."""
         for one in self.left_out:
             log(
-                f"left out: {_described(one)}",
+                f"left out: {one.described}",
                 level=logging.WARNING,
                 reason=one.reason,
                 left_out=one.count,
@@ -88,8 +74,8 @@ class Recordings:
             if case not in requested:
                 continue
             log(
-                f"case {case} is excluded, raw_object_missing: {', '.join(map(_short, paths))} is not there, or a link "
-                "that leads nowhere",
+                f"case {case} is excluded, raw_object_missing: {', '.join(map(short_path, paths))} is not there, or a "
+                "link that leads nowhere",
                 level=logging.WARNING,
                 case_id=case,
             )
@@ -133,7 +119,7 @@ def assigned(listing: Listing, named: Mapping[int, tuple[str, ...]]) -> Recordin
     found: dict[int, Files] = {
         case: tuple(listing.recordings[path] for path in paths) for case, paths in named.items() if case not in missing
     }
-    left_out: dict[LeftOutReason, list[str]] = {}
+    left_out: dict[Reason, list[str]] = {}
     for path in sorted(listing.recordings.keys() | listing.unreadable.keys()):
         if path in case_of:
             continue
@@ -161,23 +147,10 @@ def assigned(listing: Listing, named: Mapping[int, tuple[str, ...]]) -> Recordin
 
 def described(left_out: tuple[LeftOut, ...]) -> str:
     """Return what is left out in one phrase."""
-    return "; ".join(map(_described, left_out))
+    return "; ".join(one.described for one in left_out)
 
 
-def _described(one: LeftOut) -> str:
-    return f"{one.count} recording{'s' if one.count > 1 else ''} ({WHY[one.reason]}): {_shown(one)}"
-
-
-def _shown(one: LeftOut) -> str:
-    names = ", ".join(map(_short, one.names[:SHOWN]))
-    return f"{names} and {one.count - SHOWN} more" if one.count > SHOWN else names
-
-
-def _short(path: str) -> str:
-    return shortened(path, LONGEST_SHOWN)
-
-
-def _bounded(left_out: Mapping[LeftOutReason, list[str]]) -> Iterator[LeftOut]:
+def _bounded(left_out: Mapping[Reason, list[str]]) -> Iterator[LeftOut]:
     for reason in WHY:
         if names := left_out.get(reason):
             yield LeftOut(reason=reason, count=len(names), names=tuple(names[:MOST_NAMES]))
@@ -191,7 +164,7 @@ def _case_of(named: Mapping[int, tuple[str, ...]]) -> dict[str, int]:
             if path in found:
                 whose = f"case {case} twice" if found[path] == case else f"case {found[path]} and case {case}"
                 raise RefusedError(
-                    f"The column file names {_short(path)} for {whose}.",
+                    f"The column file names {short_path(path)} for {whose}.",
                     fix="name each recording once in the clinical table.",
                 )
             found[path] = case

@@ -63,6 +63,7 @@ class Planned:
                 "present": len(plan.cases) + excluded.get("no_clinical_row", 0),
                 "excluded": excluded,
             },
+            "left_out": {one.reason: {"count": one.count, "names": list(one.names)} for one in plan.left_out},
             "shards": [
                 {
                     "index": index,
