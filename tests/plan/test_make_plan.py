@@ -19,7 +19,7 @@ from vitalprep.contract.identity import harmonize_digest
 from vitalprep.contract.paths import plan_path
 from vitalprep.contract.plan import Person, Plan, load_plan, load_shard, store_plan
 from vitalprep.plan.make_plan import PlanRequest, make_plan
-from vitalprep.plan.recordings import find_recordings
+from vitalprep.plan.recordings import recordings_there
 from vitalprep.plan.shards import balanced_shards, modulo_shards
 from vitalprep.run.plan_run import plan_run
 from vitalprep.runtime.errors import RefusedError, UsageError
@@ -254,13 +254,13 @@ def test_recordings_are_found_at_any_depth_under_either_name(recordings: Path, t
     shutil.copy(recordings / "raw-data" / "0004.vital", tmp_path / "0004.vital")
     (tmp_path / "notes.vital").write_text("no case")
     (tmp_path / "0005.vital.part").write_text("no case")
-    assert {case: stored.path for case, stored in find_recordings(Storage(str(tmp_path))).items()} == {
+    assert {case: stored.path for case, stored in recordings_there(Storage(str(tmp_path))).items()} == {
         3: "a/b/3.vital",
         4: "0004.vital",
     }
     shutil.copy(tmp_path / "0004.vital", tmp_path / "a" / "4.vital")
     with pytest.raises(RefusedError, match="case 4 twice"):
-        find_recordings(Storage(str(tmp_path)))
+        recordings_there(Storage(str(tmp_path)))
 
 
 def test_balanced_shards_share_the_bytes() -> None:

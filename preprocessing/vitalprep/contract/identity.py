@@ -13,7 +13,7 @@ from typing import Any
 
 from vitalprep.contract.config import BODY, Config
 from vitalprep.contract.document import digest
-from vitalprep.contract.plan import ExcludedCase, Plan, PlannedCase
+from vitalprep.contract.plan import ExcludedCase, Plan, PlannedCase, Stamp
 from vitalprep.runtime.errors import UsageError
 
 __all__ = [
@@ -63,9 +63,9 @@ def harmonize_digest(config: Config) -> str:
     )
 
 
-def input_id(*, size: int, etag: str, body: dict[str, float]) -> str:
-    """Digest of one case's input: its object, and the settled sex, height and weight that enter doses and volumes."""
-    return digest({"size": size, "etag": etag, "body": body})
+def input_id(stamp: Stamp, body: dict[str, float]) -> str:
+    """Digest of one case's input: its objects, and the settled sex, height and weight that enter doses and volumes."""
+    return digest(stamp.content() | {"body": body})
 
 
 def dataset_id(

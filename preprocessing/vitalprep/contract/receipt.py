@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.document import Document, Schema
 from vitalprep.contract.paths import harmonized_folder, receipt_path, stem_of_table, table_path
-from vitalprep.contract.plan import Plan, PlannedCase, Stamp
+from vitalprep.contract.plan import FileStamp, Plan, PlannedCase, Stamp, stamp_of
 from vitalprep.runtime.errors import ReasonCode, RefusedError, RetryableError
 from vitalprep.storage import Storage
 
@@ -21,6 +21,7 @@ __all__ = [
     "MOST_UNUSED",
     "READERS",
     "FeatureQuality",
+    "InputFile",
     "InputObject",
     "ListedReceipt",
     "Receipt",
@@ -98,17 +99,31 @@ class FeatureQuality(Schema):
     maximum: float | None
 
 
-class InputObject(Schema):
-    """The raw object that was read.
+class InputFile(FileStamp):
+    """A file that was read.
 
     `size` and `etag` are those that its plan knows it by (`PlannedCase.stamp`). `sha256` is that of its bytes, by which
     a copy is recognized; receipts of vitalprep 0.1.0 have none.
     """
 
     uri: str
-    size: int
-    etag: str
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", exclude_if=lambda value: value is None)
+
+
+class InputObject(InputFile):
+    """The recording that was read: its file, and in `parts` its further files, in order."""
+
+    parts: tuple[InputFile, ...] = Field(default=(), exclude_if=lambda parts: not parts)
+
+    @property
+    def files(self) -> tuple[InputFile, ...]:
+        """The recording's files, in order."""
+        return (self, *self.parts)
+
+    @property
+    def stamp(self) -> Stamp:
+        """The stamp by which the plan knows the recording."""
+        return stamp_of(self.files)
 
 
 class UnitConflict(Schema):
@@ -240,8 +255,7 @@ def read_receipt(plan: Plan, output: Storage, case_id: int) -> Receipt:
     """
     path, case = receipt_path(plan.stem(case_id)), plan.by_id[case_id]
     receipt = Receipt.from_bytes(output.get(path), uri=output.uri_of(path))
-    stamp = Stamp(size=receipt.input.size, etag=receipt.input.etag)
-    stated = (receipt.case_id, receipt.input_id, receipt.harmonize_digest, stamp)
+    stated = (receipt.case_id, receipt.input_id, receipt.harmonize_digest, receipt.input.stamp)
     if stated != (case_id, case.input_id, plan.harmonize_digest, case.stamp):
         raise RefusedError(
             f"{output.uri_of(path)} is not the receipt of case {case_id}: it names another case, recording or "

@@ -13,6 +13,7 @@ __all__ = ["Code", "DataWarning", "Level"]
 
 
 Code = Literal[
+    "recordings_left_out",
     "few_subjects",
     "cases_dominate",
     "near_duplicate",

@@ -114,7 +114,12 @@ def _made(plan: Plan, output: Storage) -> dict[int, str]:
 
 
 def _digest_of(receipt: Receipt, case: PlannedCase) -> str:
-    made = receipt.values_digest or [receipt.reason, receipt.detail, receipt.input.size]
+    made = receipt.values_digest or [
+        receipt.reason,
+        receipt.detail,
+        receipt.input.size,
+        *(part.size for part in receipt.input.parts),
+    ]
     return digest([made, receipt.seconds, case.static, case.static_origin])
 
 

@@ -7,11 +7,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 
 from vitalprep.contract.config import Config
 from vitalprep.contract.paths import receipt_path, table_path
-from vitalprep.contract.plan import PlannedCase
-from vitalprep.contract.receipt import MOST_UNUSED, InputObject, Receipt, UnitConflict, UnusedTrack
+from vitalprep.contract.plan import Part, PlannedCase
+from vitalprep.contract.receipt import MOST_UNUSED, InputFile, InputObject, Receipt, UnitConflict, UnusedTrack
 from vitalprep.contract.table import holds_values, observed_runs, to_parquet, values_sha256
 from vitalprep.features.conversion import Body
 from vitalprep.features.grid import harmonize
@@ -66,7 +67,7 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
             raise reading.recording
         series = harmonize(reading.recording, task.config, _body(task))
     except CaseRefused as refusal:
-        return _committed(_excluded(task, refusal, reading.sha256, watch.seconds), task, output)
+        return _committed(_excluded(task, refusal, reading.hashes, watch.seconds), task, output)
     watch.lap("harmonize")
     names = [item.name for item in task.config.inputs]
     digest = values_sha256(series.values, names)
@@ -75,7 +76,7 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
     receipt = Receipt(
         case_id=case.case_id,
         status="ok",
-        input=_input(task, reading.sha256),
+        input=_input(task, reading.hashes),
         input_id=case.input_id,
         harmonize_digest=task.harmonize_digest,
         seconds=len(series.values),
@@ -98,54 +99,55 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
 
 @dataclass(frozen=True)
 class _Reading:
-    """A recording, or why it is unusable, and the SHA-256 of its bytes (None where they were not read)."""
+    """A recording, or why it is unusable, and the SHA-256 of each of its files (none where they were not read)."""
 
     recording: VitalFile | CaseRefused
-    sha256: str | None
+    hashes: tuple[str, ...] = ()
 
 
 def _reading(task: CaseTask, watch: _Stopwatch) -> _Reading:
     """Read a case's recording. A refusal is permanent, so it requires two readings with the same bytes."""
-    case = task.case
-    seen: set[str] = set()
+    case, most = task.case, task.config.reading.max_decompressed_bytes
+    seen: set[tuple[str, ...]] = set()
     for _ in range(READINGS):
-        opening = _Opening(task, watch)
+        files = [_Opening(task.input, file) for file in case.files]
+        watch.lap("read")
         try:
-            recording = read_vital(opening, reading=task.config.reading)
+            recording = read_vital(*files, reading=task.config.reading)
         except CaseRefused as refusal:
-            if case.size > longest_file(task.config.reading.max_decompressed_bytes):
-                return _Reading(refusal, None)  # refused for its size alone, which the plan confirms
-            sha256 = opening.first.sha256()
-            if sha256 in seen:
-                return _Reading(refusal, sha256)
-            seen.add(sha256)
+            if any(file.size > longest_file(most) for file in case.files):
+                return _Reading(refusal)  # refused for its size alone, which the plan confirms
+            hashes = tuple(file.first.sha256() for file in files)
+            del files
+            if hashes in seen:
+                return _Reading(refusal, hashes)
+            seen.add(hashes)
             log(f"case {case.case_id} is read again before it is excluded, {refusal}", case_id=case.case_id)
             continue
         watch.lap("parse")
-        watch.move(opening.first.waited, "parse", "read")
-        return _Reading(recording, opening.first.sha256())
+        watch.move(sum(file.first.waited for file in files), "parse", "read")
+        return _Reading(recording, tuple(file.first.sha256() for file in files))
     raise RetryableError(
-        f"Case {case.case_id}: {READINGS} readings of {case.object} all differ.",
+        f"Case {case.case_id}: {READINGS} readings of {', '.join(file.object for file in case.files)} all differ.",
         fix="check the network and the storage, then run it again: it resumes.",
     )
 
 
 class _Opening:
-    """Opens a case's recording, from its begin each time. `first` is the first reading, whose digest is computed."""
+    """Opens a file from its begin each time. `first` is the first reading, of which the digest is computed."""
 
-    def __init__(self, task: CaseTask, watch: _Stopwatch) -> None:
-        self._task = task
+    def __init__(self, location: str, file: Part) -> None:
+        self._location, self._file = location, file
         self.first = self._begun(hashed=True)
         self._next: Arriving | None = self.first
-        watch.lap("read")
 
     def __call__(self) -> Arriving:
         data, self._next = self._next or self._begun(hashed=False), None
         return data
 
     def _begun(self, *, hashed: bool) -> Arriving:
-        case = self._task.case
-        return _storage(self._task.input).arriving(case.object, etag=case.etag or None, size=case.size, hashed=hashed)
+        file = self._file
+        return _storage(self._location).arriving(file.object, etag=file.etag or None, size=file.size, hashed=hashed)
 
 
 def _store_table(output: Storage, path: str, parquet: bytes, names: list[str], digest: str) -> None:
@@ -171,9 +173,13 @@ def _body(task: CaseTask) -> Body:
     return Body(**task.case.settled_body(task.config))
 
 
-def _input(task: CaseTask, sha256: str | None) -> InputObject:
-    stamp = task.case.stamp
-    return InputObject(uri=f"{task.input}/{task.case.object}", size=stamp.size, etag=stamp.etag, sha256=sha256)
+def _input(task: CaseTask, hashes: tuple[str, ...]) -> InputObject:
+    case, stamp = task.case, task.case.stamp
+    first, *further = (
+        InputFile(uri=f"{task.input}/{file.object}", size=known.size, etag=known.etag, sha256=sha256)
+        for file, known, sha256 in zip_longest(case.files, (stamp, *stamp.parts), hashes)
+    )
+    return InputObject(**dict(first), parts=tuple(further))
 
 
 def _unused(tracks: Sequence[Numeric]) -> tuple[UnusedTrack, ...]:
@@ -185,13 +191,13 @@ def _unused(tracks: Sequence[Numeric]) -> tuple[UnusedTrack, ...]:
     )
 
 
-def _excluded(task: CaseTask, refusal: CaseRefused, sha256: str | None, timings: dict[str, float]) -> Receipt:
+def _excluded(task: CaseTask, refusal: CaseRefused, hashes: tuple[str, ...], timings: dict[str, float]) -> Receipt:
     return Receipt(
         case_id=task.case.case_id,
         status="excluded",
         reason=refusal.reason,
         detail=refusal.detail,
-        input=_input(task, sha256),
+        input=_input(task, hashes),
         input_id=task.case.input_id,
         harmonize_digest=task.harmonize_digest,
         timings=timings,

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitalprep.contract import float32
+from vitalprep.contract.case_list import HIGHEST_CASE
 from vitalprep.contract.config import PERSON, Config, Static
 from vitalprep.contract.plan import Person
 from vitalprep.plan.readings import KINDS, STANDARD, Reading, files_of, value_of, whole_number
@@ -21,12 +22,14 @@ __all__ = [
     "clinical_rows",
     "computed_bmi",
     "is_accepted",
+    "named_files",
     "read_clinical_table",
     "settle_statics",
 ]
 
 OBSERVED, DEFAULTED = 0, 2  # origin codes of docs/design.md, 4; a static is never held
 _IDS = ("caseid", "subjectid")
+FILES = "file"  # column of the recordings' paths
 MOST_BYTES = 256 * 10**6  # VitalDB's table of 6,388 cases has 2 MB
 MOST_ROWS = 2_000_000
 _FIX_SIZE = "keep the rows of the cases and the columns that are read; check that it is the clinical table."
@@ -78,6 +81,34 @@ def read_clinical_table(
         assert case_id is not None  # what can be read has a number
         rows[case_id] = row
     return rows
+
+
+def named_files(data: bytes, uri: str) -> dict[int, tuple[str, ...]]:
+    """Return the paths that the column `file` names, by case; a case whose cell is empty is not among them.
+
+    Raises
+    ------
+    RefusedError
+        See `read_clinical_table`: where there is a column `file`, the case and the file of every row must be readable.
+    """
+    if len(data) > MOST_BYTES:
+        raise RefusedError(f"{uri} has more than {MOST_BYTES / 1e6:g} MB.", fix=_FIX_SIZE)
+    table = CsvTable(data, uri, _IDS)
+    _refuse_missing(table.columns, uri, ())
+    if FILES not in table.columns:
+        return {}
+    found: dict[int, tuple[str, ...]] = {}
+    for line, cells in table:
+        place = f"{uri}, line {line}"
+        case_id = whole_number(cells["caseid"], place, "caseid")
+        files = files_of(cells[FILES], f"{place} (case {case_id})")
+        if files and case_id in found:
+            raise RefusedError(f"{place}: case {case_id} stands twice.", fix="remove one of the rows.")
+        if files and not 1 <= case_id <= HIGHEST_CASE:
+            raise RefusedError(f"{place}: caseid {case_id} is outside 1-{HIGHEST_CASE}.", fix="correct the cell.")
+        if files:
+            found[case_id] = files
+    return found
 
 
 def clinical_rows(

@@ -69,7 +69,7 @@ def cases_csv(plan: Plan, outcomes: dict[int, CaseOutcome], salt: str | None) ->
             outcome.windows,
             outcome.unobserved,
             outcome.dropped,
-            _cell(case.object),
+            _cell(";".join(file.object for file in case.files)),
         ]
     rows.writerows(lines[case] for case in sorted(lines))
     return text.getvalue().encode()

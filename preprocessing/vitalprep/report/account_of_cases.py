@@ -101,7 +101,7 @@ def case_lines(plan: Plan, account: Account, examples: set[int], *, most: int) -
                 left_out=outcome.left_out,
                 observed=observed_share(receipt, vitals) if receipt else None,
                 conflicts=len(receipt.unit_conflicts) if receipt else 0,
-                object=case.object,
+                object="; ".join(file.object for file in case.files),
                 detail=(receipt.detail or "") if receipt else "",
                 example=case.case_id in examples,
             )

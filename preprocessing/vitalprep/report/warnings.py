@@ -39,6 +39,7 @@ def warnings_of(plan: Plan, account: Account, thresholds: Thresholds | None = No
     targets: Targets = {split: summary.targets for split, summary in account.summaries.items()}
     demographics = demographics_of(plan, account.outcomes)
     found = [
+        *recordings_left_out(plan),
         *few_subjects(plan, account, limits),
         *cases_dominate(plan, account, limits),
         *near_duplicate_cases(plan, account),
@@ -52,6 +53,17 @@ def warnings_of(plan: Plan, account: Account, thresholds: Thresholds | None = No
         *origin_tells_future(plan.config),
     ]
     return sorted(found, key=lambda warning: warning.level != "warning")
+
+
+def recordings_left_out(plan: Plan) -> Iterator[DataWarning]:
+    """Yield the recordings of the input that no case uses, by reason."""
+    for one in plan.left_out:
+        yield DataWarning(
+            code="recordings_left_out",
+            level="note" if one.reason in ("hidden", "trash") else "warning",
+            item=one.reason,
+            message=f"Left out: {one.described}.",
+        )
 
 
 def few_subjects(plan: Plan, account: Account, limits: Thresholds) -> Iterator[DataWarning]:

@@ -66,11 +66,12 @@ class Planned:
                 "present": len(plan.cases) + excluded.get("no_clinical_row", 0),
                 "excluded": excluded,
             },
+            "left_out": {one.reason: {"count": one.count, "names": list(one.names)} for one in plan.left_out},
             "shards": [
                 {
                     "index": index,
                     "cases": len(shard),
-                    "bytes": sum(plan.by_id[case].size for case in shard),
+                    "bytes": sum(plan.by_id[case].total_size for case in shard),
                     "unfinished": sum(case not in self.finished for case in shard),
                     "label": plan.shard_label(index),
                 }

@@ -17,7 +17,7 @@ from obstore.exceptions import AlreadyExistsError
 
 from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
 from vitalprep.storage.bucket import Bucket
-from vitalprep.storage.folder import STAGED, Folder
+from vitalprep.storage.folder import STAGED, Folder, has_odd_name
 from vitalprep.storage.forks import refuse_fork
 from vitalprep.storage.location import normalized_uri
 from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
@@ -185,9 +185,10 @@ class Storage:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield every object below a prefix, recursively. The prefix matches whole path segments.
 
-        A local file whose modification time cannot be read has an empty etag and no time.
+        A local file whose modification time cannot be read has an empty etag and no time. Local files of `odd_names`
+        are not listed.
         """
-        if isinstance(self._place, Folder) and self._place.odd_files(prefix):
+        if isinstance(self._place, Folder) and self._place.is_odd(prefix):
             yield from self._list_oddities(self._place, prefix)
             return
         pages: Iterator[Any] | None = None
@@ -210,6 +211,14 @@ class Storage:
     def odd_files(self, prefix: str = "") -> dict[str, str]:
         """Return what below a prefix cannot be read, by path, and why: local pipes, devices, times out of range."""
         return self._place.odd_files(prefix) if isinstance(self._place, Folder) else {}
+
+    def odd_names(self, prefix: str = "") -> tuple[str, ...]:
+        """Return the paths below a prefix that no method takes: local names with control characters, or no UTF-8."""
+        return self._place.odd_names(prefix) if isinstance(self._place, Folder) else ()
+
+    def dangling_links(self, prefix: str = "") -> tuple[str, ...]:
+        """Return the paths below a prefix that are local links that lead nowhere."""
+        return self._place.dangling_links(prefix) if isinstance(self._place, Folder) else ()
 
     def put(self, path: str, data: bytes | IO[bytes]) -> None:
         """Write an object atomically from bytes or an open file: readers see the old object or the new one."""
@@ -293,7 +302,7 @@ class Storage:
         """List a folder that holds files at which `obstore.list` panics."""
         odd = folder.odd_files(prefix)
         for path, status in folder.entries(prefix):
-            if not stat.S_ISREG(status.st_mode) or STAGED.fullmatch(path):
+            if not stat.S_ISREG(status.st_mode) or STAGED.fullmatch(path) or has_odd_name(path):
                 continue
             found = StoredObject(path, status.st_size, "") if path in odd else self.head(path)
             if found is not None:

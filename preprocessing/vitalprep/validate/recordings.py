@@ -16,7 +16,7 @@ def recordings_still_there(plan: Plan) -> str:
         there = {stored.path: (stored.size, stored.etag) for stored in Storage(plan.input).list()}
     except VitalprepError as error:
         return f"could not be listed ({error.message.rstrip('.')})"
-    same = sum(there.get(case.object) == (case.size, case.etag) for case in plan.cases)
+    same = sum(all(there.get(file.object) == (file.size, file.etag) for file in case.files) for case in plan.cases)
     if same == total:
         return f"all {total} are in {plan.input}, as they were planned"
     return f"{total - same} of {total} are no longer in {plan.input} as they were planned"
