@@ -13,7 +13,7 @@ from vitalprep.contract.document import Document
 from vitalprep.contract.finished import FinishedCase
 from vitalprep.contract.paths import SPLITS, Digest, PlanPath, SplitName, accounting_path
 from vitalprep.contract.plan import Plan, read_plan
-from vitalprep.contract.receipt import each_receipt, finished_cases
+from vitalprep.contract.receipt import Rejected, each_receipt, finished_cases
 from vitalprep.runtime.errors import ReasonCode, RefusedError
 from vitalprep.storage import ObjectMissing, Storage
 
@@ -25,7 +25,11 @@ UNREADABLE = ("not_vital", "truncated", "corrupt", "too_large", "too_long", "clo
 
 
 class Accounting(Document):
-    """The numbers of a run. `unfinished` cases have no receipt yet; `unbuilt` splits have no files."""
+    """The numbers of a run.
+
+    `unfinished` cases have no receipt yet; `unbuilt` splits have no files. `salvaged` counts written cases from
+    unfinished files.
+    """
 
     dataset_id: Digest
     plan: PlanPath
@@ -37,6 +41,7 @@ class Accounting(Document):
     unbuilt: tuple[SplitName, ...]
     windows: dict[SplitName, int]
     success_rate: float
+    salvaged: int = Field(default=0, exclude_if=lambda count: not count)
     stage_seconds: dict[str, float]
 
     @property
@@ -48,13 +53,15 @@ class Accounting(Document):
 class Account(NamedTuple):
     """A plan's accounting with its sources: the outcome of each planned case, the build summaries and the receipts.
 
-    Of the receipts it has what the report shows, so that those of many thousand cases fit into memory.
+    Of the receipts it has what the report shows, so that those of many thousand cases fit into memory; `rejected` is
+    what was not used of each track, over all of them.
     """
 
     accounting: Accounting
     outcomes: dict[int, CaseOutcome]
     summaries: Mapping[SplitName, BuildSummary]
     receipts: Mapping[int, FinishedCase]
+    rejected: Mapping[str, Rejected] = {}
 
 
 def account(plan: Plan, output: Storage) -> Account:
@@ -71,7 +78,13 @@ def account(plan: Plan, output: Storage) -> Account:
     outcomes = {case.case_id: case for summary in summaries.values() for case in summary.cases}
     finished = finished_cases(plan, output)
     there = [case.case_id for case in plan.cases if case.case_id in finished]
-    receipts = {case: FinishedCase.of(receipt) for case, receipt in each_receipt(plan, output, there)}
+    receipts: dict[int, FinishedCase] = {}
+    rejected: dict[str, Rejected] = {}
+    for case_id, whole in each_receipt(plan, output, there):
+        receipts[case_id] = FinishedCase.of(whole)
+        for quality in whole.features.values():
+            for track, counts in quality.rejected.items():
+                rejected[track] = rejected.get(track, Rejected()) + counts
     for case, receipt in receipts.items():
         if case not in outcomes and receipt.reason is not None:
             outcomes[case] = CaseOutcome(case_id=case, reason=receipt.reason)
@@ -92,10 +105,11 @@ def account(plan: Plan, output: Storage) -> Account:
         unfinished=tuple(case.case_id for case in plan.cases if case.case_id not in receipts),
         unbuilt=tuple(split for split in SPLITS if split not in summaries),
         windows={split: summary.windows for split, summary in summaries.items()},
+        salvaged=sum(1 for case, outcome in outcomes.items() if outcome.windows and receipts[case].salvaged),
         success_rate=1 - sum(excluded[reason] for reason in UNREADABLE) / present if present else 0.0,
         stage_seconds={name: round(value, 3) for name, value in sorted(seconds.items())},
     )
-    return Account(accounting, outcomes, summaries, receipts)
+    return Account(accounting, outcomes, summaries, receipts, rejected)
 
 
 def store_accounting(accounting: Accounting, output: Storage) -> None:

@@ -29,7 +29,8 @@ def objection_to(plan: Plan, accounting: Accounting) -> Objection | None:
         return Objection(
             f"Only {accounting.success_rate:.1%} of {accounting.present} recordings are readable, less than the "
             f"required {limits.min_success_rate:.0%}; excluded: {_counts(accounting)}.",
-            "check the receipts of the excluded cases, or lower validation.min_success_rate.",
+            f"check the receipts of the excluded cases{_salvage(plan, accounting)}, or lower "
+            "validation.min_success_rate.",
         )
     if accounting.unbuilt:
         return Objection(
@@ -52,9 +53,18 @@ def objection_to(plan: Plan, accounting: Accounting) -> Objection | None:
     if windows < limits.min_windows or not windows:
         return Objection(
             f"The data set has {windows} windows, less than the required {max(limits.min_windows, 1)}.",
-            "add more cases, or lower validation.min_windows.",
+            "add more cases, or lower validation.min_windows."
+            if limits.min_windows
+            else "see why the cases are excluded in cases.csv or their receipts, and which tracks the recordings have: "
+            "`vitalprep inspect`.",
         )
     return None
+
+
+def _salvage(plan: Plan, accounting: Accounting) -> str:
+    if plan.config.reading.salvage or not accounting.excluded.get("truncated"):
+        return ""
+    return ", use unfinished files up to their last whole packet (--set reading.salvage=true)"
 
 
 def _lost(plan: Plan, accounting: Accounting) -> str:

@@ -14,6 +14,11 @@ __all__ = ["Code", "DataWarning", "Level"]
 
 Code = Literal[
     "recordings_left_out",
+    "case_without_vital",
+    "windows_without_vital",
+    "two_devices",
+    "clock_set_back",
+    "salvaged",
     "few_subjects",
     "cases_dominate",
     "near_duplicate",

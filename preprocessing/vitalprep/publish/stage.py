@@ -40,7 +40,7 @@ def publish(plan: Plan, output: Storage, found: Account, warnings: Sequence[Data
         The page ``report.html``. It tells how long the cases took, which another run of the same data set does not
         repeat; so ``croissant.json`` does not list it.
     """
-    accounting, outcomes, summaries, _ = found
+    accounting, outcomes, summaries = found.accounting, found.outcomes, found.summaries
     content = content_of(plan, summaries)
     described = Described(plan, accounting, summaries, warnings, content)
     description = DESCRIPTION.format(described.source.name)

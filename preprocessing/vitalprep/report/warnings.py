@@ -19,6 +19,7 @@ from vitalprep.report.chance import holm
 from vitalprep.report.demographics import Demographic, demographics_of
 from vitalprep.report.differences import Difference, differences_of
 from vitalprep.report.duplicates import near_duplicates
+from vitalprep.report.recording_warnings import warnings_of_recordings
 from vitalprep.report.thresholds import Thresholds
 
 __all__ = ["Thresholds", "warnings_of"]
@@ -40,6 +41,7 @@ def warnings_of(plan: Plan, account: Account, thresholds: Thresholds | None = No
     demographics = demographics_of(plan, account.outcomes)
     found = [
         *recordings_left_out(plan),
+        *warnings_of_recordings(plan, account, limits),
         *few_subjects(plan, account, limits),
         *cases_dominate(plan, account, limits),
         *near_duplicate_cases(plan, account),
