@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vitalprep.contract.config import Config, Input, Source
 from vitalprep.contract.receipt import FeatureQuality
-from vitalprep.features.conversion import Body, multiplier
+from vitalprep.features.conversion import Body, multiplier, offset
 from vitalprep.runtime.errors import CaseRefused
 from vitalprep.vital.headers import shown
 from vitalprep.vital.recording import Numeric, VitalFile
@@ -144,6 +144,7 @@ def _input_series(
         live = _live(placed.values, source.stale_after)
         with np.errstate(over="ignore"):
             live *= multiplier(source, body, config.ideal_body_weight)
+            live += offset(source)
         free = np.isnan(result)
         taken = ~np.isnan(live) & (free if item.combine == "first" else True)
         result[taken] = np.where(free, 0.0, result)[taken] + live[taken]

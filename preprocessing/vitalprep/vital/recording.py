@@ -25,7 +25,7 @@ class Numeric:
     Attributes
     ----------
     name : str
-        ``Device/NAME``.
+        ``Device/NAME``; ``/NAME`` where the track has no device.
     units : tuple of str
         Distinct units in the headers of its records, as written.
     times : ndarray of float64, shape (n,)
@@ -97,7 +97,7 @@ def _recording(scan: VitalScan) -> VitalFile:
         if track.header.kind == NUMERIC:
             device = scan.devices.get(track.header.device_id, "")
             scan.memory.hold(memory_of(device, track.header.name))  # the device's name counts once per track
-            name = f"{device}/{track.header.name}" if device else track.header.name
+            name = f"{device}/{track.header.name}"
             by_name.setdefault(name, []).append(track)
     samples = scan.samples(list(by_name.values()))
     return VitalFile(
