@@ -60,7 +60,9 @@ def meant(unknown: str, known: Iterable[str]) -> str:
         return "; no key is known below it"
     wanted = unknown.partition(".")[0]
     usual = [name for name in (_USUAL.get(wanted.casefold()),) if name in names]
-    near = usual or difflib.get_close_matches(wanted.casefold(), names, n=1) or _kin(wanted, names)
+    folded = {name.casefold(): name for name in reversed(names)}
+    alike = [folded[name] for name in difflib.get_close_matches(wanted.casefold(), list(folded), n=1)]
+    near = usual or alike or _kin(wanted, names)
     return (f"; did you mean {near[0]}? Known" if near else "; known") + f" here: {', '.join(names)}"
 
 
