@@ -194,8 +194,9 @@ def test_optional_keys_are_left_out_while_they_are_not_set() -> None:
 @pytest.mark.parametrize(
     ("statics", "message", "fix"),
     [
-        ([{"name": "hb", **HB, "remove": True}], "statics.hb.remove: this key is unknown; known here: "
-         "name, column, unit, limits, range, default", "to leave one out, delete it from the whole configuration"),
+        ([{"name": "hb", **HB, "gone": True}], "statics.hb.gone: this key is unknown; known here: "
+         "name, column, unit, limits, range, default", "to leave one out, write {name: ..., remove: true}"),
+        ([{"name": "hb", **HB, "remove": True}], "statics.hb is to be removed, and has other keys", "replace: true"),
         ([{"name": "hb", "unit": "g/dL", "default": 13}], "statics.hb.range: field required", "master_poc.yaml"),
         ([{"name": "hb", **HB, "limits": [25, 2]}], "statics.hb.limits: the range [25, 2] is upside down", "adds"),
         ([{"name": "hb", **HB, "default": ".nan"}], "statics.hb.default", "adds"),

@@ -34,11 +34,11 @@ __all__: list[str] = []
 @vitalprep.command()
 @configured
 @logs
-def config(config_file: str | None, settings: tuple[str, ...], as_json: bool) -> None:
+def config(profiles: tuple[str, ...], config_file: str | None, settings: tuple[str, ...], as_json: bool) -> None:
     """Print the complete configuration that a run with these options would use."""
     from vitalprep.contract.config_file import load_config
 
-    settled = load_config(config_file, settings)
+    settled = load_config(config_file, settings, profiles)
     content = settled.content() | {"features": settled.features()}
     if as_json:
         print_result({"ok": True} | content)

@@ -48,7 +48,7 @@ _FILES = "file"  # column of the recordings' paths
 MOST = 2**63 - 1  # int64
 MOST_SECONDS = 10**9  # 31 years
 MOST_DAYS = 366
-TRACK = r"^[^/]+/.+$"
+TRACK = r"^[^/]*/.+$"
 NARROWEST = 2.0**-20  # smallest width of a range relative to its bounds; a float32 has 24 bits
 
 
@@ -93,9 +93,13 @@ class Dose(Schema):
 
 
 class Conversion(Schema):
-    """Conversion from a source's unit to the feature's unit: exactly one of the four."""
+    """Conversion from a source's unit to the feature's unit: exactly one of the four kinds.
+
+    `offset`, in the input's unit, is added after the multiplication with `factor`.
+    """
 
     factor: PositiveFloat | None = None
+    offset: float | None = Field(default=None, exclude_if=lambda value: value is None)
     per_kg_h: Dose | None = None
     per_kg_min: Dose | None = None
     per_kg_ibw: Literal[True] | None = None
@@ -105,6 +109,8 @@ class Conversion(Schema):
         kinds = [self.factor, self.per_kg_h, self.per_kg_min, self.per_kg_ibw]
         if sum(kind is not None for kind in kinds) != 1:
             raise ValueError("a conversion is exactly one of factor, per_kg_h, per_kg_min, per_kg_ibw")
+        if self.offset is not None and self.factor is None:
+            raise ValueError("an offset goes with a factor; write factor: 1 where there is nothing to multiply")
         return self
 
     @property
@@ -129,7 +135,8 @@ class Pulse(Schema):
 class Source(Schema):
     """One track that can supply an input.
 
-    `limits` are the device's range in the file's own unit and drop what lies outside; `stale_after` is in seconds.
+    `track` is ``Device/NAME``, or ``/NAME`` for a track without a device. `limits` are the device's range in the file's
+    own unit and drop what lies outside; `stale_after` is in seconds.
     """
 
     track: str = Field(pattern=TRACK)
@@ -391,7 +398,11 @@ class Config(Schema):
             )
         for target in self.targets:
             if target.input not in {item.name for item in self.inputs}:
-                raise ValueError(f"targets.{target.name}.input: there is no input {target.input!r}")
+                raise ConfigError(
+                    f"there is no input {target.input!r}",
+                    fix=f"give it another input, or remove it: targets: [{{name: {target.name}, remove: true}}].",
+                    key=f"targets.{target.name}.input",
+                )
         return self
 
     @model_validator(mode="after")

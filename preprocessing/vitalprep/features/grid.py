@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vitalprep.contract.config import Config, Input
 from vitalprep.contract.receipt import FeatureQuality, Rejected
-from vitalprep.features.conversion import Body, multiplier
+from vitalprep.features.conversion import Body, multiplier, offset
 from vitalprep.features.source_series import series_of
 from vitalprep.runtime.errors import CaseRefused
 from vitalprep.vital.clock import CLOCK_TOLERANCE
@@ -167,6 +167,7 @@ def _input_series(
         live = found.values
         with np.errstate(over="ignore"):
             live *= multiplier(source, body, config.ideal_body_weight)
+            live += offset(source)
         free = np.isnan(result)
         taken = ~np.isnan(live) & (free if item.combine == "first" else True)
         result[taken] = np.where(free, 0.0, result)[taken] + live[taken]

@@ -33,7 +33,7 @@ class Numeric:
     Attributes
     ----------
     name : str
-        ``Device/NAME``.
+        ``Device/NAME``; ``/NAME`` where the track has no device.
     units : tuple of str
         Distinct units in the headers of its records, as written.
     times : ndarray of float64, shape (n,)

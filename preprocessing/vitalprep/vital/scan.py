@@ -186,9 +186,8 @@ class VitalScan:
         return Run(self._headers[index], float(track["run_first"]), float(track["run_last"]))
 
     def name_of(self, header: TrackHeader) -> str:
-        """Return ``Device/NAME`` of a track."""
-        device = self.devices.get(header.device_id, "")
-        return f"{device}/{header.name}" if device else header.name
+        """Return ``Device/NAME`` of a track, ``/NAME`` where it has no device."""
+        return f"{self.devices.get(header.device_id, '')}/{header.name}"
 
     def samples(self, groups: list[list[TrackRecords]]) -> list[Samples]:
         """Return (times, values) of each group of numeric tracks in file order, and release the scan's own copy.
