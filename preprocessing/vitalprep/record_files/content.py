@@ -76,9 +76,10 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Part:
-    """A shard's worth of a file: its windows in order, as (case, start second), and the frames of each case."""
+    """A shard's worth of a file: its windows in order, as (case, start second), samples and frames of each case."""
 
     order: Sequence[tuple[int, int]]
+    samples: dict[int, Samples]
     frames: dict[int, CaseFrames]
 
     def size(self, window: tuple[int, int]) -> int:
@@ -114,6 +115,7 @@ def parts_of(task: FileTask, output: Storage, facts: FileFacts) -> Iterator[Part
             order=windows_in_order(
                 {case: item.starts.tolist() for case, item in samples.items()}, seed=task.config.split.seed
             ),
+            samples=samples,
             frames={
                 case: CaseFrames(item, case_id=case, subject_id=task.cases[case].subject_id, config=task.config)
                 for case, item in samples.items()

@@ -83,6 +83,7 @@ class Checks:
                 self._problems("recomputed"),
                 f"{total} records are byte for byte what tables, clinical rows and configuration give",
             ),
+            *self._causal(),
             _check("windows", self._twice(), "no window is there twice"),
             _check("subjects", self._subjects(), "no subject is in two splits"),
             _check("cases", self._cases(), "every record stands in its case's split under its case's subject"),
@@ -97,6 +98,13 @@ class Checks:
             _check("descriptions", descriptions + self._content, described),
         )
 
+    def _causal(self) -> list[Check]:
+        if not self.plan.config.imputation.causal:
+            return []
+        replayed = sum(file.replayed for proof in self.proofs.values() for file in proof.files)
+        proved = f"{replayed} drawn windows are the same if their recording ends with their target"
+        return [_check("causal", self._problems("causal"), proved)]
+
     def _problems(self, name: str) -> list[str]:
         return [place for check, place in self.found if check == name]
 
@@ -106,7 +114,7 @@ class Checks:
             wanted = proof.recomputed
             if wanted is None:  # a check above says why
                 continue
-            for key in ("statistics", "targets", "coverage", "sketches"):
+            for key in ("statistics", "targets", "coverage", "sketches", "without_vital"):
                 if not _agrees(wanted, proof.summary, key):
                     problems.append(f"{key} of build-{split}.json are not what the tables give")
         return problems
@@ -235,8 +243,8 @@ def _agrees(now: BuildSummary, stored: BuildSummary, key: str) -> bool:
             _alike(_known(dict(now.coverage[name].items()), old), old)
             for name, old in ((name, dict(found.items())) for name, found in stored.coverage.items())
         )
-    new, old = (one.model_dump(mode="json", include={key})[key] for one in (now, stored))
-    return not old or _alike(_known(new, old), old)
+    new, old = (one.model_dump(mode="json", include={key}).get(key) for one in (now, stored))
+    return old is None or old == {} or _alike(_known(new, old), old)
 
 
 def _known(now: Any, stored: Any) -> Any:
