@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -96,7 +96,7 @@ class FinishedCase:
     untimed: int = 0
     salvaged: str | None = None
     set_back: tuple[str, ...] = ()
-    doubled: Mapping[str, int] = _NONE
+    doubled: Mapping[str, int] = field(default_factory=lambda: _NONE)
 
     @classmethod
     def of(cls, receipt: Receipt) -> FinishedCase:
