@@ -77,7 +77,7 @@ def _recording(scan: VitalScan) -> SlowVitalFile:
         device = scan.devices.get(track.device_id, "")
         if track.kind == NUMERIC:
             scan.memory.hold(memory_of(device, track.name))
-        by_name.setdefault((track.kind, f"{device}/{track.name}" if device else track.name), []).append(track)
+        by_name.setdefault((track.kind, f"{device}/{track.name}"), []).append(track)
     return SlowVitalFile(
         start_time=scan.start_time,
         first_time=first,
