@@ -118,7 +118,7 @@ def physical(raw: float, header: TrackHeader) -> float:
 
 def name_of(header: TrackHeader) -> str:
     device = DEVICE_NAMES[header.device_id]
-    return f"{device}/{header.name}" if device else header.name
+    return f"{device}/{header.name}"
 
 
 class Expected:

@@ -138,7 +138,7 @@ def test_every_track_id_at_once() -> None:
 def test_units_stand_in_the_order_of_their_headers() -> None:
     packets = [numeric_header(1, "a"), numeric_header(2, "b"), numeric_header(1, "c"), numeric_record(2)]
     packets += [numeric_record(1), numeric_header(1, "b"), numeric_record(1, START - 1), numeric_header(1, "unused")]
-    assert read_agreed(gzip_bytes(HEAD + b"".join(packets))).numerics["X"].units == ("b", "c")
+    assert read_agreed(gzip_bytes(HEAD + b"".join(packets))).numerics["/X"].units == ("b", "c")
 
 
 @pytest.mark.parametrize("count", [ROWS - 1, ROWS, ROWS + 1, 2 * ROWS + 1])
