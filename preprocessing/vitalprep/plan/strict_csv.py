@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -176,7 +177,9 @@ class _Lines:
         mark = next((code for mark, code in _MARKS.items() if data.startswith(mark)), None)
         if mark:
             raise RefusedError(f"{uri}, line 1: it is {mark}, not UTF-8 text.", fix=_FIX_TEXT)
-        self._text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")  # decodes block by block
+        whole = io.BytesIO(data)
+        whole.seek(len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0)
+        self._text = io.TextIOWrapper(whole, encoding="utf-8", newline="")  # decodes block by block
         self._uri = uri
         self._number = 0
         self._record: list[str] = []
