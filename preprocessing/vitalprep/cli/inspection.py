@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from vitalprep.cli.group import vitalprep
@@ -10,13 +12,22 @@ from vitalprep.runtime.console import print_result
 
 __all__: list[str] = []
 
+MOST = 20  # recordings that are read unless another number is given
+
 
 @vitalprep.command()
 @click.argument("input_uri", metavar="INPUT", callback=location)
 @click.option(
-    "--most", type=click.IntRange(min=1), help="Most recordings to read, spread over the listing.  [default: 20]"
+    "--most", type=click.IntRange(min=1), help=f"Most recordings to read, spread over the listing.  [default: {MOST}]"
 )
 @click.option("--all", "everything", is_flag=True, help="Read all recordings.")
+@click.option("--table", metavar="FILE", help="Write a clinical table to fill in: a row for each recording.")
+@click.option(
+    "--profile-out",
+    metavar="FILE",
+    help="Write a configuration overlay to edit: the tracks that the configuration does not use.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the files of --table and --profile-out.")
 @configured
 @workers_option
 @logs
@@ -29,6 +40,7 @@ def inspect(
     settings: tuple[str, ...],
     workers: int | None,
     as_json: bool,
+    **files: Any,
 ) -> None:
     """Show what recordings hold, without a clinical table.
 
@@ -38,13 +50,15 @@ def inspect(
     feed, which units are refused, and what no input uses.
     """
     from vitalprep.contract.config_file import load_config
-    from vitalprep.inspect.command import inspect_input, print_inspection
+    from vitalprep.inspect.command import FilesToEdit, inspect_input, print_inspection
 
     if everything and most is not None:
         raise click.UsageError("--most and --all exclude each other.")
     config = load_config(config_file, settings, profiles)
     with worker_pool(workers) as pool:
-        found = inspect_input(input_uri, config, most=None if everything else most or 20, pool=pool)
+        found = inspect_input(
+            input_uri, config, most=None if everything else most or MOST, files=FilesToEdit(**files), pool=pool
+        )
     if as_json:
         print_result({"ok": True} | found.content())
     else:

@@ -2,36 +2,81 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from vitalprep.contract.config import Config
 from vitalprep.contract.left_out import SHOWN, short_path
+from vitalprep.inspect.clinical_table import table_to_fill
 from vitalprep.inspect.contents import contents_of
-from vitalprep.inspect.inspection import Inspection, Unusable, inspect
+from vitalprep.inspect.inspection import Inspection, Paths, Unusable, Written, inspect
+from vitalprep.inspect.new_file import refuse_existing, write_new
+from vitalprep.inspect.overlay import overlay_to_edit
 from vitalprep.inspect.tracks import Track
 from vitalprep.report.words import NOTHING, count, duration
-from vitalprep.runtime.console import cell, print_table
+from vitalprep.runtime.console import cell, log, print_table
+from vitalprep.runtime.errors import UsageError
 from vitalprep.runtime.printable import printable
 from vitalprep.runtime.workers import WorkerPool
 from vitalprep.storage import Storage
 from vitalprep.vital.headers import shown
 
-__all__ = ["inspect_input", "print_inspection"]
+__all__ = ["FilesToEdit", "inspect_input", "print_inspection"]
 
 
-def inspect_input(input_uri: str, config: Config, *, most: int | None, pool: WorkerPool) -> Inspection:
-    """Inspect at most that many recordings of an input; all of them for None.
+@dataclass(frozen=True)
+class FilesToEdit:
+    """Local files to write: a clinical table and a configuration overlay. `force` overwrites existing ones."""
+
+    table: str | None = None
+    profile_out: str | None = None
+    force: bool = False
+
+    def refuse_existing(self) -> None:
+        """Raise `UsageError` if one exists, before any recording is read."""
+        for option, file in (("--table", self.table), ("--profile-out", self.profile_out)):
+            if file is not None and not self.force:
+                refuse_existing(option, file)
+        if self.table is not None and self.table == self.profile_out:
+            raise UsageError("--table and --profile-out are the same file.", fix="give two files.")
+
+
+def inspect_input(
+    input_uri: str, config: Config, *, most: int | None, files: FilesToEdit, pool: WorkerPool
+) -> Inspection:
+    """Inspect at most that many recordings of an input (all of them for None), and write the files to edit.
 
     Raises
     ------
     RefusedError
         If the input holds no recording.
+    UsageError
+        If a file to write exists.
     """
+    files.refuse_existing()
     storage = Storage(input_uri)
-    return inspect(storage, contents_of(storage), config, most=most, pool=pool)
+    contents = contents_of(storage)
+    found = inspect(storage, contents, config, most=most, pool=pool)
+    if files.table is not None:
+        table = table_to_fill(file.path for file in contents.files)
+        write_new("--table", files.table, table.data, force=files.force)
+        found = found.model_copy(update={"table": Written(file=files.table, without_row=table.without_row)})
+        if table.without_row:
+            names = ", ".join(map(short_path, table.without_row[:SHOWN]))
+            log(
+                f"{len(table.without_row)} recordings have no row in {files.table}, because no cell can name them: "
+                f"{names}. Rename them.",
+                level=logging.WARNING,
+                recordings=len(table.without_row),
+            )
+    if files.profile_out is not None:
+        write_new("--profile-out", files.profile_out, overlay_to_edit(found, config).encode(), force=files.force)
+        found = found.model_copy(update={"profile_out": files.profile_out})
+    return found
 
 
 def print_inspection(found: Inspection) -> None:
@@ -59,12 +104,17 @@ def _recordings(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "inputs without a track", ", ".join(one.name for one in found.inputs if not one.recordings) or "none"
     if found.unusable:
         yield "unusable", _unusable(found.unusable)
+    if found.unfed.count:
+        yield "without a track of any input", _paths(found.unfed)
     if found.unnamed.count:
-        names = ", ".join(map(short_path, found.unnamed.names[:SHOWN]))
-        more = f" and {found.unnamed.count - SHOWN} more" if found.unnamed.count > SHOWN else ""
-        yield "names that are no case number", f"{found.unnamed.count}: {names}{more}"
+        yield "names that are no case number", _paths(found.unnamed)
     if found.left_out:
         yield "left out", "; ".join(one.described for one in found.left_out)
+
+
+def _paths(paths: Paths) -> str:
+    names = ", ".join(map(short_path, paths.names[:SHOWN]))
+    return f"{paths.count}: {names}" + (f" and {paths.count - SHOWN} more" if paths.count > SHOWN else "")
 
 
 def _unusable(unusable: Sequence[Unusable]) -> str:
@@ -133,3 +183,7 @@ def _advice(found: Inspection) -> Iterator[str]:
         )
     if found.problem:
         yield f"These names cannot be planned as they are. {found.problem} Fix: {found.fix}"
+    if found.table:
+        yield f"clinical table to fill in: {found.table.file}"
+    if found.profile_out:
+        yield f"configuration to edit: {found.profile_out}"

@@ -16,7 +16,7 @@ from vitalprep.runtime.console import progress
 from vitalprep.runtime.workers import WorkerPool
 from vitalprep.storage import Storage, StoredObject
 
-__all__ = ["Device", "FedInput", "Inspection", "Length", "Profile", "Unnamed", "Unusable", "inspect"]
+__all__ = ["Device", "FedInput", "Inspection", "Length", "Paths", "Profile", "Unusable", "Written", "inspect"]
 
 POINTS = 20_000  # values of a track that are kept for its percentiles, over all recordings
 FEWEST_POINTS = 16  # of one recording
@@ -65,15 +65,27 @@ class Unusable(Schema):
     detail: str
 
 
-class Unnamed(Schema):
-    """Recordings whose name is no case number: how many, and the first of their paths."""
+class Paths(Schema):
+    """Some recordings: how many, and the first of their paths."""
 
     count: int
     names: tuple[str, ...]
 
 
+class Written(Schema):
+    """A clinical table that was written, and the recordings that no cell of it can name."""
+
+    file: str
+    without_row: tuple[str, ...]
+
+
 class Inspection(Schema):
-    """What an input holds. `problem` and `fix` say why its names could not be planned as they are."""
+    """What an input holds.
+
+    `unfed` are usable recordings of which the configuration uses no track, `unnamed` those whose name is no case
+    number. `problem` and `fix` say why the names could not be planned as they are; `table` and `profile_out` what was
+    written.
+    """
 
     input: str
     recordings: int
@@ -86,10 +98,13 @@ class Inspection(Schema):
     inputs: tuple[FedInput, ...]
     profiles: tuple[Profile, ...]
     unusable: tuple[Unusable, ...]
-    unnamed: Unnamed
+    unfed: Paths
+    unnamed: Paths
     left_out: tuple[LeftOut, ...]
     problem: str | None = None
     fix: str | None = None
+    table: Written | None = None
+    profile_out: str | None = None
 
 
 def inspect(storage: Storage, contents: Contents, config: Config, *, most: int | None, pool: WorkerPool) -> Inspection:
@@ -103,6 +118,7 @@ def inspect(storage: Storage, contents: Contents, config: Config, *, most: int |
     read = _read(storage, spread(contents.files, most), config, pool)
     usable = [one for one in read if one.reason is None]
     tracks = combined_tracks(usable, config)
+    fed = _fed(tracks, usable, config)
     unusable = [Unusable(path=one.path, reason=one.reason, detail=one.detail) for one in read if one.reason]
     unusable += [Unusable(path=path, reason="unreadable", detail=wrong) for path, wrong in contents.unreadable.items()]
     return Inspection(
@@ -114,10 +130,11 @@ def inspect(storage: Storage, contents: Contents, config: Config, *, most: int |
         length=_length(usable),
         devices=_devices(tracks, usable),
         tracks=tracks,
-        inputs=_inputs(tracks, usable, config),
-        profiles=_profiles(tracks),
+        inputs=_inputs(fed, config),
+        profiles=_profiles(tracks, config),
         unusable=tuple(sorted(unusable, key=lambda one: one.path)),
-        unnamed=Unnamed(count=len(contents.unnamed), names=contents.unnamed[:MOST_NAMES]),
+        unfed=_paths([one.path for one, tracks in zip(usable, fed, strict=True) if not tracks]),
+        unnamed=_paths(contents.unnamed),
         left_out=contents.left_out,
         problem=contents.problem.message if contents.problem else None,
         fix=contents.problem.fix if contents.problem else None,
@@ -153,24 +170,36 @@ def _devices(tracks: Sequence[Track], usable: Sequence[Inspected]) -> tuple[Devi
     )
 
 
-def _inputs(tracks: Sequence[Track], usable: Sequence[Inspected], config: Config) -> tuple[FedInput, ...]:
+def _fed(tracks: Sequence[Track], usable: Sequence[Inspected], config: Config) -> list[frozenset[str]]:
+    """Return the tracks of each recording that feed an input: those whose unit is accepted."""
+    sources = {source.track for item in config.inputs for source in item.sources}
     refused = {track.track: {one.unit for one in track.refused} for track in tracks}
-    fed = [
-        {facts.track for facts in one.tracks if not refused[facts.track].intersection(facts.units)} for one in usable
+    return [
+        frozenset(
+            facts.track
+            for facts in one.tracks
+            if facts.track in sources and not refused[facts.track].intersection(facts.units)
+        )
+        for one in usable
     ]
+
+
+def _inputs(fed: Sequence[frozenset[str]], config: Config) -> tuple[FedInput, ...]:
     found = []
     for item in config.inputs:
         names = [source.track for source in item.sources]
         there = tuple(name for name in names if any(name in one for one in fed))
-        found.append(
-            FedInput(
-                name=item.name, unit=item.unit, tracks=there, recordings=sum(not one.isdisjoint(names) for one in fed)
-            )
-        )
+        recordings = sum(not one.isdisjoint(names) for one in fed)
+        found.append(FedInput(name=item.name, unit=item.unit, tracks=there, recordings=recordings))
     return tuple(found)
 
 
-def _profiles(tracks: Sequence[Track]) -> tuple[Profile, ...]:
+def _paths(paths: Sequence[str]) -> Paths:
+    return Paths(count=len(paths), names=tuple(paths[:MOST_NAMES]))
+
+
+def _profiles(tracks: Sequence[Track], config: Config) -> tuple[Profile, ...]:
+    order = [item.name for item in config.inputs]
     found: dict[str, list[tuple[str, str]]] = {}
     for track in tracks:
         for known in track.known:
@@ -178,7 +207,7 @@ def _profiles(tracks: Sequence[Track]) -> tuple[Profile, ...]:
     return tuple(
         Profile(
             profile=name,
-            inputs=tuple(dict.fromkeys(item for item, _ in entries)),
+            inputs=tuple(sorted({item for item, _ in entries}, key=order.index)),
             tracks=tuple(track for _, track in entries),
         )
         for name, entries in sorted(found.items())
