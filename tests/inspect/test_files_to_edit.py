@@ -84,7 +84,7 @@ def test_a_filled_in_table_plans_every_recording(ward: Path, tmp_path: Path) -> 
     filled = [lines[0], *(line.replace(",,,,,,,,", f",{100 + n},F,50,170,70,,2,") for n, line in enumerate(lines[1:]))]
     table.write_text("\n".join(filled) + "\n")
     planned = run_vitalprep("plan", "--input", ward, "--clinical", table, "--output", tmp_path / "out").result
-    assert planned["cases"] == 8
+    assert planned["cases"] == {"requested": 8, "present": 8, "excluded": {}}
 
 
 def test_the_overlay_uses_what_profiles_list_and_offers_the_rest(ward: Path, tmp_path: Path) -> None:
