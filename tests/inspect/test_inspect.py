@@ -87,6 +87,25 @@ def test_a_refused_unit_is_named_and_does_not_feed(result: dict[str, Any]) -> No
     assert {name: count for name, count in fed.items() if count} == {"HR": 2, "ETCO2": 1}
 
 
+def test_values_outside_a_source_s_limits_are_counted(tmp_path: Path, result: dict[str, Any]) -> None:
+    assert _track(result, "Solar8000/HR")["outside_limits"] == 9  # 1 to 9
+    write(tmp_path / "1.vital", {"Solar8000/PLETH_SPO2": ("%", [0.98] * 5, 1.0), "A/B": ("", [1e9], 1.0)})
+    found = run_vitalprep("inspect", tmp_path).result
+    assert [track["outside_limits"] for track in found["tracks"]] == [5, 0]
+
+
+def test_a_track_of_a_pulse_test_is_in_use(tmp_path: Path) -> None:
+    config = tmp_path / "pulse.yaml"
+    pulse = "{high: Solar8000/ART_SBP, low: Mine/LOW, at_least: 10}"
+    config.write_text(f"inputs: [{{name: BP_MAP, sources: [{{track: Solar8000/ART_MBP, pulse: {pulse}}}]}}]")
+    write(tmp_path / "1.vital", {"Solar8000/ART_SBP": ("mmHg", [120.0], 1.0), "Mine/LOW": ("kPa", [8.0], 1.0)})
+    found = run_vitalprep("inspect", tmp_path, "--config", config).result
+    high, low = (_track(found, name) for name in ("Solar8000/ART_SBP", "Mine/LOW"))
+    assert (high["input"], high["pulse_of"], high["refused"]) == ("BP_SYS", ["BP_MAP"], [])
+    assert (low["input"], low["pulse_of"]) == (None, ["BP_MAP"])
+    assert low["refused"] == [{"unit": "kPa", "recordings": 1}]
+
+
 def test_a_profile_that_knows_a_track_is_suggested(result: dict[str, Any], hospital: Path) -> None:
     assert result["profiles"] == [{"profile": "intellivue", "inputs": ["SPO2"], "tracks": ["Intellivue/PLETH_SAT_O2"]}]
     with_it = run_vitalprep("inspect", hospital, "--profile", "intellivue").result
@@ -114,7 +133,7 @@ def test_a_person_is_shown_the_same(hospital: Path) -> None:
         "1: or1/OR1_240612.vital",
         "1 recording (in a trash or system folder): .Trash-1/0009.vital",
         "1 (10-190) 200",
-        "ETCO2; refused: unit '%' in 1 recordings, not mmHg",
+        "ETCO2; unit refused: '%' in 1 recordings, not mmHg",
         "SPO2 with --profile intellivue",
         "--profile intellivue would use 1 track more: SPO2.",
     ):

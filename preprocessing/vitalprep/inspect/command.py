@@ -27,6 +27,8 @@ from vitalprep.vital.headers import shown
 
 __all__ = ["FilesToEdit", "inspect_input", "print_inspection"]
 
+MOST_ROWS = 300  # tracks that a terminal is shown
+
 
 @dataclass(frozen=True)
 class FilesToEdit:
@@ -134,9 +136,11 @@ def _print_tracks(found: Inspection) -> None:
     for name in ("recordings", "records", "every", "range (5-95 %)"):
         table.add_column(name, justify="right", overflow="fold")
     table.add_column("feeds", overflow="fold")
-    for track in found.tracks:
+    for track in found.tracks[:MOST_ROWS]:
         table.add_row(*map(cell, _row(track, found.usable)))
     Console().print(table)
+    if len(found.tracks) > MOST_ROWS:
+        click.echo(f"{len(found.tracks) - MOST_ROWS} more tracks; --json has all.")
 
 
 def _row(track: Track, recordings: int) -> tuple[Any, ...]:
@@ -163,9 +167,11 @@ def _feeds(track: Track) -> str:
         said.append(track.input if track.place == 1 else f"{track.input} (source {track.place})")
     if track.pulse_of:
         said.append(f"pulse of {', '.join(track.pulse_of)}")
+    if track.outside_limits:
+        said.append(f"{count(track.outside_limits)} values outside its limits")
     if track.refused:
-        refused = ", ".join(f"{shown(one.unit)!r} in {one.recordings}" for one in track.refused)
-        said.append(f"refused: unit {refused} recordings, not {track.wanted_unit}")
+        refused = ", ".join(f"'{shown(one.unit)}' in {one.recordings}" for one in track.refused)
+        said.append(f"unit refused: {refused} recordings, not {track.wanted_unit}")
     if track.known:
         said.append("; ".join(f"{one.input} with --profile {one.profile}" for one in track.known))
     return "; ".join(said) or NOTHING

@@ -144,7 +144,8 @@ def inspect(storage: Storage, contents: Contents, config: Config, *, most: int |
 def _read(storage: Storage, files: Sequence[StoredObject], config: Config, pool: WorkerPool) -> list[Inspected]:
     """Read recordings in worker processes, and return them by path."""
     points = max(FEWEST_POINTS, POINTS // max(1, len(files)))
-    tasks = [InspectTask(storage.uri, file, config.reading, points) for file in files]
+    limits = {source.track: source.limits for item in config.inputs for source in item.sources}
+    tasks = [InspectTask(storage.uri, file, config.reading, points, limits) for file in files]
     found: list[Inspected] = []
     with progress("inspect", len(tasks)) as advance:
         for _, inspected in pool.results(inspect_recording, tasks, name=lambda task: task.file.path):

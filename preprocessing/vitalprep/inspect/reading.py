@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -19,12 +19,16 @@ __all__ = ["InspectTask", "Inspected", "TrackFacts", "inspect_recording"]
 
 @dataclass(frozen=True)
 class InspectTask:
-    """Everything that a worker process needs for one recording. `most_points` bounds `TrackFacts.points`."""
+    """Everything that a worker process needs for one recording.
+
+    `most_points` bounds `TrackFacts.points`; `limits` are those of the configuration's sources, by track.
+    """
 
     input: str
     file: StoredObject
     reading: Reading
     most_points: int
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class TrackFacts:
         As written in the file.
     records, finite : int
         Number of records, and of those whose value is a number.
+    outside : int
+        Values outside the limits of the source that the track is.
     interval : float or None
         Median of the seconds between consecutive records; None if there are fewer than two.
     minimum, maximum : float or None
@@ -51,6 +57,7 @@ class TrackFacts:
     units: tuple[str, ...]
     records: int
     finite: int
+    outside: int
     interval: float | None
     minimum: float | None
     maximum: float | None
@@ -87,7 +94,7 @@ def inspect_recording(task: InspectTask) -> Inspected:
         return Inspected(file.path, reason=refusal.reason, detail=refusal.detail)
     except (ObjectChanged, ObjectMissing):
         return Inspected(file.path, reason="changed", detail="it was changed or removed while it was read")
-    tracks = [_facts(track, task.most_points) for track in recording.numerics.values()]
+    tracks = [_facts(track, task) for track in recording.numerics.values()]
     return Inspected(file.path, _seconds(recording), tracks)
 
 
@@ -102,18 +109,20 @@ def _seconds(recording: VitalFile) -> float:
     return max(0.0, recording.last_time - recording.start)
 
 
-def _facts(track: Numeric, most_points: int) -> TrackFacts:
+def _facts(track: Numeric, task: InspectTask) -> TrackFacts:
     values = np.sort(track.values[np.isfinite(track.values)])
+    low, high = task.limits.get(track.name, (-np.inf, np.inf))
     intervals = np.diff(track.times)
     return TrackFacts(
         track=track.name,
         units=track.units,
         records=len(track.times),
         finite=len(values),
+        outside=int(np.count_nonzero((values < low) | (values > high))),
         interval=float(np.median(intervals)) if len(intervals) else None,
         minimum=float(values[0]) if len(values) else None,
         maximum=float(values[-1]) if len(values) else None,
-        points=_spaced(values, most_points),
+        points=_spaced(values, task.most_points),
     )
 
 

@@ -45,6 +45,8 @@ class Track(Schema):
         How many have it.
     records, not_finite : int
         Number of records, and of those whose value is no number.
+    outside_limits : int
+        Number of values that the limits of the configuration's source drop.
     interval : float or None
         Median over the recordings of the median number of seconds between consecutive records.
     minimum, p5, p95, maximum : float or None
@@ -68,6 +70,7 @@ class Track(Schema):
     recordings: int
     records: int
     not_finite: int
+    outside_limits: int
     interval: float | None
     minimum: float | None
     p5: float | None
@@ -112,6 +115,7 @@ def _combined(name: str, facts: Sequence[TrackFacts], config: Config) -> Track:
         recordings=len(facts),
         records=sum(one.records for one in facts),
         not_finite=sum(one.records - one.finite for one in facts),
+        outside_limits=sum(one.outside for one in facts),
         interval=_median([one.interval for one in facts if one.interval is not None]),
         minimum=min((one.minimum for one in facts if one.minimum is not None), default=None),
         p5=p5,
