@@ -67,7 +67,7 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder / f"or{number}.vital",
             {
                 "Bx50/HR": ("/min", [70.0 + number] * 400, 2.0),
-                "Bx50/PEEP": ("hPa", [5.0] * 400, 2.0),
+                "Bx50/PEEP": ("hPa", [5.0] * 400, 2.0),  # the profile lists it in cmH2O
                 "Solar8000/ETCO2": ("torr", [38.0] * 400, 2.0),
                 'Odd "name"\n/T: # x': ("°C", [36.5, 36.7], 60.0),
                 "Odd/NONE": ("", [1.0], 2.0),
@@ -101,7 +101,7 @@ def test_the_overlay_uses_what_profiles_list_and_offers_the_rest(ward: Path, tmp
         ],
     }
     lines = text.splitlines()
-    (peep,) = [line for line in lines if "Bx50/PEEP" in line]
+    (peep,) = [line for line in lines if "track: Bx50/PEEP" in line]
     assert peep.startswith("# - {track: Bx50/PEEP, unit: mbar, limits: [LOW, HIGH], stale_after: 10}")
     assert "unit in the files: hPa; 3,200 records in 8 of 8 recordings, every 2 s; 5 to 5" in peep
     (odd,) = [line for line in lines if "T: # x" in line]
@@ -111,6 +111,7 @@ def test_the_overlay_uses_what_profiles_list_and_offers_the_rest(ward: Path, tmp
     }  # fmt: skip
     assert "36.5 to 36.7" in odd
     assert '#   mmHg: [mmHg, "mm Hg", torr]   # Solar8000/ETCO2' in lines
+    assert '#   cmH2O: [cmH2O, "cmH₂O", "cm H2O", hPa]   # Bx50/PEEP' in lines
     again = run_vitalprep("inspect", ward, "--config", file).result
     assert {one["name"]: one["recordings"] for one in again["inputs"] if one["recordings"]} == {"HR": 8}
     assert again["unfed"]["count"] == 0

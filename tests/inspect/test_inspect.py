@@ -113,6 +113,15 @@ def test_a_profile_that_knows_a_track_is_suggested(result: dict[str, Any], hospi
     assert _track(with_it, "Intellivue/PLETH_SAT_O2")["input"] == "SPO2"
 
 
+def test_a_profile_is_not_suggested_for_a_unit_that_it_would_refuse(tmp_path: Path) -> None:
+    write(tmp_path / "1.vital", {"Bx50/PEEP": ("hPa", [5.0], 1.0)})
+    found = run_vitalprep("inspect", tmp_path).result
+    peep = _track(found, "Bx50/PEEP")
+    assert found["profiles"] == []
+    assert peep["known"] == [{"profile": "carescape", "input": "PEEP"}]
+    assert (peep["refused"], peep["wanted_unit"]) == ([{"unit": "hPa", "recordings": 1}], "cmH2O")
+
+
 def test_what_cannot_be_used_is_named_with_its_reason(result: dict[str, Any]) -> None:
     assert [(one["path"], one["reason"]) for one in result["unusable"]] == [("0008.vital", "not_vital")]
     assert result["unnamed"] == {"count": 1, "names": ["or1/OR1_240612.vital"]}

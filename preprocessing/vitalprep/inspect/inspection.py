@@ -50,7 +50,7 @@ class FedInput(Schema):
 
 
 class Profile(Schema):
-    """A packaged profile with tracks that are there and that the configuration does not use."""
+    """A packaged profile, and the tracks that it would use and the configuration does not. All have accepted units."""
 
     profile: str
     inputs: tuple[str, ...]
@@ -203,7 +203,7 @@ def _profiles(tracks: Sequence[Track], config: Config) -> tuple[Profile, ...]:
     order = [item.name for item in config.inputs]
     found: dict[str, list[tuple[str, str]]] = {}
     for track in tracks:
-        for known in track.known:
+        for known in track.known if not track.refused else ():
             found.setdefault(known.profile, []).append((known.input, track.track))
     return tuple(
         Profile(

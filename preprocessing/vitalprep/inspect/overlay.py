@@ -36,7 +36,7 @@ _REFUSED = """
 # Where it is another unit, change the source instead: give it this unit and a conversion.
 """
 _OTHERS = """
-# No profile lists these tracks. To use one, copy its line below the input that it is to feed, write its limits (what
+# No profile lists these tracks in this unit. To use one, copy its line below the input that it is to feed, write its limits (what
 # the device can show, in the file's unit) in place of LOW and HIGH, and add a conversion if the input has another unit:
 #   - name: HR
 #     sources:
@@ -84,8 +84,7 @@ def _entries(
             if track is None or item not in found or track.track in placed:
                 continue
             placed.add(track.track)
-            spellings = config.units.get(source["unit"])
-            if spellings and all(accepted(unit, spellings) for unit in track.units):
+            if source["unit"] in config.units and not track.refused:
                 found[item].append((source, track))
             else:
                 doubtful.add(track.track)
@@ -107,7 +106,7 @@ def _units(tracks: Sequence[Track], config: Config) -> Iterator[str]:
         for one in track.refused:
             refused.setdefault(str(track.wanted_unit), []).append((one.unit.strip(), track.track))
     for unit, met in refused.items():
-        spellings = dict.fromkeys([*config.units[unit], *(spelling for spelling, _ in met)])
+        spellings = dict.fromkeys([*config.units.get(unit, ()), *(spelling for spelling, _ in met)])
         names = ", ".join(dict.fromkeys(shown(name) for _, name in met))
         yield f"{_quoted(unit)}: [{', '.join(map(_quoted, spellings))}]   # {names}"
 

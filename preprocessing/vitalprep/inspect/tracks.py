@@ -9,7 +9,7 @@ import numpy as np
 
 from vitalprep.contract.config import Config
 from vitalprep.contract.document import Schema
-from vitalprep.contract.profiles import known_tracks
+from vitalprep.contract.profiles import known_tracks, profile_sources
 from vitalprep.features.grid import accepted
 from vitalprep.inspect.reading import Inspected, TrackFacts
 
@@ -58,9 +58,9 @@ class Track(Schema):
     pulse_of : tuple of str
         Inputs whose pulse test reads the track.
     refused : tuple of RefusedUnit
-        Where the track is not used because of its unit.
+        Where the track is not used because of its unit, or would not be with a profile.
     wanted_unit : str or None
-        The unit that the configuration states for the source.
+        The unit that the configuration or the profile states for the source.
     known : tuple of Known
         Packaged profiles that would use the track, where the configuration does not.
     """
@@ -131,12 +131,7 @@ def _use(name: str, facts: Sequence[TrackFacts], config: Config) -> dict[str, An
     own = [entry for entry in sources if entry[2].track == name]
     beats = [entry for entry in sources if entry[2].pulse and name in (entry[2].pulse.high, entry[2].pulse.low)]
     if not own and not beats:
-        inputs = {item.name for item in config.inputs}
-        return {
-            "known": tuple(
-                Known(profile=profile, input=item) for profile, item in known_tracks().get(name, ()) if item in inputs
-            )
-        }
+        return _known(name, facts, config)
     feeds, place, source = (own or beats)[0]
     return {
         "input": feeds if own else None,
@@ -145,6 +140,17 @@ def _use(name: str, facts: Sequence[TrackFacts], config: Config) -> dict[str, An
         "refused": _refused(facts, config.accepted_units(source)),
         "wanted_unit": source.unit,
     }
+
+
+def _known(name: str, facts: Sequence[TrackFacts], config: Config) -> dict[str, Any]:
+    """Return what packaged profiles would make of a track that a configuration does not name."""
+    inputs = {item.name for item in config.inputs}
+    known = [Known(profile=profile, input=item) for profile, item in known_tracks().get(name, ()) if item in inputs]
+    if not known:
+        return {}
+    source = next(source for _, source in profile_sources(known[0].profile) if source["track"] == name)
+    refused = _refused(facts, config.units.get(source["unit"], ()))
+    return {"known": tuple(known), "refused": refused, "wanted_unit": source["unit"]}
 
 
 def _refused(facts: Sequence[TrackFacts], spellings: tuple[str, ...]) -> tuple[RefusedUnit, ...]:
