@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,14 @@ def test_names_that_planning_would_refuse_are_read_and_said(tmp_path: Path) -> N
     found = run_vitalprep("inspect", tmp_path).result
     assert found["usable"] == 2
     assert "holds case 1 twice" in found["problem"]
+
+
+def test_a_recording_that_is_no_file_is_unusable(tmp_path: Path) -> None:
+    write(tmp_path / "1.vital", {"Solar8000/HR": ("/min", [70.0], 1.0)})
+    os.mkfifo(tmp_path / "2.vital")
+    found = run_vitalprep("inspect", tmp_path).result
+    assert (found["recordings"], found["read"], found["usable"]) == (2, 1, 1)
+    assert [(one["path"], one["reason"]) for one in found["unusable"]] == [("2.vital", "unreadable")]
 
 
 def test_an_input_without_recordings_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from vitalprep.contract.config import Config
 from vitalprep.contract.left_out import SHOWN, short_path
 from vitalprep.inspect.clinical_table import table_to_fill
 from vitalprep.inspect.contents import contents_of
-from vitalprep.inspect.inspection import Inspection, Paths, Unusable, Written, inspect
+from vitalprep.inspect.inspection import UNREADABLE, Inspection, Length, Paths, Unusable, Written, inspect
 from vitalprep.inspect.new_file import refuse_existing, write_new
 from vitalprep.inspect.overlay import overlay_to_edit
 from vitalprep.inspect.tracks import Track
@@ -91,15 +91,12 @@ def print_inspection(found: Inspection) -> None:
 
 
 def _recordings(found: Inspection) -> Iterator[tuple[str, str]]:
-    read = "all were read" if found.read == found.recordings else f"{count(found.read)} were read, --all reads all"
+    unreadable = sum(one.reason == UNREADABLE for one in found.unusable)
+    everything = found.read + unreadable == found.recordings
+    read = "all were read" if everything else f"{count(found.read)} were read, --all reads all"
     yield "recordings", f"{count(found.recordings)} of {found.bytes / 1e6:,.1f} MB; {read}"
     if found.length:
-        one = found.length
-        yield (
-            "length",
-            f"{duration(one.shortest)} to {duration(one.longest)}, median {duration(one.median)}, "
-            f"together {duration(one.total)}",
-        )
+        yield "length", _length(found.length)
     yield "devices", ", ".join(f"{shown(one.device) or '(no name)'} ({one.tracks})" for one in found.devices) or "none"
     fed = [f"{one.name} ({one.recordings})" for one in found.inputs if one.recordings]
     yield "inputs fed (recordings)", ", ".join(fed) or "none"
@@ -112,6 +109,13 @@ def _recordings(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "names that are no case number", _paths(found.unnamed)
     if found.left_out:
         yield "left out", "; ".join(one.described for one in found.left_out)
+
+
+def _length(length: Length) -> str:
+    shortest, longest = duration(length.shortest), duration(length.longest)
+    if shortest == longest:
+        return shortest
+    return f"{shortest} to {longest}, median {duration(length.median)}, together {duration(length.total)}"
 
 
 def _paths(paths: Paths) -> str:

@@ -16,11 +16,23 @@ from vitalprep.runtime.console import progress
 from vitalprep.runtime.workers import WorkerPool
 from vitalprep.storage import Storage, StoredObject
 
-__all__ = ["Device", "FedInput", "Inspection", "Length", "Paths", "Profile", "Unusable", "Written", "inspect"]
+__all__ = [
+    "UNREADABLE",
+    "Device",
+    "FedInput",
+    "Inspection",
+    "Length",
+    "Paths",
+    "Profile",
+    "Unusable",
+    "Written",
+    "inspect",
+]
 
 POINTS = 20_000  # values of a track that are kept for its percentiles, over all recordings
 FEWEST_POINTS = 16  # of one recording
 MOST_NAMES = 100
+UNREADABLE = "unreadable"
 
 
 class Length(Schema):
@@ -120,7 +132,7 @@ def inspect(storage: Storage, contents: Contents, config: Config, *, most: int |
     tracks = combined_tracks(usable, config)
     fed = _fed(tracks, usable, config)
     unusable = [Unusable(path=one.path, reason=one.reason, detail=one.detail) for one in read if one.reason]
-    unusable += [Unusable(path=path, reason="unreadable", detail=wrong) for path, wrong in contents.unreadable.items()]
+    unusable += [Unusable(path=path, reason=UNREADABLE, detail=wrong) for path, wrong in contents.unreadable.items()]
     return Inspection(
         input=storage.uri,
         recordings=len(contents.files) + len(contents.unreadable),

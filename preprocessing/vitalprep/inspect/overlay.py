@@ -36,8 +36,9 @@ _REFUSED = """
 # Where it is another unit, change the source instead: give it this unit and a conversion.
 """
 _OTHERS = """
-# No profile lists these tracks in this unit. To use one, copy its line below the input that it is to feed, write its limits (what
-# the device can show, in the file's unit) in place of LOW and HIGH, and add a conversion if the input has another unit:
+# No profile lists these tracks in this unit. To use one, copy its line below the input that it is to feed, write its
+# limits (what the device can show, in the file's unit) in place of LOW and HIGH, and add a conversion if the input has
+# another unit:
 #   - name: HR
 #     sources:
 #       - {track: ..., unit: ..., limits: [10, 300], stale_after: 10}
