@@ -219,7 +219,7 @@ def test_a_static_that_cannot_be_is_named(tmp_path: Path, statics: list[object],
 @pytest.mark.parametrize(
     ("own", "keys"),
     [
-        ("windowing: {stp: 60}", "window, step, target_horizon, min_observed_fraction"),
+        ("windowing: {stp: 60}", "window, step, target_horizon, min_observed_inputs, min_observed_fraction"),
         ("windowng: {}", "schema_version, units, ideal_body_weight, inputs, statics, body, targets"),
         ("inputs: [{name: HR, sources: [{track: Solar8000/HR, limit: [1, 2]}]}]", "track, unit, conversion, limits"),
         ("body: {hight: 170}", "height, weight, sex"),

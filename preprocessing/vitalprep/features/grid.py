@@ -18,7 +18,7 @@ from vitalprep.vital.clock import CLOCK_TOLERANCE
 from vitalprep.vital.headers import shown
 from vitalprep.vital.recording import Numeric, VitalFile
 
-__all__ = ["Series", "harmonize"]
+__all__ = ["Series", "accepted", "harmonize"]
 
 MOST_NAMED = 10
 
@@ -132,7 +132,7 @@ def _usable_tracks(
         for name in dict.fromkeys((source.track, *beat)):
             track = recording.numerics.get(name)
             unknown = (
-                [unit for unit in track.units if not _accepted(unit, config.accepted_units(source))] if track else []
+                [unit for unit in track.units if not accepted(unit, config.accepted_units(source))] if track else []
             )
             if unknown:
                 refused.append((name, shown(unknown[0])))
@@ -146,7 +146,8 @@ def _usable_tracks(
     return usable, refused
 
 
-def _accepted(unit: str, spellings: tuple[str, ...]) -> bool:
+def accepted(unit: str, spellings: tuple[str, ...]) -> bool:
+    """Return whether a unit in a file is one of the accepted spellings. An empty unit is."""
     written = unit.strip().casefold()
     return not written or written in {spelling.strip().casefold() for spelling in spellings}
 

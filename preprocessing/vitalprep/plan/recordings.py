@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitalprep.contract.case_list import HIGHEST_CASE
@@ -13,7 +13,7 @@ from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import Storage, StoredObject
 
-__all__ = ["Recordings", "assigned", "described", "find_recordings", "recordings_there"]
+__all__ = ["Recordings", "assigned", "bounded", "described", "find_recordings", "recordings_there"]
 
 Files = tuple[StoredObject, ...]
 
@@ -140,9 +140,7 @@ def assigned(listing: Listing, named: Mapping[int, tuple[str, ...]]) -> Recordin
             missing[case] = (*missing.get(case, ()), path)
     if listing.odd_keys:
         left_out["odd_key"] = sorted(listing.odd_keys)
-    return Recordings(
-        listing.uri, dict(sorted(found.items())), dict(sorted(missing.items())), tuple(_bounded(left_out))
-    )
+    return Recordings(listing.uri, dict(sorted(found.items())), dict(sorted(missing.items())), bounded(left_out))
 
 
 def described(left_out: tuple[LeftOut, ...]) -> str:
@@ -150,10 +148,13 @@ def described(left_out: tuple[LeftOut, ...]) -> str:
     return "; ".join(one.described for one in left_out)
 
 
-def _bounded(left_out: Mapping[Reason, list[str]]) -> Iterator[LeftOut]:
-    for reason in WHY:
-        if names := left_out.get(reason):
-            yield LeftOut(reason=reason, count=len(names), names=tuple(names[:MOST_NAMES]))
+def bounded(left_out: Mapping[Reason, Sequence[str]]) -> tuple[LeftOut, ...]:
+    """Return how many recordings are left out for each reason, and the first of their paths."""
+    return tuple(
+        LeftOut(reason=reason, count=len(names), names=tuple(names[:MOST_NAMES]))
+        for reason in WHY
+        if (names := left_out.get(reason))
+    )
 
 
 def _case_of(named: Mapping[int, tuple[str, ...]]) -> dict[str, int]:
