@@ -36,6 +36,11 @@ _DAMAGES = ("truncated", "bitflip", "foreign", "no-clinical-row", "short", "no-s
     help=f"Damage each case with this chance, 0 to 1, drawn by seed and case: truncated=0.02 damages 2 of 100 cases on "
     f"average, and may damage none. The result says how many. Names: {', '.join(_DAMAGES)}.",
 )
+@click.option(
+    "--profile",
+    metavar="NAME",
+    help="Record with other devices, those of a packaged profile: carescape, draeger, intellivue.  [default: VitalDB's]",
+)
 @click.option("--append", is_flag=True, help="Add cases to the set in the folder. Case and subject numbers continue.")
 @click.option(
     "--preview", metavar="FILE", help="Draw one case into this file (PNG, SVG, PDF) instead of making recordings."

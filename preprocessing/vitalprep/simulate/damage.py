@@ -15,6 +15,7 @@ import numpy as np
 
 from vitalprep.runtime.errors import UsageError
 from vitalprep.simulate.case import SimulatedCase
+from vitalprep.simulate.other_monitors import feeds_in_own_unit, on_other_monitors
 from vitalprep.simulate.signals import NumericTrack
 from vitalprep.simulate.streams import Purpose, case_rng
 from vitalprep.simulate.vital_writer import gzip_bytes
@@ -90,14 +91,17 @@ def damaged_hours(seed: int, case_id: int, hours: float, damage: Damage | None) 
     return float(case_rng(seed, case_id, Purpose.DAMAGE, "length").uniform(30, _LONGEST_SHORT) / 3600)
 
 
-def damaged(case: SimulatedCase, damage: Damage | None) -> tuple[SimulatedCase, bytes]:
-    """Return the case as written, and its file, both with the damage applied."""
+def damaged(
+    case: SimulatedCase, damage: Damage | None, *, profile: str | None = None
+) -> tuple[SimulatedCase, bytes]:
+    """Return the case as written by the devices of a profile, and its file, both with the damage applied."""
     rng = case_rng(case.seed, case.patient.case_id, Purpose.DAMAGE, "how")
     if damage == "unit":
-        case = replace(case, numerics=_with_foreign_unit(case.numerics))
+        case = replace(case, numerics=_with_foreign_unit(case.numerics, profile))
     if damage == "no-signal":
         kept = tuple(track for track in case.numerics if track.name.startswith(_WITHOUT_SIGNAL))
         case = replace(case, numerics=kept)
+    case = on_other_monitors(case, profile)
     data = case.encoded()
     if damage == "truncated":
         data = data[: int(len(data) * rng.uniform(0.1, 0.95))]
@@ -108,9 +112,9 @@ def damaged(case: SimulatedCase, damage: Damage | None) -> tuple[SimulatedCase, 
     return case, data
 
 
-def _with_foreign_unit(numerics: tuple[NumericTrack, ...]) -> tuple[NumericTrack, ...]:
+def _with_foreign_unit(numerics: tuple[NumericTrack, ...], profile: str | None) -> tuple[NumericTrack, ...]:
     present = {(track.device, track.name) for track in numerics}
-    spoilt = next(key for key in _FOREIGN_UNITS if key in present)
+    spoilt = next(key for key in _FOREIGN_UNITS if key in present and feeds_in_own_unit(*key, profile))
     return tuple(
         replace(track, unit=_FOREIGN_UNITS[spoilt]) if (track.device, track.name) == spoilt else track
         for track in numerics

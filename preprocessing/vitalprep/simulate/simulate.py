@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from vitalprep.contract.profiles import profile_content
 from vitalprep.contract.provenance import SIMULATION_NAME, SimulationNote
 from vitalprep.runtime.errors import RetryableError, Stopped, UsageError
 from vitalprep.runtime.workers import StopRequest, WorkerPool
@@ -50,6 +51,8 @@ class SimulationOptions:
         Whether to add waves, and whether to write a truth table for each recording.
     damage : mapping of str to float
         Share of cases, 0 to 1, by kind of damage; see `damage`.
+    profile : str, optional
+        Name of a packaged profile, whose devices record instead of VitalDB's.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class SimulationOptions:
     waves: bool = False
     truth: bool = False
     damage: DamageShares = field(default_factory=dict)
+    profile: str | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -76,6 +80,8 @@ class SimulationOptions:
             raise UsageError(
                 f"Cases cannot last {self.hours} h.", fix=f"use a length above 0 and up to {MAX_HOURS:g} h."
             )
+        if self.profile is not None:
+            profile_content(self.profile)  # refuses an unknown name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +244,8 @@ def _continued(output: Path, found: dict[str, Any], options: SimulationOptions, 
 
 def _described(options: SimulationOptions) -> dict[str, Any]:
     described = asdict(options) | {"damage": dict(options.damage)}
+    if options.profile is None:
+        del described["profile"]  # as in sets of earlier versions
     return {"schema_version": _SCHEMA_VERSION, "simulator_version": _SIMULATOR_VERSION, **described}
 
 
@@ -254,14 +262,15 @@ def _make(task: _Task) -> int:
     options, case_id = task.into.options, task.case_id
     damage = damage_of(options.seed, case_id, options.damage)
     case = make_case(options.seed, case_id, case_hours(options, case_id), waves=options.waves)
-    case, data = damaged(case, damage)
+    case, data = damaged(case, damage, profile=options.profile)
     if options.truth and damage not in _REFUSED_FILES:
         from vitalprep.contract.config_file import load_config
         from vitalprep.simulate.truth import write_truth
 
         path = task.into.truth(case_id)
         with _explained(path):
-            write_truth(path, case_truth_table(case, load_config()))
+            config = load_config(profiles=[options.profile] if options.profile else [])
+            write_truth(path, case_truth_table(case, config))
     _write_whole(task.into.recording(case_id), data)
     return len(data)
 
