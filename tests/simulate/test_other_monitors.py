@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from tests.pipeline import Answer, receipts, run_vitalprep
@@ -15,11 +14,12 @@ from vitalprep.contract.profiles import known_tracks, profile_names
 from vitalprep.runtime.errors import UsageError
 from vitalprep.simulate.case import SimulatedCase, make_case
 from vitalprep.simulate.damage import damaged
-from vitalprep.simulate.other_monitors import feeds_in_own_unit, on_other_monitors, other_tracks
+from vitalprep.simulate.other_monitors import on_other_monitors
+from vitalprep.simulate.signals import NumericTrack
 from vitalprep.simulate.simulate import SimulationOptions, case_hours, simulate_folder
 from vitalprep.vital.recording import read_vital
 
-OPTIONS = SimulationOptions(seed=4, cases=9, hours=0.15, spread=0.1, waves=False)
+OPTIONS = SimulationOptions(seed=4, cases=8, hours=0.15, spread=0.1)
 LENIENT = ("--set", "split.allow_empty=true", "--workers", "2")
 PROFILES = profile_names()
 
@@ -42,6 +42,10 @@ def tables(output: Path) -> dict[int, str]:
 
 def case_of(case_id: int) -> SimulatedCase:
     return make_case(OPTIONS.seed, case_id, case_hours(OPTIONS, case_id))
+
+
+def track_of(case: SimulatedCase, path: str) -> NumericTrack:
+    return next(track for track in case.numerics if f"{track.device}/{track.name}" == path)
 
 
 def has_device(name: str, case_id: int) -> bool:
@@ -74,20 +78,77 @@ def test_without_its_profile_no_vital_sign_is_observed_and_the_run_warns(profile
         live = {name for name in vitals if sum(receipt["features"][name]["live_seconds"].values())}
         assert live == ({"BP_MAP"} if has_device("EV1000", case) else set())
         unseen |= set() if live or receipt["reason"] else {case}
-    warned = [line for line in answer.log if line.get("code") == "case_without_vital"]
+    dataset = Path(answer.result["dataset"])
+    warnings = json.loads((dataset / "preprocessing_metadata.json").read_text("utf-8"))["warnings"]
+    (warning,) = [warning for warning in warnings if warning["code"] == "case_without_vital"]
     assert unseen
-    assert [set(line["cases"]) for line in warned] == [unseen]
+    assert set(warning["cases"]) == unseen
+    assert 'data-code="case_without_vital"' in (dataset / "report.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_the_tracks_of_a_profile_have_its_units_and_carry_the_same_truth(profile: str) -> None:
+def test_tracks_are_called_as_the_profile_says_and_are_in_its_units(profile: str) -> None:
     config = load_config(profiles=[profile])
     accepted = {source.track: config.accepted_units(source) for item in config.inputs for source in item.sources}
-    own, other = case_of(3), on_other_monitors(case_of(3), profile)
-    written = read_vital(other.encoded())
-    found = [track for track in written.numerics if profile in dict(known_tracks().get(track, ()))]
-    assert len(found) >= 10
-    for track in found:
-        assert set(written.numerics[track].units) <= set(accepted[track])
-    assert not any(track.device in ("Solar8000", "Primus", "BIS") for track in (*other.numerics,))
-    assert [t for t in other.numerics if t.device == "Orchestra"] == [t for t in own.numerics if t.device == "Orchestra"]
+    own = case_of(3)
+    other = on_other_monitors(own, profile)
+    written = {f"{track.device}/{track.name}": track for track in other.numerics}
+    assert len(written) == len(other.numerics)
+    listed = [track for track in written if profile in dict(known_tracks().get(track, ()))]
+    assert len(listed) >= 10
+    assert all(written[track].unit in accepted[track] for track in listed)
+    devices = {track.device for track in other.numerics}
+    assert not devices & {"Solar8000", "Primus", "BIS"}
+    assert "Orchestra" in devices
+    assert sorted(read_vital(other.encoded()).numerics) == sorted(written)
+
+
+def test_values_are_in_the_unit_of_the_other_monitor() -> None:
+    own, other = case_of(1), on_other_monitors(case_of(1), "intellivue")
+    peep, theirs = track_of(own, "Primus/PEEP_MBAR"), track_of(other, "Intellivue/PEEP_CMH2O")
+    np.testing.assert_allclose(theirs.values, 1.01972 * peep.values)
+    np.testing.assert_array_equal(theirs.times, peep.times)
+    gas, theirs = track_of(own, "Primus/EXP_SEVO"), track_of(other, "Intellivue/SEVO_ET_PERC")
+    np.testing.assert_allclose(theirs.values, gas.values / 1.01325)
+    assert theirs.unit == "vol%"
+
+
+def test_waves_have_the_other_devices_name() -> None:
+    own = make_case(OPTIONS.seed, 3, 0.05, waves=True)
+    other = on_other_monitors(own, "draeger")
+    devices = {"SNUADC": "SNUADC", "Primus": "Perseus", "BIS": "Infinity"}
+    assert [wave.form.device for wave in other.waves] == [devices[wave.form.device] for wave in own.waves]
+
+
+def test_a_set_continues_with_its_profile_and_other_sets_do_not_mention_one(tmp_path: Path) -> None:
+    few = SimulationOptions(seed=4, cases=2, hours=0.05)
+    simulate_folder(tmp_path / "own", few)
+    assert "profile" not in json.loads((tmp_path / "own" / "simulation.json").read_text("utf-8"))
+    command = ("simulate", "--output", tmp_path / "set", "--cases", "1", "--hours", "0.05")
+    assert run_vitalprep(*command, "--profile", "intellivue").exit_code == 0
+    assert run_vitalprep("simulate", "--output", tmp_path / "set", "--append", "--cases", "1").exit_code == 0
+    for case in (1, 2):
+        tracks = read_vital((tmp_path / "set" / "raw-data" / f"{case:04d}.vital").read_bytes()).numerics
+        assert "Intellivue/HR" in tracks
+    refused = run_vitalprep(*command, "--profile", "draeger")
+    assert (refused.exit_code, "profile is intellivue" in refused.result["message"]) == (2, True)
+
+
+def test_an_unknown_profile_is_refused() -> None:
+    with pytest.raises(UsageError, match="no profile 'dräger'"):
+        SimulationOptions(profile="dräger")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_foreign_unit_is_foreign_to_the_other_monitors_too(profile: str) -> None:
+    config = load_config(profiles=[profile])
+    sources = {source.track: source for item in config.inputs for source in item.sources}
+    for case_id in range(1, 6):
+        case, _ = damaged(case_of(case_id), "unit", profile=profile)
+        foreign = [
+            path
+            for track in case.numerics
+            if (path := f"{track.device}/{track.name}") in sources
+            and track.unit not in config.accepted_units(sources[path])
+        ]
+        assert len(foreign) == 1

@@ -91,9 +91,7 @@ def damaged_hours(seed: int, case_id: int, hours: float, damage: Damage | None) 
     return float(case_rng(seed, case_id, Purpose.DAMAGE, "length").uniform(30, _LONGEST_SHORT) / 3600)
 
 
-def damaged(
-    case: SimulatedCase, damage: Damage | None, *, profile: str | None = None
-) -> tuple[SimulatedCase, bytes]:
+def damaged(case: SimulatedCase, damage: Damage | None, *, profile: str | None = None) -> tuple[SimulatedCase, bytes]:
     """Return the case as written by the devices of a profile, and its file, both with the damage applied."""
     rng = case_rng(case.seed, case.patient.case_id, Purpose.DAMAGE, "how")
     if damage == "unit":
