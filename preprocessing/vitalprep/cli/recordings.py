@@ -12,7 +12,10 @@ from vitalprep.cli.report import report
 
 __all__: list[str] = []
 
-_DAMAGES = ("truncated", "bitflip", "foreign", "no-clinical-row", "short", "no-signal", "unit")
+_DAMAGES = (
+    "truncated", "bitflip", "foreign", "no-clinical-row", "short", "no-signal", "unit", "gap-of-days", "wrong-clock",
+    "unclosed-gzip", "other-devices", "two-devices", "decimal-comma", "semicolons", "cell-too-many",
+)  # fmt: skip
 
 
 @vitalprep.command()
@@ -39,7 +42,7 @@ _DAMAGES = ("truncated", "bitflip", "foreign", "no-clinical-row", "short", "no-s
 @click.option(
     "--profile",
     metavar="NAME",
-    help="Record with other devices, those of a packaged profile: carescape, draeger, intellivue.  [default: VitalDB's]",
+    help="Record with the devices of a packaged profile: carescape, draeger, intellivue.  [default: VitalDB's devices]",
 )
 @click.option("--append", is_flag=True, help="Add cases to the set in the folder. Case and subject numbers continue.")
 @click.option(

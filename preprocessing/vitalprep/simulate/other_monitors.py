@@ -80,7 +80,7 @@ def other_tracks(profile: str) -> Mapping[Path, OtherTrack]:
 
 
 def feeds_in_own_unit(device: str, name: str, profile: str | None) -> bool:
-    """Return whether a track of VitalDB's that feeds an input also does so, in the same unit, on a profile's monitors."""
+    """Return whether a track of VitalDB's devices feeds an input also on other monitors, in the same unit."""
     if profile is None or device not in _REPLACED:
         return True
     other = _feeding(profile).get((device, name))
