@@ -35,6 +35,7 @@ from vitalprep.simulate.truth import MEASURED
 from vitalprep.simulate.vital_writer import TrackOrder, encode_packet
 from vitalprep.vital.recording import read_vital
 
+CONFIG = load_config()
 OF_TABLES = tuple(damage for damage in DAMAGES if EXPECTED[damage].outcomes == ("refused",))
 EVERY: DamageShares = {damage: 0.075 for damage in DAMAGES if damage not in OF_TABLES}
 OPTIONS = SimulationOptions(seed=6, cases=40, hours=0.12, spread=0.1, damage=EVERY)
@@ -56,12 +57,14 @@ def case_of(case_id: int) -> SimulatedCase:
     return make_case(6, case_id, 0.12)
 
 
+@pytest.mark.parametrize("salvage", [False, True], ids=["strict", "salvage"])
 def test_the_pipeline_makes_of_every_damaged_case_what_is_said_and_excludes_no_other(
-    spoilt: Path, tmp_path: Path
+    salvage: bool, spoilt: Path, tmp_path: Path
 ) -> None:
     damages = listed(spoilt)
     assert {case["damage"] for case in damages.values()} == set(EVERY)
-    answer = run_vitalprep("run", "--input", spoilt, "--output", tmp_path / "out", *LENIENT)
+    options = (*LENIENT, "--set", "reading.salvage=true") if salvage else LENIENT
+    answer = run_vitalprep("run", "--input", spoilt, "--output", tmp_path / "out", *options)
     assert answer.exit_code == 0
     dataset = Path(answer.result["dataset"])
     with (dataset / "cases.csv").open(encoding="utf-8", newline="") as file:
@@ -71,8 +74,10 @@ def test_the_pipeline_makes_of_every_damaged_case_what_is_said_and_excludes_no_o
     assert list(rows) == list(range(1, 41))
     for case_id, row in rows.items():
         case = damages.get(case_id, {"expected": ["written"]})
-        assert (row["reason"] or row["outcome"]) in case["expected"], (case, row)
-        assert (int(row["windows"]) > 0) == ("written" in case["expected"])
+        expected = case["salvaged"] if salvage and "salvaged" in case else case["expected"]
+        outcome = row["reason"] or row["outcome"]
+        assert outcome in expected, (case, row)
+        assert (int(row["windows"]) > 0) == (outcome == "written")
         assert case.get("receipt", {}).items() <= written.get(case_id, {}).items()
         warned = [warning for warning in warnings if case_id in warning["cases"]]
         assert ("two_devices" in {warning["code"] for warning in warned}) == (case.get("warning") == "two_devices")
@@ -83,10 +88,10 @@ def test_a_pause_of_days_has_no_windows_in_which_nothing_is_observed(tmp_path: P
     answer = run_vitalprep("run", "--input", tmp_path / "set", "--output", tmp_path / "out", *LENIENT)
     assert answer.exit_code == 0
     (receipt,) = receipts(tmp_path / "out").values()
-    days = receipt["rows"] / 86_400
+    days = receipt["seconds"] / 86_400
     assert 1 < days < 5.1
     truth = pq.read_table(tmp_path / "set" / "truth" / "0001.parquet")
-    assert len(truth) == receipt["rows"]
+    assert len(truth) == receipt["seconds"]
     measured = np.any([truth[name].to_numpy() == MEASURED for name in truth.column_names if "_origin" in name], axis=0)
     starts = range(0, len(truth) - 330, 30)
     assert answer.result["windows"]["train"] == sum(bool(measured[start : start + 300].any()) for start in starts)
@@ -100,7 +105,7 @@ def test_a_wrong_clock_is_days_or_years_from_the_records() -> None:
     errors = []
     for case_id in range(1, 30):
         case, data = damaged(case_of(case_id), "wrong-clock")
-        recording = read_vital(data)
+        recording = read_vital(data, reading=CONFIG.reading)
         assert recording.start_time == pytest.approx(case.form.start + case.form.clock_error)
         assert recording.set_by == "records"
         errors.append(case.form.clock_error / 86_400)
@@ -116,6 +121,11 @@ def test_an_unclosed_file_lacks_its_last_packet_alone() -> None:
     last = len(whole) - len(encode_packet(TrackOrder(tuple(range(len(case.numerics) + 1)))))
     assert whole.startswith(content)
     assert last < len(content) < len(whole)
+    salvaged = read_vital(data, reading=load_config(settings=["reading.salvage=true"]).reading)
+    undamaged = read_vital(gzip.compress(whole)).numerics
+    assert salvaged.salvaged
+    assert salvaged.numerics.keys() == undamaged.keys()
+    assert all(np.array_equal(salvaged.numerics[track].values, undamaged[track].values) for track in undamaged)
 
 
 def test_other_devices_are_in_no_configuration() -> None:
