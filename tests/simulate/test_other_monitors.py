@@ -11,12 +11,15 @@ import pytest
 from tests.pipeline import Answer, receipts, run_vitalprep
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.profiles import known_tracks, profile_names
+from vitalprep.features import conversion
+from vitalprep.features.grid import harmonize
 from vitalprep.runtime.errors import UsageError
-from vitalprep.simulate.case import SimulatedCase, make_case
+from vitalprep.simulate.case import SimulatedCase, case_truth_table, make_case
 from vitalprep.simulate.damage import damaged
 from vitalprep.simulate.other_monitors import on_other_monitors
 from vitalprep.simulate.signals import NumericTrack
 from vitalprep.simulate.simulate import SimulationOptions, case_hours, simulate_folder
+from vitalprep.simulate.truth import MEASURED
 from vitalprep.vital.recording import read_vital
 
 OPTIONS = SimulationOptions(seed=4, cases=8, hours=0.15, spread=0.1)
@@ -25,7 +28,7 @@ PROFILES = profile_names()
 
 
 def made(folder: Path, profile: str | None) -> Path:
-    simulate_folder(folder, SimulationOptions(**vars(OPTIONS) | {"profile": profile, "truth": True}))
+    simulate_folder(folder, SimulationOptions(**vars(OPTIONS) | {"profile": profile}))
     return folder
 
 
@@ -117,6 +120,22 @@ def test_values_are_in_the_unit_of_the_other_monitor(own: str, other: str, unit:
     np.testing.assert_allclose(after.values, factor * before.values)
     np.testing.assert_array_equal(after.times, before.times)
     assert after.unit == unit
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("case_id", [1, 2, 3])
+def test_the_truth_of_a_recording_is_what_its_profile_reads(case_id: int, profile: str) -> None:
+    config = load_config(profiles=[profile])
+    case = on_other_monitors(case_of(case_id), profile)
+    patient = case.patient
+    body = conversion.Body(sex=1.0 if patient.sex == "M" else -1.0, height=patient.height, weight=patient.weight)
+    series = harmonize(read_vital(case.encoded(), reading=config.reading), config, body)
+    truth = case_truth_table(case, config)
+    assert len(truth) == len(series.values)
+    for item, column in zip(config.inputs, series.values.T, strict=True):
+        measured = truth[f"{item.name}_origin"].to_numpy() == MEASURED
+        np.testing.assert_array_equal(measured, np.isfinite(column), err_msg=item.name)
+        np.testing.assert_allclose(truth[item.name].to_numpy()[measured], column[measured], rtol=1e-6, atol=0)
 
 
 def test_waves_have_the_other_devices_name() -> None:
