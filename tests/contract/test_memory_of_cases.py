@@ -15,7 +15,7 @@ from vitalprep.contract.build_summary import BuildSummary, CaseCoverage, CaseOut
 from vitalprep.contract.finished import FinishedCase
 from vitalprep.contract.paths import receipt_path
 from vitalprep.contract.plan import Plan, PlannedCase
-from vitalprep.contract.receipt import UnitConflict, each_receipt, receipts_of
+from vitalprep.contract.receipt import CaseResult, UnitConflict, each_receipt, results_of
 from vitalprep.report.duplicates import near_duplicates
 from vitalprep.runtime.errors import RefusedError
 
@@ -64,9 +64,13 @@ def test_receipts_are_read_some_at_a_time(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(read) <= 4, "and not all 30"
     assert [(case, one.case_id) for case, one in found] == [(number, number) for number in range(2, 31)]
     assert len(read) == 30
-    without = receipts_of(data.plan, data.output, cases, quality=False)
-    assert {(one.seconds, len(one.features)) for one in without.values()} == {(9900, 0)}
-    assert len(receipts_of(data.plan, data.output, cases[:1])[1].features) == len(CONFIG.inputs)
+    assert {one.seconds for one in results_of(data.plan, data.output, cases).values()} == {9900}
+
+
+def test_results_of_cases_are_small() -> None:
+    cases = [planned_case(number, "train") for number in range(1, CASES + 1)]
+    kept, _ = _taken(lambda: [CaseResult.of(receipt(case)) for case in cases])
+    assert kept < 600, "a receipt has 24 kB, and without its features 2.2 kB"
 
 
 def test_finished_cases_are_small() -> None:

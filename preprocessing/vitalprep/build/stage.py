@@ -9,7 +9,7 @@ from vitalprep.contract.build_summary import BuildSummary, is_built, is_summary_
 from vitalprep.contract.identity import salt_of
 from vitalprep.contract.paths import SPLITS, build_summary_path
 from vitalprep.contract.plan import Plan
-from vitalprep.contract.receipt import receipts_of
+from vitalprep.contract.receipt import results_of
 from vitalprep.contract.verdict import withdraw_verdict
 from vitalprep.record_files.split_files import split_files
 from vitalprep.runtime.console import log, progress
@@ -51,9 +51,7 @@ def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool, ag
         log(f"{name} is already built", split=name, windows=known.windows)
         return known
     began = time.monotonic()
-    files = split_files(
-        plan, output, name, receipts_of(plan, output, plan.cases_of(name), quality=False), salt=salt, pool=pool
-    )
+    files = split_files(plan, output, name, results_of(plan, output, plan.cases_of(name)), salt=salt, pool=pool)
     withdraw_verdict(output, plan.dataset_id)
     written: dict[str, WrittenFile] = {}
     with progress(f"build {name}", len(files.tasks)) as advance:

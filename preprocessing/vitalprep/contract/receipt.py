@@ -20,6 +20,7 @@ from vitalprep.storage import Storage
 __all__ = [
     "MOST_UNUSED",
     "READERS",
+    "CaseResult",
     "FeatureQuality",
     "InputFile",
     "InputObject",
@@ -34,8 +35,8 @@ __all__ = [
     "finished_cases",
     "listed_receipts",
     "read_receipt",
-    "receipts_of",
-    "receipts_there",
+    "results_of",
+    "results_there",
 ]
 
 
@@ -211,6 +212,42 @@ class Receipt(Document):
     @property
     def values_digest(self) -> str | None:
         """What identifies the table's values; None where there is no table."""
+        return CaseResult.of(self).values_digest
+
+    def table(self, stem: str) -> StoredTable:
+        """Return where the table of a harmonized case lies, from the case's `Plan.stem`."""
+        return CaseResult.of(self).table(stem)
+
+
+class CaseResult(NamedTuple):
+    """What build, validate and diff need of a receipt, in a hundredth of its memory; `sizes` are those of its files."""
+
+    case_id: int
+    reason: ReasonCode | None
+    detail: str | None
+    sizes: tuple[int, ...]
+    seconds: int | None
+    values_sha256: str | None
+    parquet_sha256: str | None
+    observed: Runs | None
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> CaseResult:
+        """Take it from a receipt."""
+        return cls(
+            receipt.case_id,
+            receipt.reason,
+            receipt.detail,
+            tuple(file.size for file in receipt.input.files),
+            receipt.seconds,
+            receipt.values_sha256,
+            receipt.parquet_sha256,
+            receipt.observed,
+        )
+
+    @property
+    def values_digest(self) -> str | None:
+        """What identifies the table's values; None where there is no table."""
         return self.values_sha256 or self.parquet_sha256
 
     def table(self, stem: str) -> StoredTable:
@@ -235,8 +272,8 @@ def listed_receipts(plan: Plan, output: Storage) -> dict[int, ListedReceipt]:
     stems = {case.case_id: plan.stem(case.case_id) for case in plan.cases}
     tables = {stem_of_table(path) for path in listed} - {None}
     done = [case for case, stem in stems.items() if receipt_path(stem) in listed]
-    without = _read_receipts(plan, output, [case for case in done if stems[case] not in tables])
-    excluded = {case for case, receipt in without.items() if receipt.status == "excluded"}
+    without = _results(plan, output, [case for case in done if stems[case] not in tables])
+    excluded = {case for case, result in without.items() if result.reason is not None}
     return {case: ListedReceipt(listed[receipt_path(stems[case])], excluded=case in excluded) for case in done}
 
 
@@ -265,13 +302,8 @@ def read_receipt(plan: Plan, output: Storage, case_id: int) -> Receipt:
     return receipt
 
 
-def receipts_of(plan: Plan, output: Storage, cases: list[PlannedCase], *, quality: bool = True) -> dict[int, Receipt]:
-    """Return the receipts of some cases.
-
-    Parameters
-    ----------
-    quality : bool
-        Whether they keep `features`, which take most of their memory.
+def results_of(plan: Plan, output: Storage, cases: list[PlannedCase]) -> dict[int, CaseResult]:
+    """Return what the receipts of some cases say.
 
     Raises
     ------
@@ -281,7 +313,7 @@ def receipts_of(plan: Plan, output: Storage, cases: list[PlannedCase], *, qualit
     RefusedError
         See `read_receipt`.
     """
-    found = receipts_there(plan, output, cases, quality=quality)
+    found = results_there(plan, output, cases)
     missing = sorted({case.case_id for case in cases} - found.keys())
     if missing:
         shards = ", ".join(map(str, plan.shards_of(missing)))
@@ -292,12 +324,10 @@ def receipts_of(plan: Plan, output: Storage, cases: list[PlannedCase], *, qualit
     return found
 
 
-def receipts_there(
-    plan: Plan, output: Storage, cases: list[PlannedCase], *, quality: bool = True
-) -> dict[int, Receipt]:
-    """Return the receipts of those of some cases that are finished; see `receipts_of`."""
+def results_there(plan: Plan, output: Storage, cases: list[PlannedCase]) -> dict[int, CaseResult]:
+    """Return what the receipts of those of some cases say that are finished; see `results_of`."""
     finished = finished_cases(plan, output)
-    return _read_receipts(plan, output, [case.case_id for case in cases if case.case_id in finished], quality=quality)
+    return _results(plan, output, [case.case_id for case in cases if case.case_id in finished])
 
 
 def each_receipt(plan: Plan, output: Storage, cases: Sequence[int]) -> Iterator[tuple[int, Receipt]]:
@@ -314,8 +344,5 @@ def each_receipt(plan: Plan, output: Storage, cases: Sequence[int]) -> Iterator[
             yield from zip(part, pool.map(lambda case: read_receipt(plan, output, case), part), strict=True)
 
 
-def _read_receipts(plan: Plan, output: Storage, cases: list[int], *, quality: bool = True) -> dict[int, Receipt]:
-    return {
-        case: receipt if quality else receipt.model_copy(update={"features": {}})
-        for case, receipt in each_receipt(plan, output, cases)
-    }
+def _results(plan: Plan, output: Storage, cases: list[int]) -> dict[int, CaseResult]:
+    return {case: CaseResult.of(receipt) for case, receipt in each_receipt(plan, output, cases)}

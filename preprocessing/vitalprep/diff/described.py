@@ -15,7 +15,7 @@ from vitalprep.contract.document import digest
 from vitalprep.contract.metadata import Metadata
 from vitalprep.contract.paths import METADATA, SPLITS, dataset_folder, dataset_path, output_of_dataset
 from vitalprep.contract.plan import Plan, PlannedCase
-from vitalprep.contract.receipt import Receipt, receipts_there
+from vitalprep.contract.receipt import CaseResult, results_there
 from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import ObjectMissing, Storage
 
@@ -109,18 +109,13 @@ def _content_id(output: Storage, dataset_id: str, summaries: Mapping[str, BuildS
 
 def _made(plan: Plan, output: Storage) -> dict[int, str]:
     """Return the digest `CaseRow.made` of each case that has a receipt."""
-    receipts = receipts_there(plan, output, list(plan.cases), quality=False)
-    return {case: _digest_of(receipt, plan.by_id[case]) for case, receipt in receipts.items()}
+    results = results_there(plan, output, list(plan.cases))
+    return {case: _digest_of(result, plan.by_id[case]) for case, result in results.items()}
 
 
-def _digest_of(receipt: Receipt, case: PlannedCase) -> str:
-    made = receipt.values_digest or [
-        receipt.reason,
-        receipt.detail,
-        receipt.input.size,
-        *(part.size for part in receipt.input.parts),
-    ]
-    return digest([made, receipt.seconds, case.static, case.static_origin])
+def _digest_of(result: CaseResult, case: PlannedCase) -> str:
+    made = result.values_digest or [result.reason, result.detail, *result.sizes]
+    return digest([made, result.seconds, case.static, case.static_origin])
 
 
 def _file(output: Storage, dataset_id: str, name: str) -> bytes:

@@ -21,7 +21,7 @@ from vitalprep.contract.config import Config, Windowing
 from vitalprep.contract.identity import recorded_subject
 from vitalprep.contract.paths import SplitName, dataset_path
 from vitalprep.contract.plan import Plan, PlannedCase
-from vitalprep.contract.receipt import Receipt, StoredTable
+from vitalprep.contract.receipt import CaseResult, StoredTable
 from vitalprep.contract.record import RecordShape, record_shape
 from vitalprep.features.statistics import added
 from vitalprep.features.windows import depends_on_runs_alone, in_runs, window_starts
@@ -76,7 +76,7 @@ def split_files(
     plan: Plan,
     output: Storage,
     split: SplitName,
-    receipts: Mapping[int, Receipt],
+    results: Mapping[int, CaseResult],
     *,
     salt: str | None,
     pool: WorkerPool,
@@ -85,20 +85,20 @@ def split_files(
 
     Parameters
     ----------
-    receipts : mapping of int to Receipt
-        The receipts of the split's cases.
+    results : mapping of int to CaseResult
+        What the receipts of the split's cases say.
     salt : str or None
         Salt of the recorded subject ids.
     """
     config = plan.config
     cases = {
-        case.case_id: _build_case(plan, case, receipts[case.case_id], salt)
+        case.case_id: _build_case(plan, case, results[case.case_id], salt)
         for case in plan.cases_of(split)
-        if receipts[case.case_id].status == "ok"
+        if results[case.case_id].reason is None
     }
     windows = _windows(config, output, cases, pool)
     shape = record_shape(config)
-    outcomes = tuple(_outcome(receipts[case.case_id], windows) for case in plan.cases_of(split))
+    outcomes = tuple(_outcome(results[case.case_id], windows) for case in plan.cases_of(split))
     files = output_files(
         {case: _framed_bytes(shape, cases[case], found.starts) for case, found in windows.items()},
         split=split,
@@ -119,11 +119,11 @@ def split_files(
     return SplitFiles(plan.dataset_id, split, config, outcomes, tasks)
 
 
-def _build_case(plan: Plan, case: PlannedCase, receipt: Receipt, salt: str | None) -> BuildCase:
+def _build_case(plan: Plan, case: PlannedCase, result: CaseResult, salt: str | None) -> BuildCase:
     return BuildCase(
         case_id=case.case_id,
         subject_id=recorded_subject(case.subject_id, salt),
-        table=receipt.table(plan.stem(case.case_id)),
+        table=result.table(plan.stem(case.case_id)),
         static=case.static,
         static_origin=case.static_origin,
     )
@@ -169,13 +169,13 @@ def _named(task: _SurveyTask) -> str:
     return f"case {task.case.case_id}"
 
 
-def _outcome(receipt: Receipt, windows: Mapping[int, _Windows]) -> CaseOutcome:
-    if receipt.status != "ok":
-        return CaseOutcome(case_id=receipt.case_id, reason=receipt.reason)
-    found = windows[receipt.case_id]
+def _outcome(result: CaseResult, windows: Mapping[int, _Windows]) -> CaseOutcome:
+    if result.reason is not None:
+        return CaseOutcome(case_id=result.case_id, reason=result.reason)
+    found = windows[result.case_id]
     return CaseOutcome(
-        case_id=receipt.case_id,
-        seconds=receipt.seconds,
+        case_id=result.case_id,
+        seconds=result.seconds,
         windows=len(found.starts),
         unobserved=found.unobserved,
         dropped=found.dropped,

@@ -14,7 +14,7 @@ from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.identity import salt_of
 from vitalprep.contract.paths import SplitName, dataset_path
 from vitalprep.contract.plan import Plan
-from vitalprep.contract.receipt import StoredTable, receipts_there
+from vitalprep.contract.receipt import StoredTable, results_there
 from vitalprep.contract.table import TableMissing, read_table
 from vitalprep.record_files.content import FileFacts
 from vitalprep.record_files.split_files import SplitFiles, split_files
@@ -110,15 +110,15 @@ def _begin(plan: Plan, output: Storage, split: SplitName, summary: BuildSummary,
     begun = _Begun(summary)
     if (summary.dataset_id, summary.split) != (plan.dataset_id, split):
         begun.problems.append(("files", f"build-{split}.json is that of {summary.split} of {summary.dataset_id}"))
-    receipts = receipts_there(plan, output, plan.cases_of(split), quality=False)
-    tables = {case: one.table(plan.stem(case)) for case, one in receipts.items() if one.status == "ok"}
+    results = results_there(plan, output, plan.cases_of(split))
+    tables = {case: one.table(plan.stem(case)) for case, one in results.items() if one.reason is None}
     begun.tables, begun.apart = len(tables), list(tables.values())
-    missing = [case.case_id for case in plan.cases_of(split) if case.case_id not in receipts]
+    missing = [case.case_id for case in plan.cases_of(split) if case.case_id not in results]
     if missing:
         begun.problems.append(("lineage", f"cases {short_case_list(missing)} have no receipt"))
         return begun
     try:
-        begun.built_from = split_files(plan, output, split, receipts, salt=salt_of(plan), pool=pool)
+        begun.built_from = split_files(plan, output, split, results, salt=salt_of(plan), pool=pool)
     except (RefusedError, TableMissing) as error:
         begun.problems.append(("tables", error.message.rstrip(".")))
         return begun
