@@ -221,9 +221,11 @@ def test_a_key_of_s3_with_dots_reaches_no_other_prefix(
     for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)
     client = s3_client(s3_environment)
-    for key in ("odd/%2e%2e/0001.vital", "odd/..;/0002.vital", "secret/0003.vital"):
+    for key in ("odd/%2e%2e/0001.vital", "odd/a..;/0002.vital", "odd/..;/0004.vital", "secret/0003.vital"):
         client.put_object(Bucket=BUCKET, Key=key, Body=b"x")
-    assert sorted(recordings_there(Storage(f"s3://{BUCKET}/odd"))) == [1, 2]
+    assert sorted(recordings_there(Storage(f"s3://{BUCKET}/odd"))) == [1, 2], (
+        "a folder that begins with a dot is hidden"
+    )
 
 
 SECRET = "s3cr3tOfTheUser"

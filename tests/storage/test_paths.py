@@ -44,10 +44,12 @@ def test_keys_with_special_characters_are_listed_and_read(
         assert len(storage.get(found.path, etag=found.etag)) == 3_000_000
 
 
-def test_a_file_name_with_a_control_character_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "1\x01.vital").touch()
-    with pytest.raises(RefusedError, match="rename that file"):
-        list(Storage(str(tmp_path)).list())
+def test_a_file_name_with_a_control_character_is_named_and_stops_no_other(tmp_path: Path) -> None:
+    for name in ("1\x01.vital", "2.vital"):
+        (tmp_path / name).touch()
+    storage = Storage(str(tmp_path))
+    assert [found.path for found in storage.list()] == ["2.vital"]
+    assert storage.odd_names() == ("1\x01.vital",)
 
 
 def test_a_path_object_means_a_folder_and_never_a_bucket(tmp_path: Path) -> None:

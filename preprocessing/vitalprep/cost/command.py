@@ -121,7 +121,9 @@ def _limits(config: Config) -> list[str]:
     """Return what the estimate does not include."""
     limits = ["waiting for capacity", "cases without a clinical row", "logs, NAT gateways, taxes"]
     if config.windowing.demands:
-        limits.append("windows that are left out because too little of them is observed")
+        limits.append(
+            "windows that windowing leaves out (min_observed_inputs, min_observed_fraction, min_target_observed)"
+        )
     if config.output.compression != "none":
         limits.append("compression: GB and CPU are those without it")
     return limits
