@@ -296,7 +296,7 @@ def test_what_others_wrote_is_text(simulated: Answer, text: str) -> None:
         citation=text, limitations=(text, text),
     )  # fmt: skip
     settled = SettledProvenance(basis="note", source=origin)
-    accounting, _, summaries, _ = account(plan, output)
+    accounting, _, summaries, *_ = account(plan, output)
     usual = Page(card_of(simulated))
     card = dataset_card(Described(plan.model_copy(update={"config": config, "source": settled}), accounting, summaries))
     page = Page(card)

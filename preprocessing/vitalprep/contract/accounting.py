@@ -105,11 +105,15 @@ def account(plan: Plan, output: Storage) -> Account:
         unfinished=tuple(case.case_id for case in plan.cases if case.case_id not in receipts),
         unbuilt=tuple(split for split in SPLITS if split not in summaries),
         windows={split: summary.windows for split, summary in summaries.items()},
-        salvaged=sum(1 for case, outcome in outcomes.items() if outcome.windows and receipts[case].salvaged),
+        salvaged=sum(1 for case, receipt in receipts.items() if receipt.salvaged and _is_written(outcomes.get(case))),
         success_rate=1 - sum(excluded[reason] for reason in UNREADABLE) / present if present else 0.0,
         stage_seconds={name: round(value, 3) for name, value in sorted(seconds.items())},
     )
     return Account(accounting, outcomes, summaries, receipts, rejected)
+
+
+def _is_written(outcome: CaseOutcome | None) -> bool:
+    return outcome is not None and outcome.windows > 0
 
 
 def store_accounting(accounting: Accounting, output: Storage) -> None:
