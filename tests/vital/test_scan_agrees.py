@@ -24,7 +24,7 @@ from vitalprep.simulate.vital_writer import FileHeader, Packet, TrackHeader, enc
 from vitalprep.vital import _records
 from vitalprep.vital.recording import read_vital
 from vitalprep.vital.rows import ROW, ROWS
-from vitalprep.vital.scan import TRACK, TRACK_IDS
+from vitalprep.vital.track_table import TRACK, TRACK_IDS
 
 HEAD = encode_file(FileHeader(start=START), [])
 MIB = 1 << 20

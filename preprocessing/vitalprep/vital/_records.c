@@ -37,7 +37,7 @@ enum { MORE, FULL, HEADER, TOO_LONG, NO_HEAD, BAD_TIME, BAD_SAMPLES, FELL };
 /* A clock that falls by more than this many seconds from one record of a track to the next was set back. */
 #define SET_BACK 60.0
 
-/* One track header and the summary of its records; same layout as TRACK in scan.py. `early` records have a time of 0 or
+/* One track header and the summary of its records; same layout as TRACK in track_table.py. `early` records have a time of 0 or
  * below: they lie outside of the recording if it has later records alone. Times are in s. */
 typedef struct {
     double rate, gain, offset;
@@ -49,7 +49,7 @@ typedef struct {
     int32_t kind, format;
 } Track;
 
-/* One numeric sample, in file order; same layout as ROW in scan.py. */
+/* One numeric sample, in file order; same layout as ROW in rows.py. */
 typedef struct {
     double time, value;
     int64_t track;

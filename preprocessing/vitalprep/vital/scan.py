@@ -34,45 +34,17 @@ from vitalprep.vital.compiled import _records
 from vitalprep.vital.headers import HeaderMemory, TrackHeader, memory_of, read_device, read_track, shown
 from vitalprep.vital.long_lengths import BEGIN, long_lengths
 from vitalprep.vital.rows import NumericRows, Samples  # after the reader is known to be there
-from vitalprep.vital.track_records import Run, Span, TrackRecords
+from vitalprep.vital.track_records import Run, TrackRecords
+from vitalprep.vital.track_table import Track, TrackTable
 
-__all__ = ["Track", "VitalScan"]
-
-Track = tuple[int, int, str, int]
+__all__ = ["VitalScan"]
 
 TRACK_PACKET, DEVICE_PACKET = 0, 9
 START_TIME_AT = 10  # byte offset in the header, if the header has at least 26 bytes
 START_TIME_HEADER = 26
 LONGEST_HEADER_PACKET = 1 << 16
-TRACK_IDS = 1 << 16
-MOST_FALLS = 1 << 16  # times that a clock is set back; beyond, the recording has no order in time
-# Same layouts as in _records.c.
-TRACK = np.dtype(
-    [
-        ("rate", np.float64),
-        ("gain", np.float64),
-        ("offset", np.float64),
-        ("first", np.float64),
-        ("last", np.float64),
-        ("early_first", np.float64),
-        ("early_last", np.float64),
-        ("previous", np.float64),
-        ("run_first", np.float64),
-        ("run_last", np.float64),
-        ("records", np.int64),
-        ("early", np.int64),
-        ("kind", np.int32),
-        ("format", np.int32),
-    ]
-)
 _PACKET = struct.Struct("<bI")
 _RECORD = struct.Struct("<HdH")
-_RUN = ("previous", "run_first", "run_last")
-_NO_RUN: tuple[float, ...] = (-math.inf, math.inf, -math.inf)
-
-
-def _span(records: int, first: float, last: float) -> Span | None:
-    return Span(int(records), float(first), float(last)) if records else None
 
 
 class VitalScan:
@@ -96,13 +68,8 @@ class VitalScan:
         self.skipped_records = 0
         self._near = near
         self._near_until = (math.nan, math.nan)
-        self.is_disordered = False
-        self._falls: list[Run] = []
         self._longest = min(max_bytes, 0xFFFFFFFF)
-        self._headers: dict[int, TrackHeader] = {}  # by index, in file order
-        self._tracks = np.zeros(64, dtype=TRACK)
-        self._track_count = 0
-        self._track_of = np.full(TRACK_IDS, -1, dtype=np.int32)
+        self._tracks = TrackTable(self.memory)
         self.rows: NumericRows = NumericRows(len(before.rows) if before else 0)
         self._rest = b""
         self._offset = 0  # decompressed position of the first byte of _rest
@@ -162,28 +129,20 @@ class VitalScan:
         return self._offset + len(self._rest)
 
     def tracks(self) -> Iterator[TrackRecords]:
-        """Yield the wave and numeric tracks that have records, in the file order of their headers."""
-        for index, header in self._headers.items():
-            track = self._tracks[index]
-            timed = _span(track["records"], track["first"], track["last"])
-            early = _span(track["early"], track["early_first"], track["early_last"])
-            if timed or early:
-                yield TrackRecords(index, header, timed, early)
+        """Return the wave and numeric tracks that have records, in the file order of their headers."""
+        return self._tracks.with_records()
 
     def runs(self) -> dict[Track, list[Run]]:
         """Return the runs of each track, in file order. Records at a time of 0 or below belong to none.
 
         Of a stream that `is_disordered`, some are missing.
         """
-        runs: dict[Track, list[Run]] = {}
-        for run in [*self._falls, *(self._run(index) for index in self._headers)]:
-            if run.first <= run.last:
-                runs.setdefault(run.header.track, []).append(run)
-        return runs
+        return self._tracks.runs()
 
-    def _run(self, index: int) -> Run:
-        track = self._tracks[index]
-        return Run(self._headers[index], float(track["run_first"]), float(track["run_last"]))
+    @property
+    def is_disordered(self) -> bool:
+        """Whether the clock was set back so often that the stream has no order in time."""
+        return self._tracks.is_disordered
 
     def name_of(self, header: TrackHeader) -> str:
         """Return ``Device/NAME`` of a track, ``/NAME`` where it has no device."""
@@ -195,7 +154,7 @@ class VitalScan:
         Every numeric track must belong to exactly one group. Times are Unix times in s; values are in the file's unit,
         with gain and offset applied to integer formats. Both are float64 of shape (n,).
         """
-        group_of = np.full(self._track_count, -1, dtype=np.int64)
+        group_of = np.full(self._tracks.count, -1, dtype=np.int64)
         for number, group in enumerate(groups):
             group_of[[track.index for track in group]] = number
         return self.rows.grouped(group_of, [sum(track.records for track in group) for group in groups])
@@ -223,9 +182,9 @@ class VitalScan:
                 buffer,
                 position,
                 self._longest,
-                self._track_of,
-                self._tracks,
-                self._track_count,
+                self._tracks.of_id,
+                self._tracks.rows,
+                self._tracks.count,
                 self.rows.block,
                 self.rows.filled,
                 *self._near_until,
@@ -242,18 +201,9 @@ class VitalScan:
             elif stopped == _records.MORE:
                 return position
             elif stopped == _records.FELL:
-                self._end_run(buffer, position)
+                self._tracks.end_run(_RECORD.unpack_from(buffer, position + _PACKET.size)[2])
             else:
                 raise self._refusal(stopped, buffer, position)
-
-    def _end_run(self, buffer: bytes, position: int) -> None:
-        """End the run of the track whose record at `position` lies more than 60 s before the one before it."""
-        index = int(self._track_of[_RECORD.unpack_from(buffer, position + _PACKET.size)[2]])
-        if len(self._falls) < MOST_FALLS:
-            self._falls.append(self._run(index))
-        else:
-            self.is_disordered = True
-        self._put_run(index, _NO_RUN)
 
     def _refusal(self, stopped: int, buffer: bytes, position: int) -> CaseRefused:
         """Return the error for the packet at which the scan stopped."""
@@ -264,7 +214,7 @@ class VitalScan:
         if stopped == _records.NO_HEAD:
             return CaseRefused("corrupt", f"the record at decompressed byte {where} has {length} bytes, too few")
         _, time, track_id = _RECORD.unpack_from(buffer, position + _PACKET.size)
-        name = shown(self._headers[int(self._track_of[track_id])].name)
+        name = shown(self._tracks.header_of(track_id).name)
         wrong = f"has time {time}" if stopped == _records.BAD_TIME else "is too short for its samples"
         return CaseRefused("corrupt", f"the record at decompressed byte {where} ({name}) {wrong}")
 
@@ -279,7 +229,7 @@ class VitalScan:
             return 0
         self.memory.count(length, where)
         if kind == TRACK_PACKET:
-            self._put_track(read_track(buffer[body : body + length], where))
+            self._tracks.put(read_track(buffer[body : body + length], where))
         else:
             self._put_device(*read_device(buffer[body : body + length], where))
         return body + int(length)
@@ -289,37 +239,3 @@ class VitalScan:
             self.memory.release(memory_of(self.devices[device_id]))
         self.memory.hold(memory_of(name))
         self.devices[device_id] = name
-
-    def _put_run(self, index: int, run: tuple[float, ...]) -> None:
-        for name, value in zip(_RUN, run, strict=True):
-            self._tracks[index][name] = value
-
-    def _has_records(self, index: int) -> bool:
-        track = self._tracks[index]
-        return bool(track["records"] or track["early"])
-
-    def _put_track(self, header: TrackHeader) -> None:
-        """Make a header the current one for its track id: it applies to the records that follow it."""
-        index = int(self._track_of[header.track_id])
-        if index >= 0 and self._headers[index] == header:
-            return
-        run = _NO_RUN
-        if index >= 0 and self._headers[index].track == header.track:  # another header of a track does not end its run
-            run = tuple(self._tracks[index][name] for name in _RUN)
-            self._put_run(index, _NO_RUN)
-        self.memory.hold(header.memory)
-        if index >= 0 and not (
-            self._tracks[index]["records"] or self._tracks[index]["early"]
-        ):  # the previous header has no records
-            self.memory.release(self._headers.pop(index).memory)
-        else:
-            index = self._track_count
-            self._track_count += 1
-            if index == len(self._tracks):
-                self._tracks = np.concatenate([self._tracks, np.zeros_like(self._tracks)])
-            self._track_of[header.track_id] = index
-        self._headers[index] = header
-        spans = (0, 0, 0, 0)
-        self._tracks[index] = (
-            header.rate, header.gain, header.offset, *spans, *run, 0, 0, header.kind, header.format
-        )  # fmt: skip

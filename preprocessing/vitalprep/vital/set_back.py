@@ -17,8 +17,9 @@ from heapq import heappop, heappush
 from itertools import chain, islice
 
 from vitalprep.vital.headers import read_track
-from vitalprep.vital.scan import Track, VitalScan
+from vitalprep.vital.scan import VitalScan
 from vitalprep.vital.track_records import Run
+from vitalprep.vital.track_table import Track
 
 __all__ = ["Overlap", "contradictions", "overlaps_of"]
 
