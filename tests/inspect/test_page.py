@@ -113,5 +113,5 @@ def test_the_next_steps_repeat_the_options_that_were_given(folder: Path, tmp_pat
 def test_an_overlay_that_was_written_takes_the_place_of_profiles(folder: Path, tmp_path: Path) -> None:
     overlay = tmp_path / "tracks.yaml"
     _, text, _ = _page(folder, "--profile-out", overlay, file=tmp_path / "page.html")
-    assert f"Edit {overlay}." in text
+    assert f"Edit {overlay}:" in text
     assert f"--output OUTPUT --config {overlay}" in text

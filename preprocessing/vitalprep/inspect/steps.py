@@ -60,8 +60,11 @@ def _steps(found: Inspection, options: Options) -> Iterator[Step]:
 def _tracks(found: Inspection, options: Options, profiles: Sequence[str]) -> Iterator[Step]:
     """Yield what to do about tracks that are not used, with or without a profile."""
     if found.profile_out:
-        merged = f", and copy into it what {options.config_file} says: a command accepts one --config"
-        yield Step(f"Edit {found.profile_out}{merged if options.config_file else ''}.")
+        merged = f". Copy into it what {options.config_file} says: a command accepts one --config"
+        yield Step(
+            f"Edit {found.profile_out}: tracks that a profile lists are entries, all others are comments"
+            f"{merged if options.config_file else ''}."
+        )
         return
     unused = sum(len(use.tracks) for use in uses_of(found.tracks) if use.name in ("refused", "left"))
     if unused:

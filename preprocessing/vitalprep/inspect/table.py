@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import click
 
@@ -21,7 +22,8 @@ __all__ = ["print_tracks", "terminal_width"]
 UNBOUNDED = 10_000
 MOST_ROWS = 300  # tracks that a terminal is shown
 GAP = 2  # between columns
-FOLDED = 28  # characters of a column of text beyond which it is folded
+FOLDED = 28  # characters of a name or unit beyond which it is folded
+FEWEST = 16  # characters for the last column, which is folded between words
 FEEDS = "feeds"
 COLUMNS = ("track", "unit", "in", "records", "every", "90 % within", "all within", FEEDS)
 TEXTS = ("track", "unit", FEEDS)
@@ -73,13 +75,19 @@ def _layout(rows: Sequence[dict[str, str]]) -> _Layout:
     from rich.cells import cell_len
 
     widths = {name: max([len(name), *(cell_len(row[name]) for row in rows)]) for name in COLUMNS}
+    widths |= {name: min(widths[name], FOLDED) for name in TEXTS}
     width = terminal_width()
     columns = list(COLUMNS)
     for name in SPARED:
-        needed = sum(min(widths[one], FOLDED) if one in TEXTS else widths[one] for one in columns)
-        if needed + GAP * (len(columns) - 1) > width:
+        if _room(columns, widths, width) < min(FEWEST, widths[FEEDS]):
             columns.remove(name)
+    widths[FEEDS] = max(FEWEST, min(widths[FEEDS], _room(columns, widths, width)))
     return _Layout(tuple(columns), widths, width)
+
+
+def _room(columns: Sequence[str], widths: dict[str, int], width: int) -> int:
+    """Return how wide the last column can be."""
+    return width - sum(widths[name] + GAP for name in columns if name != FEEDS)
 
 
 def _print_use(use: Use, rows: dict[str, dict[str, str]], layout: _Layout) -> None:
@@ -88,10 +96,8 @@ def _print_use(use: Use, rows: dict[str, dict[str, str]], layout: _Layout) -> No
 
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
     for name in layout.columns:
-        if name in TEXTS:
-            table.add_column(name, overflow="fold", width=min(layout.widths[name], FOLDED))
-        else:
-            table.add_column(name, justify="right", no_wrap=True, min_width=layout.widths[name])
+        justify: Literal["left", "right"] = "left" if name in TEXTS else "right"
+        table.add_column(name, justify=justify, overflow="fold", width=layout.widths[name])
     for device, tracks in use.devices.items():
         table.add_row(cell(device_of(device)), style="bold")
         for track in tracks:
