@@ -103,7 +103,7 @@ def test_the_overlay_uses_what_profiles_list_and_offers_the_rest(ward: Path, tmp
     lines = text.splitlines()
     (peep,) = [line for line in lines if "track: Bx50/PEEP" in line]
     assert peep.startswith("# - {track: Bx50/PEEP, unit: mbar, limits: [LOW, HIGH], stale_after: 10}")
-    assert "unit in the files: hPa; 3,200 records in 8 of 8 recordings, every 2 s; 5 to 5" in peep
+    assert "unit in the files: hPa; 3,200 records in 8 of 8 recordings, every 2 s; 5, 90 % within 5" in peep
     (odd,) = [line for line in lines if "T: # x" in line]
     (source,) = yaml.safe_load(odd.removeprefix("# "))
     assert source == {

@@ -98,8 +98,8 @@ def span(low: float | None, high: float | None) -> str:
 
     Examples
     --------
-    >>> span(62.04, 118), span(75, 75)
-    ('62.04 to 118', '75')
+    >>> span(62.04, 118), span(75, 75), span(-0.0, 250_000)
+    ('62.04 to 118', '75', '0 to 250,000')
     """
     if low is None or high is None:
         return NOTHING
@@ -108,4 +108,4 @@ def span(low: float | None, high: float | None) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if 10_000 <= abs(value) < WHOLE else f"{value:.4g}"
+    return f"{value:,.0f}" if 10_000 <= abs(value) < WHOLE else f"{value + 0.0:.4g}"  # no minus before 0
