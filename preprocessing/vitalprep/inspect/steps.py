@@ -40,8 +40,8 @@ def _steps(found: Inspection, options: Options) -> Iterator[Step]:
     for one in found.profiles:
         tracks = f"{len(one.tracks)} track{'s' if len(one.tracks) > 1 else ''}"
         yield Step(
-            f"--profile {one.profile} would use {tracks} more: {', '.join(one.inputs)}. Compare their units and ranges "
-            "with what you expect."
+            f"--profile {one.profile} would use {tracks} more: {', '.join(one.inputs)}. Compare units and ranges with "
+            "what you expect."
         )
     # An overlay that was just written has the profiles' tracks as entries of its own.
     suggested = () if found.profile_out else tuple(one.profile for one in found.profiles)
