@@ -89,6 +89,15 @@ def test_recordings_that_need_nothing_are_said_so(tmp_path: Path) -> None:
     assert "--table" not in text
 
 
+def test_a_table_that_is_there_is_checked_and_can_get_the_column(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "or1.vital", {"Solar8000/HR": ("/min", [70.0], 1.0)})
+    (tmp_path / "in" / "clinical_data.csv").write_text("caseid\n")
+    _, text, _ = _page(tmp_path / "in", file=tmp_path / "page.html")
+    assert "1 recording has no case number in its name: a column file of the clinical table gives it one." in text
+    assert "If the input's table has none yet" in text
+    assert f"vitalprep check --input {tmp_path / 'in'} --output OUTPUT" in text
+
+
 def test_the_next_steps_repeat_the_options_that_were_given(folder: Path, tmp_path: Path) -> None:
     config = tmp_path / "our config.yaml"
     config.write_text("reading: {max_days: 3}")

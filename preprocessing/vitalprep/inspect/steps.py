@@ -88,10 +88,15 @@ def _clinical(found: Inspection) -> Iterator[Step]:
     command = _command("inspect", found.input, "--table", TABLE)
     if found.unnamed.count:
         plural = found.unnamed.count > 1
+        write = (
+            "If the input's table has none yet, write one to copy from"
+            if found.clinical
+            else "Write a table to fill in"
+        )
         yield Step(
             f"{found.unnamed.count} recording{'s have' if plural else ' has'} no case number in "
-            f"{'their names' if plural else 'its name'}: the column file of the clinical table gives "
-            f"{'them' if plural else 'it'} one. Write a table to fill in.",
+            f"{'their names' if plural else 'its name'}: a column file of the clinical table gives "
+            f"{'them' if plural else 'it'} one. {write}.",
             command,
         )
     elif not found.clinical:
