@@ -75,7 +75,7 @@ def _layout(rows: Sequence[dict[str, str]]) -> _Layout:
     from rich.cells import cell_len
 
     widths = {name: max([len(name), *(cell_len(row[name]) for row in rows)]) for name in COLUMNS}
-    widths |= {name: min(widths[name], FOLDED) for name in TEXTS}
+    widths |= {name: min(widths[name], FOLDED) for name in ("track", "unit")}
     width = terminal_width()
     columns = list(COLUMNS)
     for name in SPARED:
