@@ -103,7 +103,7 @@ def test_the_overlay_uses_what_profiles_list_and_offers_the_rest(ward: Path, tmp
     lines = text.splitlines()
     (peep,) = [line for line in lines if "track: Bx50/PEEP" in line]
     assert peep.startswith("# - {track: Bx50/PEEP, unit: mbar, limits: [LOW, HIGH], stale_after: 10}")
-    assert "unit in the files: hPa; 3,200 records in 8 of 8 recordings, every 2 s; 5 to 5" in peep
+    assert "unit in the files: hPa; 3,200 records in 8 of 8 recordings, every 2 s; 5, 90 % within 5" in peep
     (odd,) = [line for line in lines if "T: # x" in line]
     (source,) = yaml.safe_load(odd.removeprefix("# "))
     assert source == {
@@ -132,7 +132,7 @@ def test_an_overlay_without_entries_changes_nothing(tmp_path: Path) -> None:
     assert load_config(str(file)) == load_config()
 
 
-@pytest.mark.parametrize("option", ["--table", "--profile-out"])
+@pytest.mark.parametrize("option", ["--table", "--profile-out", "--html"])
 def test_an_existing_file_is_overwritten_only_with_force(ward: Path, tmp_path: Path, option: str) -> None:
     file = tmp_path / "mine"
     file.write_text("mine")
@@ -141,6 +141,14 @@ def test_an_existing_file_is_overwritten_only_with_force(ward: Path, tmp_path: P
     assert "--force" in answer.result["fix"]
     assert run_vitalprep("inspect", ward, option, file, "--force").exit_code == 0
     assert file.read_text() != "mine"
+
+
+@pytest.mark.parametrize("option", ["--profile-out", "--html"])
+def test_two_files_under_one_name_are_refused(ward: Path, tmp_path: Path, option: str) -> None:
+    (tmp_path / "sub").mkdir()
+    answer = run_vitalprep("inspect", ward, "--table", tmp_path / "one", option, tmp_path / "sub" / ".." / "one")
+    assert (answer.exit_code, answer.result["message"]) == (2, f"--table and {option} are the same file.")
+    assert not (tmp_path / "one").exists()
 
 
 def test_a_file_that_cannot_be_written_is_refused(ward: Path, tmp_path: Path) -> None:

@@ -129,25 +129,87 @@ def test_what_cannot_be_used_is_named_with_its_reason(result: dict[str, Any]) ->
     assert result["left_out"] == [{"reason": "trash", "count": 1, "names": [".Trash-1/0009.vital"]}]
 
 
-def test_a_person_is_shown_the_same(hospital: Path) -> None:
-    shown = subprocess.run(
-        [*COMMAND, "inspect", str(hospital)],
+def _printed(folder: Path, **environment: str) -> str:
+    return subprocess.run(
+        [*COMMAND, "inspect", str(folder)],
         capture_output=True,
         text=True,
-        env={"COLUMNS": "200", "PATH": ""},
+        env={"PATH": "", **environment},
         check=True,
         timeout=120,
     ).stdout
+
+
+def test_a_person_is_shown_the_same(hospital: Path) -> None:
+    shown = _printed(hospital, COLUMNS="200")
     for words in (
         "0008.vital: not_vital",
         "1: or1/OR1_240612.vital",
         "1 recording (in a trash or system folder): .Trash-1/0009.vital",
-        "1 (10-190) 200",
-        "ETCO2; unit refused: '%' in 1 recordings, not mmHg",
-        "SPO2 with --profile intellivue",
+        "* Solar8000/HR: 9 values outside its limits",
+        "* Solar8000/ETCO2: unit refused: '%' (1 recording), not mmHg",
+        "* Other/TEMP: 1 of 4 records without a number",
         "--profile intellivue would use 1 track more: SPO2.",
     ):
         assert words in shown
+    assert _rows(shown)["Used by this configuration"] == [
+        "Solar8000",
+        "HR bpm, /min 2/2 200 3 s 10 to 190 1 to 200 HR",
+        "ETCO2 %, mmHg 2/2 14 1 s 5 to 38 5 to 38 ETCO2",
+    ]
+
+
+def _rows(shown: str) -> dict[str, list[str]]:
+    """Return the rows of each table of tracks by its title, with single blanks."""
+    tables = {}
+    for block in shown.split("\n\n"):
+        lines = [" ".join(line.split()) for line in block.splitlines()]
+        if len(lines) > 1 and lines[1].startswith("track unit in "):
+            tables[lines[0]] = [line for line in lines[2:] if not line.startswith("* ")]
+    return tables
+
+
+def test_tracks_are_shown_by_use_then_by_device(tmp_path: Path) -> None:
+    write(
+        tmp_path / "1.vital",
+        {
+            "Zeus/UNKNOWN": ("", [1.0], 1.0),
+            "Intellivue/UNKNOWN": ("", [1.0], 1.0),
+            "Intellivue/HR": ("/min", [70.0], 1.0),
+            "Bx50/HR": ("/min", [70.0], 1.0),
+            "Solar8000/PLETH_SPO2": ("%", [97.0], 1.0),
+            "Solar8000/ART_MBP": ("kPa", [9.0], 1.0),
+            "BIS/BIS": ("unitless", [40.0], 1.0),
+            "Solar8000/HR": ("/min", [70.0], 1.0),
+        },
+    )
+    assert {title: [row.split()[0] for row in rows] for title, rows in _rows(_printed(tmp_path)).items()} == {
+        "Used by this configuration": ["Solar8000", "HR", "PLETH_SPO2", "BIS", "BIS"],
+        "Not used; --profile carescape would use them": ["Bx50", "HR"],
+        "Not used; --profile intellivue would use them": ["Intellivue", "HR"],
+        "Not used: their unit is not accepted": ["Solar8000", "ART_MBP"],
+        "Left over: neither this configuration nor a profile names them": ["Intellivue", "UNKNOWN", "Zeus", "UNKNOWN"],
+    }
+
+
+def test_a_terminal_of_80_columns_keeps_names_whole(tmp_path: Path) -> None:
+    write(
+        tmp_path / "1.vital",
+        {
+            "Orchestra/RFTN20_RATE": ("mL/hr", np.linspace(0, 1013.25, 40), 1.5),
+            "Solar8000/NIBP_MBP": ("mmHg", np.linspace(60.5, 120.5, 40), 300.0),
+            "Intellivue/PLETH_PERF_REL": ("", np.linspace(0.25, 10.125, 40), 1.02),
+        },
+    )
+    narrow = _printed(tmp_path, COLUMNS="80")
+    tables = _rows(narrow)
+    assert [len(rows) for rows in tables.values()] == [4, 2], "no row is folded"
+    assert "all within" not in narrow.split("in: recordings")[0]
+    assert "A wider terminal also shows 'all within'" in narrow
+    assert max(len(line) for line in narrow.splitlines() if "vitalprep " not in line) <= 80
+    piped = _printed(tmp_path)
+    assert "all within" in piped
+    assert "A wider terminal" not in piped
 
 
 def test_at_most_so_many_are_read_spread_over_the_listing(tmp_path: Path) -> None:

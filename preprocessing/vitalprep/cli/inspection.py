@@ -27,7 +27,8 @@ MOST = 20  # recordings that are read unless another number is given
     metavar="FILE",
     help="Write a configuration overlay to edit: the tracks that the configuration does not use.",
 )
-@click.option("--force", is_flag=True, help="Overwrite the files of --table and --profile-out.")
+@click.option("--html", metavar="FILE", help="Also write what is shown as an HTML page.")
+@click.option("--force", is_flag=True, help="Overwrite the files of --table, --profile-out and --html.")
 @configured
 @workers_option
 @logs
@@ -50,16 +51,22 @@ def inspect(
     feed, which units are refused, and what no input uses.
     """
     from vitalprep.contract.config_file import load_config
-    from vitalprep.inspect.command import FilesToEdit, inspect_input, print_inspection
+    from vitalprep.inspect.command import FilesToWrite, inspect_input, print_inspection
+    from vitalprep.inspect.steps import Options
 
     if everything and most is not None:
         raise click.UsageError("--most and --all exclude each other.")
     config = load_config(config_file, settings, profiles)
     with worker_pool(workers) as pool:
-        found = inspect_input(
-            input_uri, config, most=None if everything else most or MOST, files=FilesToEdit(**files), pool=pool
+        found, steps = inspect_input(
+            input_uri,
+            config,
+            Options(profiles, config_file, settings),
+            most=None if everything else most or MOST,
+            files=FilesToWrite(**files),
+            pool=pool,
         )
     if as_json:
         print_result({"ok": True} | found.content())
     else:
-        print_inspection(found)
+        print_inspection(found, steps)

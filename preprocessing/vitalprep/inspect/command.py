@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from textwrap import wrap
 
 import click
 
@@ -16,41 +17,53 @@ from vitalprep.inspect.contents import contents_of
 from vitalprep.inspect.inspection import UNREADABLE, Inspection, Length, Paths, Unusable, Written, inspect
 from vitalprep.inspect.new_file import refuse_existing, write_new
 from vitalprep.inspect.overlay import overlay_to_edit
-from vitalprep.inspect.tracks import Track
-from vitalprep.report.words import NOTHING, count, duration
-from vitalprep.runtime.console import cell, log, print_table
+from vitalprep.inspect.page import inspection_html
+from vitalprep.inspect.steps import Options, Step, next_steps
+from vitalprep.inspect.table import print_tracks, terminal_width
+from vitalprep.inspect.uses import device_of
+from vitalprep.report.words import count, duration
+from vitalprep.runtime.console import log, print_table
 from vitalprep.runtime.errors import UsageError
 from vitalprep.runtime.printable import printable
 from vitalprep.runtime.workers import WorkerPool
 from vitalprep.storage import Storage
-from vitalprep.vital.headers import shown
 
-__all__ = ["FilesToEdit", "inspect_input", "print_inspection"]
-
-MOST_ROWS = 300  # tracks that a terminal is shown
+__all__ = ["FilesToWrite", "inspect_input", "print_inspection"]
 
 
 @dataclass(frozen=True)
-class FilesToEdit:
-    """Local files to write: a clinical table and a configuration overlay. `force` overwrites existing ones."""
+class FilesToWrite:
+    """Local files to write: a clinical table, a configuration overlay and a page. `force` overwrites existing ones."""
 
     table: str | None = None
     profile_out: str | None = None
+    html: str | None = None
     force: bool = False
 
     def refuse_existing(self) -> None:
-        """Raise `UsageError` if one exists, before any recording is read."""
-        for option, file in (("--table", self.table), ("--profile-out", self.profile_out)):
-            if file is not None and not self.force:
+        """Raise `UsageError` if one exists or two are the same, before any recording is read."""
+        given = {"--table": self.table, "--profile-out": self.profile_out, "--html": self.html}
+        options: dict[str, str] = {}
+        for option, file in given.items():
+            if file is None:
+                continue
+            same = options.setdefault(os.path.realpath(file), option)
+            if same != option:
+                raise UsageError(f"{same} and {option} are the same file.", fix="give two files.")
+            if not self.force:
                 refuse_existing(option, file)
-        if self.table is not None and self.table == self.profile_out:
-            raise UsageError("--table and --profile-out are the same file.", fix="give two files.")
 
 
 def inspect_input(
-    input_uri: str, config: Config, *, most: int | None, files: FilesToEdit, pool: WorkerPool
-) -> Inspection:
-    """Inspect at most that many recordings of an input (all of them for None), and write the files to edit.
+    input_uri: str, config: Config, options: Options, *, most: int | None, files: FilesToWrite, pool: WorkerPool
+) -> tuple[Inspection, tuple[Step, ...]]:
+    """Inspect at most that many recordings of an input (all of them for None), and write the files.
+
+    Returns
+    -------
+    inspection : Inspection
+    steps : tuple of Step
+        What to do next. `options` are those that gave the configuration.
 
     Raises
     ------
@@ -78,16 +91,40 @@ def inspect_input(
     if files.profile_out is not None:
         write_new("--profile-out", files.profile_out, overlay_to_edit(found, config).encode(), force=files.force)
         found = found.model_copy(update={"profile_out": files.profile_out})
-    return found
+    steps = next_steps(found, options)
+    if files.html is not None:
+        write_new("--html", files.html, inspection_html(found, steps), force=files.force)
+        found = found.model_copy(update={"html": files.html})
+    return found, steps
 
 
-def print_inspection(found: Inspection) -> None:
+def print_inspection(found: Inspection, steps: Sequence[Step]) -> None:
     """Print an inspection for a person."""
     print_table("Recordings", dict(_recordings(found)))
     if found.tracks:
-        _print_tracks(found)
-    for line in _advice(found):
-        click.echo(printable(line))
+        print_tracks(found)
+    _print_steps(steps)
+    files = {
+        "clinical table to fill in": found.table.file if found.table else None,
+        "configuration to edit": found.profile_out,
+        "page": found.html,
+    }
+    if any(files.values()):
+        click.echo()
+    for name, file in files.items():
+        if file:
+            click.echo(printable(f"{name}: {file}"))
+
+
+def _print_steps(steps: Sequence[Step]) -> None:
+    """Print numbered steps. A command is one line, so that it can be copied."""
+    click.echo("\nNext steps")
+    width = terminal_width()
+    for number, step in enumerate(steps, start=1):
+        for line in wrap(printable(step.text), width, initial_indent=f"{number}. ", subsequent_indent="   "):
+            click.echo(line)
+        if step.command:
+            click.echo(f"     {printable(step.command)}")
 
 
 def _recordings(found: Inspection) -> Iterator[tuple[str, str]]:
@@ -97,7 +134,8 @@ def _recordings(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "recordings", f"{count(found.recordings)} of {found.bytes / 1e6:,.1f} MB; {read}"
     if found.length:
         yield "length", _length(found.length)
-    yield "devices", ", ".join(f"{shown(one.device) or '(no name)'} ({one.tracks})" for one in found.devices) or "none"
+    devices = ", ".join(f"{device_of(one.device)} ({one.tracks})" for one in found.devices)
+    yield "devices (numeric tracks)", devices or "none"
     fed = [f"{one.name} ({one.recordings})" for one in found.inputs if one.recordings]
     yield "inputs fed (recordings)", ", ".join(fed) or "none"
     yield "inputs without a track", ", ".join(one.name for one in found.inputs if not one.recordings) or "none"
@@ -127,73 +165,3 @@ def _unusable(unusable: Sequence[Unusable]) -> str:
     said = [f"{short_path(one.path)}: {one.reason}, {one.detail}" for one in unusable[:SHOWN]]
     more = f"; {len(unusable) - SHOWN} more" if len(unusable) > SHOWN else ""
     return "; ".join(said) + more
-
-
-def _print_tracks(found: Inspection) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Numeric tracks", title_justify="left", box=box.SIMPLE)
-    table.add_column("track", overflow="fold")
-    table.add_column("unit", overflow="fold")
-    for name in ("recordings", "records", "every", "range (5-95 %)"):
-        table.add_column(name, justify="right", overflow="fold")
-    table.add_column("feeds", overflow="fold")
-    for track in found.tracks[:MOST_ROWS]:
-        table.add_row(*map(cell, _row(track, found.usable)))
-    Console().print(table)
-    if len(found.tracks) > MOST_ROWS:
-        click.echo(f"{len(found.tracks) - MOST_ROWS} more tracks; --json has all.")
-
-
-def _row(track: Track, recordings: int) -> tuple[Any, ...]:
-    return (
-        shown(track.track),
-        ", ".join(shown(unit) or "(none)" for unit in track.units),
-        f"{track.recordings}/{recordings}",
-        count(track.records),
-        NOTHING if track.interval is None else f"{track.interval:.3g} s",
-        _range(track),
-        _feeds(track),
-    )
-
-
-def _range(track: Track) -> str:
-    if track.minimum is None:
-        return NOTHING
-    return f"{track.minimum:.4g} ({track.p5:.4g}-{track.p95:.4g}) {track.maximum:.4g}"
-
-
-def _feeds(track: Track) -> str:
-    said = []
-    if track.input:
-        said.append(track.input if track.place == 1 else f"{track.input} (source {track.place})")
-    if track.pulse_of:
-        said.append(f"pulse of {', '.join(track.pulse_of)}")
-    if track.outside_limits:
-        said.append(f"{count(track.outside_limits)} values outside its limits")
-    if track.refused:
-        refused = ", ".join(f"'{shown(one.unit)}' in {one.recordings}" for one in track.refused)
-        said.append(f"unit refused: {refused} recordings, not {track.wanted_unit}")
-    if track.known:
-        said.append("; ".join(f"{one.input} with --profile {one.profile}" for one in track.known))
-    return "; ".join(said) or NOTHING
-
-
-def _advice(found: Inspection) -> Iterator[str]:
-    for one in found.profiles:
-        inputs = ", ".join(one.inputs)
-        tracks = f"{len(one.tracks)} track{'s' if len(one.tracks) > 1 else ''}"
-        yield f"--profile {one.profile} would use {tracks} more: {inputs}."
-    if found.unnamed.count:
-        yield (
-            f"{found.unnamed.count} recordings have no case number: name them in a column file of the clinical table "
-            "(--table FILE writes one to fill in)."
-        )
-    if found.problem:
-        yield f"These names cannot be planned as they are. {found.problem} Fix: {found.fix}"
-    if found.table:
-        yield f"clinical table to fill in: {found.table.file}"
-    if found.profile_out:
-        yield f"configuration to edit: {found.profile_out}"

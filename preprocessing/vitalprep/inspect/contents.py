@@ -9,6 +9,7 @@ from typing import TypeVar
 from vitalprep.contract.case_list import HIGHEST_CASE
 from vitalprep.contract.left_out import LeftOut, Reason
 from vitalprep.plan.listing import digits_of, hidden_by, list_input
+from vitalprep.plan.make_plan import CLINICAL_TABLE
 from vitalprep.plan.recordings import assigned, bounded
 from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import Storage, StoredObject
@@ -34,6 +35,8 @@ class Contents:
         Recordings that do not count for their name or place.
     problem : RefusedError or None
         Why the recordings could not be planned without a column `file`, besides names that are no case numbers.
+    clinical : bool
+        Whether the input has its clinical table.
     """
 
     files: tuple[StoredObject, ...]
@@ -41,6 +44,7 @@ class Contents:
     unnamed: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     problem: RefusedError | None
+    clinical: bool
 
 
 def contents_of(storage: Storage) -> Contents:
@@ -71,8 +75,9 @@ def contents_of(storage: Storage) -> Contents:
     else:
         if not files and not unreadable:
             found.refuse_none()
+    clinical = storage.head(CLINICAL_TABLE) is not None
     unnamed = tuple(file.path for file in files if number_of(file.path) is None)
-    return Contents(tuple(files), unreadable, unnamed, bounded(left_out), problem)
+    return Contents(tuple(files), unreadable, unnamed, bounded(left_out), problem, clinical)
 
 
 def number_of(path: str) -> int | None:

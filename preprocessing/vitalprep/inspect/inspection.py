@@ -94,14 +94,15 @@ class Written(Schema):
 class Inspection(Schema):
     """What an input holds.
 
-    `unfed` are usable recordings of which the configuration uses no track, `unnamed` those whose name is no case
-    number. `problem` and `fix` say why the names could not be planned as they are; `table` and `profile_out` what was
-    written.
+    `clinical` says whether its clinical table is there. `unfed` are usable recordings of which the configuration uses
+    no track, `unnamed` those whose name is no case number. `problem` and `fix` say why the names could not be planned
+    as they are; `table`, `profile_out` and `html` what was written.
     """
 
     input: str
     recordings: int
     bytes: int
+    clinical: bool
     read: int
     usable: int
     length: Length | None
@@ -117,6 +118,7 @@ class Inspection(Schema):
     fix: str | None = None
     table: Written | None = None
     profile_out: str | None = None
+    html: str | None = None
 
 
 def inspect(storage: Storage, contents: Contents, config: Config, *, most: int | None, pool: WorkerPool) -> Inspection:
@@ -137,6 +139,7 @@ def inspect(storage: Storage, contents: Contents, config: Config, *, most: int |
         input=storage.uri,
         recordings=len(contents.files) + len(contents.unreadable),
         bytes=sum(file.size for file in contents.files),
+        clinical=contents.clinical,
         read=len(read),
         usable=len(usable),
         length=_length(usable),

@@ -1,4 +1,4 @@
-"""Writes local files that a person is to edit: an existing one is never overwritten unasked."""
+"""Writes local files for a person: an existing one is never overwritten unasked."""
 
 from __future__ import annotations
 

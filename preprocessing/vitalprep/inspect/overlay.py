@@ -14,6 +14,7 @@ from vitalprep.contract.profiles import profile_sources
 from vitalprep.features.grid import accepted
 from vitalprep.inspect.inspection import Inspection
 from vitalprep.inspect.tracks import Track
+from vitalprep.inspect.uses import span
 from vitalprep.runtime.printable import printable
 from vitalprep.vital.headers import shown
 
@@ -119,7 +120,7 @@ def _observed(track: Track, total: int) -> str:
     if track.interval is not None:
         said += f", every {track.interval:.3g} s"
     if track.minimum is not None:
-        said += f"; {track.minimum:.4g} to {track.maximum:.4g}, 90 % of them {track.p5:.4g} to {track.p95:.4g}"
+        said += f"; {span(track.minimum, track.maximum)}, 90 % within {span(track.p5, track.p95)}"
     return f"   # {printable(said)}"
 
 

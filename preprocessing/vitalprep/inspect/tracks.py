@@ -89,6 +89,11 @@ class Track(Schema):
         return self.track.partition("/")[0]
 
     @property
+    def name(self) -> str:
+        """The name without the device."""
+        return self.track.partition("/")[2]
+
+    @property
     def is_used(self) -> bool:
         """Whether the configuration names it."""
         return self.input is not None or bool(self.pulse_of)

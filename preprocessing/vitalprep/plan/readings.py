@@ -90,7 +90,10 @@ def whole_number(text: str | None, place: str, column: str) -> int:
         If the cell holds none.
     """
     value = _cell(text)
-    if value is None or not _DIGITS.fullmatch(value):  # int() would also read 1_0 and other scripts' digits
+    if value is None:
+        rows = "; rows of one patient have the same" if column == "subjectid" else ""
+        raise RefusedError(f"{place}: {column} is empty.", fix=f"write a whole number into the cell{rows}.")
+    if not _DIGITS.fullmatch(value):  # int() would also read 1_0 and other scripts' digits
         raise RefusedError(f"{place}: {column} {_shown(value)} is no whole number.", fix="correct the cell.")
     if len(value) > len(str(LARGEST)) or int(value) > LARGEST:
         raise RefusedError(f"{place}: {column} {_shown(value)} is out of range.", fix="correct the cell.")
