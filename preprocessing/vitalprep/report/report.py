@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from vitalprep.contract.accounting import Account, account, plan_of_dataset
 from vitalprep.contract.build_summary import CaseCoverage, FeatureStatistics
@@ -14,14 +14,16 @@ from vitalprep.contract.judgement import objection_to
 from vitalprep.contract.metadata import read_metadata
 from vitalprep.contract.paths import SPLITS, output_of_dataset
 from vitalprep.contract.plan import Plan
+from vitalprep.contract.reasons import REASONS
 from vitalprep.contract.receipt import read_receipt
 from vitalprep.contract.table import read_table
-from vitalprep.contract.warning import DataWarning
+from vitalprep.contract.warning import DataWarning, Level
 from vitalprep.features.samples import samples_of
 from vitalprep.report.account_of_cases import case_lines, funnel, reasons_of
 from vitalprep.report.charts import HistogramChart, histogram_chart
 from vitalprep.report.demographics import Demographic, demographics_of
 from vitalprep.report.examples import CaseDrawing, Example, chosen_examples, drawing_of
+from vitalprep.report.headings import headings
 from vitalprep.report.page import rendered
 from vitalprep.report.person import person_of
 from vitalprep.report.signals import (
@@ -136,6 +138,7 @@ def report_html(stored: Stored, warnings: Sequence[DataWarning]) -> bytes:
         funnel=funnel(found.accounting.requested, found.accounting.excluded),
         warnings=warnings,
         limits=Thresholds(),
+        headings={level: headings(level, Thresholds()) for level in get_args(Level)},
         demographics=[(item, _demographic_chart(item)) for item in demographics],
         signals=_signals(stored),
         gaps=[
@@ -146,6 +149,7 @@ def report_html(stored: Stored, warnings: Sequence[DataWarning]) -> bytes:
         conflicts=conflicts_of(found.receipts),
         mismatches=mismatches_of(found.receipts),
         person_of=person_of,
+        words_of=REASONS,
         drawings=[_drawing(stored, example) for example in examples],
         lines=lines,
         unlisted=unlisted,
@@ -180,6 +184,7 @@ def case_html(stored: Stored, case_id: int) -> bytes:
         case=plan.by_id.get(case_id),
         receipt=receipt,
         person_of=person_of,
+        words_of=REASONS,
         settled=plan.settled_provenance,
         objection=objection_to(plan, found.accounting),
         drawing=_drawing(stored, Example(case_id, f"case of {line.split}")) if drawn else None,

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from vitalprep.contract.config import Input
 from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.reasons import REASONS
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.card.markdown import code, plain, table
 
-__all__ = ["REASONS", "composition", "exclusions", "origins", "splits", "values", "what"]
-
-REASONS: Mapping[str, str] = {
-    "raw_object_missing": "no recording was there",
-    "no_clinical_row": "the clinical table has no row of the case",
-    "not_vital": "the file is no `.vital` recording",
-    "truncated": "the file ends before the recording does",
-    "corrupt": "the file is damaged",
-    "too_large": "the file is larger than a recording can be",
-    "too_long": "the recording lasts longer than allowed",
-    "clock_set_back": "the recorder's clock was set back, and the same moments were recorded twice",
-    "unit_mismatch": "a signal stands in a unit that is not known, and no other source has it",
-    "no_signal": "none of the inputs was recorded",
-    "too_short": "the recording is shorter than one window and its target",
-    "no_window": "every window had too few observed values",
-}
+__all__ = ["composition", "exclusions", "origins", "splits", "values", "what"]
 
 
 def what(data: Described) -> str:
@@ -174,7 +158,10 @@ def exclusions(data: Described) -> str:
     """Return why cases are left out."""
     if not data.accounting.excluded:
         return "None."
-    rows = [[code(reason), f"{count:,}", REASONS[reason]] for reason, count in data.accounting.excluded.items()]
+    rows = [
+        [code(reason), f"{count:,}", plain(REASONS[reason].meaning)]
+        for reason, count in data.accounting.excluded.items()
+    ]
     return table(["reason", "cases", "meaning"], rows, numbers_from=3)
 
 
