@@ -16,17 +16,16 @@ from vitalprep.contract.paths import SPLITS
 from vitalprep.contract.plan import Person
 from vitalprep.contract.warning import DataWarning
 from vitalprep.report.demographics import demographics_of, standardized_difference
-from vitalprep.report.signals import distance
-from vitalprep.report.thresholds import Thresholds
-from vitalprep.report.warnings import (
-    cases_dominate,
+from vitalprep.report.signal_warnings import (
     input_mostly_default,
     mostly_default,
     often_clipped,
     origin_tells_future,
     rarely_observed,
-    warnings_of,
 )
+from vitalprep.report.signals import distance
+from vitalprep.report.thresholds import Thresholds
+from vitalprep.report.warnings import cases_dominate, warnings_of
 
 LIMITS = Thresholds()
 
