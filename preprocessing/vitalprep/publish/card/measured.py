@@ -32,8 +32,8 @@ def _sentence(whole: Measured) -> str:
     counts = whole.totals["inputs"]
     observed, held, default = (_percent(part, counts.total) for part in (counts.observed, counts.held, counts.default))
     return (
-        f"Of the inputs' values in all seconds of the written cases, **{observed} % were observed**, {held} % are held (the "
-        f"last value, carried forward), and **{default} % are a default**, because there was no value."
+        f"Of the inputs' values in all seconds of the written cases, **{observed} % were observed**, {held} % are "
+        f"held (the last value, carried forward), and **{default} % are a default**, because there was no value."
     )
 
 
