@@ -13,7 +13,8 @@ from vitalprep.contract.document import Document
 from vitalprep.contract.finished import FinishedCase
 from vitalprep.contract.paths import SPLITS, Digest, PlanPath, SplitName, accounting_path
 from vitalprep.contract.plan import Plan, read_plan
-from vitalprep.contract.receipt import Rejected, each_receipt, finished_cases
+from vitalprep.contract.receipt import each_receipt, finished_cases
+from vitalprep.contract.rejections import Rejections, SourceRejections, add_rejections
 from vitalprep.runtime.errors import ReasonCode, RefusedError
 from vitalprep.storage import ObjectMissing, Storage
 
@@ -53,15 +54,15 @@ class Accounting(Document):
 class Account(NamedTuple):
     """A plan's accounting with its sources: the outcome of each planned case, the build summaries and the receipts.
 
-    Of the receipts it has what the report shows, so that those of many thousand cases fit into memory; `rejected` is
-    what was not used of each track, over all of them.
+    Of the receipts it has what the report shows, so that those of many thousand cases fit into memory; `rejections` is
+    what was rejected of each source, by input and track, over the written cases.
     """
 
     accounting: Accounting
     outcomes: dict[int, CaseOutcome]
     summaries: Mapping[SplitName, BuildSummary]
     receipts: Mapping[int, FinishedCase]
-    rejected: Mapping[str, Rejected] = {}
+    rejections: Mapping[str, Mapping[str, SourceRejections]] = {}
 
 
 def account(plan: Plan, output: Storage) -> Account:
@@ -79,12 +80,11 @@ def account(plan: Plan, output: Storage) -> Account:
     finished = finished_cases(plan, output)
     there = [case.case_id for case in plan.cases if case.case_id in finished]
     receipts: dict[int, FinishedCase] = {}
-    rejected: dict[str, Rejected] = {}
+    rejections: Rejections = {}
     for case_id, whole in each_receipt(plan, output, there):
         receipts[case_id] = FinishedCase.of(whole)
-        for quality in whole.features.values():
-            for track, counts in quality.rejected.items():
-                rejected[track] = rejected.get(track, Rejected()) + counts
+        if case_id in outcomes and outcomes[case_id].windows:
+            add_rejections(rejections, whole)
     for case, receipt in receipts.items():
         if case not in outcomes and receipt.reason is not None:
             outcomes[case] = CaseOutcome(case_id=case, reason=receipt.reason)
@@ -109,7 +109,7 @@ def account(plan: Plan, output: Storage) -> Account:
         success_rate=1 - sum(excluded[reason] for reason in UNREADABLE) / present if present else 0.0,
         stage_seconds={name: round(value, 3) for name, value in sorted(seconds.items())},
     )
-    return Account(accounting, outcomes, summaries, receipts, rejected)
+    return Account(accounting, outcomes, summaries, receipts, rejections)
 
 
 def _is_written(outcome: CaseOutcome | None) -> bool:

@@ -50,6 +50,11 @@ class OriginCounts(Schema):
     held: int = 0
     default: int = 0
 
+    @property
+    def total(self) -> int:
+        """All values."""
+        return self.observed + self.held + self.default
+
     def __add__(self, other: OriginCounts) -> OriginCounts:
         return OriginCounts(
             observed=self.observed + other.observed, held=self.held + other.held, default=self.default + other.default

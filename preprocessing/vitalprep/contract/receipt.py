@@ -84,6 +84,9 @@ class FeatureQuality(Schema):
         Records dropped as earlier than the recording's start time.
     rejected : dict
         What was not used of each source, by track; receipts of version 1 have none.
+    records : dict
+        Records of each source from the recording's start on, by track, whether they were used or not; receipts of
+        version 1 have none.
     longest_gap : int
         Longest run of seconds without a value.
     minimum, mean, maximum : float or None
@@ -94,6 +97,7 @@ class FeatureQuality(Schema):
     implausible: Count
     before_start: Count
     rejected: dict[str, Rejected] = Field(default_factory=dict, exclude_if=lambda tracks: not tracks)
+    records: dict[str, Count] = Field(default_factory=dict, exclude_if=lambda tracks: not tracks)
     longest_gap: Count
     minimum: float | None
     mean: float | None

@@ -158,12 +158,14 @@ def _input_series(
     result = np.full(length, np.nan)
     live_seconds: dict[str, int] = {}
     rejected: dict[str, Rejected] = {}
+    records: dict[str, int] = {}
     before_start = 0
     for source in item.sources:
         if source.track not in tracks:
             continue
         found = series_of(source, tracks, start, length)
         rejected[source.track] = found.rejected
+        records[source.track] = len(tracks[source.track].times) - found.before_start
         before_start += found.before_start
         live = found.values
         with np.errstate(over="ignore"):
@@ -176,11 +178,15 @@ def _input_series(
     with np.errstate(over="ignore"):
         column = result.astype(np.float32)
     column[np.isinf(column)] = np.nan  # too large for a record: missing (docs/design.md, ruling 31)
-    return column, _quality(column, live_seconds, rejected, before_start)
+    return column, _quality(column, live_seconds, rejected, records, before_start)
 
 
 def _quality(
-    column: NDArray[np.float32], live_seconds: dict[str, int], rejected: dict[str, Rejected], before_start: int
+    column: NDArray[np.float32],
+    live_seconds: dict[str, int],
+    rejected: dict[str, Rejected],
+    records: dict[str, int],
+    before_start: int,
 ) -> FeatureQuality:
     observed = column[~np.isnan(column)].astype(np.float64)
     edges = np.flatnonzero(np.concatenate(([True], ~np.isnan(column), [True])))
@@ -188,6 +194,7 @@ def _quality(
         live_seconds=live_seconds,
         implausible=sum(counts.records for counts in rejected.values()),
         rejected={track: counts for track, counts in rejected.items() if counts.any},
+        records=records,
         before_start=before_start,
         longest_gap=int(np.diff(edges).max()) - 1,
         minimum=float(observed.min()) if len(observed) else None,

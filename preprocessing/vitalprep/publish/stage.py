@@ -48,7 +48,7 @@ def publish(plan: Plan, output: Storage, found: Account, warnings: Sequence[Data
         FEATURES: features_json(record_shape(plan.config)),
         "dataset_info.json": dataset_info_json(summaries, description=description, output=plan.config.output),
         "cases.csv": cases_csv(plan, outcomes, salt_of(plan)),
-        METADATA: metadata_of(plan, accounting, summaries, warnings, content).to_bytes(),
+        METADATA: metadata_of(plan, found, warnings, content).to_bytes(),
         CONFIG_NAME: config_yaml(plan),
         "README.md": dataset_card(described),
     }
