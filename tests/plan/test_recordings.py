@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipeline import BUCKET, s3_client
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.identity import input_id
 from vitalprep.contract.plan import FileStamp, Plan, Stamp
@@ -144,6 +145,18 @@ def test_a_requested_case_whose_recording_is_a_link_that_leads_nowhere(
         _planned(str(tmp_path), "3")
     with pytest.raises(RefusedError, match=r"\(raw_object_missing 1\) in [^ ]*\. Fix: "):
         _planned(str(tmp_path), "4")
+
+
+def test_an_s3_key_with_an_empty_part_is_left_out_by_name(
+    s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    for key in ("raw/0001.vital", "raw//notes.txt", "raw/b/0002.vital"):
+        s3_client(s3_environment).put_object(Bucket=BUCKET, Key=f"odd-part/{key}", Body=b"1")
+    found = find_recordings(Storage(f"s3://{BUCKET}/odd-part"))
+    assert list(found.by_case) == [1, 2]
+    assert _left_out(found) == {"odd_key": ("raw//notes.txt",)}
 
 
 def _table(recordings: Path, folder: Path, cells: dict[int, str]) -> str:
