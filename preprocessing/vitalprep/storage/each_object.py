@@ -116,7 +116,7 @@ class EachObject:
             level = self._level("/".join(parts[:depth]))
             yield from (meta for meta in level["objects"] if start < meta["path"] < end)
             for path in level["common_prefixes"]:
-                if f"{path}/" < end and f"{path}0" > start:
+                if path and f"{path}/" < end and f"{path}0" > start:  # none: keys that begin with a slash
                     yield from self.below(path, after)
 
     def _level(self, path: str) -> Any:
