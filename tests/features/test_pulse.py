@@ -71,6 +71,23 @@ def test_a_recording_without_a_value_names_its_tracks() -> None:
     records = {"Bx50/HR": each_20_s(70), "Solar8000/HR": each_20_s(-1)}
     with pytest.raises(CaseRefused, match=r"names Solar8000/HR, .* all implausible; it does not name Bx50/HR"):
         harmonize(recording_of(records), load_config(), BODY)
+    records = {"Mine/HR": each_20_s(70)}
+    with pytest.raises(CaseRefused, match=r"does not name the recording's only numeric track Mine/HR$"):
+        harmonize(recording_of(records), load_config(), BODY)
+
+
+def test_a_recording_without_a_value_names_the_profiles_that_list_its_tracks() -> None:
+    records = {name: each_20_s(40) for name in ("Bx50/HR", "Bx50/FIO2", "Bx50/TEMP", "Infinity/BIS")}
+    with pytest.raises(CaseRefused) as refusal:
+        harmonize(recording_of(records), load_config(), BODY)
+    assert refusal.value.detail.endswith(
+        "; --profile carescape lists Bx50/FIO2, Bx50/HR; --profile draeger lists Infinity/BIS"
+    )
+    config = load_config()
+    without = config.model_copy(update={"inputs": tuple(item for item in config.inputs if item.name == "SPO2")})
+    with pytest.raises(CaseRefused) as refusal:
+        harmonize(recording_of(records), without, BODY)
+    assert "--profile" not in refusal.value.detail, "no input of the configuration"
 
 
 def test_unused_tracks_are_listed_with_the_most_records_first() -> None:

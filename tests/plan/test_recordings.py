@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipeline import BUCKET, s3_client
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.identity import input_id
 from vitalprep.contract.plan import FileStamp, Plan, Stamp
@@ -71,9 +72,16 @@ def test_a_name_that_is_not_utf_8_does_not_stop_the_rest(tmp_path: Path) -> None
 
 def test_a_folder_of_other_names_says_so(tmp_path: Path) -> None:
     _made(tmp_path, "OR1_231023_074744.vital", "OR2_231023_074744.vital")
-    with pytest.raises(RefusedError, match="2 recordings are there, but their names are no case numbers") as refusal:
+    names = r"OR1_231023_074744\.vital, OR2_231023_074744\.vital in "
+    with pytest.raises(
+        RefusedError, match=f"2 recordings are there, but their names are no case numbers: {names}"
+    ) as no:
         _found(tmp_path)
-    assert "column file" in refusal.value.fix
+    assert "column file" in no.value.fix
+    assert "columns caseid,file; a row: 1,OR1_231023_074744.vital;" in no.value.fix
+    (tmp_path / "OR2_231023_074744.vital").unlink()
+    with pytest.raises(RefusedError, match="1 recording is there, but its name is no case number: OR1_231023_074744"):
+        _found(tmp_path)
 
 
 def test_a_cell_beats_the_digits(tmp_path: Path) -> None:
@@ -112,7 +120,43 @@ def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(target)
     found = _found(tmp_path, case_9=("x.vital", "0001.vital"))
     assert found.missing == {1: ("1.vital",), 3: ("0003.vital",), 4: ("0004.vital",), 9: ("x.vital",)}
-    assert _left_out(_found(tmp_path)) == {"dangling_link": ("1.vital", "x.vital")}
+    assert _left_out(_found(tmp_path)) == {"dangling_link": ("0003.vital", "0004.vital", "1.vital", "x.vital")}
+    assert found.lacking({2, 3, 9}) == (
+        "case 3: 0003.vital is a link that leads nowhere; case 9: x.vital is a link that leads nowhere"
+    )
+    assert _found(tmp_path, case_9=("y.vital", "x.vital")).lacking({9}) == (
+        "case 9: y.vital is not there, x.vital is a link that leads nowhere"
+    )
+
+
+def test_a_requested_case_whose_recording_is_a_link_that_leads_nowhere(
+    recordings: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copy(recordings / "raw-data" / "0001.vital", tmp_path / "0001.vital")
+    shutil.copy(recordings / "clinical_data.csv", tmp_path)
+    (tmp_path / "0003.vital").symlink_to("gone")
+    with caplog.at_level(logging.WARNING):
+        plan = _planned(str(tmp_path))
+    assert [case.case_id for case in plan.cases] == [1]
+    assert [(case.case_id, case.reason) for case in plan.excluded] == [(3, "raw_object_missing")]
+    assert [(out.reason, out.names) for out in plan.left_out] == [("dangling_link", ("0003.vital",))]
+    assert "case 3 is excluded, raw_object_missing: 0003.vital is a link that leads nowhere" in caplog.text
+    with pytest.raises(RefusedError, match=r"None of the 1 .*\. In detail: case 3: 0003\.vital is a link that leads"):
+        _planned(str(tmp_path), "3")
+    with pytest.raises(RefusedError, match=r"\(raw_object_missing 1\) in [^ ]*\. Fix: "):
+        _planned(str(tmp_path), "4")
+
+
+def test_an_s3_key_with_an_empty_part_is_left_out_by_name(
+    s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    for key in ("raw/0001.vital", "raw//notes.txt", "raw/b/0002.vital"):
+        s3_client(s3_environment).put_object(Bucket=BUCKET, Key=f"odd-part/{key}", Body=b"1")
+    found = find_recordings(Storage(f"s3://{BUCKET}/odd-part"))
+    assert list(found.by_case) == [1, 2]
+    assert _left_out(found) == {"odd_key": ("raw//notes.txt",)}
 
 
 def _table(recordings: Path, folder: Path, cells: dict[int, str]) -> str:
@@ -122,8 +166,9 @@ def _table(recordings: Path, folder: Path, cells: dict[int, str]) -> str:
     return str(folder)
 
 
-def _planned(input_uri: str) -> Plan:
-    return make_plan(PlanRequest(input=input_uri, config=load_config(None, ("split.allow_empty=true",))))
+def _planned(input_uri: str, cases: str | None = None) -> Plan:
+    config = load_config(None, ("split.allow_empty=true",))
+    return make_plan(PlanRequest(input=input_uri, config=config, cases=cases))
 
 
 def test_a_plan_of_cases_that_only_the_table_names(

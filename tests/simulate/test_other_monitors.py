@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,20 @@ def test_without_its_profile_no_vital_sign_is_observed_and_the_run_warns(profile
     (warning,) = [warning for warning in warnings if warning["code"] == "case_without_vital"]
     assert unseen
     assert set(warning["cases"]) == unseen
+    (warning,) = [warning for warning in warnings if warning["code"] == "known_track_unused"]
+    inputs = {item.name for item in load_config().inputs}
+    listed = {track for track, uses in known_tracks().items() if {(profile, item) for item in inputs} & {*uses}}
+    recorded = {
+        case: listed & read_vital((recordings / "raw-data" / f"{case:04d}.vital").read_bytes()).numerics.keys()
+        for case in range(1, OPTIONS.cases + 1)
+    }
+    assert warning["item"] == profile
+    assert warning["cases"] == [case for case, tracks in recorded.items() if tracks]
+    assert unseen < set(warning["cases"]), "cases without a signal, too"
+    named = {track for track in known_tracks() if re.search(rf"{re.escape(track)}\b", warning["message"])}
+    assert named == set().union(*recorded.values())
+    assert f"--profile {profile}" in warning["message"]
+    assert any(line.get("code") == "known_track_unused" and line["item"] == profile for line in answer.log)
     assert 'data-code="case_without_vital"' in (dataset / "report.html").read_text("utf-8")
 
 

@@ -161,6 +161,8 @@ def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: b
     result = {
         "split": ",".join(summary.split for summary in built),
         "windows": sum(summary.windows for summary in built),
+        "windows_unobserved": sum(summary.unobserved for summary in built),
+        "windows_dropped": sum(summary.dropped for summary in built),
         "files": sum(len(summary.files) for summary in built),
         "bytes": sum(file.bytes for summary in built for file in summary.files),
         "seconds": round(time.monotonic() - began, 3),

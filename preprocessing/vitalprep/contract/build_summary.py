@@ -208,6 +208,16 @@ class BuildSummary(Document):
         """Windows over all files."""
         return sum(file.windows for file in self.files)
 
+    @property
+    def unobserved(self) -> int:
+        """Windows that were left out because no input, or too few, were observed."""
+        return sum(case.unobserved for case in self.cases)
+
+    @property
+    def dropped(self) -> int:
+        """Windows that were left out because they were observed too little."""
+        return sum(case.dropped for case in self.cases)
+
     def to_bytes(self) -> bytes:
         """Return the canonical bytes that are stored. Each input's coverage is written alone: as lists it is large."""
         coverage = {name: canonical_json(_content(found)) for name, found in self.coverage.items()}

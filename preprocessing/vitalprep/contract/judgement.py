@@ -8,6 +8,7 @@ from vitalprep.contract.accounting import Accounting
 from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.paths import SPLITS
 from vitalprep.contract.plan import Plan
+from vitalprep.contract.profiles import profile_options
 
 __all__ = [
     "Objection",
@@ -47,16 +48,15 @@ def objection_to(plan: Plan, accounting: Accounting) -> Objection | None:
     if empty and not plan.config.split.allow_empty:
         return Objection(
             f"The {' and '.join(empty)} split has no windows; excluded: {_counts(accounting)}.",
-            "add more or longer cases, or use --set split.allow_empty=true.",
+            f"{_mapping(accounting)}add more or longer cases, or use --set split.allow_empty=true.",
         )
     windows = sum(accounting.windows.values())
     if windows < limits.min_windows or not windows:
         return Objection(
             f"The data set has {windows} windows, less than the required {max(limits.min_windows, 1)}.",
-            "add more cases, or lower validation.min_windows."
+            f"{_mapping(accounting)}add more cases, or lower validation.min_windows."
             if limits.min_windows
-            else "see why the cases are excluded in cases.csv or their receipts, and which tracks the recordings have: "
-            "`vitalprep inspect`.",
+            else f"{_mapping(accounting)}see in their receipts why the cases are excluded.",
         )
     return None
 
@@ -65,6 +65,16 @@ def _salvage(plan: Plan, accounting: Accounting) -> str:
     if plan.config.reading.salvage or not accounting.excluded.get("truncated"):
         return ""
     return ", use unfinished files up to their last whole packet (--set reading.salvage=true)"
+
+
+def _mapping(accounting: Accounting) -> str:
+    """Return what to do if recordings hold no signal that the configuration names; it begins the fix."""
+    if not accounting.excluded.get("no_signal"):
+        return ""
+    return (
+        "see which tracks the recordings have (`vitalprep inspect`), and map them with a packaged profile "
+        f"({profile_options()}) or a configuration of your own; else "
+    )
 
 
 def _lost(plan: Plan, accounting: Accounting) -> str:

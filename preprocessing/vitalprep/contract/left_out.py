@@ -10,7 +10,7 @@ from pydantic import Field
 from vitalprep.contract.document import Schema
 from vitalprep.runtime.printable import shortened
 
-__all__ = ["MOST_NAMES", "WHY", "LeftOut", "Reason", "short_path"]
+__all__ = ["MOST_NAMES", "SHOWN", "WHY", "LeftOut", "Reason", "short_path"]
 
 MOST_NAMES = 100  # of each reason, in the plan
 SHOWN = 5  # in a message

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from vitalprep.contract.overlay import meant
 from vitalprep.runtime.errors import UsageError
 from vitalprep.runtime.strict_yaml import yaml_content
 
-__all__ = ["known_tracks", "profile_content", "profile_names", "profile_sources"]
+__all__ = ["known_tracks", "profile_content", "profile_names", "profile_options", "profile_sources", "profiles_of"]
 
 
 @cache
@@ -65,3 +65,30 @@ def known_tracks() -> Mapping[str, tuple[tuple[str, str], ...]]:
         for item, source in profile_sources(profile):
             known[source["track"]] = (*known.get(source["track"], ()), (profile, item))
     return MappingProxyType(known)
+
+
+def profiles_of(tracks: Iterable[str], inputs: Container[str]) -> dict[str, list[tuple[str, str]]]:
+    """Return which packaged profiles list any of some tracks for any of some inputs: (input, track) by profile.
+
+    Examples
+    --------
+    >>> profiles_of(["Bx50/HR", "Bx50/TEMP", "Infinity/HR", "Bx50/BIS"], ["HR"])
+    {'carescape': [('HR', 'Bx50/HR')], 'draeger': [('HR', 'Infinity/HR')]}
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    for track in tracks:
+        for profile, item in known_tracks().get(track, ()):
+            if item in inputs:
+                found.setdefault(profile, []).append((item, track))
+    return found
+
+
+def profile_options() -> str:
+    """Return how a command names the packaged profiles.
+
+    Examples
+    --------
+    >>> profile_options()
+    '--profile carescape|draeger|intellivue'
+    """
+    return f"--profile {'|'.join(profile_names())}"

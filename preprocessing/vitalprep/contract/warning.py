@@ -14,6 +14,7 @@ __all__ = ["Code", "DataWarning", "Level"]
 
 Code = Literal[
     "recordings_left_out",
+    "known_track_unused",
     "case_without_vital",
     "windows_without_vital",
     "two_devices",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalprep.contract.config import Config, Input
+from vitalprep.contract.profiles import profiles_of
 from vitalprep.contract.receipt import FeatureQuality, Rejected
 from vitalprep.features.conversion import Body, multiplier, offset
 from vitalprep.features.source_series import series_of
@@ -18,7 +19,7 @@ from vitalprep.vital.clock import CLOCK_TOLERANCE
 from vitalprep.vital.headers import shown
 from vitalprep.vital.recording import Numeric, VitalFile
 
-__all__ = ["Series", "accepted", "harmonize"]
+__all__ = ["Series", "accepted", "harmonize", "unused_tracks"]
 
 MOST_NAMED = 10
 
@@ -73,7 +74,7 @@ def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
     values = np.stack(columns, axis=1)
     if np.isnan(values).all():
         raise CaseRefused("no_signal", _without_value(recording, config))
-    return Series(values, quality, tuple(conflicts), _unused(recording, config))
+    return Series(values, quality, tuple(conflicts), unused_tracks(recording, config))
 
 
 def _named_tracks(config: Config) -> set[str]:
@@ -83,7 +84,8 @@ def _named_tracks(config: Config) -> set[str]:
     return {source.track for source in sources} | {name for pulse in beats for name in (pulse.high, pulse.low)}
 
 
-def _unused(recording: VitalFile, config: Config) -> tuple[Numeric, ...]:
+def unused_tracks(recording: VitalFile, config: Config) -> tuple[Numeric, ...]:
+    """Return the numeric tracks that no input names, those with the most records first."""
     named = _named_tracks(config)
     unused = (track for name, track in recording.numerics.items() if name not in named)
     return tuple(sorted(unused, key=lambda track: (-len(track.times), track.name)))
@@ -92,14 +94,26 @@ def _unused(recording: VitalFile, config: Config) -> tuple[Numeric, ...]:
 def _without_value(recording: VitalFile, config: Config) -> str:
     """Return why a recording with records gives no value, and which tracks it has."""
     named = sorted(recording.numerics.keys() & _named_tracks(config))
-    unused = [track.name for track in _unused(recording, config)]
+    unused = [track.name for track in unused_tracks(recording, config)]
+    known = _known(unused, config)
     if not recording.numerics:
         return "the recording has no numeric track; no input has a value"
     said = "no input has a single plausible value: "
     if named:
         said += f"the configuration names {_listed(named)}, whose values are all implausible"
-        return said + (f"; it does not name {_listed(unused)}" if unused else "")
-    return f"{said}the configuration names none of the recording's {len(unused)} numeric tracks {_listed(unused)}"
+        return said + (f"; it does not name {_listed(unused)}{known}" if unused else "")
+    if len(unused) == 1:
+        return f"{said}the configuration does not name the recording's only numeric track {_listed(unused)}{known}"
+    there = f"the recording's {len(unused)} numeric tracks {_listed(unused)}"
+    return f"{said}the configuration names none of {there}{known}"
+
+
+def _known(unused: Sequence[str], config: Config) -> str:
+    """Return which packaged profiles list any of some tracks for an input of the configuration."""
+    profiles = profiles_of(unused, {item.name for item in config.inputs})
+    return "".join(
+        f"; --profile {profile} lists {_listed([track for _, track in pairs])}" for profile, pairs in profiles.items()
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

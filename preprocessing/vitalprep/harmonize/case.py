@@ -15,7 +15,7 @@ from vitalprep.contract.plan import Part, PlannedCase
 from vitalprep.contract.receipt import MOST_UNUSED, InputFile, InputObject, Receipt, UnitConflict, UnusedTrack
 from vitalprep.contract.table import holds_values, observed_runs, to_parquet, values_sha256
 from vitalprep.features.conversion import Body
-from vitalprep.features.grid import harmonize
+from vitalprep.features.grid import harmonize, unused_tracks
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import CaseRefused, RetryableError
 from vitalprep.storage import ObjectChanged, ObjectMissing, Storage
@@ -62,12 +62,13 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
         reading = _reading(task, watch)
     except (ObjectChanged, ObjectMissing):
         return None
+    if isinstance(reading.recording, CaseRefused):
+        return _committed(_excluded(task, reading.recording, reading.hashes, watch.seconds), task, output)
     try:
-        if isinstance(reading.recording, CaseRefused):
-            raise reading.recording
         series = harmonize(reading.recording, task.config, _body(task))
     except CaseRefused as refusal:
-        return _committed(_excluded(task, refusal, reading.hashes, watch.seconds), task, output)
+        unused = unused_tracks(reading.recording, task.config)
+        return _committed(_excluded(task, refusal, reading.hashes, watch.seconds, unused), task, output)
     watch.lap("harmonize")
     names = [item.name for item in task.config.inputs]
     digest = values_sha256(series.values, names)
@@ -191,7 +192,13 @@ def _unused(tracks: Sequence[Numeric]) -> tuple[UnusedTrack, ...]:
     )
 
 
-def _excluded(task: CaseTask, refusal: CaseRefused, hashes: tuple[str, ...], timings: dict[str, float]) -> Receipt:
+def _excluded(
+    task: CaseTask,
+    refusal: CaseRefused,
+    hashes: tuple[str, ...],
+    timings: dict[str, float],
+    unused: Sequence[Numeric] = (),
+) -> Receipt:
     return Receipt(
         case_id=task.case.case_id,
         status="excluded",
@@ -200,6 +207,8 @@ def _excluded(task: CaseTask, refusal: CaseRefused, hashes: tuple[str, ...], tim
         input=_input(task, hashes),
         input_id=task.case.input_id,
         harmonize_digest=task.harmonize_digest,
+        unused=_unused(unused),
+        unused_tracks=len(unused),
         timings=timings,
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vitalprep.contract.config import Config
 from vitalprep.contract.document import Schema
-from vitalprep.contract.profiles import known_tracks, profile_sources
+from vitalprep.contract.profiles import profile_sources, profiles_of
 from vitalprep.features.grid import accepted
 from vitalprep.inspect.reading import Inspected, TrackFacts
 
@@ -150,7 +150,8 @@ def _use(name: str, facts: Sequence[TrackFacts], config: Config) -> dict[str, An
 def _known(name: str, facts: Sequence[TrackFacts], config: Config) -> dict[str, Any]:
     """Return what packaged profiles would make of a track that a configuration does not name."""
     inputs = {item.name for item in config.inputs}
-    known = [Known(profile=profile, input=item) for profile, item in known_tracks().get(name, ()) if item in inputs]
+    listed = profiles_of([name], inputs)
+    known = [Known(profile=profile, input=item) for profile, pairs in listed.items() for item, _ in pairs]
     if not known:
         return {}
     source = next(source for _, source in profile_sources(known[0].profile) if source["track"] == name)

@@ -31,7 +31,7 @@ class Listing:
     dangling : frozenset of str
         Recordings that are links that lead nowhere.
     odd_keys : tuple of str
-        Recordings whose path no storage call takes.
+        Recordings whose path no storage call takes, and the first key below each such segment of S3's keys.
     """
 
     uri: str
@@ -48,12 +48,14 @@ class Listing:
 
 def list_input(storage: Storage) -> Listing:
     """List an input."""
+    odd: list[str] = []
+    recordings = {stored.path: stored for stored in storage.list(odd=odd) if _is_named(stored.path)}
     return Listing(
         uri=storage.uri,
-        recordings={stored.path: stored for stored in storage.list() if _is_named(stored.path)},
+        recordings=recordings,
         unreadable={path: wrong for path, wrong in storage.odd_files().items() if _is_named(path)},
         dangling=frozenset(filter(_is_named, storage.dangling_links())),
-        odd_keys=tuple(sorted(map(_printable, filter(_is_named, storage.odd_names())))),
+        odd_keys=tuple(sorted(map(_printable, [*filter(_is_named, storage.odd_names()), *odd]))),
     )
 
 

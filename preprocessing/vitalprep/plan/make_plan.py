@@ -33,7 +33,7 @@ from vitalprep.plan.parent import continuing, refuse_another_config
 from vitalprep.plan.provenance import settled_provenance
 from vitalprep.plan.readings import readings_of
 from vitalprep.plan.recognition import HarmonizedBefore
-from vitalprep.plan.recordings import assigned
+from vitalprep.plan.recordings import Recordings, assigned
 from vitalprep.plan.shards import balanced_shards, modulo_shards
 from vitalprep.plan.units import refuse_wrong_units
 from vitalprep.runtime.errors import RefusedError, UsageError
@@ -163,7 +163,7 @@ def _found(request: PlanRequest, listing: Listing) -> _Found:
     found = _Found(
         source.uri, origin, clinical, tuple(sorted(requested)), recordings.by_case, recordings.left_out, rows
     )
-    _refuse_nothing(found)
+    _refuse_nothing(found, recordings)
     refuse_wrong_units({case: rows[case] for case in found.present}, request.config)
     return replace(found, known_as=_known_as(request, found))
 
@@ -284,12 +284,13 @@ def _clinical_uri(request: PlanRequest, source: Storage) -> str:
     return normalized_uri(request.clinical) if request.clinical else source.uri_of(CLINICAL_TABLE)
 
 
-def _refuse_nothing(found: _Found) -> None:
+def _refuse_nothing(found: _Found, recordings: Recordings) -> None:
     if found.present:
         return
     reasons = Counter(case.reason for case in found.excluded)
     counts = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
     raise RefusedError(
-        f"None of the {len(found.requested)} requested cases can be used ({counts}) in {found.input}.",
+        f"None of the {len(found.requested)} requested cases can be used ({counts}) in {found.input}."
+        + (f" In detail: {lacking}." if (lacking := recordings.lacking(set(found.requested))) else ""),
         fix="check the case list, the input location and the clinical table.",
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitalprep.contract.case_list import HIGHEST_CASE
-from vitalprep.contract.left_out import MOST_NAMES, WHY, LeftOut, Reason, short_path
+from vitalprep.contract.left_out import MOST_NAMES, SHOWN, WHY, LeftOut, Reason, short_path
 from vitalprep.plan.listing import Listing, digits_of, hidden_by, list_input
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError
@@ -32,12 +32,15 @@ class Recordings:
         For each case that a cell or a link names, but lacks: the paths that are not there.
     left_out : tuple of LeftOut
         The recordings that no case uses.
+    dangling : frozenset of str
+        Links that lead nowhere; the missing paths are among them, or are not there at all.
     """
 
     uri: str
     by_case: Mapping[int, Files]
     missing: Mapping[int, tuple[str, ...]]
     left_out: tuple[LeftOut, ...]
+    dangling: frozenset[str] = frozenset()
 
     @property
     def cases(self) -> set[int]:
@@ -50,18 +53,21 @@ class Recordings:
             return
         for one in self.left_out:
             if one.reason == "no_case_number":
+                there = "1 recording is there, but its name is no case number"
+                if one.count > 1:
+                    there = f"{one.count} recordings are there, but their names are no case numbers"
                 raise RefusedError(
-                    f"{one.count} recordings are there, but their names are no case numbers: {one.shown} in "
-                    f"{self.uri}.",
-                    fix="add a column file to the clinical table, which says each case's path below the input, or "
-                    "rename them to their case number (0001.vital).",
+                    f"{there}: {one.shown} in {self.uri}.",
+                    fix="add a column file to the clinical table, which says each case's path below the input (columns "
+                    f"caseid,file; a row: 1,{short_path(one.names[0])}; `vitalprep inspect INPUT --table FILE` writes "
+                    "such a table), or rename them to their case number (0001.vital).",
                 )
         raise RefusedError(
             f"{self.uri} holds no recording{self._left_out_beside()}.",
             fix="give the folder or bucket prefix that holds files such as 0001.vital.",
         )
 
-    def warn(self, requested: Container[int]) -> None:
+    def warn(self, requested: Collection[int]) -> None:
         """Log what is left out, and what the requested cases lack."""
         for one in self.left_out:
             log(
@@ -70,15 +76,25 @@ class Recordings:
                 reason=one.reason,
                 left_out=one.count,
             )
-        for case, paths in self.missing.items():
-            if case not in requested:
-                continue
-            log(
-                f"case {case} is excluded, raw_object_missing: {', '.join(map(short_path, paths))} is not there, or a "
-                "link that leads nowhere",
-                level=logging.WARNING,
-                case_id=case,
-            )
+        for case in self.missing:
+            if case in requested:
+                log(
+                    f"case {case} is excluded, raw_object_missing: {self._lacks(case)}",
+                    level=logging.WARNING,
+                    case_id=case,
+                )
+
+    def lacking(self, requested: Collection[int]) -> str:
+        """Return what some cases lack, of those that a cell or a link names: the first ones in one phrase, or none."""
+        cases = [case for case in self.missing if case in requested]
+        more = f"; and {len(cases) - SHOWN} more" if len(cases) > SHOWN else ""
+        return "; ".join(f"case {case}: {self._lacks(case)}" for case in cases[:SHOWN]) + more
+
+    def _lacks(self, case: int) -> str:
+        return ", ".join(
+            f"{short_path(path)} is {'a link that leads nowhere' if path in self.dangling else 'not there'}"
+            for path in self.missing[case]
+        )
 
     def _left_out_beside(self) -> str:
         return f", only such as are left out: {described(self.left_out)}" if self.left_out else ""
@@ -132,15 +148,20 @@ def assigned(listing: Listing, named: Mapping[int, tuple[str, ...]]) -> Recordin
             continue
         _refuse_twice(listing, case, found, path)
         found[case] = (listing.recordings[path],)
-    for path in sorted(listing.dangling - case_of.keys()):
+    for path in sorted(listing.dangling):
+        left_out.setdefault(hidden_by(path) or "dangling_link", []).append(path)
         case = _case_number(listing, path) if hidden_by(path) is None and _is_number(path) else 0
-        if not case or case in found or case in named:
-            left_out.setdefault(hidden_by(path) or "dangling_link", []).append(path)
-        else:
+        if case and path not in case_of and case not in found and case not in named:
             missing[case] = (*missing.get(case, ()), path)
     if listing.odd_keys:
         left_out["odd_key"] = sorted(listing.odd_keys)
-    return Recordings(listing.uri, dict(sorted(found.items())), dict(sorted(missing.items())), bounded(left_out))
+    return Recordings(
+        uri=listing.uri,
+        by_case=dict(sorted(found.items())),
+        missing=dict(sorted(missing.items())),
+        left_out=bounded(left_out),
+        dangling=listing.dangling,
+    )
 
 
 def described(left_out: tuple[LeftOut, ...]) -> str:

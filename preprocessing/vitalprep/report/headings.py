@@ -20,6 +20,8 @@ def headings(level: Level, limits: Thresholds) -> Mapping[Code, str]:
         "recordings have (vitalprep inspect).",
         "windows_without_vital": f"More than {_percent(limits.unobserved_share)} % of the windows of a split have no "
         "observed second of a vital sign. Shares:",
+        "known_track_unused": "Tracks that a packaged profile lists for an input, but the configuration does not name. "
+        "Their values are not used.",
         "two_devices": "Tracks that two devices of one name recorded with different values in the same second. The "
         "later record was used.",
         "clock_set_back": "Cases whose clock was set back, and whose records were merged by time.",

@@ -10,6 +10,7 @@ from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.finished import FinishedCase
 from vitalprep.contract.paths import SPLITS
 from vitalprep.contract.plan import Plan
+from vitalprep.contract.profiles import profiles_of
 from vitalprep.contract.warning import DataWarning
 from vitalprep.report.thresholds import Thresholds
 
@@ -17,13 +18,38 @@ __all__ = ["warnings_of_recordings"]
 
 
 def warnings_of_recordings(plan: Plan, account: Account, limits: Thresholds) -> Iterator[DataWarning]:
-    """Yield the warnings about written cases."""
+    """Yield the warnings about written cases, and about tracks of all harmonized ones."""
     written = {case: account.receipts[case] for case, outcome in sorted(account.outcomes.items()) if outcome.windows}
+    yield from known_track_unused(plan, account)
     yield from case_without_vital(plan, written)
     yield from windows_without_vital(account, limits)
     yield from two_devices(written)
     yield from merged_clocks(written)
     yield from salvaged(written)
+
+
+def known_track_unused(plan: Plan, account: Account) -> Iterator[DataWarning]:
+    """Warn of tracks that a packaged profile lists for an input, but the configuration does not name: by profile."""
+    order = [item.name for item in plan.config.inputs]
+    for profile, pairs in profiles_of(account.unnamed, order).items():
+        tracks: dict[str, list[str]] = defaultdict(list)
+        for item, track in sorted(pairs, key=lambda pair: (order.index(pair[0]), -len(account.unnamed[pair[1]]))):
+            tracks[item].append(track)
+        cases = tuple(sorted({case for _, track in pairs for case in account.unnamed[track]}))
+        said = "; ".join(f"{', '.join(names)} for {item}" for item, names in tracks.items())
+        count = len({track for _, track in pairs})
+        number, whose, them = (f"{count} tracks", "Their", "them as sources")
+        if count == 1:
+            number, whose, them = ("1 track", "Its", "it as a source")
+        yield DataWarning(
+            code="known_track_unused",
+            level="warning",
+            item=profile,
+            cases=cases,
+            message=f"The configuration does not name {number} of {_cases(cases, begins=False)} that the packaged "
+            f"profile {profile} lists: {said}. {whose} values are not used. Add --profile {profile}, or name {them} in "
+            "a configuration of your own.",
+        )
 
 
 def case_without_vital(plan: Plan, written: Mapping[int, FinishedCase]) -> Iterator[DataWarning]:
