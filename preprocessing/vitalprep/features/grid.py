@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from vitalprep.contract.config import Config, Input
 from vitalprep.contract.receipt import FeatureQuality, Rejected
 from vitalprep.features.conversion import Body, multiplier, offset
+from vitalprep.features.mapped import of_case
 from vitalprep.features.source_series import series_of
 from vitalprep.runtime.errors import CaseRefused
 from vitalprep.vital.clock import CLOCK_TOLERANCE
@@ -46,7 +48,9 @@ class Series:
     unused: tuple[Numeric, ...] = ()
 
 
-def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
+def harmonize(
+    recording: VitalFile, config: Config, body: Body, cells: Mapping[str, str] = MappingProxyType({})
+) -> Series:
     """Resample a recording's numeric tracks to the registry's inputs at 1 Hz.
 
     At each second, an input takes the value of the first live source in order, or the sum of all live sources
@@ -56,6 +60,8 @@ def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
     ----------
     body : Body
         The patient's sex, height and weight, for doses and tidal volumes.
+    cells : mapping of str to str
+        The case's cells that say which sources apply, by column. The other sources that depend on a cell take no part.
 
     Raises
     ------
@@ -64,6 +70,7 @@ def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
         the registry does not accept.
     """
     start, length = _clock(recording)
+    whole, config = config, of_case(config, cells)
     columns, quality, conflicts = [], {}, []
     for item in config.inputs:
         tracks, refused = _usable_tracks(recording, config, item)
@@ -72,7 +79,7 @@ def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
         columns.append(column)
     values = np.stack(columns, axis=1)
     if np.isnan(values).all():
-        raise CaseRefused("no_signal", _without_value(recording, config))
+        raise CaseRefused("no_signal", _without_value(recording, config, whole))
     return Series(values, quality, tuple(conflicts), _unused(recording, config))
 
 
@@ -89,17 +96,24 @@ def _unused(recording: VitalFile, config: Config) -> tuple[Numeric, ...]:
     return tuple(sorted(unused, key=lambda track: (-len(track.times), track.name)))
 
 
-def _without_value(recording: VitalFile, config: Config) -> str:
-    """Return why a recording with records gives no value, and which tracks it has."""
+def _without_value(recording: VitalFile, config: Config, whole: Config) -> str:
+    """Return why a recording with records gives no value, and which tracks it has.
+
+    `config` is the case's, `whole` has the sources that do not apply to it as well.
+    """
     named = sorted(recording.numerics.keys() & _named_tracks(config))
-    unused = [track.name for track in _unused(recording, config)]
+    unmapped = sorted(recording.numerics.keys() & (_named_tracks(whole) - _named_tracks(config)))
+    unused = [track.name for track in _unused(recording, whole)]
     if not recording.numerics:
         return "the recording has no numeric track; no input has a value"
-    said = "no input has a single plausible value: "
+    said = [f"the clinical table maps {_listed(unmapped)} to no input in this case"] if unmapped else []
     if named:
-        said += f"the configuration names {_listed(named)}, whose values are all implausible"
-        return said + (f"; it does not name {_listed(unused)}" if unused else "")
-    return f"{said}the configuration names none of the recording's {len(unused)} numeric tracks {_listed(unused)}"
+        said.append(f"the configuration names {_listed(named)}, whose values are all implausible")
+        said += [f"it does not name {_listed(unused)}"] if unused else []
+    elif unused:
+        numeric = "other numeric" if unmapped else "numeric"
+        said.append(f"the configuration names none of the recording's {len(unused)} {numeric} tracks {_listed(unused)}")
+    return f"no input has a single plausible value: {'; '.join(said)}"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -163,7 +177,7 @@ def _input_series(
         if source.track not in tracks:
             continue
         found = series_of(source, tracks, start, length)
-        rejected[source.track] = found.rejected
+        rejected[source.name] = found.rejected
         before_start += found.before_start
         live = found.values
         with np.errstate(over="ignore"):
@@ -172,7 +186,7 @@ def _input_series(
         free = np.isnan(result)
         taken = ~np.isnan(live) & (free if item.combine == "first" else True)
         result[taken] = np.where(free, 0.0, result)[taken] + live[taken]
-        live_seconds[source.track] = int(np.count_nonzero(taken))
+        live_seconds[source.name] = int(np.count_nonzero(taken))
     with np.errstate(over="ignore"):
         column = result.astype(np.float32)
     column[np.isinf(column)] = np.nan  # too large for a record: missing (docs/design.md, ruling 31)

@@ -65,7 +65,7 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
     try:
         if isinstance(reading.recording, CaseRefused):
             raise reading.recording
-        series = harmonize(reading.recording, task.config, _body(task))
+        series = harmonize(reading.recording, task.config, _body(task), case.cells)
     except CaseRefused as refusal:
         return _committed(_excluded(task, refusal, reading.hashes, watch.seconds), task, output)
     watch.lap("harmonize")

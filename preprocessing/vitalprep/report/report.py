@@ -240,7 +240,7 @@ def _signals(stored: Stored) -> list[Signal]:
                 chart=histogram_chart(counts, item.range),
                 distances={split: distance(splits["train"], splits[split]) for split in SPLITS[1:]},
                 slow={
-                    source.track: {split: uses[split][place].seconds for split in SPLITS}
+                    source.name: {split: uses[split][place].seconds for split in SPLITS}
                     for place, source in enumerate(item.sources)
                     if source.stale_after > SLOW and len(item.sources) > 1
                 },

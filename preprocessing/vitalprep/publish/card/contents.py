@@ -184,7 +184,7 @@ def _range(bounds: tuple[float, float]) -> str:
 
 def _stands(data: Described) -> str:
     """Return how long values of the sources count as observed, and name the source with the longest time."""
-    times = {source.track: source.stale_after for item in data.config.inputs for source in item.sources}
+    times = {source.name: source.stale_after for item in data.config.inputs for source in item.sources}
     longest = max(times.values())
     of_longest = ", ".join(code(track) for track, time in times.items() if time == longest)
     return f"{min(times.values())} s to {longest} s, which is for {of_longest}"
@@ -192,7 +192,7 @@ def _stands(data: Described) -> str:
 
 def _sources(item: Input) -> str:
     joint = " + " if item.combine == "sum" else ", "
-    return joint.join(code(source.track) for source in item.sources)
+    return joint.join(code(source.name) for source in item.sources)
 
 
 def _percent(share: float | None) -> str:
