@@ -15,6 +15,7 @@ import pytest
 import vitalprep
 from tests.inspect.made import write
 from tests.pipeline import Answer, data_digests, run_vitalprep
+from vitalprep.contract.plan import load_shard
 
 CASES = range(1, 8)
 SECONDS = 400
@@ -132,6 +133,14 @@ def test_a_pump_whose_cell_is_empty_is_an_unused_track(hospital: Hospital) -> No
     assert answer.exit_code == 0, answer.result
     assert _doses(answer.result["dataset"]) == dict.fromkeys(CASES, (6.0,)) | {2: (0.0,)}
     assert _unused(hospital, answer.result["dataset_id"]) == dict.fromkeys(CASES, ()) | {2: ("Pump/PUMP1_RATE",)}
+
+
+def test_a_shard_takes_the_mapped_cells_with_it(hospital: Hospital) -> None:
+    answer = hospital.run("propofol 1%", command="plan")
+    shard, _ = load_shard(answer.result["plan"], 0)
+    assert dict(shard.by_id[2].cells) == {"pump1": "propofol 1%"}
+    empty, _ = load_shard(hospital.run("", command="plan").result["plan"], 0)
+    assert "mapped_cells" not in empty.by_id[2].content()
 
 
 @pytest.mark.parametrize("command", ["run", "plan", "check"])
