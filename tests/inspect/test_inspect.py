@@ -280,3 +280,38 @@ def test_recordings_in_a_bucket(hospital: Path, result: dict[str, Any], s3_envir
     found = run_vitalprep("inspect", f"s3://{BUCKET}/inspected", environment=s3_environment).result
     assert found["tracks"] == result["tracks"]
     assert found["unusable"] == result["unusable"]
+
+
+def test_a_numbered_pump_feeds_what_the_clinical_table_says(tmp_path: Path) -> None:
+    config = tmp_path / "own.yaml"
+    source = "track: Pump/PUMP1_RATE, unit: mL/h, limits: [0, 2000], stale_after: 60, "
+    config.write_text(
+        "inputs:\n"
+        f"  - {{name: Propofol_INF, sources: [{{{source}conversion: {{per_kg_h: {{concentration: 20}}}}, "
+        "where: {column: pump1, value: propofol}}]}\n"
+        f"  - {{name: Noradrenalin_INF, sources: [{{{source}conversion: {{per_kg_min: {{concentration: 20}}}}, "
+        "where: {column: pump1, value: noradrenaline}}]}\n"
+    )
+    write(tmp_path / "0001.vital", {"Pump/PUMP1_RATE": ("mL/hr", [5000.0] * 9, 1.0)})
+    arguments = ("inspect", tmp_path, "--config", config, "--workers", "1")
+    found = run_vitalprep(*arguments).result
+    track = _track(found, "Pump/PUMP1_RATE")
+    assert (track["input"], track["place"], track["outside_limits"], track["refused"]) == (None, None, 0, [])
+    assert track["conditional"] == [
+        {"input": "Propofol_INF", "column": "pump1", "value": "propofol"},
+        {"input": "Noradrenalin_INF", "column": "pump1", "value": "noradrenaline"},
+    ]
+    assert all(one["recordings"] == 0 for one in found["inputs"])
+    assert found["unfed"]["count"] == 0
+    shown = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"COLUMNS": "200"},
+    ).stdout
+    for feeds in (
+        "Propofol_INF where column pump1 is propofol",
+        "Noradrenalin_INF where column pump1 is noradrenaline",
+    ):
+        assert feeds in " ".join(shown.split())

@@ -194,7 +194,7 @@ def test_a_plan_of_cases_that_only_the_table_names(
 def test_the_input_id_covers_each_part_in_order() -> None:
     first, second = FileStamp(size=1, etag="a"), FileStamp(size=2, etag="b")
     ids = {
-        input_id(Stamp(size=one.size, etag=one.etag, parts=parts), {})
+        input_id(Stamp(size=one.size, etag=one.etag, parts=parts), {}, {})
         for one, parts in ((first, ()), (first, (second,)), (second, (first,)), (first, (first,)))
     }
     assert len(ids) == 4

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from vitalprep.contract import float32
+from vitalprep.contract.condition import CellText, Condition, refuse_ambiguous, source_name
 from vitalprep.contract.document import Schema
 from vitalprep.contract.provenance import KnownProvenance, Provenance
 
@@ -136,7 +137,7 @@ class Source(Schema):
     """One track that can supply an input.
 
     `track` is ``Device/NAME``, or ``/NAME`` for a track without a device. `limits` are the device's range in the file's
-    own unit and drop what lies outside; `stale_after` is in seconds.
+    own unit and drop what lies outside; `stale_after` is in seconds. `where` restricts it to some cases.
     """
 
     track: str = Field(pattern=TRACK)
@@ -145,6 +146,12 @@ class Source(Schema):
     limits: Limits
     stale_after: int = Field(gt=0, le=MOST_SECONDS)
     pulse: Pulse | None = Field(default=None, exclude_if=lambda value: value is None)
+    where: Condition | None = Field(default=None, exclude_if=lambda value: value is None)
+
+    @property
+    def name(self) -> str:
+        """The track, with the cell on which the source depends."""
+        return source_name(self.track, self.where.content()) if self.where else self.track
 
 
 class Input(Schema):
@@ -167,6 +174,19 @@ class Input(Schema):
                 raise ValueError(
                     f"sources.{source.track}: unit {source.unit!r} has no conversion to {self.unit!r}; add one"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _adds_up_pumps(self) -> Self:
+        """Sources of two columns can apply at once, as where two pumps give one drug: none of them may be lost."""
+        columns = dict.fromkeys(source.where.column for source in self.sources if source.where)
+        if self.combine == "first" and len(columns) > 1:
+            raise ConfigError(
+                f"its sources depend on the columns {', '.join(columns)}, and `first` would lose all but one of a case "
+                "in which several apply",
+                fix="write combine: sum.",
+                key=f"inputs.{self.name}.combine",
+            )
         return self
 
 
@@ -359,7 +379,8 @@ class Privacy(Schema):
 class Config(Schema):
     """The complete configuration of one data set.
 
-    `source` states where the recordings come from. It affects documentation only, never the data.
+    `source` states where the recordings come from. It affects documentation only, never the data. `ignored_cells` are
+    texts of cells that no source's `where` maps, and that are accepted all the same.
     """
 
     schema_version: Literal[1]
@@ -376,6 +397,7 @@ class Config(Schema):
     output: Output
     validation: Validation
     privacy: Privacy
+    ignored_cells: tuple[CellText, ...] = Field(default=(), exclude_if=lambda value: not value)
     source: KnownProvenance | Provenance | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
@@ -383,7 +405,7 @@ class Config(Schema):
         _refuse_twice("inputs", [item.name for item in self.inputs])
         _refuse_twice("statics", [item.name for item in self.statics])
         _refuse_twice("targets", [item.name for item in self.targets])
-        _refuse_twice("inputs: source", [source.track for item in self.inputs for source in item.sources])
+        refuse_ambiguous((source.track, source.where) for item in self.inputs for source in item.sources)
         for item in self.inputs:
             for source in item.sources:
                 if source.unit not in self.units:
@@ -395,6 +417,11 @@ class Config(Schema):
                 f"{self.windowing.min_observed_inputs} inputs cannot be observed: there are {len(self.inputs)}",
                 fix="demand fewer, or 0 for none.",
                 key="windowing.min_observed_inputs",
+            )
+        mapped = {source.where.value for item in self.inputs for source in item.sources if source.where}
+        if both := sorted(mapped.intersection(self.ignored_cells)):
+            raise ConfigError(
+                f"a source maps {both[0]!r}", fix="leave it out, or remove the source.", key="ignored_cells"
             )
         for target in self.targets:
             if target.input not in {item.name for item in self.inputs}:
@@ -445,7 +472,7 @@ class Config(Schema):
         for item in self.inputs:
             for source in item.sources:
                 if source.conversion and measure in source.conversion.depends_on:
-                    return f"inputs.{item.name}.sources.{source.track}.conversion"
+                    return f"inputs.{item.name}.sources.{source.name}.conversion"
         return None
 
     def features(self) -> list[dict[str, Any]]:
@@ -466,6 +493,7 @@ class Config(Schema):
                         "limits": list(source.limits),
                         "stale_after": source.stale_after,
                         **({"pulse": source.pulse.model_dump()} if source.pulse else {}),
+                        **({"where": source.where.model_dump()} if source.where else {}),
                     }
                     for source in item.sources
                 ],

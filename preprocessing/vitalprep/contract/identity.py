@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vitalprep.contract.config import BODY, Config
@@ -63,9 +63,13 @@ def harmonize_digest(config: Config) -> str:
     )
 
 
-def input_id(stamp: Stamp, body: dict[str, float]) -> str:
-    """Digest of one case's input: its objects, and the settled sex, height and weight that enter doses and volumes."""
-    return digest(stamp.content() | {"body": body})
+def input_id(stamp: Stamp, body: dict[str, float], cells: Mapping[str, str]) -> str:
+    """Digest of one case's input.
+
+    That is its objects, the settled sex, height and weight that enter doses and volumes, and the cells of the clinical
+    table that say which sources apply.
+    """
+    return digest(stamp.content() | {"body": body} | ({"cells": dict(cells)} if cells else {}))
 
 
 def dataset_id(

@@ -117,7 +117,7 @@ class Standing(NamedTuple):
 
 def standing_of(config: Config) -> Standing:
     """Return for how long the values of the sources count as observed (`stale_after`)."""
-    times = {source.track: source.stale_after for item in config.inputs for source in item.sources}
+    times = {source.name: source.stale_after for item in config.inputs for source in item.sources}
     longest = max(times.values())
     return Standing(min(times.values()), longest, tuple(track for track, time in times.items() if time == longest))
 

@@ -6,18 +6,20 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from vitalprep.contract.condition import source_name
 from vitalprep.runtime.errors import UsageError
 
 __all__ = ["lay_over", "meant", "name_of"]
 
 MARKS = ("remove", "replace")
+_NAMING = ("name", "track", "where")
 _USUAL = {"length": "window", "size": "window", "stride": "step", "hop": "step"}  # what others call it
 
 
 def lay_over(base: Any, over: Any, *, key: str = "", whole: bool = False) -> Any:
     """Return `base` with `over` laid over it.
 
-    Mappings are merged key by key. In a list of named entries (a source's name is its track) an entry changes the one
+    Mappings are merged key by key. In a list of named entries (see `name_of`) an entry changes the one
     of its name or is added. ``{name: X, remove: true}`` removes an entry; ``{name: X, replace: true, ...}`` puts the
     rest of the entry in its place, so that nothing of the old one stays. Everything else is replaced.
 
@@ -46,11 +48,11 @@ def lay_over(base: Any, over: Any, *, key: str = "", whole: bool = False) -> Any
 
 
 def name_of(item: Any) -> str | None:
-    """Return the name of an entry of a list; a source's is its track."""
+    """Return the name of an entry of a list; a source's is its track, with the cell on which it depends."""
     if not isinstance(item, dict):
         return None
     name = item.get("name", item.get("track"))
-    return name if isinstance(name, str) else None
+    return source_name(name, item.get("where")) if isinstance(name, str) else None
 
 
 def meant(unknown: str, known: Iterable[str]) -> str:
@@ -100,7 +102,7 @@ def _mark(item: dict[str, Any], key: str) -> str | None:
             raise UsageError(f"Configuration key {key}.{mark} is not true.", fix="write true, or leave the key out.")
     if len(marks) > 1:
         raise UsageError(f"Configuration key {key} has both remove and replace.", fix="leave one of them out.")
-    if marks == ["remove"] and len(item) > 2:
+    if marks == ["remove"] and not item.keys() <= {"remove", *_NAMING}:
         raise UsageError(
             f"Configuration key {key} is to be removed, and has other keys.",
             fix="leave them out, or write replace: true in place of remove: true.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
@@ -85,7 +85,8 @@ class PlannedCase(PerCase):
     `object` is the recording's path below the plan's input, with its `size` and `etag`. `parts` are the further files
     of a recording that lies in several, in their order. `body` is None if age, sex, height and weight are all statics.
     `outside_limits` names the statics whose value was dropped by their limits. `known_as` is the stamp under which the
-    same bytes were harmonized before, None where that is the objects' own.
+    same bytes were harmonized before, None where that is the objects' own. `mapped_cells` are the cells of the clinical
+    table, by column, that say which sources apply.
     """
 
     case_id: int
@@ -101,6 +102,7 @@ class PlannedCase(PerCase):
     outside_limits: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
     known_as: Stamp | None = Field(default=None, exclude_if=lambda value: value is None)
     parts: tuple[Part, ...] = Field(default=(), exclude_if=lambda parts: not parts)
+    mapped_cells: dict[str, str] | None = Field(default=None, exclude_if=lambda cells: not cells)
 
     @property
     def files(self) -> tuple[Part, ...]:
@@ -111,6 +113,11 @@ class PlannedCase(PerCase):
     def total_size(self) -> int:
         """Size of the recording's files together."""
         return self.size + sum(part.size for part in self.parts)
+
+    @property
+    def cells(self) -> Mapping[str, str]:
+        """The mapped cells by column; none for most cases."""
+        return self.mapped_cells or {}
 
     @property
     def stamp(self) -> Stamp:
@@ -186,7 +193,7 @@ class Plan(Document):
 
     # 2: `append`, 3: `source`, 4: `clinical`, 5: statics of any column, 6: `name`
     # 7: `shard_sha256`, `known_as` of a case, `cases` of `append`
-    # 8: `parts` of a case, `left_out`
+    # 8: `parts` and `mapped_cells` of a case, `left_out`
     current_version: ClassVar[int] = 8
     schema_version: int = 8
     dataset_id: Digest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from vitalprep.contract.config import Config, Input
 from vitalprep.contract.profiles import profiles_of
 from vitalprep.contract.receipt import FeatureQuality, Rejected
 from vitalprep.features.conversion import Body, multiplier, offset
+from vitalprep.features.mapped import of_case
 from vitalprep.features.source_series import series_of
 from vitalprep.runtime.errors import CaseRefused
 from vitalprep.vital.clock import CLOCK_TOLERANCE
@@ -47,7 +49,9 @@ class Series:
     unused: tuple[Numeric, ...] = ()
 
 
-def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
+def harmonize(
+    recording: VitalFile, config: Config, body: Body, cells: Mapping[str, str] = MappingProxyType({})
+) -> Series:
     """Resample a recording's numeric tracks to the registry's inputs at 1 Hz.
 
     At each second, an input takes the value of the first live source in order, or the sum of all live sources
@@ -57,6 +61,8 @@ def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
     ----------
     body : Body
         The patient's sex, height and weight, for doses and tidal volumes.
+    cells : mapping of str to str
+        The case's cells that say which sources apply, by column. The other sources that depend on a cell take no part.
 
     Raises
     ------
@@ -65,6 +71,7 @@ def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
         the registry does not accept.
     """
     start, length = _clock(recording)
+    whole, config = config, of_case(config, cells)
     columns, quality, conflicts = [], {}, []
     for item in config.inputs:
         tracks, refused = _usable_tracks(recording, config, item)
@@ -73,7 +80,7 @@ def harmonize(recording: VitalFile, config: Config, body: Body) -> Series:
         columns.append(column)
     values = np.stack(columns, axis=1)
     if np.isnan(values).all():
-        raise CaseRefused("no_signal", _without_value(recording, config))
+        raise CaseRefused("no_signal", _without_value(recording, config, whole))
     return Series(values, quality, tuple(conflicts), unused_tracks(recording, config))
 
 
@@ -91,21 +98,30 @@ def unused_tracks(recording: VitalFile, config: Config) -> tuple[Numeric, ...]:
     return tuple(sorted(unused, key=lambda track: (-len(track.times), track.name)))
 
 
-def _without_value(recording: VitalFile, config: Config) -> str:
-    """Return why a recording with records gives no value, and which tracks it has."""
+def _without_value(recording: VitalFile, config: Config, whole: Config) -> str:
+    """Return why a recording with records gives no value, and which tracks it has.
+
+    `config` is the case's, `whole` has the sources that do not apply to it as well.
+    """
     named = sorted(recording.numerics.keys() & _named_tracks(config))
-    unused = [track.name for track in unused_tracks(recording, config)]
+    unmapped = sorted(recording.numerics.keys() & (_named_tracks(whole) - _named_tracks(config)))
+    unused = [track.name for track in unused_tracks(recording, whole)]
     known = _known(unused, config)
     if not recording.numerics:
         return "the recording has no numeric track; no input has a value"
-    said = "no input has a single plausible value: "
+    said = [f"the clinical table maps {_listed(unmapped)} to no input in this case"] if unmapped else []
     if named:
-        said += f"the configuration names {_listed(named)}, whose values are all implausible"
-        return said + (f"; it does not name {_listed(unused)}{known}" if unused else "")
+        said.append(f"the configuration names {_listed(named)}, whose values are all implausible")
+        said += [f"it does not name {_listed(unused)}{known}"] if unused else []
+    elif unused:
+        said.append(f"the configuration {_names_none(unused, 'other numeric' if unmapped else 'numeric')}{known}")
+    return f"no input has a single plausible value: {'; '.join(said)}"
+
+
+def _names_none(unused: Sequence[str], kind: str) -> str:
     if len(unused) == 1:
-        return f"{said}the configuration does not name the recording's only numeric track {_listed(unused)}{known}"
-    there = f"the recording's {len(unused)} numeric tracks {_listed(unused)}"
-    return f"{said}the configuration names none of {there}{known}"
+        return f"does not name the recording's only {kind} track {_listed(unused)}"
+    return f"names none of the recording's {len(unused)} {kind} tracks {_listed(unused)}"
 
 
 def _known(unused: Sequence[str], config: Config) -> str:
@@ -178,8 +194,8 @@ def _input_series(
         if source.track not in tracks:
             continue
         found = series_of(source, tracks, start, length)
-        rejected[source.track] = found.rejected
-        records[source.track] = len(tracks[source.track].times) - found.before_start
+        rejected[source.name] = found.rejected
+        records[source.name] = len(tracks[source.track].times) - found.before_start
         before_start += found.before_start
         live = found.values
         with np.errstate(over="ignore"):
@@ -188,7 +204,7 @@ def _input_series(
         free = np.isnan(result)
         taken = ~np.isnan(live) & (free if item.combine == "first" else True)
         result[taken] = np.where(free, 0.0, result)[taken] + live[taken]
-        live_seconds[source.track] = int(np.count_nonzero(taken))
+        live_seconds[source.name] = int(np.count_nonzero(taken))
     with np.errstate(over="ignore"):
         column = result.astype(np.float32)
     column[np.isinf(column)] = np.nan  # too large for a record: missing (docs/design.md, ruling 31)

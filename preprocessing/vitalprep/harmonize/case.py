@@ -16,6 +16,7 @@ from vitalprep.contract.receipt import MOST_UNUSED, InputFile, InputObject, Rece
 from vitalprep.contract.table import holds_values, observed_runs, to_parquet, values_sha256
 from vitalprep.features.conversion import Body
 from vitalprep.features.grid import harmonize, unused_tracks
+from vitalprep.features.mapped import of_case
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import CaseRefused, RetryableError
 from vitalprep.storage import ObjectChanged, ObjectMissing, Storage
@@ -65,9 +66,9 @@ def harmonize_case(task: CaseTask) -> Receipt | None:
     if isinstance(reading.recording, CaseRefused):
         return _committed(_excluded(task, reading.recording, reading.hashes, watch.seconds), task, output)
     try:
-        series = harmonize(reading.recording, task.config, _body(task))
+        series = harmonize(reading.recording, task.config, _body(task), case.cells)
     except CaseRefused as refusal:
-        unused = unused_tracks(reading.recording, task.config)
+        unused = unused_tracks(reading.recording, of_case(task.config, case.cells))
         return _committed(_excluded(task, refusal, reading.hashes, watch.seconds, unused), task, output)
     watch.lap("harmonize")
     names = [item.name for item in task.config.inputs]

@@ -53,7 +53,10 @@ class Device(Schema):
 
 
 class FedInput(Schema):
-    """An input of the configuration, the tracks that feed it in order, and in how many recordings one does."""
+    """An input of the configuration, the tracks that feed it in order, and in how many recordings one does.
+
+    Tracks that feed it only where the clinical table says so do not count.
+    """
 
     name: str
     unit: str
@@ -159,7 +162,7 @@ def inspect(storage: Storage, contents: Contents, config: Config, *, most: int |
 def _read(storage: Storage, files: Sequence[StoredObject], config: Config, pool: WorkerPool) -> list[Inspected]:
     """Read recordings in worker processes, and return them by path."""
     points = max(FEWEST_POINTS, POINTS // max(1, len(files)))
-    limits = {source.track: source.limits for item in config.inputs for source in item.sources}
+    limits = {source.track: source.limits for item in config.inputs for source in item.sources if not source.where}
     tasks = [InspectTask(storage.uri, file, config.reading, points, limits) for file in files]
     found: list[Inspected] = []
     with progress("inspect", len(tasks)) as advance:
@@ -203,7 +206,7 @@ def _fed(tracks: Sequence[Track], usable: Sequence[Inspected], config: Config) -
 def _inputs(fed: Sequence[frozenset[str]], config: Config) -> tuple[FedInput, ...]:
     found = []
     for item in config.inputs:
-        names = [source.track for source in item.sources]
+        names = [source.track for source in item.sources if not source.where]
         there = tuple(name for name in names if any(name in one for one in fed))
         recordings = sum(not one.isdisjoint(names) for one in fed)
         found.append(FedInput(name=item.name, unit=item.unit, tracks=there, recordings=recordings))

@@ -13,7 +13,7 @@ from vitalprep.contract.profiles import profile_sources, profiles_of
 from vitalprep.features.grid import accepted
 from vitalprep.inspect.reading import Inspected, TrackFacts
 
-__all__ = ["Known", "RefusedUnit", "Track", "combined_tracks"]
+__all__ = ["Conditional", "Known", "RefusedUnit", "Track", "combined_tracks"]
 
 LOW, HIGH = 0.05, 0.95
 
@@ -30,6 +30,14 @@ class Known(Schema):
 
     profile: str
     input: str
+
+
+class Conditional(Schema):
+    """An input that a track feeds in the cases whose cell of the clinical table's `column` holds `value`."""
+
+    input: str
+    column: str
+    value: str
 
 
 class Track(Schema):
@@ -52,9 +60,11 @@ class Track(Schema):
     minimum, p5, p95, maximum : float or None
         In the files' unit, without regard to limits. p5 and p95 are percentiles of all records.
     input : str or None
-        The input of the configuration that lists the track as a source.
+        The input of the configuration that lists the track as a source, in every case.
     place : int or None
         The source's place in the input's order, from 1.
+    conditional : tuple of Conditional
+        The inputs that the track feeds in some cases each. Without a clinical table it is not known in which.
     pulse_of : tuple of str
         Inputs whose pulse test reads the track.
     refused : tuple of RefusedUnit
@@ -78,6 +88,7 @@ class Track(Schema):
     maximum: float | None
     input: str | None = None
     place: int | None = None
+    conditional: tuple[Conditional, ...] = ()
     pulse_of: tuple[str, ...] = ()
     refused: tuple[RefusedUnit, ...] = ()
     wanted_unit: str | None = None
@@ -96,7 +107,7 @@ class Track(Schema):
     @property
     def is_used(self) -> bool:
         """Whether the configuration names it."""
-        return self.input is not None or bool(self.pulse_of)
+        return self.input is not None or bool(self.conditional or self.pulse_of)
 
 
 def combined_tracks(recordings: Iterable[Inspected], config: Config) -> tuple[Track, ...]:
@@ -138,9 +149,15 @@ def _use(name: str, facts: Sequence[TrackFacts], config: Config) -> dict[str, An
     if not own and not beats:
         return _known(name, facts, config)
     feeds, place, source = (own or beats)[0]
+    always = bool(own) and source.where is None
     return {
-        "input": feeds if own else None,
-        "place": place if own else None,
+        "input": feeds if always else None,
+        "place": place if always else None,
+        "conditional": tuple(
+            Conditional(input=entry[0], column=entry[2].where.column, value=entry[2].where.value)
+            for entry in own
+            if entry[2].where
+        ),
         "pulse_of": tuple(dict.fromkeys(entry[0] for entry in beats)),
         "refused": _refused(facts, config.accepted_units(source)),
         "wanted_unit": source.unit,

@@ -66,6 +66,7 @@ def feeds(track: Track) -> str:
     said = []
     if track.input:
         said.append(track.input if track.place == 1 else f"{track.input} (source {track.place})")
+    said += [f"{one.input} where column {one.column} is {one.value}" for one in track.conditional]
     if track.pulse_of:
         said.append(f"pulse of {', '.join(track.pulse_of)}")
     said.extend(dict.fromkeys(one.input for one in track.known))

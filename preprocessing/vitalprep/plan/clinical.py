@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vitalprep.contract import float32
 from vitalprep.contract.case_list import HIGHEST_CASE
 from vitalprep.contract.config import PERSON, Config, Static
 from vitalprep.contract.plan import Person
+from vitalprep.plan.mapped_cells import MappedColumn, cells_of
 from vitalprep.plan.readings import KINDS, STANDARD, Reading, files_of, value_of, whole_number
 from vitalprep.plan.strict_csv import CsvTable
 from vitalprep.runtime.errors import RefusedError
@@ -41,12 +42,14 @@ class ClinicalRow:
     """One case's row: its subject, and what the table says of it (None where it says nothing).
 
     `measures` holds a value for each reading, by name: sex as -1 (female) or 1 (male), numbers in the table's unit.
-    `files` are the paths that the column `file` names, relative to the input, in the cell's order.
+    `files` are the paths that the column `file` names, relative to the input, in the cell's order. `cells` are those
+    that say which sources apply, by column.
     """
 
     subject_id: int
     measures: dict[str, float | None]
     files: tuple[str, ...] = ()
+    cells: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,11 @@ class Statics:
 
 
 def read_clinical_table(
-    data: bytes, uri: str, wanted: Container[int], readings: Sequence[Reading] = STANDARD
+    data: bytes,
+    uri: str,
+    wanted: Container[int],
+    readings: Sequence[Reading] = STANDARD,
+    mapped: Sequence[MappedColumn] = (),
 ) -> dict[int, ClinicalRow]:
     """Read the rows of the wanted cases from a CSV: any column order, and extra columns.
 
@@ -75,7 +82,7 @@ def read_clinical_table(
         read.
     """
     rows: dict[int, ClinicalRow] = {}
-    for case_id, row in clinical_rows(data, uri, wanted, readings):
+    for case_id, row in clinical_rows(data, uri, wanted, readings, mapped):
         if isinstance(row, RefusedError):
             raise row
         assert case_id is not None  # what can be read has a number
@@ -94,7 +101,7 @@ def named_files(data: bytes, uri: str) -> dict[int, tuple[str, ...]]:
     if len(data) > MOST_BYTES:
         raise RefusedError(f"{uri} has more than {MOST_BYTES / 1e6:g} MB.", fix=_FIX_SIZE)
     table = CsvTable(data, uri, _IDS)
-    _refuse_missing(table.columns, uri, ())
+    _refuse_missing(table.columns, uri)
     if FILES not in table.columns:
         return {}
     found: dict[int, tuple[str, ...]] = {}
@@ -112,7 +119,11 @@ def named_files(data: bytes, uri: str) -> dict[int, tuple[str, ...]]:
 
 
 def clinical_rows(
-    data: bytes, uri: str, wanted: Container[int], readings: Sequence[Reading] = STANDARD
+    data: bytes,
+    uri: str,
+    wanted: Container[int],
+    readings: Sequence[Reading] = STANDARD,
+    mapped: Sequence[MappedColumn] = (),
 ) -> Iterator[tuple[int | None, ClinicalRow | RefusedError]]:
     """Yield the rows of the wanted cases, and what is wrong with one in its place; None where its case is not known.
 
@@ -125,7 +136,7 @@ def clinical_rows(
     if len(data) > MOST_BYTES:
         raise RefusedError(f"{uri} has more than {MOST_BYTES / 1e6:g} MB.", fix=_FIX_SIZE)
     table = CsvTable(data, uri, _IDS)
-    _refuse_missing(table.columns, uri, readings)
+    _refuse_missing(table.columns, uri, readings, mapped)
     seen: set[int] = set()
     for number, (line, cells) in enumerate(table, start=1):
         place = f"{uri}, line {line}"
@@ -139,12 +150,14 @@ def clinical_rows(
             if case_id in seen:
                 raise RefusedError(f"{place}: case {case_id} stands twice.", fix="remove one of the rows.")
             seen.add(case_id)
-            yield case_id, _row(cells, f"{place} (case {case_id})", readings)
+            yield case_id, _row(cells, f"{place} (case {case_id})", readings, mapped)
         except RefusedError as error:
             yield case_id, error
 
 
-def _refuse_missing(columns: Sequence[str], uri: str, readings: Sequence[Reading]) -> None:
+def _refuse_missing(
+    columns: Sequence[str], uri: str, readings: Sequence[Reading] = (), mapped: Sequence[MappedColumn] = ()
+) -> None:
     ids = [repr(name) for name in _IDS if name not in columns]
     if ids:
         raise RefusedError(
@@ -153,9 +166,11 @@ def _refuse_missing(columns: Sequence[str], uri: str, readings: Sequence[Reading
             "columns that the configuration reads.",
         )
     missing = [item for item in readings if item.needed_by and item.column not in columns]
-    if not missing:
+    needed = [(item.column, item.needed_by) for item in missing]
+    needed += [(one.column, one.needed_by) for one in mapped if one.column not in columns]
+    if not needed:
         return
-    said = "; ".join(f"{item.column!r}, which {item.needed_by} reads" for item in missing)
+    said = "; ".join(f"{column!r}, which {key} reads" for column, key in needed)
     static = next((item for item in missing if item.needed_by == f"statics.{item.name}"), None)
     other = (
         f", name another with {static.needed_by}.column, or plan without this static (edit the whole configuration "
@@ -164,15 +179,17 @@ def _refuse_missing(columns: Sequence[str], uri: str, readings: Sequence[Reading
         else ""
     )
     raise RefusedError(
-        f"{uri} lacks the column{'s' if len(missing) > 1 else ''} {said}.",
+        f"{uri} lacks the column{'s' if len(needed) > 1 else ''} {said}.",
         fix=f"add the column to the table (its cells may be empty){other}.",
     )
 
 
-def _row(cells: Mapping[str, str], place: str, readings: Sequence[Reading]) -> ClinicalRow:
+def _row(
+    cells: Mapping[str, str], place: str, readings: Sequence[Reading], mapped: Sequence[MappedColumn]
+) -> ClinicalRow:
     measures = {item.name: _known(cells.get(item.column), place, item) for item in readings}
     subject = whole_number(cells["subjectid"], place, "subjectid")
-    return ClinicalRow(subject, measures, files_of(cells.get("file"), place))
+    return ClinicalRow(subject, measures, files_of(cells.get("file"), place), cells_of(cells, place, mapped))
 
 
 def _known(text: str | None, place: str, reading: Reading) -> float | None:

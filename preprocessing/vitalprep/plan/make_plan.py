@@ -29,6 +29,7 @@ from vitalprep.contract.provenance import SettledProvenance
 from vitalprep.contract.splits import assign_splits, kept_splits, refuse_empty_splits
 from vitalprep.plan.clinical import ClinicalRow, Statics, named_files, read_clinical_table, settle_statics
 from vitalprep.plan.listing import Listing, list_input
+from vitalprep.plan.mapped_cells import mapped_columns
 from vitalprep.plan.parent import continuing, refuse_another_config
 from vitalprep.plan.provenance import settled_provenance
 from vitalprep.plan.readings import readings_of
@@ -213,18 +214,19 @@ def _case(case_id: int, found: _Found, config: Config, split: SplitName) -> Plan
         size=files[0].size,
         etag=files[0].etag,
         parts=tuple(Part(object=file.path, size=file.size, etag=file.etag) for file in files[1:]),
-        input_id=_input_id(known_as or stamp_of(files), statics, config),
+        input_id=_input_id(known_as or stamp_of(files), statics, row, config),
         split=split,
         static=statics.values,
         static_origin=statics.origins,
         body=statics.body,
         outside_limits=statics.outside_limits,
         known_as=known_as,
+        mapped_cells=row.cells or None,
     )
 
 
-def _input_id(stamp: Stamp, statics: Statics, config: Config) -> str:
-    return input_id(stamp, settled_body(statics.values, statics.body, config))
+def _input_id(stamp: Stamp, statics: Statics, row: ClinicalRow, config: Config) -> str:
+    return input_id(stamp, settled_body(statics.values, statics.body, config), row.cells)
 
 
 def _known_as(request: PlanRequest, found: _Found) -> dict[int, Stamp]:
@@ -233,7 +235,7 @@ def _known_as(request: PlanRequest, found: _Found) -> dict[int, Stamp]:
     config = request.config
     recordings = {case: found.recordings[case] for case in found.present}
     own = {
-        case: _input_id(stamp_of(files), settle_statics(found.rows[case], config), config)
+        case: _input_id(stamp_of(files), settle_statics(found.rows[case], config), found.rows[case], config)
         for case, files in recordings.items()
     }
     return HarmonizedBefore(request.output, harmonize_digest(config)).known_as(recordings, Storage(request.input), own)
@@ -241,7 +243,7 @@ def _known_as(request: PlanRequest, found: _Found) -> dict[int, Stamp]:
 
 def _clinical_rows(table: bytes, uri: str, wanted: set[int], config: Config) -> dict[int, ClinicalRow]:
     try:
-        return read_clinical_table(table, uri, wanted, readings_of(config))
+        return read_clinical_table(table, uri, wanted, readings_of(config), mapped_columns(config))
     except UsageError as error:
         raise RefusedError(
             f"The clinical table {uri} cannot be read: {error.message}",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vitalprep.contract import float32
+from vitalprep.contract.condition import EMPTY_CELLS
 from vitalprep.contract.config import PERSON, Config
 from vitalprep.runtime.errors import RefusedError
 from vitalprep.runtime.printable import shortened
@@ -25,7 +26,6 @@ KINDS: Mapping[str, Kind] = {
     "asa": "positive",
 }
 _SEXES = {"f": -1.0, "female": -1.0, "m": 1.0, "male": 1.0}
-_EMPTY = ("", "nan", "na")
 _DIGITS = re.compile(r"\d+", re.ASCII)
 _COMMA = re.compile(r">?[+-]?\d+(,\d+)+(\.\d*)?", re.ASCII)
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://")
@@ -74,7 +74,7 @@ def readings_of(config: Config) -> tuple[Reading, ...]:
 
 def _cell(text: str | None) -> str | None:
     stripped = (text or "").strip()
-    return None if stripped.lower() in _EMPTY else stripped
+    return None if stripped.lower() in EMPTY_CELLS else stripped
 
 
 def _shown(value: str | None) -> str:

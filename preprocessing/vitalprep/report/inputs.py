@@ -96,7 +96,7 @@ def signals_of(plan: Plan, account: Account) -> list[Signal]:
                 chart=histogram_chart(counts, item.range),
                 distances={split: distance(splits["train"], splits[split]) for split in SPLITS[1:]},
                 slow={
-                    source.track: {split: uses[split][place].seconds for split in SPLITS}
+                    source.name: {split: uses[split][place].seconds for split in SPLITS}
                     for place, source in enumerate(item.sources)
                     if source.stale_after > SLOW and len(item.sources) > 1
                 },
@@ -112,8 +112,8 @@ def signals_of(plan: Plan, account: Account) -> list[Signal]:
 def rejected_sources(plan: Plan, account: Account) -> list[RejectedSource]:
     """Return what was rejected of each recorded source, in the registry's order."""
     return [
-        RejectedSource(item, source, account.rejections[item.name][source.track])
+        RejectedSource(item, source, account.rejections[item.name][source.name])
         for item in plan.config.inputs
         for source in item.sources
-        if source.track in account.rejections.get(item.name, {})
+        if source.name in account.rejections.get(item.name, {})
     ]

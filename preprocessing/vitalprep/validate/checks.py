@@ -231,7 +231,7 @@ class Checks:
             problems.append(f"the plan's configuration does not give the harmonize digest {plan.harmonize_digest}")
         for case in plan.cases:
             body = case.settled_body(plan.config)
-            if input_id(case.stamp, body) != case.input_id:
+            if input_id(case.stamp, body, case.cells) != case.input_id:
                 problems.append(f"recording and clinical row of case {case.case_id} do not give its input id")
         return problems
 

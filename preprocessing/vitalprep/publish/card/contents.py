@@ -186,7 +186,7 @@ def _range(bounds: tuple[float, float]) -> str:
 
 def _sources(item: Input) -> str:
     joint = " + " if item.combine == "sum" else ", "
-    return joint.join(code(source.track) for source in item.sources)
+    return joint.join(code(source.name) for source in item.sources)
 
 
 def _percent(share: float | None) -> str:
