@@ -301,7 +301,7 @@ def test_what_others_wrote_is_text(simulated: Answer, text: str) -> None:
     assert header_of(card.decode())["license"] == "other"
     assert not re.search("[\x00\x1b\u202e]", card.decode())
     headings = [line for line in card.decode().splitlines() if line.startswith("#")]
-    assert len(headings) == 12
+    assert len(headings) == 13
 
 
 @pytest.mark.parametrize(
