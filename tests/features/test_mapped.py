@@ -80,6 +80,9 @@ def test_a_unit_that_no_source_of_the_case_reads_is_no_conflict(config: Config) 
 
 def test_pumps_that_the_table_does_not_map_are_no_signal(config: Config) -> None:
     pumps = {name: RECORDS[name] for name in (FIRST, SECOND)} | {"Other/T": [(START, 1.0)]}
-    words = r"the clinical table maps Pump/PUMP1_RATE, Pump/PUMP2_RATE to no input in this case; .* only other numeric track Other/T$"
+    words = (
+        r"the clinical table maps Pump/PUMP1_RATE, Pump/PUMP2_RATE to no input in this case; "
+        r".* only other numeric track Other/T$"
+    )
     with pytest.raises(CaseRefused, match=words):
         harmonize(recording_of(pumps), config, BODY)

@@ -94,6 +94,32 @@ def test_a_cell_beats_the_digits(tmp_path: Path) -> None:
     assert _left_out(found) == {"other_file": ("0001.vital",)}
 
 
+def test_a_cell_takes_no_recording_that_is_another_case_s_by_its_name(tmp_path: Path) -> None:
+    """Else a typing error gives one patient another's signals, and that other case goes without a word."""
+    folder = _made(tmp_path, "0001.vital", "b/0002.vital", "0003.vital")
+    with pytest.raises(
+        RefusedError, match=r"names b/0002\.vital for case 1, .* recording of case 2, whose cell is empty"
+    ):
+        _found(folder, case_1=("b/0002.vital",), case_2=(), case_3=())
+    exchanged = _found(folder, case_1=("b/0002.vital",), case_2=("0001.vital",), case_3=())
+    assert {case: files[0].path for case, files in exchanged.by_case.items()} == {
+        1: "b/0002.vital",
+        2: "0001.vital",
+        3: "0003.vital",
+    }
+    without_row = _found(folder, case_1=("b/0002.vital",))
+    assert sorted(without_row.by_case) == [1, 3]
+
+
+def test_a_link_to_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    _made(tmp_path, "0001.vital")
+    (tmp_path / "OR12").symlink_to(tmp_path / "share" / "OR12")
+    (tmp_path / "notes.txt").symlink_to(tmp_path / "share" / "notes.txt")
+    found = _found(tmp_path)
+    assert sorted(found.by_case) == [1]
+    assert _left_out(found) == {"dangling_link": ("OR12",)}
+
+
 def test_a_cell_settles_which_of_two_files_is_a_case_s(tmp_path: Path) -> None:
     _made(tmp_path, "0001.vital", "b/1.vital")
     with pytest.raises(RefusedError, match="holds case 1 twice"):

@@ -47,16 +47,18 @@ def objection_to(plan: Plan, accounting: Accounting) -> Objection | None:
     empty = [split for split in SPLITS if not accounting.windows.get(split)]
     if empty and not plan.config.split.allow_empty:
         return Objection(
-            f"The {' and '.join(empty)} split has no windows; excluded: {_counts(accounting)}.",
-            f"{_mapping(accounting)}add more or longer cases, or use --set split.allow_empty=true.",
+            f"The {' and '.join(empty)} split has no windows; excluded: {_counts(accounting)}.{_left_out(accounting)}",
+            f"{_mapping(accounting)}{_demanding(accounting)}add more or longer cases, or use --set "
+            "split.allow_empty=true.",
         )
     windows = sum(accounting.windows.values())
-    if windows < limits.min_windows or not windows:
+    least = limits.min_windows
+    if windows < least or not windows:
         return Objection(
-            f"The data set has {windows} windows, less than the required {max(limits.min_windows, 1)}.",
-            f"{_mapping(accounting)}add more cases, or lower validation.min_windows."
-            if limits.min_windows
-            else f"{_mapping(accounting)}see in their receipts why the cases are excluded.",
+            f"The data set has {windows} windows{f', less than the required {least}' if least else ''}"
+            f"; excluded: {_counts(accounting)}.{_left_out(accounting)}",
+            f"{_mapping(accounting)}{_demanding(accounting)}"
+            f"{'add more cases, or lower validation.min_windows.' if least else 'see cases.csv for each case.'}",
         )
     return None
 
@@ -75,6 +77,26 @@ def _mapping(accounting: Accounting) -> str:
         "see which tracks the recordings have (`vitalprep inspect`), and map them with a packaged profile "
         f"({profile_options()}) or a configuration of your own; else "
     )
+
+
+def _left_out(accounting: Accounting) -> str:
+    """Return how many windows were left out because too little of them was observed."""
+    unobserved, dropped = sum(accounting.windows_unobserved.values()), sum(accounting.windows_dropped.values())
+    if not unobserved + dropped:
+        return ""
+    return (
+        f" Windows left out: {unobserved} in which no input, or too few, were observed, {dropped} observed too little."
+    )
+
+
+def _demanding(accounting: Accounting) -> str:
+    """Return which keys left windows out; it goes before the fix."""
+    keys = []
+    if sum(accounting.windows_unobserved.values()):
+        keys.append("windowing.min_observed_inputs")
+    if sum(accounting.windows_dropped.values()):
+        keys.append("windowing.min_observed_fraction or windowing.min_target_observed")
+    return f"lower {' or '.join(keys)} if they demand too much; else " if keys else ""
 
 
 def _lost(plan: Plan, accounting: Accounting) -> str:

@@ -96,21 +96,32 @@ def _entries(
 def _suggested(track: Track, config: Config) -> dict[str, Any]:
     """Return a source for a track, as far as it can be told without knowing what it measures."""
     written = track.units[0]
-    unit = next((name for name, spellings in config.units.items() if written and accepted(written, spellings)), written)
+    unit = _known_as(written, config) or written
     stale_after = max(STALE_AFTER, math.ceil(INTERVALS * (track.interval or 0)))
     return {"track": track.track, "unit": unit.strip() or "UNIT", "limits": ["LOW", "HIGH"], "stale_after": stale_after}
 
 
 def _units(tracks: Sequence[Track], config: Config) -> Iterator[str]:
-    """Yield a line for each unit of the configuration of which another spelling was met."""
+    """Yield a line for each unit of the configuration of which another spelling was met; other units have their own."""
     refused: dict[str, list[tuple[str, str]]] = {}
     for track in tracks:
         for one in track.refused:
             refused.setdefault(str(track.wanted_unit), []).append((one.unit.strip(), track.track))
     for unit, met in refused.items():
-        spellings = dict.fromkeys([*config.units.get(unit, ()), *(spelling for spelling, _ in met)])
-        names = ", ".join(dict.fromkeys(shown(name) for _, name in met))
-        yield f"{_quoted(unit)}: [{', '.join(map(_quoted, spellings))}]   # {names}"
+        others = [(spelling, name) for spelling, name in met if _known_as(spelling, config)]
+        met = [one for one in met if one not in others]
+        if met:
+            spellings = dict.fromkeys([*config.units.get(unit, ()), *(spelling for spelling, _ in met)])
+            names = ", ".join(dict.fromkeys(shown(name) for _, name in met))
+            yield f"{_quoted(unit)}: [{', '.join(map(_quoted, spellings))}]   # {names}"
+        for spelling, name in others:
+            said = f"{shown(name)} is in {_quoted(spelling)}, not {_quoted(unit)}"
+            yield f"{said}: give its source this unit and a conversion"
+
+
+def _known_as(spelling: str, config: Config) -> str | None:
+    """Return the unit of the configuration that a spelling stands for."""
+    return next((name for name, spellings in config.units.items() if spelling and accepted(spelling, spellings)), None)
 
 
 def _observed(track: Track, total: int) -> str:

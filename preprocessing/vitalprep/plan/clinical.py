@@ -91,7 +91,7 @@ def read_clinical_table(
 
 
 def named_files(data: bytes, uri: str) -> dict[int, tuple[str, ...]]:
-    """Return the paths that the column `file` names, by case; a case whose cell is empty is not among them.
+    """Return the paths that the column `file` names, by case; none for a case whose cell is empty.
 
     Raises
     ------
@@ -109,11 +109,11 @@ def named_files(data: bytes, uri: str) -> dict[int, tuple[str, ...]]:
         place = f"{uri}, line {line}"
         case_id = whole_number(cells["caseid"], place, "caseid")
         files = files_of(cells[FILES], f"{place} (case {case_id})")
-        if files and case_id in found:
+        if files and found.get(case_id):
             raise RefusedError(f"{place}: case {case_id} stands twice.", fix="remove one of the rows.")
         if files and not 1 <= case_id <= HIGHEST_CASE:
             raise RefusedError(f"{place}: caseid {case_id} is outside 1-{HIGHEST_CASE}.", fix="correct the cell.")
-        if files:
+        if files or case_id not in found:
             found[case_id] = files
     return found
 

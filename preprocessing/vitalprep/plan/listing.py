@@ -29,7 +29,7 @@ class Listing:
     unreadable : mapping
         What is wrong with the recordings that cannot be read as a file, by path. They may be in `recordings`, too.
     dangling : frozenset of str
-        Recordings that are links that lead nowhere.
+        Links that lead nowhere and could be recordings or folders of recordings.
     odd_keys : tuple of str
         Recordings whose path no storage call takes, and the first key below each such segment of S3's keys.
     """
@@ -54,7 +54,7 @@ def list_input(storage: Storage) -> Listing:
         uri=storage.uri,
         recordings=recordings,
         unreadable={path: wrong for path, wrong in storage.odd_files().items() if _is_named(path)},
-        dangling=frozenset(filter(_is_named, storage.dangling_links())),
+        dangling=frozenset(filter(_may_be_one, storage.dangling_links())),
         odd_keys=tuple(sorted(map(_printable, [*filter(_is_named, storage.odd_names()), *odd]))),
     )
 
@@ -73,6 +73,11 @@ def digits_of(path: str) -> str | None:
     """Return the digits of a recording's name, or None where it has others."""
     stem = path.rpartition("/")[2].rpartition(".")[0]
     return stem if stem.isascii() and stem.isdigit() else None
+
+
+def _may_be_one(path: str) -> bool:
+    """Return whether a link could lead to a recording, or to a folder of recordings."""
+    return _is_named(path) or not PurePosixPath(path).suffix
 
 
 def _printable(path: str) -> str:

@@ -100,16 +100,16 @@ class Recordings:
         return f", only such as are left out: {described(self.left_out)}" if self.left_out else ""
 
 
-def find_recordings(storage: Storage, named: Mapping[int, tuple[str, ...]] | None = None) -> Recordings:
-    """List an input, and say which recording belongs to which case; `named` are the cells of the column `file`.
+def find_recordings(storage: Storage, cells: Mapping[int, tuple[str, ...]] | None = None) -> Recordings:
+    """List an input, and say which recording belongs to which case; `cells` are those of the column `file`.
 
     Raises
     ------
     RefusedError
-        If there is none, a case is there twice (``1.vital`` and ``0001.vital``), a file is named twice, a number is no
-        case's, or a recording cannot be read as a file, for example because it is a pipe.
+        If there is none, a case is there twice (``1.vital`` and ``0001.vital``), a file is named twice or is another
+        case's by its name, a number is no case's, or a recording cannot be read as a file, for example a pipe.
     """
-    found = assigned(list_input(storage), named or {})
+    found = assigned(list_input(storage), cells or {})
     found.refuse_none()
     return found
 
@@ -119,9 +119,11 @@ def recordings_there(storage: Storage) -> dict[int, StoredObject]:
     return {case: files[0] for case, files in assigned(list_input(storage), {}).by_case.items()}
 
 
-def assigned(listing: Listing, named: Mapping[int, tuple[str, ...]]) -> Recordings:
+def assigned(listing: Listing, cells: Mapping[int, tuple[str, ...]]) -> Recordings:
     """Say which recording belongs to which case; see `find_recordings`."""
+    named = {case: paths for case, paths in cells.items() if paths}
     case_of = _case_of(named)
+    _refuse_taken(case_of, cells)
     missing = {
         case: absent
         for case, paths in named.items()
@@ -149,7 +151,8 @@ def assigned(listing: Listing, named: Mapping[int, tuple[str, ...]]) -> Recordin
         _refuse_twice(listing, case, found, path)
         found[case] = (listing.recordings[path],)
     for path in sorted(listing.dangling):
-        left_out.setdefault(hidden_by(path) or "dangling_link", []).append(path)
+        hidden = hidden_by(path)
+        left_out.setdefault(hidden if hidden in ("hidden", "trash") else "dangling_link", []).append(path)
         case = _case_number(listing, path) if hidden_by(path) is None and _is_number(path) else 0
         if case and path not in case_of and case not in found and case not in named:
             missing[case] = (*missing.get(case, ()), path)
@@ -191,6 +194,22 @@ def _case_of(named: Mapping[int, tuple[str, ...]]) -> dict[str, int]:
                 )
             found[path] = case
     return found
+
+
+def _refuse_taken(case_of: Mapping[str, int], cells: Mapping[int, tuple[str, ...]]) -> None:
+    """Refuse a recording that a cell names for a case, and its own digits for another one whose cell is empty."""
+    for path, case in case_of.items():
+        digits = (digits_of(path) or "").lstrip("0")
+        if not digits or hidden_by(path) is not None or len(digits) > len(str(HIGHEST_CASE)):
+            continue
+        own = int(digits)
+        if own == case or cells.get(own) != ():
+            continue
+        raise RefusedError(
+            f"The column file names {short_path(path)} for case {case}, and by its name it is the recording of case "
+            f"{own}, whose cell is empty.",
+            fix=f"correct the cell of case {case}, or name the recording of case {own} in its own cell.",
+        )
 
 
 def _is_number(path: str) -> bool:

@@ -142,6 +142,8 @@ class CsvTable:
             ):
                 raise self._refused(line, f"columns are separated by {name}", "save it with commas as CSV UTF-8.")
         if len(header) == 1 and all(column in header[0].lower() for column in known):
+            if '"' not in self._lines.text:
+                raise self._refused(line, "columns are not separated by commas", "save it with commas as CSV UTF-8.")
             raise self._refused(
                 line,
                 "the whole line is one quoted cell",

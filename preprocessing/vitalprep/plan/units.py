@@ -16,8 +16,8 @@ MOST_SHOWN = 5
 # By likelihood; a factor converts to the static's unit.
 _OTHER_UNITS: Mapping[str, tuple[tuple[str, float], ...]] = {
     "height": (("metres", 100), ("millimetres", 0.1), ("feet", 30.48), ("inches", 2.54)),
-    "weight": (("grams", 0.001),),
-    "age": (("months or days", 1 / 12), ("days", 1 / 365.25)),
+    "weight": (("pounds", 0.45359237), ("grams", 0.001)),
+    "age": (("months", 1 / 12), ("days", 1 / 365.25)),
     "bmi": (("kg/cm2", 10_000),),
 }
 _HEIGHT_IN_INCHES = 1 / 2.54**2  # of a bmi computed as if it were in cm
@@ -64,13 +64,12 @@ def _refused(item: Static, limits: tuple[float, float], rows: Mapping[int, Clini
 
 
 def _of_column(item: Static, limits: tuple[float, float], values: Collection[float]) -> str | None:
-    """Return the likeliest unit in which all values that lie outside would lie within the limits."""
+    """Return the units in which all values that lie outside would lie within the limits, the likeliest first."""
     if item.measure == "age" and all(_YEARS_OF_BIRTH[0] <= value <= _YEARS_OF_BIRTH[1] for value in values):
         return "years of birth"
     units = _OTHER_UNITS.get(item.measure or "", ())
-    return next(
-        (name for name, factor in units if all(limits[0] <= value * factor <= limits[1] for value in values)), None
-    )
+    fit = [name for name, factor in units if all(limits[0] <= value * factor <= limits[1] for value in values)]
+    return " or ".join(fit) or None
 
 
 def _of_computed(limits: tuple[float, float], values: Collection[float]) -> str | None:

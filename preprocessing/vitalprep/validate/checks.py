@@ -41,11 +41,17 @@ class Checks:
     """
 
     def __init__(
-        self, plan: Plan, output: Storage, accounting: Accounting, proofs: Mapping[SplitName, SplitProof]
+        self,
+        plan: Plan,
+        output: Storage,
+        accounting: Accounting,
+        stored: Accounting,
+        proofs: Mapping[SplitName, SplitProof],
     ) -> None:
         self.plan = plan
         self.output = output
         self.accounting = accounting
+        self.stored = stored
         self.proofs = proofs
         self.summaries = {split: proof.summary for split, proof in proofs.items()}
         self.found = [problem for proof in proofs.values() for problem in proof.problems]
@@ -221,6 +227,10 @@ class Checks:
             problems.append(f"cases {list(self.accounting.unfinished)} are neither written nor excluded")
         if written != self.accounting.written:
             problems.append(f"{written} cases have records, but the accounting counts {self.accounting.written}")
+        names = set(Accounting.model_fields) - {"stage_seconds"}  # run times, which no document repeats
+        other = [name for name in sorted(names) if getattr(self.stored, name) != getattr(self.accounting, name)]
+        if other:
+            problems.append(f"accounting.json has another {', '.join(other)} than receipts and summaries give")
         return problems
 
     def _lineage(self) -> list[str]:
