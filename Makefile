@@ -92,10 +92,11 @@ test-worker: develop
 test-airflow: develop airflow
 	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(addprefix --ignore ,$(WHOLE_RUNS)) tests/airflow
 
-# They wait a good deal, hence three processes on two cores. By folder: sorted by their number of tests, the longest come last.
 test-apart: develop airflow  ## whole runs of the worker and of Airflow, kills and faults, simulator, SageMaker jobs, reports, fetch, snippets of the docs, pages in a browser, a short benchmark, giant files
-	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(LONG) tests/browser tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs $(RUNS)
-	.venv-airflow/bin/python -m pytest -n 3 --dist loadfile -m "not deployment" $(WHOLE_RUNS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(RUNS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(addprefix --ignore ,$(LONG)) tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs
+	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(WHOLE_RUNS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile tests/browser $(LONG)
 
 test-deployment: develop airflow infra  ## images in real containers, Terraform against the provider's schema; skips what is not at hand
 	.venv/bin/python -m pytest tests/containers tests/terraform
