@@ -139,6 +139,8 @@ def _a_status(text: str) -> None:
         "planned": None,
         "requested": None,
         "windows": {},
+        "windows_unobserved": {},
+        "windows_dropped": None,
         "shards": [shard],
         "problem": text,
     }
