@@ -20,7 +20,6 @@ from vitalprep.contract.table import from_parquet, to_parquet
 from vitalprep.features.grid import harmonize
 from vitalprep.features.samples import Samples, samples_of
 from vitalprep.record_files.frames import CaseFrames
-from vitalprep.storage.stream import Arriving
 from vitalprep.vital.recording import read_vital
 
 __all__ = ["parquet_tables", "rows", "written"]
@@ -73,7 +72,7 @@ def parquet_tables(recordings: Recordings, config: Config) -> list[bytes]:
     tables = []
     for path in recordings.of_layout(packed=True, count=CASES):
         data = path.read_bytes()
-        recording = read_vital(Arriving([data], len(data)), max_bytes=config.reading.max_decompressed_bytes)
+        recording = read_vital(data, reading=config.reading)
         series = harmonize(recording, config, BODY)
         tables.append(to_parquet(series.values, [item.name for item in config.inputs]))
     return tables

@@ -17,7 +17,6 @@ from vitalprep.contract.config_file import load_config
 from vitalprep.contract.table import to_parquet
 from vitalprep.features.conversion import Body
 from vitalprep.features.grid import harmonize
-from vitalprep.storage.stream import Arriving
 from vitalprep.vital.recording import read_vital
 
 __all__ = ["rows"]
@@ -65,7 +64,7 @@ def _each(work: Callable[[Item], object], items: Iterable[Item]) -> None:
 
 
 def _ours(config: Config, data: bytes) -> str:
-    recording = read_vital(Arriving([data], len(data)), max_bytes=config.reading.max_decompressed_bytes)
+    recording = read_vital(data, reading=config.reading)
     series = harmonize(recording, config, BODY)
     parquet = to_parquet(series.values, [item.name for item in config.inputs])
     return hashlib.sha256(parquet).hexdigest()

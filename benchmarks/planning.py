@@ -73,22 +73,21 @@ def _plan(folder: Path, cases: int) -> dict[str, object]:
 
     from vitalprep.contract.config_file import load_config
     from vitalprep.contract.plan import store_plan
+    from vitalprep.plan.listing import Listing
     from vitalprep.plan.make_plan import PlanRequest, plan_recordings
     from vitalprep.storage import Storage, StoredObject
 
     rng = np.random.default_rng(0)
     sizes = (MEDIAN_BYTES * np.exp(SPREAD * rng.standard_normal(cases))).astype(int).tolist()
-    listed = {
-        case_id: StoredObject(f"{case_id:04d}.vital", size, f'"{case_id:032x}"')
-        for case_id, size in enumerate(sizes, 1)
-    }
+    listed = [StoredObject(f"{case_id:04d}.vital", size, f'"{case_id:032x}"') for case_id, size in enumerate(sizes, 1)]
+    listing = Listing(str(folder), {stored.path: stored for stored in listed}, {}, frozenset(), ())
     with (folder / "clinical_data.csv").open("w") as table:
         table.write("caseid,subjectid,age,sex,height,weight,bmi,asa\n")
-        table.writelines(f"{case},{case * 10 // 11},55,M,170,70,24.2,2\n" for case in listed)
+        table.writelines(f"{case},{case * 10 // 11},55,M,170,70,24.2,2\n" for case in range(1, cases + 1))
     request = PlanRequest(input=str(folder), config=load_config(), shards=-(-cases // CASES_A_SHARD))
     output = Storage(str(folder / "output"), create=True)
     began = time.perf_counter()
-    plan = plan_recordings(request, listed)
+    plan = plan_recordings(request, listing)
     uri = store_plan(plan, output)
     seconds = time.perf_counter() - began
     size = (folder / "output" / plan.path).stat().st_size

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tests.pipeline import Answer, run_vitalprep
-from tests.reference import design4
+from tests.reference import design4, second_round
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is an extra of the worker")
 vitaldb = pytest.importorskip("vitaldb")
@@ -124,7 +124,7 @@ def _expected(recordings: Path, case_id: int) -> tuple[list[list[float]], list[l
             for source in item["sources"]
         ]
         values = design4.harmonize_feature(sources, tracks, start, n, combine=item.get("combine", "first"))
-        filled, origin = design4.impute(values, item["default"], item["hold"])
+        filled, origin = second_round.impute_causal(values, item["default"], item["hold"])
         series.append([design4.normalize(value, *item["range"]) for value in filled])
         origins.append(origin)
     return series, origins, statics

@@ -24,7 +24,7 @@ from vitalprep.contract.paths import made_by_vitalprep, output_of_dataset, outpu
 from vitalprep.contract.plan import Plan
 from vitalprep.cost.figures import load_figures
 from vitalprep.plan.make_plan import PlanRequest, make_plan
-from vitalprep.plan.recordings import find_recordings
+from vitalprep.plan.recordings import recordings_there
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.runtime.strict_yaml import _StrictLoader, yaml_content
 from vitalprep.storage import Storage
@@ -196,12 +196,12 @@ def test_a_name_that_is_no_case_s_is_not_read(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     (tmp_path / "=cmd()").mkdir()
     (tmp_path / "=cmd()" / "7.vital").write_text("")
-    assert {case: stored.path for case, stored in find_recordings(Storage(str(tmp_path))).items()} == {
+    assert {case: stored.path for case, stored in recordings_there(Storage(str(tmp_path))).items()} == {
         7: "=cmd()/7.vital"
     }
     (tmp_path / f"{'9' * 200}.vital").write_text("")
     with pytest.raises(RefusedError, match="has a case number above"):
-        find_recordings(Storage(str(tmp_path)))
+        recordings_there(Storage(str(tmp_path)))
 
 
 def test_a_link_in_the_input_is_followed(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_link_in_the_input_is_followed(tmp_path: Path) -> None:
     (tmp_path / "input").mkdir()
     (tmp_path / "input" / "0003.vital").symlink_to(tmp_path / "elsewhere" / "any.bin")
     storage = Storage(str(tmp_path / "input"))
-    (found,) = find_recordings(storage).values()
+    (found,) = recordings_there(storage).values()
     assert storage.get(found.path, etag=found.etag) == b"12345"
 
 
@@ -221,9 +221,11 @@ def test_a_key_of_s3_with_dots_reaches_no_other_prefix(
     for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)
     client = s3_client(s3_environment)
-    for key in ("odd/%2e%2e/0001.vital", "odd/..;/0002.vital", "secret/0003.vital"):
+    for key in ("odd/%2e%2e/0001.vital", "odd/a..;/0002.vital", "odd/..;/0004.vital", "secret/0003.vital"):
         client.put_object(Bucket=BUCKET, Key=key, Body=b"x")
-    assert sorted(find_recordings(Storage(f"s3://{BUCKET}/odd"))) == [1, 2]
+    assert sorted(recordings_there(Storage(f"s3://{BUCKET}/odd"))) == [1, 2], (
+        "a folder that begins with a dot is hidden"
+    )
 
 
 SECRET = "s3cr3tOfTheUser"

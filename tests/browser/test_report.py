@@ -20,20 +20,21 @@ DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A report, the page of one case, the page of an excluded one, and a comparison."""
+    """A report, the page of one case, the page of an excluded one, a comparison, and an inspection."""
     recordings, output = tmp_path_factory.mktemp("looked-at"), tmp_path_factory.mktemp("pages")
     damage = {"truncated": 0.1, "unit": 0.1}
     simulate_folder(recordings, SimulationOptions(seed=15, cases=16, hours=0.25, spread=0.5, damage=damage))
     command = ("run", "--input", recordings, "--output", output, "--set", "validation.min_success_rate=0.5")
     dataset = Path(run_vitalprep(*command).result["dataset"])
     other = run_vitalprep(*command, "--cases", "2-16", "--set", "windowing.step=60").result["dataset"]
-    files = {name: output / f"{name}.html" for name in ("case", "excluded", "diff")}
+    files = {name: output / f"{name}.html" for name in ("case", "excluded", "diff", "inspect")}
     receipts = {path: b'"status":"ok"' in path.read_bytes() for path in sorted(output.glob("harmonized/*/*.json"))}
     numbers = {ok: next(int(path.name[:4]) for path, fine in receipts.items() if fine is ok) for ok in (True, False)}
     for name, ok in (("case", True), ("excluded", False)):
         made = run_vitalprep("report", "--dataset", dataset, "--case", str(numbers[ok]), "--output", files[name])
         assert made.exit_code == 0
     assert run_vitalprep("diff", dataset, other, "--html", files["diff"]).exit_code == 0
+    assert run_vitalprep("inspect", recordings, "--profile", "draeger", "--html", files["inspect"]).exit_code == 0
     return {"report": dataset / "report.html", **files}
 
 
@@ -55,7 +56,7 @@ def _open(page: Page, file: Path) -> None:
     page.goto(file.as_uri())
 
 
-@pytest.mark.parametrize("name", ["report", "case", "excluded", "diff"])
+@pytest.mark.parametrize("name", ["report", "case", "excluded", "diff", "inspect"])
 def test_axe_finds_nothing(page: Page, pages: dict[str, Path], name: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     _open(page, pages[name])
@@ -64,7 +65,7 @@ def test_axe_finds_nothing(page: Page, pages: dict[str, Path], name: str) -> Non
     assert [(v["id"], [node["target"] for node in v["nodes"]][:3]) for v in found["violations"]] == []
 
 
-@pytest.mark.parametrize("name", ["report", "case", "excluded", "diff"])
+@pytest.mark.parametrize("name", ["report", "case", "excluded", "diff", "inspect"])
 def test_nothing_runs_over_the_side(page: Page, pages: dict[str, Path], name: str) -> None:
     _open(page, pages[name])
     wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
@@ -74,7 +75,7 @@ def test_nothing_runs_over_the_side(page: Page, pages: dict[str, Path], name: st
         assert page.evaluate("document.documentElement.scrollWidth") <= seen
 
 
-@pytest.mark.parametrize("name", ["report", "case", "excluded", "diff"])
+@pytest.mark.parametrize("name", ["report", "case", "excluded", "diff", "inspect"])
 @pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (390, "dark"), (1280, "dark")])
 def test_a_narrow_or_a_dark_screen_is_as_good(
     browser: Browser, pages: dict[str, Path], name: str, width: int, scheme: Any

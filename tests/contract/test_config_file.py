@@ -188,14 +188,16 @@ def test_a_column_that_repeats_the_name_is_no_other_configuration() -> None:
 def test_optional_keys_are_left_out_while_they_are_not_set() -> None:
     content = load_config().content()
     assert "body" not in content
-    assert all(item.keys() == {"name", "unit", "range", "default"} for item in content["statics"])
+    unlimited = [item for item in content["statics"] if item["name"] in ("sex", "asa")]
+    assert [item.keys() for item in unlimited] == [{"name", "unit", "range", "default"}] * 2
 
 
 @pytest.mark.parametrize(
     ("statics", "message", "fix"),
     [
-        ([{"name": "hb", **HB, "remove": True}], "statics.hb.remove: this key is unknown; known here: "
-         "name, column, unit, limits, range, default", "to leave one out, delete it from the whole configuration"),
+        ([{"name": "hb", **HB, "gone": True}], "statics.hb.gone: this key is unknown; known here: "
+         "name, column, unit, limits, range, default", "to leave one out, write {name: ..., remove: true}"),
+        ([{"name": "hb", **HB, "remove": True}], "statics.hb is to be removed, and has other keys", "replace: true"),
         ([{"name": "hb", "unit": "g/dL", "default": 13}], "statics.hb.range: field required", "master_poc.yaml"),
         ([{"name": "hb", **HB, "limits": [25, 2]}], "statics.hb.limits: the range [25, 2] is upside down", "adds"),
         ([{"name": "hb", **HB, "default": ".nan"}], "statics.hb.default", "adds"),
@@ -217,7 +219,7 @@ def test_a_static_that_cannot_be_is_named(tmp_path: Path, statics: list[object],
 @pytest.mark.parametrize(
     ("own", "keys"),
     [
-        ("windowing: {stp: 60}", "window, step, target_horizon, min_observed_fraction"),
+        ("windowing: {stp: 60}", "window, step, target_horizon, min_observed_inputs, min_observed_fraction"),
         ("windowng: {}", "schema_version, units, ideal_body_weight, inputs, statics, body, targets"),
         ("inputs: [{name: HR, sources: [{track: Solar8000/HR, limit: [1, 2]}]}]", "track, unit, conversion, limits"),
         ("body: {hight: 170}", "height, weight, sex"),

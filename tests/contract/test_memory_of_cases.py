@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 
 from tests.report.synthetic import CONFIG, excluded_receipt, planned_case, receipt, sketch, stored
+from vitalprep.contract.accounting import account
 from vitalprep.contract.build_summary import BuildSummary, CaseCoverage, CaseOutcome
 from vitalprep.contract.finished import FinishedCase
 from vitalprep.contract.paths import receipt_path
 from vitalprep.contract.plan import Plan, PlannedCase
-from vitalprep.contract.receipt import CaseResult, UnitConflict, each_receipt, results_of
+from vitalprep.contract.receipt import CaseResult, UnitConflict, UnusedTrack, each_receipt, results_of
 from vitalprep.report.duplicates import near_duplicates
 from vitalprep.runtime.errors import RefusedError
 
@@ -65,6 +67,20 @@ def test_receipts_are_read_some_at_a_time(tmp_path: Path, monkeypatch: pytest.Mo
     assert [(case, one.case_id) for case, one in found] == [(number, number) for number in range(2, 31)]
     assert len(read) == 30
     assert {one.seconds for one in results_of(data.plan, data.output, cases).values()} == {9900}
+
+
+def test_of_unused_tracks_only_the_numbers_of_cases_with_a_known_one_are_kept(tmp_path: Path) -> None:
+    """Only the names of tracks that a packaged profile lists, each once, and 8 bytes for each case that has one."""
+    names = ("Bx50/HR", "Infinity/SOME", *(f"Mine/T{number}" for number in range(100)))
+    unused = tuple(UnusedTrack(track=name, units=("1",), records=9) for name in names)
+    cases = [planned_case(number, "train") for number in range(1, 41)]
+    whole = {case.case_id: receipt(case, unused=unused[case.case_id % 2 :], unused_tracks=101) for case in cases}
+    data = stored(tmp_path, cases, whole)
+    for case in cases:
+        data.output.put(receipt_path(data.plan.stem(case.case_id)), whole[case.case_id].to_bytes())
+    found = account(data.plan, data.output).unnamed
+    assert {track: list(those) for track, those in found.items()} == {"Bx50/HR": list(range(2, 41, 2))}
+    assert all(isinstance(those, array) for those in found.values())
 
 
 def test_results_of_cases_are_small() -> None:

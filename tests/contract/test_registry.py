@@ -17,17 +17,17 @@ INPUTS = [
     ("BP_DIA", "mmHg", (30, 150), 80, 600, ["Solar8000/ART_DBP", "Solar8000/NIBP_DBP"]),
     ("BP_MAP", "mmHg", (40, 180), 93, 600, ["Solar8000/ART_MBP", "Solar8000/NIBP_MBP", "EV1000/ART_MBP"]),
     ("SPO2", "%", (70, 100), 96, 300, ["Solar8000/PLETH_SPO2"]),
-    ("ETCO2", "kPa", (2, 8), 0, 0, ["Solar8000/ETCO2", "Primus/ETCO2"]),
-    ("BIS", "1", (0, 100), 0, 0, ["BIS/BIS"]),
-    ("Propofol_INF", "mg/kg/h", (0, 12), 0, 0, ["Orchestra/PPF20_RATE"]),
-    ("Remifentanil_INF", "ug/kg/min", (0, 0.8), 0, 0, ["Orchestra/RFTN20_RATE", "Orchestra/RFTN50_RATE"]),
-    ("Noradrenalin_INF", "ug/kg/min", (0, 0.5), 0, 0, ["Orchestra/NEPI_RATE"]),
-    ("TV", "mL/kg IBW", (0, 12), 0, 0, ["Solar8000/VENT_TV", "Primus/TV"]),
-    ("PEEP", "cmH2O", (0, 30), 0, 0, ["Primus/PEEP_MBAR", "Solar8000/VENT_MEAS_PEEP"]),
-    ("FIO2", "%", (21, 100), 0, 0, ["Solar8000/FIO2", "Primus/FIO2"]),
-    ("RR", "/min", (6, 30), 0, 0, ["Primus/RR_CO2", "Solar8000/RR_CO2", "Solar8000/VENT_RR", "Solar8000/RR"]),
-    ("etSEV", "kPa", (0, 6), 0, 0, ["Primus/EXP_SEVO"]),
-    ("inSev", "kPa", (0, 8), 0, 0, ["Primus/INSP_SEVO"]),
+    ("ETCO2", "kPa", (2, 8), 0, 60, ["Solar8000/ETCO2", "Primus/ETCO2"]),
+    ("BIS", "1", (0, 100), 0, 60, ["BIS/BIS"]),
+    ("Propofol_INF", "mg/kg/h", (0, 12), 0, 600, ["Orchestra/PPF20_RATE"]),
+    ("Remifentanil_INF", "ug/kg/min", (0, 0.8), 0, 600, ["Orchestra/RFTN20_RATE", "Orchestra/RFTN50_RATE"]),
+    ("Noradrenalin_INF", "ug/kg/min", (0, 0.5), 0, 600, ["Orchestra/NEPI_RATE"]),
+    ("TV", "mL/kg IBW", (0, 12), 0, 60, ["Solar8000/VENT_TV", "Primus/TV"]),
+    ("PEEP", "cmH2O", (0, 30), 0, 60, ["Primus/PEEP_MBAR", "Solar8000/VENT_MEAS_PEEP"]),
+    ("FIO2", "%", (21, 100), 0, 60, ["Solar8000/FIO2", "Primus/FIO2"]),
+    ("RR", "/min", (6, 30), 0, 60, ["Primus/RR_CO2", "Solar8000/RR_CO2", "Solar8000/VENT_RR", "Solar8000/RR"]),
+    ("etSEV", "kPa", (0, 6), 0, 60, ["Primus/EXP_SEVO"]),
+    ("inSev", "kPa", (0, 8), 0, 60, ["Primus/INSP_SEVO"]),
 ]
 STATICS = [
     ("age", (0, 120), 50),
@@ -131,7 +131,7 @@ def test_the_options_of_the_specification(config: Config) -> None:
     assert (config.output.layout, config.output.shard_mb, config.output.compression) == ("sharded", 150, "none")
     assert config.validation.min_success_rate == 0.95
     assert config.reading.max_decompressed_bytes == 2**30
-    assert config.imputation.causal is False
+    assert config.imputation.causal
     assert sum(item.vital for item in config.inputs) == 7
 
 

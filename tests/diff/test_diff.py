@@ -19,7 +19,7 @@ import yaml
 
 import vitalprep
 from tests.pipeline import COMMAND, Answer, run_vitalprep
-from tests.reference import design4
+from tests.reference import second_round
 from tests.report.html_page import parsed
 from vitalprep.diff.command import text_of
 from vitalprep.diff.compare import compare
@@ -38,7 +38,7 @@ def first(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def second(recordings: Path, first: Path) -> Path:
     """Two cases less, one more asked for, windows twice as far apart, another hold."""
-    settings = ("--set", "windowing.step=60", "--set", "inputs.ETCO2.hold=60")
+    settings = ("--set", "windowing.step=60", "--set", "inputs.ETCO2.hold=20")
     command = ("run", "--input", recordings, "--output", first.parents[1], "--cases", "3-15", *settings)
     return Path(run_vitalprep(*command).result["dataset"])
 
@@ -98,7 +98,7 @@ def test_every_difference_is_named_with_both_values(first: Path, second: Path) -
     result = _diff(first, second)
     assert result["same"] is False
     changes = {change["key"]: (change["a"], change["b"]) for change in result["config"]}
-    assert changes == {"windowing.step": (30, 60), "inputs.ETCO2.hold": (0, 60)}
+    assert changes == {"windowing.step": (30, 60), "inputs.ETCO2.hold": (60, 20)}
     assert (result["cases"]["both"], result["cases"]["only_a"], result["cases"]["only_b"]) == (12, [1, 2], [15])
     assert result["cases"]["input"] == []
     before, after = (
@@ -137,9 +137,9 @@ def test_distributions_are_compared_by_what_the_tables_hold(first: Path, second:
     for split in ("train", "validation", "test"):
         measured = []
         for side, dataset in zip("ab", (first, second), strict=True):
-            hold = 60 if name == "ETCO2" and side == "b" else item["hold"]
+            hold = 20 if name == "ETCO2" and side == "b" else item["hold"]
             series = [_table(dataset, case, name) for case in _split_cases(dataset, split)]
-            filled = [design4.impute(values, item["default"], hold) for values in series]
+            filled = [second_round.impute_causal(values, item["default"], hold) for values in series]
             codes = Counter(code for _, origin in filled for code in origin)
             outside = sum(c != 2 and not low <= v <= high for f in filled for v, c in zip(*f, strict=True))
             shown = found[name, split][side]

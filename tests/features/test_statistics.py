@@ -75,12 +75,12 @@ def test_cases_add_up() -> None:
 def test_targets_are_counted_where_the_windows_have_them() -> None:
     """Windows of 300 s begin at 0, 30 and 60; their targets lie at 329, 359 and 389."""
     rate = [5.0] * 330 + [math.nan] * 40 + [5.0] * 40
-    table = _table({"HR": [70.0] * 410, "Propofol_INF": rate, "RR": [12.0] * 350})
+    table = _table({"HR": [70.0] * 410, "Propofol_INF": rate, "RR": [12.0] * 320})
     samples = samples_of(table, STATIC, (0,) * 6, CONFIG)
     assert samples.starts.tolist() == [0, 30, 60]
     found = target_origins_of(samples, CONFIG)
     assert found["Propofol"].content() == {"observed": 2, "held": 1, "default": 0}
-    assert found["RR"].content() == {"observed": 1, "held": 0, "default": 2}
+    assert found["RR"].content() == {"observed": 0, "held": 2, "default": 1}
     assert found["TV"].content() == {"observed": 0, "held": 0, "default": 3}
 
 

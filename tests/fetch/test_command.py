@@ -272,7 +272,8 @@ def test_fetch_into_a_bucket(
     ("body", "says"),
     [
         (b"caseid,subjectid\n1,1\n", "the column 'sex' is missing"),
-        (b"\xff\xfe", "is not a clinical table"),
+        (b"\xff\xfe", "is not a clinical table: line 1: it is UTF-16"),
+        (b"caseid,subjectid,sex,age,height,weight,bmi,asa\n3,3\n", "line 2: the row has 2 cells, the header has 8"),
         (b"\x1f\x8b\x08\x00" + bytes(20), "is not a clinical table"),
     ],
 )
@@ -287,9 +288,9 @@ def test_formulas_in_the_clinical_table_are_left_out(service: Imitation, monkeyp
     monkeypatch.setattr(clinical_table, "log", lambda message, **keys: said.append({"message": message} | keys))
     service.others["/cases"] = (
         b"caseid,subjectid,sex,age,height,weight,bmi,asa,dx\n"
-        b'1,1,M,>89,=HYPERLINK("http://x"), @SUM(1),-5,+2,=1\n'
+        b'1,1,M,>89,"=HYPERLINK(""http://x"")", @SUM(1),-5,+2,=1\n'
         b"2,=cmd|' /C calc'!A0,<script>,abc,-1+1,30,,1_0,=1\n"
-        b"3,3\n"
+        b"3,3,,,,,,,\n"
     )
     rows = fetch_clinical_table(service.url, "cases").decode().splitlines()
     assert rows[1:] == ["1,1,M,>89,,,-5,+2", "2,,<script>,abc,,30,,1_0", "3,3,,,,,,"]

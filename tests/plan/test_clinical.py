@@ -19,7 +19,7 @@ from vitalprep.contract.plan import Person, settled_body
 from vitalprep.features.normalize import normalize
 from vitalprep.plan.clinical import Statics, read_clinical_table, settle_statics
 from vitalprep.plan.readings import readings_of
-from vitalprep.runtime.errors import RefusedError
+from vitalprep.runtime.errors import RefusedError, UsageError
 
 HEADER = "caseid,subjectid,age,sex,height,weight,bmi,asa\n"
 
@@ -81,7 +81,7 @@ def test_bmi_is_computed_from_what_was_measured() -> None:
         (f"{HEADER}1,{2**63},40,M,170,70,24,2\n", ["subjectid", "out of range"]),
         (f"{HEADER}1,7,4_0,M,170,70,24,2\n", ["age", "'4_0'"]),
         (f"{HEADER}1,7,40,M,{'9' * 5000},70,24,2\n", ["height", "9..."]),
-        (f"{HEADER}1,7,40,{'M' * 200_000},170,70,24,2\n", ["no CSV", "field larger"]),
+        (f"{HEADER}1,7,40,{'M' * 200_000},170,70,24,2\n", ["line 2", "more than 131,072 characters"]),
         (f"{HEADER}1,7,40,M,170,70,24,2\n1,8,40,M,170,70,24,2\n", ["case 1", "twice", "line 3"]),
     ],
 )
@@ -92,11 +92,61 @@ def test_what_cannot_be_read_is_named(text: str, words: list[str]) -> None:
         assert word in caught.value.message
 
 
-def test_a_binary_file_is_no_table() -> None:
-    with pytest.raises(RefusedError, match=r"not UTF-8 text \(byte 0\)"):
-        read_clinical_table(b"\xff\xfe\x00", "table.csv", {1})
-    with pytest.raises(RefusedError, match=rf"not UTF-8 text \(byte {len(HEADER) + 100_003}\)"):
-        read_clinical_table(HEADER.encode() + b"\n" * 100_000 + b"2,7\xff", "table.csv", {1})
+@pytest.mark.parametrize(
+    ("cell", "files"),
+    [
+        ("", ()),
+        (" ", ()),
+        ("NA", ()),
+        ("OR1_230401_081500.vital", ("OR1_230401_081500.vital",)),
+        (" a/1.vital ; b/2 (copy).vital", ("a/1.vital", "b/2 (copy).vital")),
+        ("b.vital;a.vital;b.vital", ("b.vital", "a.vital", "b.vital")),
+        ("..a.vital;a..vital", ("..a.vital", "a..vital")),
+    ],
+)
+def test_the_column_file_names_the_recordings_of_a_case(cell: str, files: tuple[str, ...]) -> None:
+    assert _row(f"File,{HEADER}{cell},1,7,40,M,170,70,24,2\n").files == files
+    assert _row(f"{HEADER}1,7,40,M,170,70,24,2\n").files == ()
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("a.vital;", "'a.vital;' has an empty path before or after a semicolon"),
+        ("a.vital; ;b.vital", "'a.vital; ;b.vital' has an empty path"),
+        (";", "';' has an empty path"),
+        ("/data/a.vital", "'/data/a.vital' is not relative to the input"),
+        ("C:/data/a.vital", "'C:/data/a.vital' is not relative"),
+        ("s3://bucket/a.vital", "'s3://bucket/a.vital' is not relative"),
+        (r"a\b.vital", "has a backslash"),
+        ("a.vital;b/../../c.vital", r"'b/../../c.vital' has a step . or .."),
+        ("./a.vital", r"'./a.vital' has a step"),
+    ],
+)
+def test_a_path_that_cannot_be_below_the_input_is_refused(cell: str, words: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        _row(f"{HEADER.strip()},file\n1,7,40,M,170,70,24,2,{cell}\n")
+    assert words in caught.value.message
+    assert "table.csv, line 2 (case 1): file " in caught.value.message
+
+
+def test_the_column_of_the_recordings_is_no_static() -> None:
+    with pytest.raises(UsageError, match="the column file says where the recordings are"):
+        load_config(None, ["statics.part={column: File, unit: '1', range: [0, 1], default: 0}"])
+
+
+def test_a_row_of_another_case_is_held_to_its_form_and_not_to_its_values() -> None:
+    assert _row(f"{HEADER}2,x,old,?,,,,\n1,7,40,M,170,70,24,2\n").subject_id == 7
+    with pytest.raises(RefusedError, match=r"table\.csv, line 2: the row has 9 cells, the header has 8"):
+        _row(f"{HEADER}2,8,40,M,170,5,70,24,2\n1,7,40,M,170,70,24,2\n")
+    with pytest.raises(RefusedError, match=r"line 3: the quote that opens in this line is never closed"):
+        _row(f'{HEADER}1,7,40,M,170,70,24,2\n2,8,"40,M,170,70,24,2\n')
+
+
+def test_the_line_is_that_of_the_file_where_the_row_starts() -> None:
+    text = f'note,{HEADER}\n,,\n"two\r\nlines",2,8,40,M,170,70,24,2\n"and\nthree\n",1,7,old,M,170,70,24,2\n'
+    with pytest.raises(RefusedError, match=r"table\.csv, line 6 \(case 1\): age 'old'"):
+        _row(text.replace("\n,,\n", "\n,,,,,,,,\n"))
 
 
 @pytest.mark.parametrize("column", ["age", "height", "weight", "bmi", "asa"])
@@ -132,10 +182,10 @@ def test_a_table_is_read_row_by_row() -> None:
 
 def test_a_table_of_too_many_rows_or_bytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vitalprep.plan.clinical.MOST_ROWS", 3)
-    row = "1,7,40,M,170,70,24,2\n"
-    assert _row(HEADER + row + "2,7\n3,7\n")
+    row, other = "1,7,40,M,170,70,24,2\n", "2,,,,,,,\n"
+    assert _row(HEADER + row + other * 2)
     with pytest.raises(RefusedError, match=r"table\.csv, line 5: the table has more than 3 rows"):
-        _row(HEADER + row + "2,7\n3,7\n4,7\n")
+        _row(HEADER + row + other * 3)
     monkeypatch.setattr("vitalprep.plan.clinical.MOST_BYTES", 50)
     with pytest.raises(RefusedError, match=r"table\.csv has more than 5e-05 MB"):
         _row(HEADER + row)
@@ -176,7 +226,7 @@ def _last(cell: str, config: Config) -> Statics:
 
 CELLS = st.one_of(
     st.text("0123456789.+-eE_ >,", max_size=8),
-    st.text(max_size=6),
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6),
     st.floats().map(repr),
     st.integers().map(str),
     st.sampled_from(
@@ -253,7 +303,6 @@ def test_the_six_statics_are_read_as_ever(cell: str) -> None:
     [
         ("low", ["table.csv, line 2 (case 1): hb 'low' is no number; statics.hb reads it"]),
         (">12", ["'>12'"]),
-        ("12,5", ["'12,5'"]),
         ("1_0", ["'1_0'"]),
         ("1e39", ["'1e39' is too large"]),
     ],
@@ -264,6 +313,15 @@ def test_what_is_no_number_is_named_with_its_place_and_key(cell: str, words: lis
     for word in words:
         assert word in caught.value.message
     assert caught.value.fix == "correct the cell, or leave it empty."
+
+
+@pytest.mark.parametrize("cell", ["12,5", "-0,5", "1,234.5", ">89,5"])
+def test_a_quoted_decimal_comma_is_named(cell: str) -> None:
+    with pytest.raises(
+        RefusedError, match=r"has a decimal comma, or one between thousands; statics\.hb reads it"
+    ) as caught:
+        _last(cell, NUMBER)
+    assert caught.value.fix == "write a decimal point, and no separator of thousands (170.5)."
 
 
 def test_a_column_is_found_without_regard_to_case_and_may_have_another_name() -> None:
@@ -295,7 +353,7 @@ def test_limits_hold_for_the_six_too_and_for_what_follows_from_them() -> None:
     assert found.outside_limits == ("height",)
     assert settled_body(found.values, found.body, config)["height"] == 170
     assert _settled(HEADER + row.format("224"), config).outside_limits == ("height", "bmi")
-    computed = load_config(None, ["statics.bmi.limits=[5, 100]"])
+    computed = load_config(None, ["statics.height.limits=[1, 250]", "statics.bmi.limits=[5, 100]"])
     found = _settled(HEADER + row.format(""), computed)
     assert (found.values[4], found.origins[4], found.outside_limits) == (24.2, 2, ("bmi",))
     assert _settled(f"{HEADER}1,7,40,M,170,70,224,2\n", computed).origins[4] == 2, "dropped, not computed instead"

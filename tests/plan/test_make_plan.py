@@ -19,7 +19,7 @@ from vitalprep.contract.identity import harmonize_digest
 from vitalprep.contract.paths import plan_path
 from vitalprep.contract.plan import Person, Plan, load_plan, load_shard, store_plan
 from vitalprep.plan.make_plan import PlanRequest, make_plan
-from vitalprep.plan.recordings import find_recordings
+from vitalprep.plan.recordings import recordings_there
 from vitalprep.plan.shards import balanced_shards, modulo_shards
 from vitalprep.run.plan_run import plan_run
 from vitalprep.runtime.errors import RefusedError, UsageError
@@ -32,14 +32,14 @@ def _plan(recordings: Path, *settings: str, **request: object) -> Plan:
 
 def test_the_default_harmonize_digest_is_pinned() -> None:
     """It changes only with HARMONIZE_VERSION or the registry, and then every case is harmonized again."""
-    assert harmonize_digest(load_config()) == "f6d565dbaf25"
+    assert harmonize_digest(load_config()) == "90561ae6ef19"
 
 
 @pytest.mark.parametrize(
     ("setting", "changes"),
     [
         ("windowing.step=60", False),
-        ("imputation.causal=true", False),
+        ("imputation.causal=false", False),
         ("inputs.HR.range=[30, 180]", False),
         ("inputs.HR.default=75", False),
         ("inputs.HR.hold=60", False),
@@ -85,7 +85,7 @@ def test_nothing_of_a_plan_tells_that_there_could_be_other_statics(recordings: P
 
 
 def test_another_static_is_another_data_set_of_the_same_tables(recordings: Path, tmp_path: Path) -> None:
-    table = _with_hb(recordings, tmp_path, "12.5", "99", "")
+    table = _with_hb(recordings, tmp_path, "12.5", "99", "", "12", "11", "10", "9")
     before = _plan(recordings, clinical=table)
     plan = _plan(recordings, f"statics.hb={HB}", clinical=table)
     assert plan.harmonize_digest == before.harmonize_digest
@@ -93,7 +93,7 @@ def test_another_static_is_another_data_set_of_the_same_tables(recordings: Path,
     assert plan.dataset_id != before.dataset_id
     assert [case.static[-1] for case in plan.cases[:3]] == [12.5, 13, 13]
     assert [case.static_origin[-1] for case in plan.cases[:3]] == [0, 2, 2]
-    assert plan.outside_limits == {"hb": tuple(case.case_id for case in plan.cases[1::3])}
+    assert plan.outside_limits == {"hb": tuple(case.case_id for case in plan.cases[1::7])}
     loaded = Plan.from_bytes(plan.to_bytes(), uri="plan.json")
     assert loaded == plan
     assert loaded.outside_limits == plan.outside_limits
@@ -101,8 +101,9 @@ def test_another_static_is_another_data_set_of_the_same_tables(recordings: Path,
 
 def test_a_dropped_value_is_another_data_set_than_an_empty_cell(recordings: Path, tmp_path: Path) -> None:
     """The records are the same, but what metadata and report say of them is not."""
-    dropped = _plan(recordings, f"statics.hb={HB}", clinical=_with_hb(recordings, tmp_path, "99", "12"))
-    empty = _plan(recordings, f"statics.hb={HB}", clinical=_with_hb(recordings, tmp_path, "", "12"))
+    others = ["12"] * 6
+    dropped = _plan(recordings, f"statics.hb={HB}", clinical=_with_hb(recordings, tmp_path, "99", *others))
+    empty = _plan(recordings, f"statics.hb={HB}", clinical=_with_hb(recordings, tmp_path, "", *others))
     assert [case.static for case in dropped.cases] == [case.static for case in empty.cases]
     assert dropped.dataset_id != empty.dataset_id
 
@@ -253,13 +254,13 @@ def test_recordings_are_found_at_any_depth_under_either_name(recordings: Path, t
     shutil.copy(recordings / "raw-data" / "0004.vital", tmp_path / "0004.vital")
     (tmp_path / "notes.vital").write_text("no case")
     (tmp_path / "0005.vital.part").write_text("no case")
-    assert {case: stored.path for case, stored in find_recordings(Storage(str(tmp_path))).items()} == {
+    assert {case: stored.path for case, stored in recordings_there(Storage(str(tmp_path))).items()} == {
         3: "a/b/3.vital",
         4: "0004.vital",
     }
     shutil.copy(tmp_path / "0004.vital", tmp_path / "a" / "4.vital")
     with pytest.raises(RefusedError, match="case 4 twice"):
-        find_recordings(Storage(str(tmp_path)))
+        recordings_there(Storage(str(tmp_path)))
 
 
 def test_balanced_shards_share_the_bytes() -> None:

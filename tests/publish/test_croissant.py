@@ -99,7 +99,7 @@ def test_what_others_wrote_is_one_line_and_no_address(
     odd = "a\u202eb\x1b\nc"
     source = Provenance(name="x", licence=licence, attribution=odd, citation=odd)
     settled = plan.model_copy(update={"source": SettledProvenance(basis="note", source=source)})
-    accounting, _, summaries, _ = account(plan, output)
+    accounting, _, summaries, *_ = account(plan, output)
     found = croissant_json(Described(settled, accounting, summaries), odd, {})
     read = json.loads(found)
     assert read["license"] == told

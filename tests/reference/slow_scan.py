@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 
 from vitalprep.runtime.errors import CaseRefused
 from vitalprep.vital.headers import HeaderMemory, memory_of, shown
-from vitalprep.vital.scan import LONGEST_HEADER_PACKET, MOST_SAMPLES
+from vitalprep.vital.rows import MOST_SAMPLES
+from vitalprep.vital.scan import LONGEST_HEADER_PACKET
 
 __all__ = ["NUMERIC", "SAMPLE_FORMATS", "WAVE", "TrackRecords", "VitalScan"]
 

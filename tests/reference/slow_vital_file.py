@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from vitalprep.runtime.errors import CaseRefused
 from vitalprep.storage.stream import Arriving
 from vitalprep.vital.gunzip import gunzip
 from vitalprep.vital.headers import memory_of, shown
+from vitalprep.vital.long_lengths import BEGIN, long_lengths
 from vitalprep.vital.recording import Numeric, VitalFile
 
 __all__ = ["SlowVitalFile", "Wave", "read_stream_slowly", "read_vital_slowly"]
@@ -33,7 +34,7 @@ class Wave:
 class SlowVitalFile(VitalFile):
     """A recording with its waves by ``Device/NAME``; empty unless requested."""
 
-    waves: dict[str, Wave]
+    waves: dict[str, Wave] = field(default_factory=dict)
 
 
 def read_vital_slowly(data: bytes, *, max_bytes: int = 1 << 30, waves: bool = False) -> SlowVitalFile:
@@ -61,9 +62,15 @@ def read_vital_slowly(data: bytes, *, max_bytes: int = 1 << 30, waves: bool = Fa
 def read_stream_slowly(pieces: Iterable[bytes], *, max_bytes: int = 1 << 30, waves: bool = False) -> SlowVitalFile:
     """Read a recording from the chunks of its decompressed stream."""
     scan = VitalScan(keep_waves=waves, max_bytes=max_bytes)
-    for piece in pieces:
-        scan.feed(piece)
-    scan.finish()
+    begin = b""
+    try:
+        for piece in pieces:
+            begin += piece[: BEGIN - len(begin)]
+            scan.feed(piece)
+        scan.finish()
+    except CaseRefused as refusal:
+        known = long_lengths(begin)
+        raise (CaseRefused("corrupt", known) if known else refusal) from refusal
     return _recording(scan)
 
 
@@ -77,7 +84,7 @@ def _recording(scan: VitalScan) -> SlowVitalFile:
         device = scan.devices.get(track.device_id, "")
         if track.kind == NUMERIC:
             scan.memory.hold(memory_of(device, track.name))
-        by_name.setdefault((track.kind, f"{device}/{track.name}" if device else track.name), []).append(track)
+        by_name.setdefault((track.kind, f"{device}/{track.name}"), []).append(track)
     return SlowVitalFile(
         start_time=scan.start_time,
         first_time=first,
@@ -94,8 +101,9 @@ def _refuse_span(start: float | None, last: float | None, latest: str) -> None:
     span = last - start
     if not span <= LONGEST_SPAN:
         raise CaseRefused(
-            "corrupt",
-            f"the recording spans {span / 86400:.6g} days, up to the last sample of {shown(latest)}; the limit is 7",
+            "too_long",
+            f"the recording spans {span / 86400:.6g} days, up to the last sample of {shown(latest)}; "
+            "reading.max_days is 7",
         )
 
 

@@ -16,7 +16,7 @@ def values_digest(parquet: bytes) -> str:
     table = pq.read_table(io.BytesIO(parquet))
     names = [name for name in table.column_names if name != "second"]
     text = "[" + ",".join(json.dumps(name) for name in names) + "]"
-    message = text.encode() + table.num_rows.to_bytes(8, "little", signed=True)
+    message = bytearray(text.encode() + table.num_rows.to_bytes(8, "little", signed=True))
     for name in names:
         for value in table.column(name).to_pylist():
             if math.isnan(value):

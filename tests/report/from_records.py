@@ -63,7 +63,8 @@ def registry_item(name: str) -> dict[str, Any]:
 @cache
 def filled(output: Path, case_id: int, name: str) -> tuple[list[float], list[int]]:
     item = registry_item(name)
-    return design4.impute(series(output, case_id, name), item["default"], item["hold"])
+    causal = REGISTRY["imputation"]["causal"]
+    return design4.impute(series(output, case_id, name), item["default"], item["hold"], causal=causal)
 
 
 def observed(reported: Reported, split: str, name: str) -> list[float]:

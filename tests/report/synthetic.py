@@ -93,8 +93,8 @@ def receipt(case: PlannedCase, config: Config = CONFIG, **given: Any) -> Receipt
     return Receipt.model_validate(fields | given)
 
 
-def excluded_receipt(case: PlannedCase, detail: str) -> Receipt:
-    fields = {"status": "excluded", "reason": "corrupt", "detail": detail, "seconds": None, "features": {}}
+def excluded_receipt(case: PlannedCase, detail: str, reason: ReasonCode = "corrupt") -> Receipt:
+    fields = {"status": "excluded", "reason": reason, "detail": detail, "seconds": None, "features": {}}
     return receipt(case, **fields, values_sha256=None)
 
 

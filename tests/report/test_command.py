@@ -92,7 +92,7 @@ def test_an_excluded_case_tells_its_reason(reported: Reported, tmp_path: Path) -
     outcome = parsed(file).one("section", id="outcome").text
     assert "truncated" in outcome
     assert receipts(reported.output)[int(row["case_id"])]["detail"] in outcome
-    assert "the file ends too early" in outcome
+    assert "the file ends before the recording does" in outcome
     assert "Fetch the recording again" in outcome
     missing = _row(reported, reason="raw_object_missing")["case_id"]
     assert run_vitalprep("report", "--dataset", reported.dataset, "--case", missing, "--output", file).exit_code == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from vitalprep.report.warnings import warnings_of
 from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 from vitalprep.simulate.vital_writer import (
     SAMPLE_DTYPES,
+    DeviceHeader,
     FileHeader,
     NumericSeries,
     Track,
@@ -66,12 +67,22 @@ class Copy:
         kept = {name: self._part(track, file) for name, track in file.numerics.items() if name.startswith(self.only)}
         kept = {name: track for name, track in kept.items() if len(track.times)}
         start = np.floor(min(track.times[0] for track in kept.values())) if self.whole_seconds else 0.0
-        tracks = [self._track(number, track) for number, track in enumerate(kept.values(), start=1)]
-        return gzip_bytes(encode_interleaved(FileHeader(start=start), (), tracks))
+        devices = sorted({name.partition("/")[0] for name in kept})
+        headers = [DeviceHeader(device_id=number, name=name) for number, name in enumerate(devices, start=1)]
+        tracks = [self._track(number, track, devices) for number, track in enumerate(kept.values(), start=1)]
+        return gzip_bytes(encode_interleaved(FileHeader(start=start), headers, tracks))
 
-    def _track(self, number: int, track: Numeric) -> Track:
+    def _track(self, number: int, track: Numeric, devices: Sequence[str]) -> Track:
         form = self.sample_format
-        header = TrackHeader(track_id=number, kind="numeric", name=track.name, unit=track.units[0], sample_format=form)
+        device, _, name = track.name.partition("/")
+        header = TrackHeader(
+            track_id=number,
+            kind="numeric",
+            name=name,
+            unit=track.units[0],
+            sample_format=form,
+            device_id=devices.index(device) + 1,
+        )
         values = track.values.astype(SAMPLE_DTYPES[form])
         return Track(header, (NumericSeries(track_id=number, times=track.times, values=values, sample_format=form),))
 

@@ -37,7 +37,7 @@ def test_overview_and_split_sizes_are_those_of_the_records(reported: Reported) -
     seconds = [sum(len(series(reported.output, c, "HR")) for c in cases_of(reported.dataset, s)) for s in SPLITS]
     assert across(sizes["recording"]) == seconds
     assert across(sizes["files"]) == [len(list(reported.dataset.glob(f"vitaldb-{s}.tfrecord-*"))) for s in SPLITS]
-    assert across(sizes["windows left out"]) == [0, 0, 0], "none is demanded to be observed"
+    assert across(sizes["windows left out: observed too little"]) == [0, 0, 0], "none is demanded to be observed"
     tiles = {tile.one("dt").text: tile.values()[0] for tile in reported.page.one("dl", class_="tiles").all("div")}
     every = [record for records in by_split for record in records]
     assert tiles["windows"] == len(every)
@@ -54,7 +54,8 @@ def test_the_overview_counts_faults_and_warnings(reported: Reported) -> None:
     with (reported.dataset / "cases.csv").open() as file:
         reasons = [row["reason"] for row in csv.DictReader(file)]
     found = len(reasons) - reasons.count("raw_object_missing")
-    sound = found - sum(reasons.count(r) for r in ("not_vital", "truncated", "corrupt", "too_large", "unit_mismatch"))
+    faults = ("not_vital", "truncated", "corrupt", "too_large", "too_long", "clock_set_back", "unit_mismatch")
+    sound = found - sum(reasons.count(reason) for reason in faults)
     tiles = {tile.one("dt").text: tile.one("dd") for tile in reported.page.one("dl", class_="tiles").all("div")}
     assert tiles["success rate"].values() == [pytest.approx(sound / found)]
     assert text_of(tiles["success rate"]) == (
@@ -185,8 +186,9 @@ def test_every_case_has_its_line(reported: Reported) -> None:
         rows = {row["case_id"]: row for row in csv.DictReader(file)}
     assert lines.keys() == rows.keys()
     found = receipts(reported.output)
-    for case, (split, outcome, length, windows, observed, conflicts, stored, detail) in lines.items():
+    for case, (split, outcome, length, windows, left_out, observed, conflicts, stored, detail) in lines.items():
         row, receipt = rows[case], found.get(int(case))
+        assert int(left_out.text) == int(row["windows_unobserved"]) + int(row["windows_dropped"])
         assert [split.text, outcome.text, windows.text, stored.text] == [
             row["split"],
             row["reason"] or "written",

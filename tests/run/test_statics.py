@@ -27,7 +27,7 @@ statics:
   - {name: preop_hb, column: Preop_HB, unit: g/dL, limits: [2, 25], range: [5, 20], default: 13}
   - {name: be, column: preop_be, unit: mmol/L, range: [-10, 10], default: 0}
 """
-HB = ("13.5", "", "99", "4", "12.25", "1.9", "9e0", "22", "11")
+HB = ("13.5", "", "4", "12.25", "9e0", "1.9", "22", "99", "11")
 BE = ("-3", "0", "2.5", "nan", "-12")
 
 

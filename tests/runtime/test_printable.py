@@ -82,7 +82,7 @@ def _config(folder: Path) -> None:
     (folder / "config.yaml").write_text(json.dumps({"windowing": {NAMED + "\n": 1}}))
 
 
-@pytest.mark.parametrize("spoil", [_note, _twice, _large, _config])
+@pytest.mark.parametrize("spoil", [_note, _config])
 def test_a_hostile_name_in_an_error_is_escaped(recordings: Path, tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     source = Path(shutil.copytree(recordings, tmp_path / "in"))
     (source / "config.yaml").write_text("{}")
@@ -92,6 +92,19 @@ def test_a_hostile_name_in_an_error_is_escaped(recordings: Path, tmp_path: Path,
     assert answer.exit_code in (2, 65)
     assert answer.result["message"].isprintable()
     assert answer.last_message.isprintable()
+
+
+@pytest.mark.parametrize("spoil", [_twice, _large])
+def test_a_hostile_name_of_a_recording_is_left_out_by_its_escaped_name(
+    recordings: Path, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    source = Path(shutil.copytree(recordings, tmp_path / "in"))
+    spoil(source)
+    answer = run_vitalprep("plan", "--input", source, "--output", tmp_path / "out")
+    assert answer.exit_code == 0
+    [said] = [line["message"] for line in answer.log if line.get("reason") == "odd_key"]
+    assert r"\x1b[2J" in said
+    assert all(line["message"].isprintable() for line in answer.log)
 
 
 def test_an_unexpected_error_is_printable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,6 +139,8 @@ def _a_status(text: str) -> None:
         "planned": None,
         "requested": None,
         "windows": {},
+        "windows_unobserved": {},
+        "windows_dropped": None,
         "shards": [shard],
         "problem": text,
     }

@@ -34,6 +34,15 @@ def test_the_same_case_is_drawn_alike_and_others_are_not(tmp_path: Path) -> None
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+def test_a_case_is_drawn_as_the_monitors_of_a_profile_record_it(tmp_path: Path) -> None:
+    drawn = []
+    for options in ((), ("--profile", "draeger"), ("--profile", "carescape")):  # the last has no BIS
+        path = tmp_path / f"{len(drawn)}.png"
+        assert run_vitalprep("simulate", "--preview", path, "--seed", "1", "--hours", "0.2", *options).exit_code == 0
+        drawn.append(path.read_bytes())
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
 def test_drawings_scale(tmp_path: Path) -> None:
     path = tmp_path / "case.svg"
     assert run_vitalprep("simulate", "--preview", path, "--hours", "0.3").exit_code == 0

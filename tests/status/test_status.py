@@ -16,7 +16,7 @@ from vitalprep.status.status import status
 # The page in Airflow is written against these.
 DATASET = {
     "dataset_id", "name", "content_id", "dataset", "state", "planned", "validated", "requested", "written", "excluded",
-    "windows", "warnings", "report", "plan", "shards", "problem",
+    "windows", "windows_unobserved", "windows_dropped", "warnings", "report", "plan", "shards", "problem",
 }  # fmt: skip
 SHARD = {
     "index", "label", "cases", "bytes", "state", "done", "excluded", "bytes_done", "bytes_per_second", "seconds_left",

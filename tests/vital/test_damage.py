@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vital.recordings import DEVICES, START, comparable, packet_rows, read_agreed
+from vitalprep.contract.config import Reading
 from vitalprep.runtime.errors import CaseRefused
 from vitalprep.simulate.vital_writer import (
     FileHeader,
@@ -210,7 +211,7 @@ def test_a_damaged_stream_with_a_valid_checksum_never_crashes(packets: list[Pack
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     found, error = outcome(gzip_bytes(bytes(whole)), max_bytes=MIB, waves=data.draw(st.booleans()))
-    assert found is not None or error.reason in ("not_vital", "truncated", "corrupt")
+    assert found is not None or error.reason in ("not_vital", "truncated", "corrupt", "too_long")
 
 
 # Packets that cannot be
@@ -276,13 +277,13 @@ def test_seven_days_are_read() -> None:
     ],
 )
 def test_a_span_of_more_than_seven_days(late: Packet) -> None:
-    assert_refused([*GOOD, late], "corrupt", "7")
+    assert_refused([*GOOD, late], "too_long", "7")
 
 
 def test_a_span_without_a_start_time_in_the_header() -> None:
     early = NumericRecord(track_id=1, time=START - WEEK, value=70)
     error = refusal(gzip_bytes(encode_file(FileHeader(length=10), [*GOOD, early])))
-    assert error.reason == "corrupt"
+    assert error.reason == "too_long"
     read_agreed(gzip_bytes(stream([*GOOD, early])))  # earlier than the header's start: dropped later, not in the span
 
 
@@ -367,7 +368,7 @@ def peak_memory(data: bytes, *, max_bytes: int) -> int:
     """Peak of allocated bytes while a file is read, whatever comes of it."""
     tracemalloc.start()
     try:
-        read_vital(data, max_bytes=max_bytes)
+        read_vital(data, reading=Reading(max_decompressed_bytes=max_bytes))
     except CaseRefused:
         pass
     finally:
@@ -395,7 +396,7 @@ def test_a_bomb_is_stopped_at_the_limit_in_little_memory() -> None:
 
 def test_the_limit_itself_is_allowed() -> None:
     data = stream(GOOD)
-    assert read_vital(gzip_bytes(data), max_bytes=len(data)).numerics
+    assert read_vital(gzip_bytes(data), reading=Reading(max_decompressed_bytes=len(data))).numerics
     assert refusal(gzip_bytes(data), max_bytes=len(data) - 1).reason == "too_large"
 
 

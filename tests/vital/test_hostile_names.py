@@ -18,10 +18,11 @@ from vitalprep.contract.config_file import load_config
 from vitalprep.contract.plan import PlannedCase
 from vitalprep.contract.receipt import Receipt
 from vitalprep.features.conversion import Body
-from vitalprep.features.grid import harmonize, seconds_of
+from vitalprep.features.grid import harmonize
 from vitalprep.harmonize.case import CaseTask, harmonize_case
 from vitalprep.runtime.errors import CaseRefused
 from vitalprep.simulate.vital_writer import FileHeader, Packet, RawPacket, encode_file, gzip_bytes
+from vitalprep.vital.clock import seconds_of
 from vitalprep.vital.headers import LONGEST_SHOWN, shown
 from vitalprep.vital.recording import read_vital
 
@@ -112,12 +113,13 @@ def test_receipts_shorten_units(tmp_path: Path, data: bytes) -> None:
 
 @pytest.mark.parametrize("data", HOSTILE_TEXTS)
 def test_refusals_shorten_names(tmp_path: Path, data: bytes) -> None:
-    late = [track(2, data, b""), record(2, START + 9e9, 1)]
     never = [track(2, data, b""), record(2, math.nan, 1)]
     cut = [track(2, data, b""), RawPacket(1, struct.pack("<HdHb", 10, START, 2, 1))]
     unknown = [track(2, data, b"", sample_format=9)]
-    for number, packets in enumerate((late, never, cut, unknown)):
+    for number, packets in enumerate((never, cut, unknown)):
         assert committed(tmp_path / str(number), [*KNOWN, *packets]).reason == "corrupt"
+    late = [track(2, data, b""), record(2, START + 9e9, 1)]
+    assert committed(tmp_path / "late", [*KNOWN, *late]).reason == "too_long"
 
 
 def test_refusals_of_foreign_files_are_short() -> None:
@@ -143,29 +145,25 @@ def test_shown_text_is_printable_and_short(said: str) -> None:
 @pytest.mark.parametrize("start", [5e-324, 1.0, 1e18, 1.7e308])
 @pytest.mark.parametrize("time", [-1.7e308, -1e18, 0.0, START, 1e18, 1.7e308])
 def test_any_start_and_any_time(tmp_path: Path, start: float, time: float) -> None:
-    """Finite times of any size: on the grid, before its start, or more than seven days after it."""
+    """Finite times of any size: a header that does not fit to the records does not set the clock."""
     receipt = committed(tmp_path, [KNOWN[0], KNOWN[1], record(1, time, 70)], start=start)
-    if time < start - 0.001:
-        assert receipt.reason == "no_signal"
-    elif time - start > 604_800:
-        assert receipt.reason == "corrupt"
-    else:
-        assert receipt.status == "ok"
-        assert receipt.seconds == 1
+    assert (receipt.status, receipt.seconds) == ("ok", 1)
+    assert receipt.clock == ("header" if start <= time <= start + 3600 else "records")
 
 
 @pytest.mark.parametrize("time", [-1.7e308, -1e18, START - 0.5])
 def test_records_from_before_the_start_are_counted_however_early(tmp_path: Path, time: float) -> None:
+    """Those without a time are dropped before."""
     receipt = committed(tmp_path, [*KNOWN, record(1, time, 99)])
-    assert receipt.features["HR"].before_start == 1
+    assert (receipt.features["HR"].before_start, receipt.untimed) == ((1, 0) if time > 0 else (0, 1))
     assert receipt.features["HR"].maximum == 71
     np.testing.assert_array_equal(seconds_of(np.array([time, START, START + 2.5]), START), [-1, 0, 2])
 
 
 def test_seven_days_and_no_more(tmp_path: Path) -> None:
     assert committed(tmp_path / "a", [*KNOWN, record(1, START + 604_800, 99)]).seconds == 604_801
-    assert committed(tmp_path / "b", [*KNOWN, record(1, START + 604_800.001, 99)]).reason == "corrupt"
-    assert committed(tmp_path / "c", [*KNOWN, record(1, START - 604_801, 99)], start=0.0).reason == "corrupt"
+    assert committed(tmp_path / "b", [*KNOWN, record(1, START + 604_800.001, 99)]).reason == "too_long"
+    assert committed(tmp_path / "c", [*KNOWN, record(1, START - 604_801, 99)], start=0.0).reason == "too_long"
 
 
 def test_times_that_go_back_are_sorted() -> None:
@@ -175,6 +173,7 @@ def test_times_that_go_back_are_sorted() -> None:
         struct.pack("<bIHdHd", 1, 20, 10, START + second, 1, 60 + second % 50) for second in seconds.tolist()
     )
     recording = read_vital(gzip_bytes(encode_file(FileHeader(start=START), KNOWN[:2]) + packets, level=1))
+    assert recording.set_back == ("Solar8000/HR",)
     found = harmonize(recording, CONFIG, Body(sex=1, height=180, weight=80))
     heart_rate = found.values[:, [item.name for item in CONFIG.inputs].index("HR")]
     np.testing.assert_array_equal(heart_rate, 60 + np.arange(300_000) % 50)
@@ -187,7 +186,7 @@ def test_times_that_go_back_are_sorted() -> None:
 def test_limits_of_headers_and_samples_are_the_same_for_both_readers(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.reference import slow_scan
     from vitalprep.vital import headers as vital_headers
-    from vitalprep.vital import scan as vital_scan
+    from vitalprep.vital import rows as vital_rows
 
     tracks = [track(number % 7, b"N" * (number % 11), b"") for number in range(50)]
     records = [record(number % 7, START + number, 1) for number in range(50)]
@@ -212,9 +211,9 @@ def test_limits_of_headers_and_samples_are_the_same_for_both_readers(monkeypatch
         except CaseRefused as refusal:
             reasons[limits] = refusal.reason
     assert list(reasons.values()) == ["too_large", "too_large", "12", "too_large", "too_large"]
-    monkeypatch.setattr(vital_scan, "ROWS", 1000)
-    for scan in (vital_scan, slow_scan):
-        monkeypatch.setattr(scan, "MOST_SAMPLES", 2000)
+    monkeypatch.setattr(vital_rows, "ROWS", 1000)
+    for module in (vital_rows, slow_scan):
+        monkeypatch.setattr(module, "MOST_SAMPLES", 2000)
     block = encode_file(FileHeader(start=START), KNOWN[:2])
     one = struct.pack("<bIHdHd", 1, 20, 10, START, 1, 70)
     read_agreed(gzip_bytes(block + one * 2000))

@@ -242,8 +242,8 @@ def test_a_member_that_ends_at_any_place_of_the_file(size: int, step: int) -> No
     fill = size + step - len(gzip_with(first, GZIP_COMMENT, comment=0))
     member = gzip_with(first, GZIP_COMMENT, comment=fill)
     assert len(member) == size + step
-    assert read_agreed(member).numerics["HR"].values.tolist() == [70]
-    assert read_agreed(member + gzip_bytes(rest)).numerics["HR"].values.tolist() == [70, 71]
+    assert read_agreed(member).numerics["/HR"].values.tolist() == [70]
+    assert read_agreed(member + gzip_bytes(rest)).numerics["/HR"].values.tolist() == [70, 71]
     with pytest.raises(CaseRefused, match=rf"corrupt: .*byte {len(member)}\b"):
         read_agreed(member + b"x")
     with pytest.raises(CaseRefused, match=rf"truncated: .*byte {len(member) - 1}\b"):
@@ -307,10 +307,10 @@ def test_every_format_with_its_extremes(sample_format: int, kind: str) -> None:
     header = TrackHeader(track_id=1, kind=kind, name="X", sample_format=sample_format, gain=0.5, offset=-3)
     if kind == "wave":
         records: list[Packet] = [WaveRecord(track_id=1, time=0, samples=np.array(stored), sample_format=sample_format)]
-        values = read_packets([header, *records]).waves["X"].blocks[0][2]
+        values = read_packets([header, *records]).waves["/X"].blocks[0][2]
     else:
         records = [NumericRecord(track_id=1, time=0, value=value, sample_format=sample_format) for value in stored]
-        values = read_packets([header, *records]).numerics["X"].values
+        values = read_packets([header, *records]).numerics["/X"].values
     if sample_format <= 2:
         np.testing.assert_allclose(values, stored, rtol=1e-7)
     else:
@@ -330,5 +330,5 @@ def test_records_of_shared_names_are_merged_by_time_then_file_order() -> None:
 def test_a_device_header_after_its_tracks() -> None:
     record = NumericRecord(track_id=1, time=START, value=70)
     assert set(read_packets([HR, record, DEVICES[0]]).numerics) == {"Solar8000/HR"}
-    assert set(read_packets([HR, record]).numerics) == {"HR"}
-    assert set(read_packets([DeviceHeader(device_id=9, name="X"), HR, record]).numerics) == {"HR"}
+    assert set(read_packets([HR, record]).numerics) == {"/HR"}
+    assert set(read_packets([DeviceHeader(device_id=9, name="X"), HR, record]).numerics) == {"/HR"}

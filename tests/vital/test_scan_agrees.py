@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import tracemalloc
 from itertools import pairwise
@@ -22,7 +23,8 @@ from vitalprep.simulate.simulate import SimulationOptions, simulate_folder
 from vitalprep.simulate.vital_writer import FileHeader, Packet, TrackHeader, encode_file, encode_packet, gzip_bytes
 from vitalprep.vital import _records
 from vitalprep.vital.recording import read_vital
-from vitalprep.vital.scan import ROW, ROWS, TRACK, TRACK_IDS
+from vitalprep.vital.rows import ROW, ROWS
+from vitalprep.vital.track_table import TRACK, TRACK_IDS
 
 HEAD = encode_file(FileHeader(start=START), [])
 MIB = 1 << 20
@@ -136,7 +138,7 @@ def test_every_track_id_at_once() -> None:
 def test_units_stand_in_the_order_of_their_headers() -> None:
     packets = [numeric_header(1, "a"), numeric_header(2, "b"), numeric_header(1, "c"), numeric_record(2)]
     packets += [numeric_record(1), numeric_header(1, "b"), numeric_record(1, START - 1), numeric_header(1, "unused")]
-    assert read_agreed(gzip_bytes(HEAD + b"".join(packets))).numerics["X"].units == ("b", "c")
+    assert read_agreed(gzip_bytes(HEAD + b"".join(packets))).numerics["/X"].units == ("b", "c")
 
 
 @pytest.mark.parametrize("count", [ROWS - 1, ROWS, ROWS + 1, 2 * ROWS + 1])
@@ -174,19 +176,20 @@ def test_headers_without_records_take_no_memory() -> None:
 
 def test_arguments_that_do_not_fit_are_refused() -> None:
     track_of, tracks, rows = np.full(TRACK_IDS, -1, np.int32), np.zeros(2, TRACK), np.zeros(3, ROW)
-    good = (b"", 0, 100, track_of, tracks, 2, rows, 0)
-    assert _records.scan_packets(*good) == (_records.MORE, 0, 0, 0)
+    near = (math.nan, math.nan)
+    good = (b"", 0, 100, track_of, tracks, 2, rows, 0, *near)
+    assert _records.scan_packets(*good) == (_records.MORE, 0, 0, 0, 0)
     for place, wrong in [(1, -1), (3, track_of[:-1]), (5, 3), (5, -1), (6, rows[:0]), (7, 4), (7, -1)]:
         with pytest.raises(ValueError, match="does not fit"):
             _records.scan_packets(*good[:place], wrong, *good[place + 1 :])
     data = numeric_record(7)
     track_of[7] = 2  # beyond the two tracks
-    assert _records.scan_packets(data, 0, 100, *good[3:]) == (_records.MORE, len(data), 0, 1)
+    assert _records.scan_packets(data, 0, 100, *good[3:]) == (_records.MORE, len(data), 0, 1, 0)
     track_of[7], tracks["kind"], tracks["format"] = 1, 2, 9
     assert _records.scan_packets(data, 0, 100, *good[3:])[0] == _records.BAD_SAMPLES
     tracks["format"] = 1
-    assert _records.scan_packets(data, 0, 100, *good[3:7], 3) == (_records.FULL, 0, 3, 0)
-    assert _records.scan_packets(data, 99, 100, *good[3:]) == (_records.MORE, 99, 0, 0)
+    assert _records.scan_packets(data, 0, 100, *good[3:7], 3, *near) == (_records.FULL, 0, 3, 0, 0)
+    assert _records.scan_packets(data, 99, 100, *good[3:]) == (_records.MORE, 99, 0, 0, 0)
 
 
 def test_rows_that_do_not_fit_are_refused() -> None:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from tests.pipeline import BUCKET
 from tests.vital.recordings import START, comparable, packet_rows
+from vitalprep.contract.config import Reading
 from vitalprep.runtime.errors import CaseRefused, RetryableError
 from vitalprep.simulate.vital_writer import FileHeader, Packet, encode_file, gzip_bytes
 from vitalprep.storage import READ_CHUNK, ObjectChanged, ObjectMissing, Storage
 from vitalprep.storage.stream import Arriving
-from vitalprep.vital.recording import read_vital
+from vitalprep.vital.recording import File, read_vital
 
 
 def pieces(data: bytes, cuts: list[float]) -> list[bytes]:
@@ -24,9 +25,9 @@ def pieces(data: bytes, cuts: list[float]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(edges)]
 
 
-def outcome(data: bytes | Arriving) -> object:
+def outcome(file: File) -> object:
     try:
-        return comparable(read_vital(data, max_bytes=1 << 20))
+        return comparable(read_vital(file, reading=Reading(max_decompressed_bytes=1 << 20)))
     except CaseRefused as refusal:
         return refusal.reason, refusal.detail
 
@@ -43,7 +44,7 @@ def test_chunks_of_any_size_read_like_the_whole_file(
     if data.draw(st.booleans()):
         file[data.draw(st.integers(0, len(file) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     whole = bytes(file[: data.draw(st.just(len(file)) | st.integers(0, len(file)))])
-    assert outcome(Arriving(pieces(whole, cuts), len(whole))) == outcome(whole)
+    assert outcome(lambda: Arriving(pieces(whole, cuts), len(whole))) == outcome(whole)
 
 
 def test_a_large_file_in_chunks() -> None:
@@ -52,7 +53,7 @@ def test_a_large_file_in_chunks() -> None:
     whole = gzip_bytes(encode_file(FileHeader(start=START), []) + noise) + gzip_bytes(noise)
     for size in (10_007, 1 << 18, (1 << 18) + 1, READ_CHUNK):
         chunks = [whole[at : at + size] for at in range(0, len(whole), size)]
-        assert outcome(Arriving(chunks, len(whole))) == outcome(whole)
+        assert outcome(lambda chunks=chunks: Arriving(chunks, len(whole))) == outcome(whole)
 
 
 @pytest.mark.parametrize("missing", [1, 9, 100, -1])
@@ -61,7 +62,7 @@ def test_a_lost_connection_is_not_a_truncated_file(missing: int) -> None:
     data = gzip_bytes(encode_file(FileHeader(start=START), []) + bytes([77, 0, 0, 0, 0]) * 99)
     sent = data[:-missing] if missing > 0 else data + b"x"
     with pytest.raises(RetryableError, match=rf"{len(sent)} of {len(data)} bytes"):
-        read_vital(Arriving([sent], len(data), name="0001.vital"))
+        read_vital(lambda: Arriving([sent], len(data), name="0001.vital"))
 
 
 def test_only_a_window_is_buffered() -> None:

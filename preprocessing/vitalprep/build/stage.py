@@ -61,5 +61,13 @@ def build_split(plan: Plan, output: Storage, split: str, *, pool: WorkerPool, ag
     in_order = [written[task.file.name] for task in files.tasks]
     summary = files.summary([one.summary for one in in_order], [one.facts for one in in_order])
     output.put(build_summary_path(plan.dataset_id, name), summary.to_bytes())
-    log(f"{name} built", split=name, windows=summary.windows, files=len(written), seconds=time.monotonic() - began)
+    log(
+        f"{name} built",
+        split=name,
+        windows=summary.windows,
+        unobserved=summary.unobserved,
+        dropped=summary.dropped,
+        files=len(written),
+        seconds=time.monotonic() - began,
+    )
     return summary

@@ -8,7 +8,7 @@ import threading
 
 import click
 
-from vitalprep.cli import aws, data_sets, recordings, stages, upkeep  # noqa: F401  (each adds its commands)
+from vitalprep.cli import aws, data_sets, inspection, recordings, stages, upkeep  # noqa: F401  (each adds its commands)
 from vitalprep.cli.group import vitalprep
 from vitalprep.runtime.console import log, log_traceback, print_failure, report_failure
 from vitalprep.runtime.errors import VitalprepError

@@ -98,6 +98,14 @@ logs = _options(
 )
 configured = _options(
     click.option(
+        "--profile",
+        "profiles",
+        metavar="NAME",
+        multiple=True,
+        help="Packaged profile of other devices: carescape, draeger, intellivue. It adds their tracks to the default "
+        "configuration. Repeatable.",
+    ),
+    click.option(
         "--config",
         "config_file",
         metavar="FILE",
@@ -187,6 +195,7 @@ def plan_request(
     config_file: str | None,
     settings: tuple[str, ...],
     append_to: str | None,
+    profiles: tuple[str, ...] = (),
     **sharding: Any,
 ) -> PlanRequest:
     """Return the plan request for the options of `requested`.
@@ -200,5 +209,6 @@ def plan_request(
     if cases is not None and not cases.strip():
         cases = ","  # an empty list is an error of its own; no list at all means every case
     parent = load_parent(append_to, output) if append_to else None
-    config = parent.config if parent and not (config_file or settings) else load_config(config_file, settings)
+    given = bool(profiles or config_file or settings)
+    config = parent.config if parent and not given else load_config(config_file, settings, profiles)
     return PlanRequest(input=input_uri, config=config, cases=cases, clinical=clinical, parent=parent, **sharding)

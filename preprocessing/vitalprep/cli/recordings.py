@@ -12,7 +12,10 @@ from vitalprep.cli.report import report
 
 __all__: list[str] = []
 
-_DAMAGES = ("truncated", "bitflip", "foreign", "no-clinical-row", "short", "no-signal", "unit")
+_DAMAGES = (
+    "truncated", "bitflip", "foreign", "no-clinical-row", "short", "no-signal", "unit", "gap-of-days", "wrong-clock",
+    "unclosed-gzip", "other-devices", "two-devices", "decimal-comma", "semicolons", "cell-too-many",
+)  # fmt: skip
 
 
 @vitalprep.command()
@@ -35,6 +38,11 @@ _DAMAGES = ("truncated", "bitflip", "foreign", "no-clinical-row", "short", "no-s
     metavar="NAME=CHANCE,...",
     help=f"Damage each case with this chance, 0 to 1, drawn by seed and case: truncated=0.02 damages 2 of 100 cases on "
     f"average, and may damage none. The result says how many. Names: {', '.join(_DAMAGES)}.",
+)
+@click.option(
+    "--profile",
+    metavar="NAME",
+    help="Record with the devices of a packaged profile: carescape, draeger, intellivue.  [default: VitalDB's devices]",
 )
 @click.option("--append", is_flag=True, help="Add cases to the set in the folder. Case and subject numbers continue.")
 @click.option(

@@ -34,11 +34,11 @@ __all__: list[str] = []
 @vitalprep.command()
 @configured
 @logs
-def config(config_file: str | None, settings: tuple[str, ...], as_json: bool) -> None:
+def config(profiles: tuple[str, ...], config_file: str | None, settings: tuple[str, ...], as_json: bool) -> None:
     """Print the complete configuration that a run with these options would use."""
     from vitalprep.contract.config_file import load_config
 
-    settled = load_config(config_file, settings)
+    settled = load_config(config_file, settings, profiles)
     content = settled.content() | {"features": settled.features()}
     if as_json:
         print_result({"ok": True} | content)
@@ -161,6 +161,8 @@ def build(plan_uri: str, split: tuple[str, ...], workers: int | None, as_json: b
     result = {
         "split": ",".join(summary.split for summary in built),
         "windows": sum(summary.windows for summary in built),
+        "windows_unobserved": sum(summary.unobserved for summary in built),
+        "windows_dropped": sum(summary.dropped for summary in built),
         "files": sum(len(summary.files) for summary in built),
         "bytes": sum(file.bytes for summary in built for file in summary.files),
         "seconds": round(time.monotonic() - began, 3),

@@ -42,6 +42,7 @@ def cost(
     hour_of: str | None,
     vcpus: float | None,
     memory_gb: float | None,
+    profiles: tuple[str, ...],
     config_file: str | None,
     settings: tuple[str, ...],
     as_json: bool,
@@ -63,7 +64,7 @@ def cost(
         return
     if hour_of or not input_uri:
         raise UsageError("Give either --input or --hour-of.", fix="give the recordings, or a type of machine.")
-    result = command.cost(input_uri, load_config(config_file, settings), load_figures(prices), **asked)
+    result = command.cost(input_uri, load_config(config_file, settings, profiles), load_figures(prices), **asked)
     if as_json:
         print_result({"ok": True} | result)
     else:

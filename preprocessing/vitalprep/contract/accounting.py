@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, NamedTuple, get_args
 
 from pydantic import Field
@@ -13,7 +14,9 @@ from vitalprep.contract.document import Document
 from vitalprep.contract.finished import FinishedCase
 from vitalprep.contract.paths import SPLITS, Digest, PlanPath, SplitName, accounting_path
 from vitalprep.contract.plan import Plan, read_plan
+from vitalprep.contract.profiles import profiles_of
 from vitalprep.contract.receipt import each_receipt, finished_cases
+from vitalprep.contract.rejections import Rejections, SourceRejections, add_rejections
 from vitalprep.runtime.errors import ReasonCode, RefusedError
 from vitalprep.storage import ObjectMissing, Storage
 
@@ -21,11 +24,16 @@ __all__ = ["UNREADABLE", "Account", "Accounting", "account", "plan_of_dataset", 
 
 _Reason = Annotated[str, Field(pattern=f"^({'|'.join(get_args(ReasonCode))})$")]
 
-UNREADABLE = ("not_vital", "truncated", "corrupt", "too_large", "unit_mismatch")
+UNREADABLE = ("not_vital", "truncated", "corrupt", "too_large", "too_long", "clock_set_back", "unit_mismatch")
 
 
 class Accounting(Document):
-    """The numbers of a run. `unfinished` cases have no receipt yet; `unbuilt` splits have no files."""
+    """The numbers of a run.
+
+    `unfinished` cases have no receipt yet; `unbuilt` splits have no files. `salvaged` counts written cases from
+    unfinished files. `windows_unobserved` and `windows_dropped` are the windows of each built split that were left out
+    (`CaseOutcome`); accountings of vitalprep 0.1.0 have neither.
+    """
 
     dataset_id: Digest
     plan: PlanPath
@@ -36,7 +44,10 @@ class Accounting(Document):
     unfinished: tuple[int, ...]
     unbuilt: tuple[SplitName, ...]
     windows: dict[SplitName, int]
+    windows_unobserved: dict[SplitName, int] = Field(default_factory=dict, exclude_if=lambda counts: not counts)
+    windows_dropped: dict[SplitName, int] = Field(default_factory=dict, exclude_if=lambda counts: not counts)
     success_rate: float
+    salvaged: int = Field(default=0, exclude_if=lambda count: not count)
     stage_seconds: dict[str, float]
 
     @property
@@ -48,13 +59,17 @@ class Accounting(Document):
 class Account(NamedTuple):
     """A plan's accounting with its sources: the outcome of each planned case, the build summaries and the receipts.
 
-    Of the receipts it has what the report shows, so that those of many thousand cases fit into memory.
+    Of the receipts it has what the report shows, so that those of many thousand cases fit into memory; `rejections` is
+    what was rejected of each source, by input and track, over the written cases. `unnamed` are the cases that have each
+    track which a packaged profile lists for an input of the configuration, but the configuration does not name.
     """
 
     accounting: Accounting
     outcomes: dict[int, CaseOutcome]
     summaries: Mapping[SplitName, BuildSummary]
     receipts: Mapping[int, FinishedCase]
+    rejections: Mapping[str, Mapping[str, SourceRejections]] = {}
+    unnamed: Mapping[str, Sequence[int]] = {}
 
 
 def account(plan: Plan, output: Storage) -> Account:
@@ -71,7 +86,17 @@ def account(plan: Plan, output: Storage) -> Account:
     outcomes = {case.case_id: case for summary in summaries.values() for case in summary.cases}
     finished = finished_cases(plan, output)
     there = [case.case_id for case in plan.cases if case.case_id in finished]
-    receipts = {case: FinishedCase.of(receipt) for case, receipt in each_receipt(plan, output, there)}
+    receipts: dict[int, FinishedCase] = {}
+    rejections: Rejections = {}
+    unnamed: dict[str, array[int]] = {}
+    inputs = {item.name for item in plan.config.inputs}
+    for case_id, whole in each_receipt(plan, output, there):
+        receipts[case_id] = FinishedCase.of(whole)
+        if case_id in outcomes and outcomes[case_id].windows:
+            add_rejections(rejections, whole)
+        listed = profiles_of((unused.track for unused in whole.unused), inputs)
+        for track in {track for pairs in listed.values() for _, track in pairs}:
+            unnamed.setdefault(track, array("q")).append(case_id)
     for case, receipt in receipts.items():
         if case not in outcomes and receipt.reason is not None:
             outcomes[case] = CaseOutcome(case_id=case, reason=receipt.reason)
@@ -92,10 +117,17 @@ def account(plan: Plan, output: Storage) -> Account:
         unfinished=tuple(case.case_id for case in plan.cases if case.case_id not in receipts),
         unbuilt=tuple(split for split in SPLITS if split not in summaries),
         windows={split: summary.windows for split, summary in summaries.items()},
+        windows_unobserved={split: summary.unobserved for split, summary in summaries.items()},
+        windows_dropped={split: summary.dropped for split, summary in summaries.items()},
+        salvaged=sum(1 for case, receipt in receipts.items() if receipt.salvaged and _is_written(outcomes.get(case))),
         success_rate=1 - sum(excluded[reason] for reason in UNREADABLE) / present if present else 0.0,
         stage_seconds={name: round(value, 3) for name, value in sorted(seconds.items())},
     )
-    return Account(accounting, outcomes, summaries, receipts)
+    return Account(accounting, outcomes, summaries, receipts, rejections, unnamed)
+
+
+def _is_written(outcome: CaseOutcome | None) -> bool:
+    return outcome is not None and outcome.windows > 0
 
 
 def store_accounting(accounting: Accounting, output: Storage) -> None:

@@ -50,6 +50,11 @@ class OriginCounts(Schema):
     held: int = 0
     default: int = 0
 
+    @property
+    def total(self) -> int:
+        """All values."""
+        return self.observed + self.held + self.default
+
     def __add__(self, other: OriginCounts) -> OriginCounts:
         return OriginCounts(
             observed=self.observed + other.observed, held=self.held + other.held, default=self.default + other.default
@@ -151,13 +156,22 @@ class FileSummary(Schema):
 
 
 class CaseOutcome(PerCase):
-    """One case: written windows, or the reason why there are none. `dropped` counts windows observed too little."""
+    """One case: written windows, or the reason why there are none.
+
+    `unobserved` counts windows in which no input, or too few, were observed; `dropped` those observed too little.
+    """
 
     case_id: int
     seconds: int | None = None
     windows: int = 0
+    unobserved: int = Field(default=0, exclude_if=lambda count: not count)
     dropped: int = 0
     reason: ReasonCode | None = None
+
+    @property
+    def left_out(self) -> int:
+        """Windows that were not written."""
+        return self.unobserved + self.dropped
 
 
 def _content(coverage: Mapping[int, CaseCoverage]) -> dict[str, list[int]]:
@@ -172,10 +186,13 @@ class BuildSummary(Document):
 
     `targets` counts windows by the origin of each target. `coverage` is by input and written case. `sketches` are by
     case, for cases with windows, see `sketch_of`. Builds before version 3 have neither `coverage` nor `sketches`.
+    `without_vital` counts windows without an observed second of a vital sign; builds before version 4 have None.
     """
 
-    current_version: ClassVar[int] = 3  # 2: `targets`; histograms and cases in `statistics`. 3: `coverage`, `sketches`
-    schema_version: int = 3
+    # 2: `targets`; histograms and cases in `statistics`. 3: `coverage`, `sketches`
+    # 4: `without_vital`, `unobserved` of a case
+    current_version: ClassVar[int] = 4
+    schema_version: int = 4
     dataset_id: str
     split: str
     files: tuple[FileSummary, ...]
@@ -184,11 +201,22 @@ class BuildSummary(Document):
     targets: dict[str, OriginCounts] = Field(default_factory=dict)
     coverage: Mapping[str, _Coverage] = Field(default_factory=dict)
     sketches: dict[int, Sketch] = Field(default_factory=dict)
+    without_vital: int | None = Field(default=None, exclude_if=lambda count: count is None)
 
     @property
     def windows(self) -> int:
         """Windows over all files."""
         return sum(file.windows for file in self.files)
+
+    @property
+    def unobserved(self) -> int:
+        """Windows that were left out because no input, or too few, were observed."""
+        return sum(case.unobserved for case in self.cases)
+
+    @property
+    def dropped(self) -> int:
+        """Windows that were left out because they were observed too little."""
+        return sum(case.dropped for case in self.cases)
 
     def to_bytes(self) -> bytes:
         """Return the canonical bytes that are stored. Each input's coverage is written alone: as lists it is large."""

@@ -6,16 +6,19 @@ The defaults are data and stand in ``master_poc.yaml``; this module says what ma
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from vitalprep.contract import float32
+from vitalprep.contract.condition import CellText, Condition, refuse_ambiguous, source_name
 from vitalprep.contract.document import Schema
 from vitalprep.contract.provenance import KnownProvenance, Provenance
 
 __all__ = [
     "BODY",
+    "MOST_DAYS",
     "PERSON",
     "BodyDefaults",
     "Config",
@@ -25,6 +28,8 @@ __all__ = [
     "Input",
     "Measure",
     "Output",
+    "Pulse",
+    "Reading",
     "Source",
     "Split",
     "Static",
@@ -40,8 +45,11 @@ BODY: tuple[Measure, ...] = ("height", "sex", "weight")
 """What doses and tidal volumes depend on."""
 _BODY_UNITS = {"height": "cm", "sex": "-1 female, 1 male", "weight": "kg"}
 _IDENTIFIERS = ("caseid", "subjectid")
+_FILES = "file"  # column of the recordings' paths
 MOST = 2**63 - 1  # int64
 MOST_SECONDS = 10**9  # 31 years
+MOST_DAYS = 366
+TRACK = r"^[^/]*/.+$"
 NARROWEST = 2.0**-20  # smallest width of a range relative to its bounds; a float32 has 24 bits
 
 
@@ -86,9 +94,13 @@ class Dose(Schema):
 
 
 class Conversion(Schema):
-    """Conversion from a source's unit to the feature's unit: exactly one of the four."""
+    """Conversion from a source's unit to the feature's unit: exactly one of the four kinds.
+
+    `offset`, in the input's unit, is added after the multiplication with `factor`.
+    """
 
     factor: PositiveFloat | None = None
+    offset: float | None = Field(default=None, exclude_if=lambda value: value is None)
     per_kg_h: Dose | None = None
     per_kg_min: Dose | None = None
     per_kg_ibw: Literal[True] | None = None
@@ -98,6 +110,8 @@ class Conversion(Schema):
         kinds = [self.factor, self.per_kg_h, self.per_kg_min, self.per_kg_ibw]
         if sum(kind is not None for kind in kinds) != 1:
             raise ValueError("a conversion is exactly one of factor, per_kg_h, per_kg_min, per_kg_ibw")
+        if self.offset is not None and self.factor is None:
+            raise ValueError("an offset goes with a factor; write factor: 1 where there is nothing to multiply")
         return self
 
     @property
@@ -108,17 +122,36 @@ class Conversion(Schema):
         return ("weight",) if self.per_kg_h or self.per_kg_min else ()
 
 
+class Pulse(Schema):
+    """What a pressure must show in a second to be used: the pressures of a beat, `at_least` apart in the file's unit.
+
+    `high` and `low` are the tracks of the systolic and the diastolic pressure. An open or flushed line has no pulse.
+    """
+
+    high: str = Field(pattern=TRACK)
+    low: str = Field(pattern=TRACK)
+    at_least: PositiveFloat
+
+
 class Source(Schema):
     """One track that can supply an input.
 
-    `limits` are the device's range in the file's own unit and drop what lies outside; `stale_after` is in seconds.
+    `track` is ``Device/NAME``, or ``/NAME`` for a track without a device. `limits` are the device's range in the file's
+    own unit and drop what lies outside; `stale_after` is in seconds. `where` restricts it to some cases.
     """
 
-    track: str = Field(pattern=r"^[^/]+/.+$")
+    track: str = Field(pattern=TRACK)
     unit: str
     conversion: Conversion | None = None
     limits: Limits
     stale_after: int = Field(gt=0, le=MOST_SECONDS)
+    pulse: Pulse | None = Field(default=None, exclude_if=lambda value: value is None)
+    where: Condition | None = Field(default=None, exclude_if=lambda value: value is None)
+
+    @property
+    def name(self) -> str:
+        """The track, with the cell on which the source depends."""
+        return source_name(self.track, self.where.content()) if self.where else self.track
 
 
 class Input(Schema):
@@ -141,6 +174,19 @@ class Input(Schema):
                 raise ValueError(
                     f"sources.{source.track}: unit {source.unit!r} has no conversion to {self.unit!r}; add one"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _adds_up_pumps(self) -> Self:
+        """Sources of two columns can apply at once, as where two pumps give one drug: none of them may be lost."""
+        columns = dict.fromkeys(source.where.column for source in self.sources if source.where)
+        if self.combine == "first" and len(columns) > 1:
+            raise ConfigError(
+                f"its sources depend on the columns {', '.join(columns)}, and `first` would lose all but one of a case "
+                "in which several apply",
+                fix="write combine: sum.",
+                key=f"inputs.{self.name}.combine",
+            )
         return self
 
 
@@ -180,6 +226,10 @@ class Static(Schema):
             raise ConfigError(
                 f"the column {self.table_column} says who the patient is; it cannot be a static",
                 fix="give another column; records carry case_id and subject_id of their own.",
+            )
+        if self.table_column == _FILES:
+            raise ConfigError(
+                f"the column {_FILES} says where the recordings are; it cannot be a static", fix="give another column."
             )
         return self
 
@@ -228,9 +278,28 @@ class IdealBodyWeight(Schema):
 
 
 class Reading(Schema):
-    """Limits of the reader."""
+    """How recordings are read. What vitalprep 0.1.0 did stands for a key that is left out.
+
+    Attributes
+    ----------
+    max_decompressed_bytes : int
+        Larger recordings are ``too_large``.
+    start_tolerance : int, optional
+        In seconds. The header's start time counts only if a record lies at most that much later, and times at or below
+        0 are dropped where none lies that close above 0. Left out, the header's start time always counts.
+    max_days : float, optional
+        Longer recordings are ``too_long``. Left out, 7 days.
+    clock_set_back : str
+        ``exclude`` a case whose clock was set back, or ``merge`` its records by time.
+    salvage : bool
+        Use an unfinished recording up to its last whole packet.
+    """
 
     max_decompressed_bytes: int = Field(gt=0, le=MOST)
+    start_tolerance: int | None = Field(default=None, ge=0, le=MOST_SECONDS, exclude_if=lambda value: value is None)
+    max_days: float | None = Field(default=None, gt=0, le=MOST_DAYS, exclude_if=lambda value: value is None)
+    clock_set_back: Literal["exclude", "merge"] = Field(default="merge", exclude_if=lambda value: value == "merge")
+    salvage: bool = Field(default=False, exclude_if=lambda value: not value)
 
 
 class Imputation(Schema):
@@ -240,12 +309,35 @@ class Imputation(Schema):
 
 
 class Windowing(Schema):
-    """Sizes in seconds."""
+    """Sizes in seconds, and which windows are kept.
+
+    Attributes
+    ----------
+    min_observed_inputs : int
+        Inputs that have an observed second in the window; windows with fewer are ``unobserved``. 0 keeps all.
+    min_observed_fraction : float
+        Share of the window's samples of the vital signs that are observed; windows below it are dropped.
+    min_target_observed : float
+        Share of the window's targets that are observed; windows below it are dropped.
+    """
 
     window: int = Field(gt=0, le=MOST_SECONDS)
     step: int = Field(gt=0, le=MOST_SECONDS)
     target_horizon: int = Field(ge=0, le=MOST_SECONDS)
+    min_observed_inputs: int = Field(default=0, ge=0, le=MOST_SECONDS, exclude_if=lambda value: not value)
     min_observed_fraction: float = Field(ge=0, le=1)
+    min_target_observed: float = Field(default=0, ge=0, le=1, exclude_if=lambda value: not value)
+
+    @property
+    def demands(self) -> tuple[str, ...]:
+        """What a window must have observed to be kept, in words."""
+        inputs = self.min_observed_inputs
+        said = (
+            (inputs, f"at least {inputs} input{'s' if inputs > 1 else ''}"),
+            (self.min_observed_fraction, f"at least {self.min_observed_fraction:.0%} of the vital signs' samples"),
+            (self.min_target_observed, f"at least {self.min_target_observed:.0%} of the targets"),
+        )
+        return tuple(text for wanted, text in said if wanted)
 
 
 class Split(Schema):
@@ -287,7 +379,8 @@ class Privacy(Schema):
 class Config(Schema):
     """The complete configuration of one data set.
 
-    `source` states where the recordings come from. It affects documentation only, never the data.
+    `source` states where the recordings come from. It affects documentation only, never the data. `ignored_cells` are
+    texts of cells that no source's `where` maps, and that are accepted all the same.
     """
 
     schema_version: Literal[1]
@@ -304,6 +397,7 @@ class Config(Schema):
     output: Output
     validation: Validation
     privacy: Privacy
+    ignored_cells: tuple[CellText, ...] = Field(default=(), exclude_if=lambda value: not value)
     source: KnownProvenance | Provenance | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
@@ -311,16 +405,31 @@ class Config(Schema):
         _refuse_twice("inputs", [item.name for item in self.inputs])
         _refuse_twice("statics", [item.name for item in self.statics])
         _refuse_twice("targets", [item.name for item in self.targets])
-        _refuse_twice("inputs: source", [source.track for item in self.inputs for source in item.sources])
+        refuse_ambiguous((source.track, source.where) for item in self.inputs for source in item.sources)
         for item in self.inputs:
             for source in item.sources:
                 if source.unit not in self.units:
                     raise ValueError(
                         f"inputs.{item.name}.sources.{source.track}.unit: {source.unit!r} has no entry in units"
                     )
+        if self.windowing.min_observed_inputs > len(self.inputs):
+            raise ConfigError(
+                f"{self.windowing.min_observed_inputs} inputs cannot be observed: there are {len(self.inputs)}",
+                fix="demand fewer, or 0 for none.",
+                key="windowing.min_observed_inputs",
+            )
+        mapped = {source.where.value for item in self.inputs for source in item.sources if source.where}
+        if both := sorted(mapped.intersection(self.ignored_cells)):
+            raise ConfigError(
+                f"a source maps {both[0]!r}", fix="leave it out, or remove the source.", key="ignored_cells"
+            )
         for target in self.targets:
             if target.input not in {item.name for item in self.inputs}:
-                raise ValueError(f"targets.{target.name}.input: there is no input {target.input!r}")
+                raise ConfigError(
+                    f"there is no input {target.input!r}",
+                    fix=f"give it another input, or remove it: targets: [{{name: {target.name}, remove: true}}].",
+                    key=f"targets.{target.name}.input",
+                )
         return self
 
     @model_validator(mode="after")
@@ -343,6 +452,12 @@ class Config(Schema):
                 )
         return self
 
+    @cached_property
+    def target_columns(self) -> list[int]:
+        """The place of each target's input among the inputs."""
+        names = [item.name for item in self.inputs]
+        return [names.index(target.input) for target in self.targets]
+
     def accepted_units(self, source: Source) -> tuple[str, ...]:
         """Return the spellings under which a source's unit stands in real files."""
         return self.units[source.unit]
@@ -357,7 +472,7 @@ class Config(Schema):
         for item in self.inputs:
             for source in item.sources:
                 if source.conversion and measure in source.conversion.depends_on:
-                    return f"inputs.{item.name}.sources.{source.track}.conversion"
+                    return f"inputs.{item.name}.sources.{source.name}.conversion"
         return None
 
     def features(self) -> list[dict[str, Any]]:
@@ -377,6 +492,8 @@ class Config(Schema):
                         "conversion": source.conversion.model_dump(exclude_none=True) if source.conversion else None,
                         "limits": list(source.limits),
                         "stale_after": source.stale_after,
+                        **({"pulse": source.pulse.model_dump()} if source.pulse else {}),
+                        **({"where": source.where.model_dump()} if source.where else {}),
                     }
                     for source in item.sources
                 ],

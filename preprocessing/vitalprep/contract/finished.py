@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from vitalprep.contract.receipt import FeatureQuality, Receipt, UnitConflict
@@ -61,6 +62,9 @@ def _layout(names: tuple[tuple[str, tuple[str, ...]], ...]) -> _Layout:
     return layout
 
 
+_NONE: Mapping[str, int] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class FinishedCase:
     """A case that has a receipt.
@@ -77,6 +81,8 @@ class FinishedCase:
         Counts by input.
     timings : mapping
         Seconds of each step of harmonizing.
+    set_by, untimed, salvaged, set_back, doubled
+        As `clock` and the others in `Receipt`.
     """
 
     reason: ReasonCode | None
@@ -86,6 +92,11 @@ class FinishedCase:
     features: Mapping[str, SourceCounts]
     unit_conflicts: tuple[UnitConflict, ...]
     timings: Mapping[str, float]
+    set_by: str | None = None
+    untimed: int = 0
+    salvaged: str | None = None
+    set_back: tuple[str, ...] = ()
+    doubled: Mapping[str, int] = field(default_factory=lambda: _NONE)
 
     @classmethod
     def of(cls, receipt: Receipt) -> FinishedCase:
@@ -98,6 +109,11 @@ class FinishedCase:
             features=_Features(receipt.features),
             unit_conflicts=receipt.unit_conflicts,
             timings={sys.intern(name): seconds for name, seconds in receipt.timings.items()},
+            set_by=receipt.clock,
+            untimed=receipt.untimed,
+            salvaged=receipt.salvaged,
+            set_back=receipt.set_back,
+            doubled=receipt.doubled or _NONE,
         )
 
     @property

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vitalprep.contract.config import BODY, Config
 from vitalprep.contract.document import digest
-from vitalprep.contract.plan import ExcludedCase, Plan, PlannedCase
+from vitalprep.contract.plan import ExcludedCase, Plan, PlannedCase, Stamp
 from vitalprep.runtime.errors import UsageError
 
 __all__ = [
@@ -29,8 +29,8 @@ __all__ = [
     "subject_salt",
 ]
 
-HARMONIZE_VERSION = 1
-BUILD_VERSION = 1
+HARMONIZE_VERSION = 2
+BUILD_VERSION = 2
 CODE_VERSIONS = {"harmonize": HARMONIZE_VERSION, "build": BUILD_VERSION}
 SALT_VARIABLE = "VITALPREP_SUBJECT_SALT"
 SHORTEST_SALT = 16
@@ -63,9 +63,13 @@ def harmonize_digest(config: Config) -> str:
     )
 
 
-def input_id(*, size: int, etag: str, body: dict[str, float]) -> str:
-    """Digest of one case's input: its object, and the settled sex, height and weight that enter doses and volumes."""
-    return digest({"size": size, "etag": etag, "body": body})
+def input_id(stamp: Stamp, body: dict[str, float], cells: Mapping[str, str]) -> str:
+    """Digest of one case's input.
+
+    That is its objects, the settled sex, height and weight that enter doses and volumes, and the cells of the clinical
+    table that say which sources apply.
+    """
+    return digest(stamp.content() | {"body": body} | ({"cells": dict(cells)} if cells else {}))
 
 
 def dataset_id(

@@ -8,6 +8,7 @@ from vitalprep.contract.accounting import Accounting
 from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.paths import SPLITS
 from vitalprep.contract.plan import Plan
+from vitalprep.contract.profiles import profile_options
 
 __all__ = [
     "Objection",
@@ -29,7 +30,8 @@ def objection_to(plan: Plan, accounting: Accounting) -> Objection | None:
         return Objection(
             f"Only {accounting.success_rate:.1%} of {accounting.present} recordings are readable, less than the "
             f"required {limits.min_success_rate:.0%}; excluded: {_counts(accounting)}.",
-            "check the receipts of the excluded cases, or lower validation.min_success_rate.",
+            f"check the receipts of the excluded cases{_salvage(plan, accounting)}, or lower "
+            "validation.min_success_rate.",
         )
     if accounting.unbuilt:
         return Objection(
@@ -45,16 +47,56 @@ def objection_to(plan: Plan, accounting: Accounting) -> Objection | None:
     empty = [split for split in SPLITS if not accounting.windows.get(split)]
     if empty and not plan.config.split.allow_empty:
         return Objection(
-            f"The {' and '.join(empty)} split has no windows; excluded: {_counts(accounting)}.",
-            "add more or longer cases, or use --set split.allow_empty=true.",
+            f"The {' and '.join(empty)} split has no windows; excluded: {_counts(accounting)}.{_left_out(accounting)}",
+            f"{_mapping(accounting)}{_demanding(accounting)}add more or longer cases, or use --set "
+            "split.allow_empty=true.",
         )
     windows = sum(accounting.windows.values())
-    if windows < limits.min_windows or not windows:
+    least = limits.min_windows
+    if windows < least or not windows:
         return Objection(
-            f"The data set has {windows} windows, less than the required {max(limits.min_windows, 1)}.",
-            "add more cases, or lower validation.min_windows.",
+            f"The data set has {windows} windows{f', less than the required {least}' if least else ''}"
+            f"; excluded: {_counts(accounting)}.{_left_out(accounting)}",
+            f"{_mapping(accounting)}{_demanding(accounting)}"
+            f"{'add more cases, or lower validation.min_windows.' if least else 'see cases.csv for each case.'}",
         )
     return None
+
+
+def _salvage(plan: Plan, accounting: Accounting) -> str:
+    if plan.config.reading.salvage or not accounting.excluded.get("truncated"):
+        return ""
+    return ", use unfinished files up to their last whole packet (--set reading.salvage=true)"
+
+
+def _mapping(accounting: Accounting) -> str:
+    """Return what to do if recordings hold no signal that the configuration names; it begins the fix."""
+    if not accounting.excluded.get("no_signal"):
+        return ""
+    return (
+        "see which tracks the recordings have (`vitalprep inspect`), and map them with a packaged profile "
+        f"({profile_options()}) or a configuration of your own; else "
+    )
+
+
+def _left_out(accounting: Accounting) -> str:
+    """Return how many windows were left out because too little of them was observed."""
+    unobserved, dropped = sum(accounting.windows_unobserved.values()), sum(accounting.windows_dropped.values())
+    if not unobserved + dropped:
+        return ""
+    return (
+        f" Windows left out: {unobserved} in which no input, or too few, were observed, {dropped} observed too little."
+    )
+
+
+def _demanding(accounting: Accounting) -> str:
+    """Return which keys left windows out; it goes before the fix."""
+    keys = []
+    if sum(accounting.windows_unobserved.values()):
+        keys.append("windowing.min_observed_inputs")
+    if sum(accounting.windows_dropped.values()):
+        keys.append("windowing.min_observed_fraction or windowing.min_target_observed")
+    return f"lower {' or '.join(keys)} if they demand too much; else " if keys else ""
 
 
 def _lost(plan: Plan, accounting: Accounting) -> str:

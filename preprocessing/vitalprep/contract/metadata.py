@@ -87,13 +87,31 @@ class Shapes(_Part):
 
 
 class SplitCounts(_Part):
-    """What a split holds; `statistics` are of each input, over the seconds of its cases."""
+    """What a split holds.
+
+    Attributes
+    ----------
+    cases, subjects, windows : int
+        Those that were written.
+    windows_unobserved, windows_dropped, windows_without_vital : int, optional
+        Windows left out in which too few inputs were observed, and those observed too little; written windows without
+        an observed vital sign.
+    files : tuple
+    statistics : dict
+        Of each input, over the seconds of the split's cases.
+    targets : dict, optional
+        Windows by target and origin.
+    """
 
     cases: int
     subjects: int
     windows: int
+    windows_unobserved: int | None = Field(default=None, exclude_if=lambda count: count is None)
+    windows_dropped: int | None = Field(default=None, exclude_if=lambda count: count is None)
+    windows_without_vital: int | None = Field(default=None, exclude_if=lambda count: count is None)
     files: tuple[FileSummary, ...]
     statistics: dict[str, dict[str, float | int | None]] = Field(default_factory=dict)
+    targets: dict[str, dict[str, int]] = Field(default_factory=dict, exclude_if=lambda targets: not targets)
 
 
 class _Windowing(_Part):
@@ -143,7 +161,9 @@ class Metadata(Document):
     `content_id` is that of the records and ``features.json``; data sets of vitalprep 0.1.0 have none. `name` is the one
     that the user gave. `parents` are the data sets that this one was appended to, the first one first. `source` says
     where the recordings come from, `clinical_table` has the digest of a clinical table that does not lie beside the
-    recordings. `config` is the settled configuration without the thresholds of validation, of whatever version.
+    recordings. `gaps` says how gaps were filled and what that means for the data. `rejected` has, for each input and
+    source, the records that were not used in the written cases, by what they were rejected for. `config` is the settled
+    configuration without the thresholds of validation, of whatever version.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -162,6 +182,8 @@ class Metadata(Document):
     targets: tuple[TargetColumn, ...]
     splits: dict[SplitName, SplitCounts]
     warnings: tuple[DataWarning, ...] | None = None
+    gaps: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    rejected: dict[str, dict[str, dict[str, int]]] = Field(default_factory=dict, exclude_if=lambda found: not found)
     source: _Settings | None = None
     clinical_table: dict[str, str] | None = Field(default=None, exclude_if=lambda value: value is None)
     config: Annotated[_Settings, AfterValidator(_with_inputs)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.config import BODY, Config
 from vitalprep.contract.document import Document, PerCase, Schema, canonical_json, digest_of_json
+from vitalprep.contract.left_out import LeftOut
 from vitalprep.contract.name import Name, settled_name
 from vitalprep.contract.paths import (
     SPLITS,
@@ -29,11 +30,12 @@ from vitalprep.contract.paths import (
 from vitalprep.contract.provenance import ASSUMED, SettledProvenance, known_provenance
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError, UsageError
-from vitalprep.storage import ObjectMissing, Storage
+from vitalprep.storage import ObjectMissing, Storage, StoredObject
 
 __all__ = [
-    "Append", "ClinicalTable", "EarlierCase", "ExcludedCase", "Person", "Plan", "PlannedCase", "Stamp",
-    "load_plan", "load_shard", "read_plan", "settled_body", "store_plan",
+    "Append", "ClinicalTable", "EarlierCase", "ExcludedCase", "FileStamp", "Part", "Person", "Plan", "PlannedCase",
+    "Stamp",
+    "load_plan", "load_shard", "read_plan", "settled_body", "stamp_of", "store_plan",
 ]  # fmt: skip
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -58,19 +60,33 @@ class Person(Schema):
     weight: float | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
-class Stamp(Schema):
-    """Size in bytes and etag of a recording."""
+class FileStamp(Schema):
+    """Size in bytes and etag of a file."""
 
     size: int
     etag: str
 
 
+class Stamp(FileStamp):
+    """Size and etag of a recording: of its file, and in `parts` of its further files, in order."""
+
+    parts: tuple[FileStamp, ...] = Field(default=(), exclude_if=lambda parts: not parts)
+
+
+class Part(FileStamp):
+    """A file of a recording; `object` is its path below the plan's input."""
+
+    object: Annotated[str, AfterValidator(_below)]
+
+
 class PlannedCase(PerCase):
     """One case with a recording and a clinical row.
 
-    `object` is the recording's path below the plan's input. `body` is None if age, sex, height and weight are all
-    statics. `outside_limits` names the statics whose value was dropped by their limits. `known_as` is the stamp under
-    which the same bytes were harmonized before, None where that is the object's own.
+    `object` is the recording's path below the plan's input, with its `size` and `etag`. `parts` are the further files
+    of a recording that lies in several, in their order. `body` is None if age, sex, height and weight are all statics.
+    `outside_limits` names the statics whose value was dropped by their limits. `known_as` is the stamp under which the
+    same bytes were harmonized before, None where that is the objects' own. `mapped_cells` are the cells of the clinical
+    table, by column, that say which sources apply.
     """
 
     case_id: int
@@ -85,15 +101,38 @@ class PlannedCase(PerCase):
     body: Person | None = Field(default=None, exclude_if=lambda value: value is None)
     outside_limits: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
     known_as: Stamp | None = Field(default=None, exclude_if=lambda value: value is None)
+    parts: tuple[Part, ...] = Field(default=(), exclude_if=lambda parts: not parts)
+    mapped_cells: dict[str, str] | None = Field(default=None, exclude_if=lambda cells: not cells)
+
+    @property
+    def files(self) -> tuple[Part, ...]:
+        """The recording's files, in order."""
+        return (Part(object=self.object, size=self.size, etag=self.etag), *self.parts)
+
+    @property
+    def total_size(self) -> int:
+        """Size of the recording's files together."""
+        return self.size + sum(part.size for part in self.parts)
+
+    @property
+    def cells(self) -> Mapping[str, str]:
+        """The mapped cells by column; none for most cases."""
+        return self.mapped_cells or {}
 
     @property
     def stamp(self) -> Stamp:
         """The stamp that the case's input id and its receipt hold."""
-        return self.known_as or Stamp(size=self.size, etag=self.etag)
+        return self.known_as or stamp_of(self.files)
 
     def settled_body(self, config: Config) -> dict[str, float]:
         """Return sex, height (cm) and weight (kg) as doses and tidal volumes take them."""
         return settled_body(self.static, self.body, config)
+
+
+def stamp_of(files: Sequence[FileStamp | StoredObject]) -> Stamp:
+    """Return the stamp of a recording that lies in some files."""
+    first, *further = (FileStamp(size=file.size, etag=file.etag) for file in files)
+    return Stamp(size=first.size, etag=first.etag, parts=tuple(further))
 
 
 def settled_body(static: tuple[float, ...], body: Person | None, config: Config) -> dict[str, float]:
@@ -148,13 +187,15 @@ class Plan(Document):
     """An immutable plan. It contains no output location, so that an output can be moved.
 
     `clinical` is None if the clinical table is next to the recordings. `name` is for people: the dataset id does not
-    depend on it. `shard_sha256` has the SHA-256 of each shard's document; plans before version 7 have none.
+    depend on it. `shard_sha256` has the SHA-256 of each shard's document; plans before version 7 have none. `left_out`
+    are the recordings of the input that no case uses.
     """
 
     # 2: `append`, 3: `source`, 4: `clinical`, 5: statics of any column, 6: `name`
     # 7: `shard_sha256`, `known_as` of a case, `cases` of `append`
-    current_version: ClassVar[int] = 7
-    schema_version: int = 7
+    # 8: `parts` and `mapped_cells` of a case, `left_out`
+    current_version: ClassVar[int] = 8
+    schema_version: int = 8
     dataset_id: Digest
     harmonize_digest: Digest
     input: str
@@ -166,6 +207,7 @@ class Plan(Document):
     name: Name | None = Field(default=None, exclude_if=lambda value: value is None)
     cases: tuple[PlannedCase, ...]
     excluded: tuple[ExcludedCase, ...]
+    left_out: tuple[LeftOut, ...] = Field(default=(), exclude_if=lambda value: not value)
     shards: tuple[tuple[int, ...], ...]
     shard_sha256: tuple[Sha256, ...] = Field(default=(), exclude_if=lambda digests: not digests)
 
@@ -246,9 +288,10 @@ class Plan(Document):
     def shard_documents(self) -> Iterator[tuple[str, bytes]]:
         """Yield (path, bytes) of each shard's document: the plan restricted to that shard's cases.
 
-        Only the plan itself contains the provenance of the recordings, the name and the digests of these documents.
+        Only the plan itself contains the provenance of the recordings, the name, what was left out and the digests of
+        these documents.
         """
-        apart = ("source", "name", "shard_sha256")
+        apart = ("source", "name", "left_out", "shard_sha256")
         content = {key: value for key, value in self._content.items() if key not in apart}
         content["config"] = {key: value for key, value in content["config"].items() if key != "source"}
         cases = {case["case_id"]: case for case in content["cases"]}
@@ -290,7 +333,7 @@ class Plan(Document):
     def shard_label(self, index: int) -> str:
         """Human-readable description of a shard: its cases and size."""
         cases = self.shards[index]
-        size = sum(self.by_id[case].size for case in cases)
+        size = sum(self.by_id[case].total_size for case in cases)
         return f"cases {_shortened(short_case_list(cases))} ({len(cases)} cases, {size / 1e6:.1f} MB)"
 
 

@@ -13,19 +13,24 @@ from pydantic import Field, model_validator
 from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.document import Document, Schema
 from vitalprep.contract.paths import harmonized_folder, receipt_path, stem_of_table, table_path
-from vitalprep.contract.plan import Plan, PlannedCase, Stamp
+from vitalprep.contract.plan import FileStamp, Plan, PlannedCase, Stamp, stamp_of
 from vitalprep.runtime.errors import ReasonCode, RefusedError, RetryableError
 from vitalprep.storage import Storage
 
 __all__ = [
+    "MOST_UNUSED",
     "READERS",
     "CaseResult",
     "FeatureQuality",
+    "InputFile",
     "InputObject",
     "ListedReceipt",
     "Receipt",
+    "Rejected",
+    "Runs",
     "StoredTable",
     "UnitConflict",
+    "UnusedTrack",
     "each_receipt",
     "finished_cases",
     "listed_receipts",
@@ -35,12 +40,35 @@ __all__ = [
 ]
 
 
+MOST_UNUSED = 500  # unused tracks in a receipt; a recording of VitalDB has about a hundred
 READERS = 16  # concurrent reads of the small receipts
 READ_AHEAD = 16 * READERS  # receipts in memory at once, about 30 kB each
 
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 """A count in a receipt; many receipts are held as arrays of int64."""
+
+
+class Rejected(Schema):
+    """What was not used of a source: records beyond its limits or not finite, and seconds without a pulse."""
+
+    below: Count = Field(default=0, exclude_if=lambda count: not count)
+    above: Count = Field(default=0, exclude_if=lambda count: not count)
+    not_finite: Count = Field(default=0, exclude_if=lambda count: not count)
+    no_pulse: Count = Field(default=0, exclude_if=lambda count: not count)
+
+    @property
+    def records(self) -> int:
+        """Records that were dropped."""
+        return self.below + self.above + self.not_finite
+
+    @property
+    def any(self) -> bool:
+        """Whether anything was not used."""
+        return self.records + self.no_pulse > 0
+
+    def __add__(self, other: Rejected) -> Rejected:
+        return Rejected(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
 
 
 class FeatureQuality(Schema):
@@ -54,6 +82,11 @@ class FeatureQuality(Schema):
         Records dropped as not finite or outside the source's limits.
     before_start : int
         Records dropped as earlier than the recording's start time.
+    rejected : dict
+        What was not used of each source, by track; receipts of version 1 have none.
+    records : dict
+        Records of each source from the recording's start on, by track, whether they were used or not; receipts of
+        version 1 have none.
     longest_gap : int
         Longest run of seconds without a value.
     minimum, mean, maximum : float or None
@@ -63,23 +96,39 @@ class FeatureQuality(Schema):
     live_seconds: dict[str, Count]
     implausible: Count
     before_start: Count
+    rejected: dict[str, Rejected] = Field(default_factory=dict, exclude_if=lambda tracks: not tracks)
+    records: dict[str, Count] = Field(default_factory=dict, exclude_if=lambda tracks: not tracks)
     longest_gap: Count
     minimum: float | None
     mean: float | None
     maximum: float | None
 
 
-class InputObject(Schema):
-    """The raw object that was read.
+class InputFile(FileStamp):
+    """A file that was read.
 
     `size` and `etag` are those that its plan knows it by (`PlannedCase.stamp`). `sha256` is that of its bytes, by which
     a copy is recognized; receipts of vitalprep 0.1.0 have none.
     """
 
     uri: str
-    size: int
-    etag: str
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", exclude_if=lambda value: value is None)
+
+
+class InputObject(InputFile):
+    """The recording that was read: its file, and in `parts` its further files, in order."""
+
+    parts: tuple[InputFile, ...] = Field(default=(), exclude_if=lambda parts: not parts)
+
+    @property
+    def files(self) -> tuple[InputFile, ...]:
+        """The recording's files, in order."""
+        return (self, *self.parts)
+
+    @property
+    def stamp(self) -> Stamp:
+        """The stamp by which the plan knows the recording."""
+        return stamp_of(self.files)
 
 
 class UnitConflict(Schema):
@@ -89,11 +138,24 @@ class UnitConflict(Schema):
     unit: str
 
 
+Runs = tuple[tuple[Count, Count], ...]
+"""Runs of seconds: the first of each, and the one after its last."""
+
+
+class UnusedTrack(Schema):
+    """A numeric track that no input names: its units, and its number of records."""
+
+    track: str
+    units: tuple[str, ...]
+    records: Count
+
+
 class StoredTable(NamedTuple):
     """A case's table, as its receipt describes it.
 
-    `path` is below the output, `seconds` the number of rows. `values_sha256` is the digest of the values. Receipts of
-    vitalprep 0.1.0 have None, and `parquet_sha256`, the SHA-256 of the file, in its place.
+    `path` is below the output, `seconds` the number of rows, `observed` the runs of seconds in which at least one input
+    has a value. `values_sha256` is the digest of the values. Receipts of vitalprep 0.1.0 have None for both, and
+    `parquet_sha256`, the SHA-256 of the file.
     """
 
     case_id: int
@@ -101,13 +163,21 @@ class StoredTable(NamedTuple):
     seconds: int
     values_sha256: str | None
     parquet_sha256: str | None = None
+    observed: Runs | None = None
 
 
 class Receipt(Document):
     """The result of harmonizing one case.
 
     `timings` are in seconds; `seconds` is the length of the table. `values_sha256` is the digest of the table's values
-    (`contract.table`); receipts of version 1 have `parquet_sha256`, the SHA-256 of the file, in its place.
+    (`contract.table`), and `observed` are the runs of seconds in which at least one input has a value; receipts of
+    version 1 have `parquet_sha256`, the SHA-256 of the file, in their place.
+
+    `clock` is what says when the recording begins, and `untimed` counts records that were dropped because they had no
+    time. `salvaged` is what an unfinished file lacks of which the whole packets were used. `set_back` are the tracks
+    whose clock was set back and whose records were merged. `doubled` counts the seconds in which two devices of one
+    name recorded different values, by track. `unused` are numeric tracks that no input names, at most `MOST_UNUSED` of
+    all `unused_tracks`.
     """
 
     current_version: ClassVar[int] = 2
@@ -122,9 +192,17 @@ class Receipt(Document):
     seconds: Count | None = None
     values_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     parquet_sha256: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    observed: Runs | None = Field(default=None, exclude_if=lambda value: value is None)
     features: dict[str, FeatureQuality] = Field(default_factory=dict)
     unit_conflicts: tuple[UnitConflict, ...] = ()
     skipped_records: Count = 0
+    clock: Literal["header", "records"] | None = Field(default=None, exclude_if=lambda value: value is None)
+    untimed: Count = Field(default=0, exclude_if=lambda count: not count)
+    salvaged: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    set_back: tuple[str, ...] = Field(default=(), exclude_if=lambda tracks: not tracks)
+    doubled: dict[str, Count] = Field(default_factory=dict, exclude_if=lambda tracks: not tracks)
+    unused: tuple[UnusedTrack, ...] = Field(default=(), exclude_if=lambda tracks: not tracks)
+    unused_tracks: Count = Field(default=0, exclude_if=lambda count: not count)
     timings: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -146,15 +224,16 @@ class Receipt(Document):
 
 
 class CaseResult(NamedTuple):
-    """What build, validate and diff need of a receipt, in a hundredth of its memory."""
+    """What build, validate and diff need of a receipt, in a hundredth of its memory; `sizes` are those of its files."""
 
     case_id: int
     reason: ReasonCode | None
     detail: str | None
-    input_size: int
+    sizes: tuple[int, ...]
     seconds: int | None
     values_sha256: str | None
     parquet_sha256: str | None
+    observed: Runs | None
 
     @classmethod
     def of(cls, receipt: Receipt) -> CaseResult:
@@ -163,10 +242,11 @@ class CaseResult(NamedTuple):
             receipt.case_id,
             receipt.reason,
             receipt.detail,
-            receipt.input.size,
+            tuple(file.size for file in receipt.input.files),
             receipt.seconds,
             receipt.values_sha256,
             receipt.parquet_sha256,
+            receipt.observed,
         )
 
     @property
@@ -177,7 +257,9 @@ class CaseResult(NamedTuple):
     def table(self, stem: str) -> StoredTable:
         """Return where the table of a harmonized case lies, from the case's `Plan.stem`."""
         path = table_path(stem, self.values_sha256)
-        return StoredTable(self.case_id, path, self.seconds or 0, self.values_sha256, self.parquet_sha256)
+        return StoredTable(
+            self.case_id, path, self.seconds or 0, self.values_sha256, self.parquet_sha256, self.observed
+        )
 
 
 @dataclass(frozen=True)
@@ -214,8 +296,7 @@ def read_receipt(plan: Plan, output: Storage, case_id: int) -> Receipt:
     """
     path, case = receipt_path(plan.stem(case_id)), plan.by_id[case_id]
     receipt = Receipt.from_bytes(output.get(path), uri=output.uri_of(path))
-    stamp = Stamp(size=receipt.input.size, etag=receipt.input.etag)
-    stated = (receipt.case_id, receipt.input_id, receipt.harmonize_digest, stamp)
+    stated = (receipt.case_id, receipt.input_id, receipt.harmonize_digest, receipt.input.stamp)
     if stated != (case_id, case.input_id, plan.harmonize_digest, case.stamp):
         raise RefusedError(
             f"{output.uri_of(path)} is not the receipt of case {case_id}: it names another case, recording or "

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vitalprep.contract.document import canonical_json
-from vitalprep.contract.receipt import StoredTable
+from vitalprep.contract.receipt import Runs, StoredTable
 from vitalprep.runtime.errors import RefusedError, RetryableError
 from vitalprep.storage import ObjectMissing, Storage
 
-__all__ = ["TableMissing", "from_parquet", "holds_values", "read_table", "to_parquet", "values_sha256"]
+__all__ = ["TableMissing", "from_parquet", "holds_values", "observed_runs", "read_table", "to_parquet", "values_sha256"]
 
 SECOND = "second"
 NAN = 0x7FC00000  # the bits that stand for every NaN in the digest
@@ -42,6 +42,19 @@ def values_sha256(values: NDArray[np.float32], names: Sequence[str]) -> str:
     digest.update(struct.pack("<q", len(values)))
     digest.update(columns.tobytes())
     return digest.hexdigest()
+
+
+def observed_runs(values: NDArray[np.float32]) -> Runs:
+    """Return the runs of seconds of a (seconds, inputs) table in which at least one input has a value.
+
+    Examples
+    --------
+    >>> observed_runs(np.array([[1, np.nan], [np.nan, 2], [np.nan, np.nan], [3, 4]], dtype=np.float32))
+    ((0, 2), (3, 4))
+    """
+    observed = ~np.isnan(values).all(axis=1)
+    edges = np.flatnonzero(np.diff(observed, prepend=False, append=False))
+    return tuple(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def to_parquet(values: NDArray[np.float32], names: Sequence[str]) -> bytes:
@@ -120,6 +133,8 @@ def read_table(output: Storage, table: StoredTable, names: Sequence[str]) -> NDA
             raise ValueError("its values are other ones")
         if len(values) != table.seconds:
             raise ValueError(f"it has {len(values)} seconds instead of {table.seconds}")
+        if table.observed is not None and observed_runs(values) != table.observed:
+            raise ValueError("other seconds of it are observed")
     except ValueError as error:
         raise RefusedError(
             f"{output.uri_of(table.path)} is not the table that case {table.case_id}'s receipt describes: {error}.",

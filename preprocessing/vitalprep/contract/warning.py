@@ -13,6 +13,13 @@ __all__ = ["Code", "DataWarning", "Level"]
 
 
 Code = Literal[
+    "recordings_left_out",
+    "known_track_unused",
+    "case_without_vital",
+    "windows_without_vital",
+    "two_devices",
+    "clock_set_back",
+    "salvaged",
     "few_subjects",
     "cases_dominate",
     "near_duplicate",

@@ -129,7 +129,7 @@ def _observed(recordings: Path, output: Path, step: int) -> Iterator[tuple[Stage
     _, validating = _timed(lambda: validate_dataset(planned.dataset_uri, pool=pool))
     load = Load(
         cases=len(plan.cases),
-        mb_in=sum(case.size for case in plan.cases) / 1e6,
+        mb_in=sum(case.total_size for case in plan.cases) / 1e6,
         hours=sum(case.seconds or 0 for split in built for case in split.cases) / 3600,
         gb_out=_gigabytes(built),
     )

@@ -13,6 +13,7 @@ from vitalprep.contract.config import Config
 from vitalprep.cost.estimate import BackendCost, estimate, file_count, run_cpu_seconds
 from vitalprep.cost.figures import Figures
 from vitalprep.cost.volume import Volume, volume_of
+from vitalprep.plan.make_plan import named_beside
 from vitalprep.plan.recordings import find_recordings
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError
@@ -51,9 +52,9 @@ def cost(
         If the case list or the location is wrong.
     """
     source = Storage(input_uri)
-    recordings = find_recordings(source)
+    recordings = find_recordings(source, named_beside(source)).by_case
     requested = parse_case_list(cases) if cases is not None else tuple(recordings)
-    sizes = {case: recordings[case].size for case in requested if case in recordings}
+    sizes = {case: sum(file.size for file in recordings[case]) for case in requested if case in recordings}
     missing = [case for case in requested if case not in recordings]
     if not sizes:
         raise RefusedError(
@@ -119,8 +120,10 @@ def _assumed(content: Any, key: str = "") -> dict[str, float]:
 def _limits(config: Config) -> list[str]:
     """Return what the estimate does not include."""
     limits = ["waiting for capacity", "cases without a clinical row", "logs, NAT gateways, taxes"]
-    if config.windowing.min_observed_fraction > 0:
-        limits.append("windows that windowing.min_observed_fraction drops")
+    if config.windowing.demands:
+        limits.append(
+            "windows that windowing leaves out (min_observed_inputs, min_observed_fraction, min_target_observed)"
+        )
     if config.output.compression != "none":
         limits.append("compression: GB and CPU are those without it")
     return limits

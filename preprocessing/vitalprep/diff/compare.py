@@ -115,7 +115,8 @@ def _counted(item: Described, split: str) -> dict[str, int]:
         "cases": len(written),
         "subjects": len({item.cases[case.case_id].subject for case in written if case.case_id in item.cases}),
         "windows": summary.windows,
-        "windows dropped": sum(case.dropped for case in summary.cases),
+        "windows unobserved": summary.unobserved,
+        "windows dropped": summary.dropped,
         "files": len(summary.files),
         "bytes": sum(file.bytes for file in summary.files),
     }

@@ -114,7 +114,7 @@ def _made(plan: Plan, output: Storage) -> dict[int, str]:
 
 
 def _digest_of(result: CaseResult, case: PlannedCase) -> str:
-    made = result.values_digest or [result.reason, result.detail, result.input_size]
+    made = result.values_digest or [result.reason, result.detail, *result.sizes]
     return digest([made, result.seconds, case.static, case.static_origin])
 
 

@@ -1,4 +1,4 @@
-"""Conversion from a device's unit to the clinical unit: one multiplier per source and patient."""
+"""Conversion from a device's unit to the clinical unit: one multiplier per source and patient, and an offset."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vitalprep.contract import float32
 from vitalprep.contract.config import IdealBodyWeight, Source
 
-__all__ = ["Body", "ideal_body_weight", "multiplier"]
+__all__ = ["Body", "ideal_body_weight", "multiplier", "offset"]
 
 MINUTES_PER_HOUR = 60
 
@@ -35,12 +35,18 @@ def ideal_body_weight(body: Body, formula: IdealBodyWeight) -> float:
 
 
 def multiplier(source: Source, body: Body, formula: IdealBodyWeight) -> float:
-    """Return m such that ``value * m`` is in the input's unit (docs/design.md, 4).
+    """Return m such that ``value * m + offset(source)`` is in the input's unit (docs/design.md, 4).
 
     NaN if float32 cannot hold it, for example because of an extreme body weight: the source then has no value (ruling
     31).
     """
     return float32.held(_multiplier(source, body, formula)) or math.nan
+
+
+def offset(source: Source) -> float:
+    """Return what is added after the multiplication, in the input's unit; 0 for most sources."""
+    added = source.conversion.offset if source.conversion else None
+    return added or 0.0
 
 
 def _multiplier(source: Source, body: Body, formula: IdealBodyWeight) -> float:

@@ -11,7 +11,13 @@ from vitalprep.contract.config import Config
 from vitalprep.contract.record import Record
 from vitalprep.features.impute import DEFAULT, impute
 from vitalprep.features.normalize import normalize
-from vitalprep.features.windows import observed_enough, target_second, window_starts
+from vitalprep.features.windows import (
+    inputs_observed,
+    observed_enough,
+    target_second,
+    targets_observed,
+    window_starts,
+)
 
 __all__ = ["Samples", "samples_of"]
 
@@ -32,8 +38,10 @@ class Samples:
         Observed or held seconds outside of the normalization range.
     starts : ndarray of int64
         First second of each window kept.
+    unobserved : int
+        Windows left out by ``min_observed_inputs``.
     dropped : int
-        Windows left out by ``min_observed_fraction``.
+        Of the others, windows left out by ``min_observed_fraction`` or ``min_target_observed``.
     """
 
     series: NDArray[np.float32]
@@ -43,14 +51,14 @@ class Samples:
     measured: NDArray[np.float32]
     clipped: NDArray[np.int64]
     starts: NDArray[np.int64]
+    unobserved: int
     dropped: int
 
     def record(self, start: int, *, case_id: int, subject_id: int, config: Config) -> Record:
         """Cut the window that begins at second `start`, with its target."""
         stop = start + config.windowing.window
         target = target_second(start, config.windowing)
-        names = [item.name for item in config.inputs]
-        outputs = [names.index(target.input) for target in config.targets]
+        outputs = config.target_columns
         return Record(
             case_id=case_id,
             subject_id=subject_id,
@@ -77,8 +85,10 @@ def samples_of(
         clipped[column] = np.count_nonzero(((filled < low) | (filled > high)) & (codes != DEFAULT))
         series[:, column] = normalize(filled, item.range)
         origin[:, column] = codes
-    starts = window_starts(len(table), config.windowing)
+    possible = window_starts(len(table), config.windowing)
+    starts = possible[inputs_observed(possible, origin, config.windowing)]
     kept = observed_enough(starts, origin[:, [item.vital for item in config.inputs]], config.windowing)
+    kept &= targets_observed(starts, origin[:, config.target_columns], config.windowing)
     return Samples(
         series=series,
         origin=origin,
@@ -89,5 +99,6 @@ def samples_of(
         measured=table,
         clipped=clipped,
         starts=starts[kept],
+        unobserved=len(possible) - len(starts),
         dropped=int(np.count_nonzero(~kept)),
     )

@@ -11,10 +11,10 @@ from vitalprep.contract.build_summary import CaseCoverage, FeatureStatistics, Or
 from vitalprep.contract.config import Config
 from vitalprep.features.impute import DEFAULT, HELD, OBSERVED
 from vitalprep.features.samples import Samples
-from vitalprep.features.windows import target_second
+from vitalprep.features.windows import seconds_within, target_second
 
 __all__ = [
-        "added", "bins_of", "coverage_of", "statistics_of", "target_origins_of",
+    "added", "bins_of", "coverage_of", "statistics_of", "target_origins_of", "windows_without_vital",
 ]  # fmt: skip
 
 FEWEST_BINS, MOST_BINS = 24, 50
@@ -82,6 +82,12 @@ def target_origins_of(samples: Samples, config: Config) -> dict[str, OriginCount
         observed, held, default = np.bincount(samples.origin[seconds, columns[target.input]], minlength=3).tolist()
         result[target.name] = OriginCounts(observed=observed, held=held, default=default)
     return result
+
+
+def windows_without_vital(samples: Samples, config: Config) -> int:
+    """Return how many windows of a case have no observed second of any vital sign."""
+    observed = (samples.origin[:, [item.vital for item in config.inputs]] == OBSERVED).any(axis=1)
+    return int(np.count_nonzero(seconds_within(samples.starts, observed, config.windowing) == 0))
 
 
 def _histogram(measured: NDArray[np.float64], bounds: tuple[float, float]) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from vitalprep.fetch.website import NotThere, download
 from vitalprep.plan.clinical import COLUMNS, is_accepted
+from vitalprep.plan.strict_csv import CsvTable
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import CaseRefused, RefusedError, UsageError
 from vitalprep.runtime.printable import FORMULA
@@ -57,31 +58,29 @@ def _plain(data: bytes, url: str) -> bytes:
 
 def _needed(data: bytes, url: str) -> bytes:
     try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
-        missing = [name for name in COLUMNS if name not in reader.fieldnames]
+        table = CsvTable(data, url, ("caseid", "subjectid"))
+        missing = [name for name in COLUMNS if name not in table.columns]
         if missing:
-            raise RefusedError(
-                f"{url} is not a clinical table: the column {missing[0]!r} is missing.", fix="check --base-url."
-            )
+            raise RefusedError(f"{url}, line 1: the column {missing[0]!r} is missing.", fix="")
         text, left_empty = io.StringIO(newline=""), 0
         writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        for row in reader:
+        for _, row in table:
             kept = _kept(row)
             left_empty += sum(bool(row[name]) and not kept[name] for name in COLUMNS)
             writer.writerow(kept)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RefusedError(f"{url} is not a clinical table: {error}.", fix="check --base-url.") from error
+    except RefusedError as error:
+        what = error.message.removeprefix(f"{url}, ")
+        raise RefusedError(f"{url} is not a clinical table: {what}", fix="check --base-url.") from error
     if left_empty:
         message = f"left {left_empty} cells of {url} empty: a spreadsheet would evaluate them as formulas"
         log(message, level=logging.WARNING, cells=left_empty)
     return text.getvalue().encode()
 
 
-def _kept(row: Mapping[str, str | None]) -> dict[str, str]:
+def _kept(row: Mapping[str, str]) -> dict[str, str]:
     """Return the cells of a row to write. Planning reports invalid values with their line."""
-    cells = {name: row[name] or "" for name in COLUMNS}
+    cells = {name: row[name] for name in COLUMNS}
     computed = {
         name for name, cell in cells.items() if cell.strip().startswith(FORMULA) and not is_accepted(name, cell)
     }

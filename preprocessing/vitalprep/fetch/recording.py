@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import IO, Literal
 
+from vitalprep.contract.config import MOST_DAYS, Reading
 from vitalprep.fetch.website import PIECE, Denied, NotThere, download
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import CaseRefused, RefusedError, RetryableError
@@ -93,11 +94,16 @@ def fetch_recording(task: FetchTask) -> Fetched:
 
 def _is_whole(task: FetchTask, size: int) -> bool:
     try:
-        read_vital(_storage(task.output).arriving(task.path, size=size), max_bytes=task.max_bytes)
+        read_vital(lambda: _storage(task.output).arriving(task.path, size=size), reading=_any_whole(task))
     except (CaseRefused, ObjectMissing) as refusal:
         log(f"{task.path} is missing or damaged, downloading it again: {refusal}", case_id=task.case_id)
         return False
     return True
+
+
+def _any_whole(task: FetchTask) -> Reading:
+    """Accept every whole recording: how long it lasts and what its clock says is judged where it is used."""
+    return Reading(max_decompressed_bytes=task.max_bytes, max_days=MOST_DAYS)
 
 
 class _DownloadFailed(Exception):  # noqa: N818  ends one recording, not the run
@@ -115,7 +121,7 @@ def _checked_download(task: FetchTask, file: IO[bytes]) -> CaseRefused | None:
         except RetryableError as error:
             raise _DownloadFailed(error) from error
         try:
-            read_vital(Arriving(_pieces(file), file.seek(0, 2)), max_bytes=task.max_bytes)
+            read_vital(lambda: Arriving(_pieces(file), file.seek(0, 2)), reading=_any_whole(task))
         except CaseRefused as refusal:
             digest = _sha256(file)
             if digest in seen:

@@ -56,7 +56,7 @@ class Tally:
     def __init__(self, plan: Plan, index: int, *, before: Mapping[int, bool]) -> None:
         self.index = index
         self.dataset_id = plan.dataset_id
-        self._sizes = {case: plan.by_id[case].size for case in plan.shards[index]}
+        self._sizes = {case: plan.by_id[case].total_size for case in plan.shards[index]}
         done = [case for case in self._sizes if case in before]
         self._counts = _Counts(len(done), sum(before[case] for case in done), sum(self._sizes[case] for case in done))
         self._bytes_before = self._counts.bytes

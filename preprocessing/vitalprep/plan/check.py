@@ -8,8 +8,8 @@ from typing import Any
 
 from vitalprep.contract.document import Schema
 from vitalprep.contract.locations import refuse_locations
-from vitalprep.plan.make_plan import PlanRequest, make_plan
-from vitalprep.plan.recordings import find_recordings
+from vitalprep.plan.make_plan import PlanRequest, make_plan, named_in_table
+from vitalprep.plan.recordings import described, find_recordings
 from vitalprep.runtime.errors import VitalprepError
 from vitalprep.storage import Storage
 
@@ -63,12 +63,21 @@ def _config(subject: _Subject) -> str:
 def _raw_data(subject: _Subject) -> str:
     request = subject.request()
     refuse_locations(request.input, subject.output)
-    recordings = find_recordings(Storage(request.input))
+    recordings = find_recordings(Storage(request.input), _named(request))
     storage = Storage(subject.output, create=True)
     storage.put(PROBE, b"")
     storage.delete([PROBE])
-    size = sum(stored.size for stored in recordings.values())
-    return f"{len(recordings)} recordings, {size / 1e6:.1f} MB; the output can be written"
+    size = sum(file.size for files in recordings.by_case.values() for file in files)
+    left_out = f"; left out: {described(recordings.left_out)}" if recordings.left_out else ""
+    return f"{len(recordings.by_case)} recordings, {size / 1e6:.1f} MB; the output can be written{left_out}"
+
+
+def _named(request: PlanRequest) -> dict[int, tuple[str, ...]]:
+    """Return the paths that the clinical table names; none where it cannot be read, which the last check says."""
+    try:
+        return named_in_table(request)
+    except VitalprepError:
+        return {}
 
 
 def _enough_cases(subject: _Subject) -> str:

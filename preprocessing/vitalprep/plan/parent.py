@@ -55,7 +55,7 @@ def _refuse_other_versions(output: Storage, dataset_uri: str, dataset_id: str) -
     if metadata is not None and metadata.code_versions != CODE_VERSIONS:
         raise RefusedError(
             f"{dataset_uri} cannot be continued: another version of harmonize or build made its records.",
-            fix="build a new data set of all cases, without --append-to.",
+            fix="build a new data set of all cases anew, without --append-to.",
         )
 
 

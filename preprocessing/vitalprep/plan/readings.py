@@ -1,4 +1,4 @@
-"""How each fact about a patient is read from a cell of the clinical table."""
+"""How each fact about a case is read from a cell of the clinical table."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vitalprep.contract import float32
+from vitalprep.contract.condition import EMPTY_CELLS
 from vitalprep.contract.config import PERSON, Config
 from vitalprep.runtime.errors import RefusedError
 from vitalprep.runtime.printable import shortened
 
-__all__ = ["KINDS", "STANDARD", "Reading", "readings_of", "value_of", "whole_number"]
+__all__ = ["KINDS", "STANDARD", "Reading", "files_of", "readings_of", "value_of", "whole_number"]
 
 Kind = Literal["sex", "age", "positive", "number"]
 KINDS: Mapping[str, Kind] = {
@@ -25,8 +26,9 @@ KINDS: Mapping[str, Kind] = {
     "asa": "positive",
 }
 _SEXES = {"f": -1.0, "female": -1.0, "m": 1.0, "male": 1.0}
-_EMPTY = ("", "nan", "na")
 _DIGITS = re.compile(r"\d+", re.ASCII)
+_COMMA = re.compile(r">?[+-]?\d+(,\d+)+(\.\d*)?", re.ASCII)
+_ABSOLUTE = re.compile(r"/|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://")
 LARGEST = 2**63 - 1  # int64 of the records
 LONGEST_SHOWN = 40
 
@@ -72,7 +74,7 @@ def readings_of(config: Config) -> tuple[Reading, ...]:
 
 def _cell(text: str | None) -> str | None:
     stripped = (text or "").strip()
-    return None if stripped.lower() in _EMPTY else stripped
+    return None if stripped.lower() in EMPTY_CELLS else stripped
 
 
 def _shown(value: str | None) -> str:
@@ -88,11 +90,48 @@ def whole_number(text: str | None, place: str, column: str) -> int:
         If the cell holds none.
     """
     value = _cell(text)
-    if value is None or not _DIGITS.fullmatch(value):  # int() would also read 1_0 and other scripts' digits
+    if value is None:
+        rows = "; rows of one patient have the same" if column == "subjectid" else ""
+        raise RefusedError(f"{place}: {column} is empty.", fix=f"write a whole number into the cell{rows}.")
+    if not _DIGITS.fullmatch(value):  # int() would also read 1_0 and other scripts' digits
         raise RefusedError(f"{place}: {column} {_shown(value)} is no whole number.", fix="correct the cell.")
     if len(value) > len(str(LARGEST)) or int(value) > LARGEST:
         raise RefusedError(f"{place}: {column} {_shown(value)} is out of range.", fix="correct the cell.")
     return int(value)
+
+
+def files_of(text: str | None, place: str) -> tuple[str, ...]:
+    """Return the paths that a cell of the column `file` names, in its order; none where the cell is empty.
+
+    A path is relative to the input. Several, separated by semicolons, are the parts of one case.
+
+    Raises
+    ------
+    RefusedError
+        If a path is empty, absolute, written with backslashes, or has a step ``.`` or ``..``.
+    """
+    value = _cell(text)
+    if value is None:
+        return ()
+    paths = tuple(path.strip() for path in value.split(";"))
+    for path in paths:
+        wrong, fix = _wrong_path(path)
+        if wrong:
+            raise RefusedError(f"{place}: file {_shown(path if path else value)} {wrong}.", fix=fix)
+    return paths
+
+
+def _wrong_path(path: str) -> tuple[str, str]:
+    """Return what is wrong with a path and its fix, both empty where it is right."""
+    if not path:
+        return "has an empty path before or after a semicolon", "remove the semicolon, or write the missing path."
+    if "\\" in path:
+        return "has a backslash", "write a slash between folder and file."
+    if _ABSOLUTE.match(path):
+        return "is not relative to the input", "write the path below the input folder."
+    if {".", ".."} & set(path.split("/")):
+        return "has a step . or ..", "write the path below the input folder, without such steps."
+    return "", ""
 
 
 def value_of(text: str | None, place: str, reading: Reading) -> float | None:
@@ -114,6 +153,11 @@ def value_of(text: str | None, place: str, reading: Reading) -> float | None:
             )
         return _SEXES[value.lower()]
     number = _number(value.removeprefix(">") if reading.kind == "age" else value)
+    if number is None and _COMMA.fullmatch(value):
+        raise RefusedError(
+            f"{place}: {reading.column} {_shown(value)} has a decimal comma, or one between thousands{needed}.",
+            fix="write a decimal point, and no separator of thousands (170.5).",
+        )
     if number is None:
         raise RefusedError(
             f"{place}: {reading.column} {_shown(value)} is no number{needed}.",

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.paths import harmonized_folder
-from vitalprep.contract.plan import Stamp
+from vitalprep.contract.plan import Stamp, stamp_of
 from vitalprep.contract.receipt import InputObject, Receipt
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError, UsageError
@@ -41,7 +41,7 @@ class HarmonizedBefore:
                 self._paths[int(case)].append(stored.path)
 
     def known_as(
-        self, recordings: Mapping[int, StoredObject], source: Storage, input_ids: Mapping[int, str]
+        self, recordings: Mapping[int, tuple[StoredObject, ...]], source: Storage, input_ids: Mapping[int, str]
     ) -> dict[int, Stamp]:
         """Return the stamp under which each copied recording is known, by case.
 
@@ -50,12 +50,12 @@ class HarmonizedBefore:
 
         Parameters
         ----------
-        recordings : mapping of int to StoredObject
-            The listed recordings of `source`, by case.
+        recordings : mapping of int to tuple of StoredObject
+            The listed recordings of `source`, by case: the files of each, in order.
         input_ids : mapping of int to str
             The input id that each case has by its own stamp. A case with a receipt under it is no copy.
         """
-        asked = [(case, stored) for case, stored in recordings.items() if self._may_be_copy(case, input_ids[case])]
+        asked = [(case, files) for case, files in recordings.items() if self._may_be_copy(case, input_ids[case])]
         denied: list[tuple[int, str]] = []
         with ThreadPoolExecutor(READERS) as pool:
             found = pool.map(lambda one: self._stamp(one[0], one[1], source, denied), asked)
@@ -76,22 +76,31 @@ class HarmonizedBefore:
         paths = self._paths.get(case, ())
         return bool(paths) and not any(path.endswith(f"-{input_id}.json") for path in paths)
 
-    def _stamp(self, case: int, stored: StoredObject, source: Storage, denied: list[tuple[int, str]]) -> Stamp | None:
-        inputs = [item for item in self._inputs(case) if item.size == stored.size]
-        if any(item.etag == stored.etag for item in inputs):
+    def _stamp(
+        self, case: int, files: tuple[StoredObject, ...], source: Storage, denied: list[tuple[int, str]]
+    ) -> Stamp | None:
+        sizes, own = [file.size for file in files], stamp_of(files)
+        inputs = [item for item in self._inputs(case) if [file.size for file in item.files] == sizes]
+        if any(item.stamp == own for item in inputs):
             return None
-        hashed = {item.sha256: item.etag for item in inputs if item.sha256 is not None}
+        hashed = {
+            tuple(file.sha256 for file in item.files): item.stamp
+            for item in inputs
+            if all(file.sha256 is not None for file in item.files)
+        }
         if not hashed:
             return None
         try:
-            recording = source.arriving(stored.path, etag=stored.etag or None, size=stored.size, hashed=True)
-            sha256 = recording.sha256()
+            hashes = tuple(
+                source.arriving(file.path, etag=file.etag or None, size=file.size, hashed=True).sha256()
+                for file in files
+            )
         except (ObjectChanged, ObjectMissing):  # harmonize says so
             return None
         except UsageError as error:
             denied.append((case, error.message))
             return None
-        return Stamp(size=stored.size, etag=hashed[sha256]) if sha256 in hashed else None
+        return hashed.get(hashes)
 
     def _inputs(self, case: int) -> Iterator[InputObject]:
         for path in sorted(self._paths[case]):

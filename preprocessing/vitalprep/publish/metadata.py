@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
-from vitalprep.contract.accounting import Accounting
+from vitalprep.contract.accounting import Account
 from vitalprep.contract.build_summary import BuildSummary, CaseOutcome
 from vitalprep.contract.config import Config
 from vitalprep.contract.document import canonical_json
 from vitalprep.contract.identity import CODE_VERSIONS, recorded_subject
+from vitalprep.contract.measured import gaps_in_words, measured_of
 from vitalprep.contract.metadata import (
     CaseCounts,
     Feature,
@@ -24,7 +25,6 @@ from vitalprep.contract.metadata import (
     SplitCounts,
     TargetColumn,
 )
-from vitalprep.contract.paths import SplitName
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.record import record_shape
 from vitalprep.contract.warning import DataWarning
@@ -43,6 +43,7 @@ CASE_COLUMNS = (
     "reason",
     "seconds",
     "windows",
+    "windows_unobserved",
     "windows_dropped",
     "object",
 )
@@ -54,7 +55,7 @@ def cases_csv(plan: Plan, outcomes: dict[int, CaseOutcome], salt: str | None) ->
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(CASE_COLUMNS)
     lines: dict[int, list[Any]] = {
-        case.case_id: [case.case_id, "", "", "excluded", case.reason, "", 0, 0, ""] for case in plan.excluded
+        case.case_id: [case.case_id, "", "", "excluded", case.reason, "", 0, 0, 0, ""] for case in plan.excluded
     }
     for case in plan.cases:
         outcome = outcomes[case.case_id]
@@ -66,8 +67,9 @@ def cases_csv(plan: Plan, outcomes: dict[int, CaseOutcome], salt: str | None) ->
             outcome.reason or "",
             "" if outcome.seconds is None else outcome.seconds,
             outcome.windows,
+            outcome.unobserved,
             outcome.dropped,
-            _cell(case.object),
+            _cell(";".join(file.object for file in case.files)),
         ]
     rows.writerows(lines[case] for case in sorted(lines))
     return text.getvalue().encode()
@@ -78,13 +80,7 @@ def _cell(path: str) -> str:
     return f"./{path}" if path.startswith(FORMULA) else path
 
 
-def metadata_of(
-    plan: Plan,
-    accounting: Accounting,
-    summaries: Mapping[SplitName, BuildSummary],
-    warnings: Sequence[DataWarning],
-    content: str,
-) -> Metadata:
+def metadata_of(plan: Plan, account: Account, warnings: Sequence[DataWarning], content: str) -> Metadata:
     """Return counts, shapes, ranges, feature order, statistics, warnings, versions, digests and the settled config.
 
     Of a clinical table that does not lie beside the recordings it has the digest; the plan has its location, too.
@@ -94,7 +90,7 @@ def metadata_of(
     content : str
         The content id.
     """
-    config = plan.config
+    config, accounting = plan.config, account.accounting
     shape = record_shape(config)
     return Metadata(
         dataset_id=plan.dataset_id,
@@ -124,8 +120,10 @@ def metadata_of(
             Feature(name=item.name, unit=item.unit, range=item.range, default=item.default) for item in config.statics
         ),
         targets=tuple(TargetColumn(name=item.name, input=item.input) for item in config.targets),
-        splits={split: _split(plan, summary) for split, summary in summaries.items()},
+        splits={split: _split(plan, summary) for split, summary in account.summaries.items()},
         warnings=tuple(warnings),
+        gaps=gaps_in_words(config),
+        rejected=_rejected(account),
         source=_sorted(plan.settled_provenance.content()),
         clinical_table={"sha256": plan.clinical.sha256} if plan.clinical else None,
         config=_config_content(config),
@@ -151,10 +149,24 @@ def _sorted(content: Any) -> Any:
 
 def _split(plan: Plan, summary: BuildSummary) -> SplitCounts:
     written = {case.case_id for case in summary.cases if case.windows}
+    measured = measured_of(plan.config, [summary])
     return SplitCounts(
         cases=len(written),
         subjects=len({plan.by_id[case].subject_id for case in written}),
         windows=summary.windows,
+        windows_unobserved=measured.unobserved,
+        windows_dropped=measured.dropped,
+        windows_without_vital=measured.without_vital,
         files=summary.files,
         statistics={name: statistics.described() for name, statistics in summary.statistics.items()},
+        targets={name: counts.model_dump() for name, counts in measured.targets.items()},
     )
+
+
+def _rejected(account: Account) -> dict[str, dict[str, dict[str, int]]]:
+    """Return the rejected records of those sources that have any, by what they were rejected for."""
+    of_inputs = {
+        name: {track: found.rejected.model_dump() for track, found in tracks.items() if found.rejected.any}
+        for name, tracks in account.rejections.items()
+    }
+    return {name: tracks for name, tracks in of_inputs.items() if tracks}

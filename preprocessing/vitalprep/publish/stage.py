@@ -40,7 +40,7 @@ def publish(plan: Plan, output: Storage, found: Account, warnings: Sequence[Data
         The page ``report.html``. It tells how long the cases took, which another run of the same data set does not
         repeat; so ``croissant.json`` does not list it.
     """
-    accounting, outcomes, summaries, _ = found
+    accounting, outcomes, summaries = found.accounting, found.outcomes, found.summaries
     content = content_of(plan, summaries)
     described = Described(plan, accounting, summaries, warnings, content)
     description = DESCRIPTION.format(described.source.name)
@@ -48,7 +48,7 @@ def publish(plan: Plan, output: Storage, found: Account, warnings: Sequence[Data
         FEATURES: features_json(record_shape(plan.config)),
         "dataset_info.json": dataset_info_json(summaries, description=description, output=plan.config.output),
         "cases.csv": cases_csv(plan, outcomes, salt_of(plan)),
-        METADATA: metadata_of(plan, accounting, summaries, warnings, content).to_bytes(),
+        METADATA: metadata_of(plan, found, warnings, content).to_bytes(),
         CONFIG_NAME: config_yaml(plan),
         "README.md": dataset_card(described),
     }

@@ -14,7 +14,13 @@ from vitalprep.contract.receipt import StoredTable
 from vitalprep.contract.table import read_table
 from vitalprep.features.samples import Samples, samples_of
 from vitalprep.features.sketch import sketch_of
-from vitalprep.features.statistics import added, coverage_of, statistics_of, target_origins_of
+from vitalprep.features.statistics import (
+    added,
+    coverage_of,
+    statistics_of,
+    target_origins_of,
+    windows_without_vital,
+)
 from vitalprep.record_files.frames import HEAD, CaseFrames
 from vitalprep.record_files.output_files import OutputFile, windows_in_order
 from vitalprep.storage import Storage
@@ -49,12 +55,14 @@ class FileFacts:
     """What a file holds: statistics and target origins over its cases, and each case's coverage and sketch.
 
     A case's coverage has a row for each input, with the fields of `CaseCoverage`: int64 of shape (inputs, 4).
+    `without_vital` counts windows without an observed second of a vital sign.
     """
 
     statistics: dict[str, FeatureStatistics] = field(default_factory=dict)
     targets: dict[str, OriginCounts] = field(default_factory=dict)
     coverage: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     sketches: dict[int, str] = field(default_factory=dict)
+    without_vital: int = 0
 
     def add(self, case_id: int, samples: Samples, config: Config) -> None:
         """Add a case. The order of cases matters, because floating-point sums depend on it."""
@@ -63,13 +71,15 @@ class FileFacts:
             self.targets[name] = self.targets.get(name, OriginCounts()) + counts
         self.coverage[case_id] = np.array(list(coverage_of(samples, config).values()), dtype=np.int64)
         self.sketches[case_id] = sketch_of(samples.measured, config)
+        self.without_vital += windows_without_vital(samples, config)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A shard's worth of a file: its windows in order, as (case, start second), and the frames of each case."""
+    """A shard's worth of a file: its windows in order, as (case, start second), samples and frames of each case."""
 
     order: Sequence[tuple[int, int]]
+    samples: dict[int, Samples]
     frames: dict[int, CaseFrames]
 
     def size(self, window: tuple[int, int]) -> int:
@@ -105,6 +115,7 @@ def parts_of(task: FileTask, output: Storage, facts: FileFacts) -> Iterator[Part
             order=windows_in_order(
                 {case: item.starts.tolist() for case, item in samples.items()}, seed=task.config.split.seed
             ),
+            samples=samples,
             frames={
                 case: CaseFrames(item, case_id=case, subject_id=task.cases[case].subject_id, config=task.config)
                 for case, item in samples.items()

@@ -91,10 +91,8 @@ def _windows(first: Record, starts: list[int], samples: Samples, config: Config)
     frame = np.frombuffer(framed(encode_record(first)), dtype=np.uint8)
     at = {key: slice(place.start + HEAD, place.stop + HEAD) for key, place in payload_places(first).items()}
     series, origin = at["timeseries"], at["timeseries_origin"]
-    names = [item.name for item in config.inputs]
-    outputs = np.array([names.index(target.input) for target in config.targets])
     seconds = target_second(np.array(starts, dtype=np.int64), config.windowing)
-    targets = np.ix_(seconds, outputs)
+    targets = np.ix_(seconds, np.array(config.target_columns))
     heads = np.tile(frame[: series.start], (len(starts), 1))
     heads[:, at["start_second"]] = [list(varint(start)) for start in starts]
     heads[:, at["target"]] = _rows(samples.series[targets].astype("<f4", copy=False))

@@ -17,14 +17,14 @@ from vitalprep.contract.build_summary import (
     FileSummary,
     OriginCounts,
 )
-from vitalprep.contract.config import Config
+from vitalprep.contract.config import Config, Windowing
 from vitalprep.contract.identity import recorded_subject
 from vitalprep.contract.paths import SplitName, dataset_path
 from vitalprep.contract.plan import Plan, PlannedCase
-from vitalprep.contract.receipt import CaseResult
+from vitalprep.contract.receipt import CaseResult, StoredTable
 from vitalprep.contract.record import RecordShape, record_shape
 from vitalprep.features.statistics import added
-from vitalprep.features.windows import window_starts
+from vitalprep.features.windows import depends_on_runs_alone, in_runs, window_starts
 from vitalprep.record_files.content import BuildCase, FileFacts, FileTask, load_samples
 from vitalprep.record_files.output_files import output_files
 from vitalprep.runtime.workers import WorkerPool
@@ -62,6 +62,7 @@ class SplitFiles:
             targets=targets,
             coverage={item.name: _coverage(facts, place) for place, item in enumerate(self.config.inputs)},
             sketches=dict(sorted(item for one in facts for item in one.sketches.items())),
+            without_vital=sum(one.without_vital for one in facts),
         )
 
 
@@ -131,6 +132,7 @@ def _build_case(plan: Plan, case: PlannedCase, result: CaseResult, salt: str | N
 @dataclass(frozen=True)
 class _Windows:
     starts: NDArray[np.int64]
+    unobserved: int
     dropped: int
 
 
@@ -143,18 +145,24 @@ class _SurveyTask:
 
 def _windows(config: Config, output: Storage, cases: Mapping[int, BuildCase], pool: WorkerPool) -> dict[int, _Windows]:
     """Return the windows of each harmonized case. Tables are only read where windows depend on their values."""
-    if config.windowing.min_observed_fraction == 0:
-        return {
-            case_id: _Windows(window_starts(case.table.seconds, config.windowing), 0) for case_id, case in cases.items()
-        }
-    tasks = [_SurveyTask(case, config, output.uri) for case in cases.values()]
-    found = {task.case.case_id: windows for task, windows in pool.results(_surveyed, tasks, name=_named)}
-    return {case_id: found[case_id] for case_id in cases}
+    found = {case_id: _windows_in_runs(case.table, config.windowing) for case_id, case in cases.items()}
+    tasks = [_SurveyTask(cases[case_id], config, output.uri) for case_id, windows in found.items() if windows is None]
+    read = {task.case.case_id: windows for task, windows in pool.results(_surveyed, tasks, name=_named)}
+    return {case_id: windows or read[case_id] for case_id, windows in found.items()}
+
+
+def _windows_in_runs(table: StoredTable, windowing: Windowing) -> _Windows | None:
+    """Return a case's windows from what its receipt says of its table; None if that does not decide them."""
+    if not depends_on_runs_alone(windowing) or (table.observed is None and windowing.min_observed_inputs):
+        return None
+    possible = window_starts(table.seconds, windowing)
+    starts = possible[in_runs(possible, table.observed or (), windowing)]
+    return _Windows(starts, unobserved=len(possible) - len(starts), dropped=0)
 
 
 def _surveyed(task: _SurveyTask) -> _Windows:
     samples = load_samples(Storage(task.output), task.case, task.config)
-    return _Windows(samples.starts, samples.dropped)
+    return _Windows(samples.starts, samples.unobserved, samples.dropped)
 
 
 def _named(task: _SurveyTask) -> str:
@@ -169,8 +177,9 @@ def _outcome(result: CaseResult, windows: Mapping[int, _Windows]) -> CaseOutcome
         case_id=result.case_id,
         seconds=result.seconds,
         windows=len(found.starts),
+        unobserved=found.unobserved,
         dropped=found.dropped,
-        reason=None if len(found.starts) else "no_window" if found.dropped else "too_short",
+        reason=None if len(found.starts) else "no_window" if found.unobserved or found.dropped else "too_short",
     )
 
 

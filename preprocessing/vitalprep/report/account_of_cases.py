@@ -37,8 +37,8 @@ class CaseLine:
     ----------
     seconds : int or None
         Length of its harmonized table.
-    dropped : int
-        Windows left out because too little of them was observed.
+    left_out : int
+        Windows left out because nothing, or too little, was observed in them.
     observed : float or None
         Share of the seconds of its vitals with a value.
     detail : str
@@ -52,7 +52,7 @@ class CaseLine:
     reason: str
     seconds: int | None
     windows: int
-    dropped: int
+    left_out: int
     observed: float | None
     conflicts: int
     object: str
@@ -98,10 +98,10 @@ def case_lines(plan: Plan, account: Account, examples: set[int], *, most: int) -
                 reason=outcome.reason or "",
                 seconds=receipt.seconds if receipt else None,
                 windows=outcome.windows,
-                dropped=outcome.dropped,
+                left_out=outcome.left_out,
                 observed=observed_share(receipt, vitals) if receipt else None,
                 conflicts=len(receipt.unit_conflicts) if receipt else 0,
-                object=case.object,
+                object="; ".join(file.object for file in case.files),
                 detail=(receipt.detail or "") if receipt else "",
                 example=case.case_id in examples,
             )

@@ -172,10 +172,10 @@ def _sources(splits: _Splits) -> Iterator[Difference]:
             def parts(case: int, item: Input = item, source: Source = source) -> tuple[int, int]:
                 quality = receipts[case].features.get(item.name)
                 live = quality.live_seconds if quality else {}
-                return live.get(source.track, 0), sum(live.values())
+                return live.get(source.name, 0), sum(live.values())
 
             by_subject: dict[str, list[float]] = {split: splits.shares(split, parts) for split in SPLITS}
-            yield from _of_shares(splits, "sources_differ", source.track, shares, by_subject)
+            yield from _of_shares(splits, "sources_differ", source.name, shares, by_subject)
 
 
 def _of_shares(

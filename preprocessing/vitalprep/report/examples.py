@@ -76,7 +76,7 @@ class CaseDrawing:
     why: str
     seconds: int
     windows: int
-    dropped: int
+    left_out: int
     strips: tuple[Strip, ...]
     targets: Mapping[str, OriginCounts]
     ticks: tuple[tuple[float, str, bool], ...]
@@ -122,7 +122,7 @@ def drawing_of(case: PlannedCase, samples: Samples, config: Config, *, why: str)
         why=why,
         seconds=seconds,
         windows=len(starts),
-        dropped=samples.dropped,
+        left_out=samples.unobserved + samples.dropped,
         targets=target_origins_of(samples, config),
         strips=tuple(_strip(samples, column, item) for column, item in enumerate(config.inputs)),
         ticks=_ticks(seconds),

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import get_args
 
 from vitalprep.contract.accounting import Account, account, plan_of_dataset
-from vitalprep.contract.build_summary import CaseCoverage, FeatureStatistics
+from vitalprep.contract.build_summary import CaseCoverage
 from vitalprep.contract.config import Input
 from vitalprep.contract.identity import BUILD_VERSION, HARMONIZE_VERSION
 from vitalprep.contract.judgement import objection_to
+from vitalprep.contract.measured import gaps_in_words, measured_of, standing_of
 from vitalprep.contract.metadata import read_metadata
 from vitalprep.contract.paths import SPLITS, output_of_dataset
 from vitalprep.contract.plan import Plan
+from vitalprep.contract.reasons import REASONS
 from vitalprep.contract.receipt import read_receipt
 from vitalprep.contract.table import read_table
-from vitalprep.contract.warning import DataWarning
+from vitalprep.contract.warning import DataWarning, Level
 from vitalprep.features.samples import samples_of
 from vitalprep.report.account_of_cases import case_lines, funnel, reasons_of
 from vitalprep.report.charts import HistogramChart, histogram_chart
 from vitalprep.report.demographics import Demographic, demographics_of
 from vitalprep.report.examples import CaseDrawing, Example, chosen_examples, drawing_of
+from vitalprep.report.headings import headings
+from vitalprep.report.inputs import rejected_sources, signals_of, sources_by_split, written_in
 from vitalprep.report.page import rendered
 from vitalprep.report.person import person_of
-from vitalprep.report.signals import (
-    Quantile,
-    SourceUse,
-    conflicts_of,
-    distance,
-    gaps_of,
-    implausible_of,
-    mismatches_of,
-    quantile,
-    sources_of,
-    timings_of,
-)
+from vitalprep.report.signals import conflicts_of, gaps_of, implausible_of, mismatches_of, timings_of
 from vitalprep.report.thresholds import Thresholds
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.runtime.version import __version__
@@ -43,8 +36,6 @@ from vitalprep.storage import Storage
 
 __all__ = ["Stored", "case_html", "report_html", "stored_dataset"]
 
-QUANTILES = (0.05, 0.5, 0.95)
-SLOW = 60  # s; a source whose values stand for longer is named where it is used
 MOST_LINES = 5000  # of cases.csv, excluded cases first: a page of a million lines opens nowhere
 
 
@@ -56,31 +47,6 @@ class Stored:
     account: Account
     output: Storage
     content_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Signal:
-    """One input in all splits: counts, chart and distances of validation and test from train.
-
-    `cases` are the written ones with an observed second. `slow` holds, by track, the seconds with a value of a source
-    whose `stale_after` is over a minute. `quantiles` are those of `QUANTILES`.
-    """
-
-    item: Input
-    splits: Mapping[str, FeatureStatistics]
-    chart: HistogramChart | None
-    distances: Mapping[str, float | None]
-    slow: Mapping[str, Mapping[str, int]]
-    quantiles: Mapping[str, Sequence[Quantile | None]]
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The sources of one input over the written cases, and the share of each by split."""
-
-    item: Input
-    uses: Sequence[SourceUse]
-    shares: Sequence[Mapping[str, float | None]]
 
 
 def stored_dataset(dataset_uri: str) -> Stored:
@@ -118,7 +84,7 @@ def report_html(stored: Stored, warnings: Sequence[DataWarning]) -> bytes:
     plan, found = stored.plan, stored.account
     examples = chosen_examples(plan, found)
     lines, unlisted = case_lines(plan, found, {example.case_id for example in examples}, most=MOST_LINES)
-    written = {case: found.receipts[case] for split in SPLITS for case in _written(stored, split)}
+    written = {case: found.receipts[case] for split in SPLITS for case in written_in(found, split)}
     demographics = demographics_of(plan, found.outcomes)
     return rendered(
         "report.html.j2",
@@ -135,17 +101,24 @@ def report_html(stored: Stored, warnings: Sequence[DataWarning]) -> bytes:
         seconds={split: _seconds(stored, split) for split in SPLITS},
         funnel=funnel(found.accounting.requested, found.accounting.excluded),
         warnings=warnings,
+        measured=measured_of(plan.config, found.summaries.values()),
+        measured_in={split: measured_of(plan.config, [summary]) for split, summary in found.summaries.items()},
+        standing=standing_of(plan.config),
+        gaps_in_words=gaps_in_words(plan.config),
         limits=Thresholds(),
+        headings={level: headings(level, Thresholds()) for level in get_args(Level)},
         demographics=[(item, _demographic_chart(item)) for item in demographics],
-        signals=_signals(stored),
+        signals=signals_of(plan, found),
         gaps=[
             (item, gaps_of(_coverage(stored, item)), implausible_of(item.name, written.values()))
             for item in plan.config.inputs
         ],
-        sources=[_sources(stored, item) for item in plan.config.inputs],
+        rejected=rejected_sources(plan, found),
+        sources=[sources_by_split(found, item) for item in plan.config.inputs],
         conflicts=conflicts_of(found.receipts),
         mismatches=mismatches_of(found.receipts),
         person_of=person_of,
+        words_of=REASONS,
         drawings=[_drawing(stored, example) for example in examples],
         lines=lines,
         unlisted=unlisted,
@@ -180,6 +153,7 @@ def case_html(stored: Stored, case_id: int) -> bytes:
         case=plan.by_id.get(case_id),
         receipt=receipt,
         person_of=person_of,
+        words_of=REASONS,
         settled=plan.settled_provenance,
         objection=objection_to(plan, found.accounting),
         drawing=_drawing(stored, Example(case_id, f"case of {line.split}")) if drawn else None,
@@ -196,61 +170,9 @@ def _drawing(stored: Stored, example: Example) -> CaseDrawing:
     return drawing_of(case, samples, plan.config, why=example.why)
 
 
-def _written(stored: Stored, split: str) -> list[int]:
-    summary = next((summary for name, summary in stored.account.summaries.items() if name == split), None)
-    return [case.case_id for case in summary.cases if case.windows] if summary else []
-
-
 def _coverage(stored: Stored, item: Input) -> dict[int, CaseCoverage]:
     parts = (summary.coverage.get(item.name, {}) for summary in stored.account.summaries.values())
     return {case: found for part in parts for case, found in part.items()}
-
-
-def _sources(stored: Stored, item: Input) -> Sources:
-    receipts = stored.account.receipts
-    of_split = {split: sources_of(item, (receipts[case] for case in _written(stored, split))) for split in SPLITS}
-    known = {split: any(use.seconds for use in uses) for split, uses in of_split.items()}
-    return Sources(
-        item=item,
-        uses=sources_of(item, (receipts[case] for split in SPLITS for case in _written(stored, split))),
-        shares=[
-            {split: uses[place].share if known[split] else None for split, uses in of_split.items()}
-            for place in range(len(item.sources))
-        ],
-    )
-
-
-def _signals(stored: Stored) -> list[Signal]:
-    summaries, receipts = stored.account.summaries, stored.account.receipts
-    result = []
-    for item in stored.plan.config.inputs:
-        splits: dict[str, FeatureStatistics] = {
-            split: summaries[split].statistics.get(item.name, FeatureStatistics()) for split in SPLITS
-        }
-        counts: dict[str, tuple[int, Sequence[int], int]] = {
-            split: (statistics.histogram[0], statistics.histogram[1:-1], statistics.histogram[-1])
-            for split, statistics in splits.items()
-            if statistics.histogram
-        }
-        uses = {split: sources_of(item, (receipts[case] for case in _written(stored, split))) for split in SPLITS}
-        result.append(
-            Signal(
-                item=item,
-                splits=splits,
-                chart=histogram_chart(counts, item.range),
-                distances={split: distance(splits["train"], splits[split]) for split in SPLITS[1:]},
-                slow={
-                    source.track: {split: uses[split][place].seconds for split in SPLITS}
-                    for place, source in enumerate(item.sources)
-                    if source.stale_after > SLOW and len(item.sources) > 1
-                },
-                quantiles={
-                    split: [quantile(statistics, item.range, share) for share in QUANTILES]
-                    for split, statistics in splits.items()
-                },
-            )
-        )
-    return result
 
 
 def _demographic_chart(item: Demographic) -> HistogramChart | None:
@@ -279,11 +201,6 @@ def _shared_subjects(plan: Plan) -> int:
     return sum(len(own) > 1 for own in splits.values())
 
 
-def _seconds(stored: Stored, split: str) -> dict[str, Any]:
-    cases = [case for name, item in stored.account.summaries.items() if name == split for case in item.cases]
-    written = [case for case in cases if case.windows]
-    return {
-        "cases": len(written),
-        "seconds": sum(case.seconds or 0 for case in written),
-        "dropped": sum(case.dropped for case in cases),
-    }
+def _seconds(stored: Stored, split: str) -> dict[str, int]:
+    outcomes = [stored.account.outcomes[case] for case in written_in(stored.account, split)]
+    return {"cases": len(outcomes), "seconds": sum(case.seconds or 0 for case in outcomes)}

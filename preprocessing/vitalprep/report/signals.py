@@ -144,11 +144,11 @@ def sources_of(item: Input, receipts: Iterable[FinishedCase]) -> list[SourceUse]
     total = sum(seconds.values())
     return [
         SourceUse(
-            track=source.track,
+            track=source.name,
             stands=source.stale_after,
-            seconds=seconds[source.track],
-            cases=cases[source.track],
-            share=seconds[source.track] / total if total else 0.0,
+            seconds=seconds[source.name],
+            cases=cases[source.name],
+            share=seconds[source.name] / total if total else 0.0,
         )
         for source in item.sources
     ]

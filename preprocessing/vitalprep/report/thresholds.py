@@ -25,6 +25,8 @@ class Thresholds:
     clipped_share : float
         Largest share of observed or held seconds outside the normalization range. Our choice: even a range from the
         5th to the 95th percentile would clip only twice as many, so the range does not fit the data.
+    unobserved_share : float
+        Largest share of a split's windows without an observed second of a vital sign. Our choice: one in twenty.
     level : float
         Family-wise error rate: the probability that chance alone causes one or more warnings about differences between
         the splits, over all comparisons together (`holm`).
@@ -47,6 +49,7 @@ class Thresholds:
     observed_share: float = 0.01
     default_share: float = 0.5
     clipped_share: float = 0.05
+    unobserved_share: float = 0.05
     level: float = 0.05
     fewest_subjects: int = 10
     difference: float = 0.1

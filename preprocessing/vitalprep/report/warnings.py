@@ -6,12 +6,11 @@ Pure functions of counts and receipts. `Thresholds` documents each threshold wit
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from vitalprep.contract.accounting import Account
-from vitalprep.contract.build_summary import FeatureStatistics, OriginCounts
 from vitalprep.contract.case_list import short_case_list
-from vitalprep.contract.config import BODY, Config
+from vitalprep.contract.config import BODY
 from vitalprep.contract.paths import SPLITS
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.warning import Code, DataWarning, Level
@@ -19,39 +18,44 @@ from vitalprep.report.chance import holm
 from vitalprep.report.demographics import Demographic, demographics_of
 from vitalprep.report.differences import Difference, differences_of
 from vitalprep.report.duplicates import near_duplicates
+from vitalprep.report.recording_warnings import warnings_of_recordings
+from vitalprep.report.signal_warnings import origin_tells_future, warnings_of_signals
 from vitalprep.report.thresholds import Thresholds
+from vitalprep.report.words import listed
 
 __all__ = ["Thresholds", "warnings_of"]
 
 MOST_GROUPS = 100
 
 
-Statistics = Mapping[str, Mapping[str, FeatureStatistics]]
-"""Split -> input -> statistics."""
-Targets = Mapping[str, Mapping[str, OriginCounts]]
-"""Split -> target -> windows by origin."""
-
-
 def warnings_of(plan: Plan, account: Account, thresholds: Thresholds | None = None) -> list[DataWarning]:
     """Return all warnings of a data set, with level ``warning`` before ``note``."""
     limits = thresholds or Thresholds()
-    statistics: Statistics = {split: summary.statistics for split, summary in account.summaries.items()}
-    targets: Targets = {split: summary.targets for split, summary in account.summaries.items()}
     demographics = demographics_of(plan, account.outcomes)
     found = [
+        *recordings_left_out(plan),
+        *warnings_of_recordings(plan, account, limits),
         *few_subjects(plan, account, limits),
         *cases_dominate(plan, account, limits),
         *near_duplicate_cases(plan, account),
         *static_all_default(demographics),
         *static_outside_limits(plan, account),
-        *input_mostly_default(plan.config, statistics, limits),
-        *rarely_observed(plan.config, statistics, limits),
-        *mostly_default(plan.config, targets, limits),
-        *often_clipped(plan.config, statistics, limits),
+        *warnings_of_signals(plan.config, account, limits),
         *apart(differences_of(plan, account, fewest=limits.fewest_subjects), limits),
         *origin_tells_future(plan.config),
     ]
     return sorted(found, key=lambda warning: warning.level != "warning")
+
+
+def recordings_left_out(plan: Plan) -> Iterator[DataWarning]:
+    """Yield the recordings of the input that no case uses, by reason."""
+    for one in plan.left_out:
+        yield DataWarning(
+            code="recordings_left_out",
+            level="note" if one.reason in ("hidden", "trash") else "warning",
+            item=one.reason,
+            message=f"Left out: {one.described}.",
+        )
 
 
 def few_subjects(plan: Plan, account: Account, limits: Thresholds) -> Iterator[DataWarning]:
@@ -69,7 +73,7 @@ def few_subjects(plan: Plan, account: Account, limits: Thresholds) -> Iterator[D
             level="warning",
             threshold=limits.few_subjects,
             values=few,
-            message=f"Fewer than {limits.few_subjects} subjects in {_listed(few)} ({numbers})"
+            message=f"Fewer than {limits.few_subjects} subjects in {listed(few)} ({numbers})"
             f"{f'; fewer than {limits.no_conclusion} allow no conclusion' if none else ''}.",
         )
 
@@ -94,106 +98,6 @@ def cases_dominate(plan: Plan, account: Account, limits: Thresholds) -> Iterator
             )
 
 
-def input_mostly_default(config: Config, statistics: Statistics, limits: Thresholds) -> Iterator[DataWarning]:
-    """Warn of inputs that hold the default in most seconds of a split."""
-    for item in config.inputs:
-        high = {}
-        for split, features in statistics.items():
-            counts = features.get(item.name, FeatureStatistics())
-            total = counts.observed + counts.held + counts.default
-            if total and counts.default / total > limits.default_share:
-                high[split] = counts.default / total
-        if high:
-            yield DataWarning(
-                code="input_mostly_default",
-                level="warning",
-                item=item.name,
-                threshold=limits.default_share,
-                values=high,
-                message=f"{item.name} holds the default {item.default:g} in most seconds of {_listed(high)}: nothing "
-                "was recorded there. Only timeseries_origin tells the default from a measured value.",
-            )
-
-
-def origin_tells_future(config: Config) -> Iterator[DataWarning]:
-    """Warn that the origin mask leaks the future unless imputation is causal."""
-    if not config.imputation.causal:
-        yield DataWarning(
-            code="origin_tells_future",
-            level="note",
-            message="The origin mask leaks the future: a gap between two values is held without limit, a gap after the "
-            "last value only for `hold` seconds. A value that is held longer shows that another one will come. For "
-            "online use set imputation.causal=true.",
-        )
-
-
-def rarely_observed(config: Config, statistics: Statistics, limits: Thresholds) -> Iterator[DataWarning]:
-    """Warn of inputs that are almost never observed in a split and whose values there are held."""
-    for item in config.inputs:
-        low = {}
-        for split, features in statistics.items():
-            counts = features.get(item.name, FeatureStatistics())
-            total = counts.observed + counts.held + counts.default
-            if total and counts.default / total <= limits.default_share:
-                low[split] = counts.observed / total
-        low = {split: share for split, share in low.items() if share < limits.observed_share}
-        if low:
-            yield DataWarning(
-                code="rarely_observed",
-                level="warning",
-                item=item.name,
-                threshold=limits.observed_share,
-                values=low,
-                message=f"{item.name} is observed in less than {_percent(limits.observed_share)} of the seconds of "
-                f"{_listed(low)}: most of its values there are old ones, carried forward.",
-            )
-
-
-def mostly_default(config: Config, targets: Targets, limits: Thresholds) -> Iterator[DataWarning]:
-    """Warn of targets that hold the default in most windows of a split."""
-    for target in config.targets:
-        high = {}
-        for split, counts in targets.items():
-            count = counts.get(target.name, OriginCounts())
-            total = count.observed + count.held + count.default
-            if total and count.default / total > limits.default_share:
-                high[split] = count.default / total
-        if high:
-            default = next(item.default for item in config.inputs if item.name == target.input)
-            yield DataWarning(
-                code="mostly_default",
-                level="warning",
-                item=target.name,
-                threshold=limits.default_share,
-                values=high,
-                message=f"The target {target.name} holds the default {default:g} in most windows of {_listed(high)}: "
-                "a model that always predicts it scores well there. Weight or select windows by target_origin, and "
-                "report errors on observed targets alone.",
-            )
-
-
-def often_clipped(config: Config, statistics: Statistics, limits: Thresholds) -> Iterator[DataWarning]:
-    """Warn of inputs whose values often lie outside their normalization range."""
-    for item in config.inputs:
-        high = {}
-        for split, features in statistics.items():
-            counts = features.get(item.name)
-            known = counts.observed + counts.held if counts else 0
-            if counts and known and counts.clipped / known > limits.clipped_share:
-                high[split] = counts.clipped / known
-        if high:
-            yield DataWarning(
-                code="often_clipped",
-                level="warning",
-                item=item.name,
-                threshold=limits.clipped_share,
-                values=high,
-                message=f"More than {_percent(limits.clipped_share)} of the values of {item.name} lie outside its "
-                f"normalization range {item.range[0]:g} to {item.range[1]:g} {item.unit} in {_listed(high)}; "
-                "the records hold the bound instead.",
-            )
-
-
 def apart(differences: Sequence[Difference], limits: Thresholds) -> Iterator[DataWarning]:
     """Warn of differences from train beyond chance; large differences that chance may explain become notes."""
     tested = [item for item in differences if item.p is not None]
@@ -215,7 +119,7 @@ def apart(differences: Sequence[Difference], limits: Thresholds) -> Iterator[Dat
             item=name,
             threshold=limits.large if severity == "note" else threshold.get(kind, limits.share_difference),
             values={split: values[split] for split in SPLITS if split in values},
-            message=f"{SAID[kind].format(name=name, splits=_listed({item.split for item in found}))}"
+            message=f"{SAID[kind].format(name=name, splits=listed({item.split for item in found}))}"
             f"{'' if severity == 'warning' else '; chance cannot be excluded'}.",
         )
 
@@ -244,7 +148,7 @@ def near_duplicate_cases(plan: Plan, account: Account) -> Iterator[DataWarning]:
             level="warning",
             cases=group,
             message=f"Cases {short_case_list(group)} are nearly the same recording, under {whose}, in "
-            f"{_listed(splits)}{': the split leaks' if len(splits) > 1 else ''}.",
+            f"{listed(splits)}{': the split leaks' if len(splits) > 1 else ''}.",
         )
     if len(groups) > MOST_GROUPS:
         yield DataWarning(
@@ -265,7 +169,7 @@ def static_all_default(demographics: list[Demographic]) -> Iterator[DataWarning]
                 level="warning",
                 item=item.static.name,
                 values=splits,
-                message=f"{item.static.name} is missing in every case of {_listed(splits)}: {holds} the "
+                message=f"{item.static.name} is missing in every case of {listed(splits)}: {holds} the "
                 f"default {item.static.default:g}. Check the clinical table.",
             )
 
@@ -298,12 +202,3 @@ def _shares_by_split(plan: Plan, cases: Collection[int], written: Collection[int
         if some:
             shares[str(split)] = some / len(own)
     return shares
-
-
-def _listed(splits: Container[str]) -> str:
-    names = [split for split in SPLITS if split in splits]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:g} %"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 
-__all__ = ["clinical", "clock", "count", "duration", "percent", "signed", "unit"]
+from vitalprep.contract.paths import SPLITS
+
+__all__ = ["clinical", "clock", "count", "duration", "listed", "percent", "signed", "unit"]
 
 NOTHING = "–"  # noqa: RUF001  an en dash, as tables have it
 
@@ -67,3 +70,9 @@ def unit(text: str) -> str:
 def signed(value: float | None) -> str:
     """Return a difference with sign and two decimals."""
     return NOTHING if value is None else f"{value:+.2f}".replace("-", "−")  # noqa: RUF001  a minus
+
+
+def listed(splits: Container[str]) -> str:
+    """Return splits as a phrase: train, validation and test."""
+    names = [split for split in SPLITS if split in splits]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -67,6 +67,8 @@ class RunResult:
             "written": accounting.written,
             "excluded": accounting.excluded,
             "windows": accounting.windows,
+            "windows_unobserved": accounting.windows_unobserved,
+            "windows_dropped": accounting.windows_dropped,
             "success_rate": accounting.success_rate,
             "stage_seconds": self.stage_seconds,
             "warnings": [warning.content() for warning in metadata.warnings or ()] if metadata else [],
@@ -83,6 +85,8 @@ class RunResult:
             "cases": f"{accounting.requested} asked for, {accounting.present} present, {accounting.written} written",
             "excluded": accounting.excluded,
             "windows": accounting.windows,
+            "windows unobserved": accounting.windows_unobserved,
+            "windows dropped": accounting.windows_dropped,
             "stage seconds": self.stage_seconds,
         }
 

@@ -28,9 +28,12 @@ from vitalprep.contract.receipt import finished_cases
 from vitalprep.plan.make_plan import PlanRequest, make_plan
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import UsageError
+from vitalprep.runtime.printable import shortened
 from vitalprep.storage import Storage, normalized_uri
 
 __all__ = ["Planned", "plan_run", "settled_plan"]
+
+LONGEST_SHOWN = 80  # characters of a list of cases
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,12 @@ class Planned:
                 "present": len(plan.cases) + excluded.get("no_clinical_row", 0),
                 "excluded": excluded,
             },
+            "left_out": {one.reason: {"count": one.count, "names": list(one.names)} for one in plan.left_out},
             "shards": [
                 {
                     "index": index,
                     "cases": len(shard),
-                    "bytes": sum(plan.by_id[case].size for case in shard),
+                    "bytes": sum(plan.by_id[case].total_size for case in shard),
                     "unfinished": sum(case not in self.finished for case in shard),
                     "label": plan.shard_label(index),
                 }
@@ -100,6 +104,7 @@ def plan_run(request: PlanRequest, output_uri: str, *, force: bool = False, dry_
                 fix="leave out --force.",
             )
         _log_growth(request.parent, plan)
+    _warn_of_missing_rows(plan)
     _warn_of_limits(plan)
     output = Storage(output_uri, create=True)
     if not dry_run:
@@ -163,6 +168,18 @@ def _log_growth(parent: Plan, plan: Plan) -> None:
 
 def _facts(case: PlannedCase) -> tuple[object, ...]:
     return case.input_id, case.subject_id, case.static, case.static_origin, case.body
+
+
+def _warn_of_missing_rows(plan: Plan) -> None:
+    """Name the first recordings that cannot be used because the clinical table has no row of their case."""
+    cases = [case.case_id for case in plan.excluded if case.reason == "no_clinical_row"]
+    if cases:
+        log(
+            f"{len(cases)} of {len(plan.cases) + len(cases)} cases with a recording have no row in the clinical table "
+            f"and are left out: {shortened(short_case_list(cases), LONGEST_SHOWN)}",
+            level=logging.WARNING,
+            no_clinical_row=len(cases),
+        )
 
 
 def _warn_of_limits(plan: Plan) -> None:

@@ -68,7 +68,8 @@ def _report_refused(plan: Plan, found: Account, output: Storage) -> None:
     if found.accounting.unbuilt or not found.accounting.adds_up or (verdict and verdict.passed):
         return
     try:
-        page = report_html(Stored(plan, found, output), warnings_of(plan, found))
-        output.put(dataset_path(plan.dataset_id, REPORT), page)
+        warnings = warnings_of(plan, found)
+        output.put(dataset_path(plan.dataset_id, REPORT), report_html(Stored(plan, found, output), warnings))
+        _log_warnings(warnings, output.uri_of(dataset_path(plan.dataset_id, REPORT)))
     except VitalprepError as error:  # the user has to see the refusal
         log(f"the report could not be written: {error}", level=logging.WARNING)

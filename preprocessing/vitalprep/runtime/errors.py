@@ -19,6 +19,8 @@ ReasonCode = Literal[
     "truncated",
     "corrupt",
     "too_large",
+    "too_long",
+    "clock_set_back",
     "unit_mismatch",
     "no_signal",
     "too_short",

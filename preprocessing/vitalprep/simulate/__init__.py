@@ -2,6 +2,6 @@
 
 In the order of the data: `patients` draws the patient; `anaesthesia` plans and conducts the anaesthetic; `physiology`
 models the body's response; `course` combines both, second by second; `signals` and `waves` model what devices record;
-`recording` writes the file; `truth` computes what a reader must find in it; `damage` corrupts some files; `simulate`
-fills a folder.
+`other_monitors` lets other devices record it; `recording` writes the file; `truth` computes what a reader must find in
+it; `damage` corrupts some files; `simulate` fills a folder.
 """

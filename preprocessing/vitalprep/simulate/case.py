@@ -11,6 +11,7 @@ from vitalprep.runtime.errors import UsageError
 from vitalprep.simulate.anaesthesia.anaesthetic import Phases, planned_anaesthetic
 from vitalprep.simulate.course import Course, case_course
 from vitalprep.simulate.monitors import attach
+from vitalprep.simulate.noise import Floats
 from vitalprep.simulate.patients import ClinicalTimes, Patient, clinical_times, patient_of_case
 from vitalprep.simulate.recording import FileForm, encode_recording, file_form
 from vitalprep.simulate.signals import NumericTrack, numeric_tracks
@@ -22,9 +23,17 @@ if TYPE_CHECKING:
 
     from vitalprep.contract.config import Config
 
-__all__ = ["MAX_HOURS", "SimulatedCase", "case_truth_table", "clinical_row", "make_case", "simulate_case"]
+__all__ = ["MAX_HOURS", "Pause", "SimulatedCase", "case_truth_table", "clinical_row", "make_case", "simulate_case"]
 
 MAX_HOURS: Final = 24.0  # VitalDB's longest recording lasts 17
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """A time without a recording: it begins after `at` seconds of the course, and lasts for `seconds`."""
+
+    at: int
+    seconds: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +46,13 @@ class SimulatedCase:
     form: FileForm
     numerics: tuple[NumericTrack, ...]
     waves: tuple[WaveTrack, ...]
+    pause: Pause | None = None
 
     def encoded(self) -> bytes:
         """Return the complete gzipped `.vital` file."""
-        return encode_recording(self.seed, self.patient.case_id, self.course.phases, self.numerics, self.waves)
+        return encode_recording(
+            self.seed, self.patient.case_id, self.course.phases, self.numerics, self.waves, self.form
+        )
 
 
 def make_case(seed: int, case_id: int, hours: float, *, waves: bool = False) -> SimulatedCase:
@@ -106,9 +118,16 @@ def case_truth_table(case: SimulatedCase, config: Config) -> pa.Table:
         config,
         body=body_of(config, sex=patient.sex, height=patient.height, weight=patient.weight),
         written=written,
-        patient_values=case.course.values,
+        patient_values={name: _paused(values, case.pause) for name, values in case.course.values.items()},
         remifentanil_ug_per_ml=case.course.remifentanil_ug_per_ml,
     )
+
+
+def _paused(values: Floats, pause: Pause | None) -> Floats:
+    """Return values at 1 Hz with nothing measured during a pause."""
+    if pause is None:
+        return values
+    return np.concatenate([values[: pause.at], np.full(pause.seconds, np.nan), values[pause.at :]])
 
 
 def _wave_span(case: SimulatedCase) -> tuple[float, float] | None:

@@ -84,11 +84,13 @@ def preview(picture: str, given: Mapping[str, Any], *, case_id: int) -> dict[str
     """Draw one case of the set that the options describe, without writing a set."""
     from vitalprep.contract.config_file import load_config
     from vitalprep.simulate.case import case_truth_table, make_case
+    from vitalprep.simulate.other_monitors import on_other_monitors
     from vitalprep.simulate.preview import draw_case
 
     options = _options(given)
     case = make_case(options.seed, case_id, case_hours(options, case_id), waves=False)
-    config = load_config()
+    case = on_other_monitors(case, options.profile)
+    config = load_config(profiles=[options.profile] if options.profile else [])
     draw_case(Path(picture), case, case_truth_table(case, config), config)
     return {"picture": picture, "case": case_id, "hours": round(case.course.phases.end / 3600, 2)}
 

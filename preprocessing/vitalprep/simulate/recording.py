@@ -29,27 +29,31 @@ from vitalprep.simulate.vital_writer import (
 )
 from vitalprep.simulate.waves.tracks import WaveTrack
 
-__all__ = ["FileForm", "encode_recording", "file_form"]
+__all__ = ["SHORTEST_WITH_START", "FileForm", "encode_recording", "file_form"]
 
 _EPOCH: Final = 4102444800.0  # 2100-01-01 UTC, the date that de-identified recordings are shifted to
 _HEADER_LENGTHS: Final = (10, 26, 27)
-_START_ENDS: Final = 26  # shortest header with both times, in bytes
+SHORTEST_WITH_START: Final = 26  # bytes of a header with both times
 _GZIP_LEVEL: Final = 4  # for waves: 2 % larger than level 6 in a third of the time
 _FLOAT32, _INT16 = 1, 5  # sample formats
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileForm:
-    """The form of a case's file: `start` in Unix seconds (whole milliseconds), layout, and header length in bytes."""
+    """The form of a case's file: `start` in Unix seconds (whole milliseconds), layout, and header length in bytes.
+
+    `clock_error`, in s, is added to the times in the header alone.
+    """
 
     start: float
     packed: bool
     header_length: int
+    clock_error: float = 0.0
 
     @property
     def has_start(self) -> bool:
-        """Whether the header is long enough for the start time."""
-        return self.header_length >= _START_ENDS
+        """Whether the header is long enough for the start time, and the time is right."""
+        return self.header_length >= SHORTEST_WITH_START and not self.clock_error
 
 
 def file_form(seed: int, case_id: int) -> FileForm:
@@ -63,27 +67,43 @@ def file_form(seed: int, case_id: int) -> FileForm:
 
 
 def encode_recording(
-    seed: int, case_id: int, phases: Phases, numerics: Sequence[NumericTrack], waves: Iterable[WaveTrack]
+    seed: int,
+    case_id: int,
+    phases: Phases,
+    numerics: Sequence[NumericTrack],
+    waves: Iterable[WaveTrack],
+    form: FileForm | None = None,
 ) -> bytes:
-    """Return the complete gzipped file of one case, with a start in 2100."""
-    form = file_form(seed, case_id)
+    """Return the complete gzipped file of one case, with a start in 2100. `form` is by default the case's own."""
+    form = form or file_form(seed, case_id)
     start, packed = form.start, form.packed
     drawn = tuple(waves)
-    names = dict.fromkeys([track.device for track in numerics] + [track.form.device for track in drawn])
-    device_ids = {name: number for number, name in enumerate(names, start=1)}
-    devices = [DeviceHeader(device_id=number, typename=name, name=name) for name, number in device_ids.items()]
+    numbered = [(track.device, track.device_number) for track in numerics] + [(track.form.device, 1) for track in drawn]
+    device_ids = {device: number for number, device in enumerate(dict.fromkeys(numbered), start=1)}
+    devices = [DeviceHeader(device_id=number, typename=name, name=name) for (name, _), number in device_ids.items()]
 
     tracks: list[Track] = []
     for numeric in numerics:
-        tracks.append(_numeric_track(len(tracks) + 1, device_ids[numeric.device], start, numeric))
+        tracks.append(
+            _numeric_track(len(tracks) + 1, device_ids[numeric.device, numeric.device_number], start, numeric)
+        )
     for wave in drawn:
-        tracks.append(_wave_track(len(tracks) + 1, device_ids[wave.form.device], start, wave))
+        tracks.append(_wave_track(len(tracks) + 1, device_ids[wave.form.device, 1], start, wave))
     tracks.append(_event_track(len(tracks) + 1, start, phases))
 
     header = FileHeader(
-        length=form.header_length, start=start, end=start + phases.end, packed=packed, utc_offset_minutes=-540
+        length=form.header_length,
+        start=start + form.clock_error,
+        end=start + form.clock_error + _length(phases, numerics),
+        packed=packed,
+        utc_offset_minutes=-540,
     )
     return gzip_bytes((encode_packed if packed else encode_interleaved)(header, devices, tracks), level=_GZIP_LEVEL)
+
+
+def _length(phases: Phases, numerics: Sequence[NumericTrack]) -> float:
+    """Return the length of the recording in s, which is longer than the case if the recording paused."""
+    return max([phases.end, *(float(track.times.max()) for track in numerics if len(track.times))])
 
 
 def _numeric_track(track_id: int, device_id: int, start: float, track: NumericTrack) -> Track:

@@ -27,7 +27,7 @@ class NumericTrack:
     """A recorded numeric track, in file order.
 
     `times`: float64 of shape (n,), seconds after the recording's start, non-decreasing. `values`: float64 of shape
-    (n,), in `unit`; the file stores them as float32.
+    (n,), in `unit`; the file stores them as float32. `device_number` tells several devices of one name apart.
     """
 
     device: str
@@ -35,6 +35,7 @@ class NumericTrack:
     unit: str
     times: Floats
     values: Floats
+    device_number: int = 1
 
 
 def numeric_tracks(seed: int, patient: Patient, course: Course, attached: Attached) -> tuple[NumericTrack, ...]:

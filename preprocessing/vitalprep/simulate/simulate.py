@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from vitalprep.contract.profiles import profile_content
 from vitalprep.contract.provenance import SIMULATION_NAME, SimulationNote
-from vitalprep.runtime.errors import RetryableError, Stopped, UsageError
+from vitalprep.runtime.errors import Stopped, UsageError
 from vitalprep.runtime.workers import StopRequest, WorkerPool
 from vitalprep.simulate.case import MAX_HOURS, case_truth_table, clinical_row, make_case
-from vitalprep.simulate.damage import EXPECTED, Damage, DamageShares, damage_of, damaged, damaged_hours
-from vitalprep.simulate.patients import clinical_table, drawn_length, patient_of_case
+from vitalprep.simulate.damage import EXPECTED, UNREADABLE, Damage, DamageShares, damage_of, damaged, damaged_hours
+from vitalprep.simulate.patients import ClinicalTimes, Patient, clinical_table, drawn_length, patient_of_case
 from vitalprep.simulate.streams import Purpose, case_rng
+from vitalprep.simulate.table_damage import damaged_table
+from vitalprep.simulate.whole_files import explained, json_bytes, unfinished, write_whole
 
 __all__ = ["SimulatedSet", "SimulationOptions", "case_hours", "open_set", "simulate_folder"]
 
@@ -29,7 +31,6 @@ DAMAGE_NAME: Final = "damage.json"
 OPTIONS_NAME: Final = SIMULATION_NAME
 _SCHEMA_VERSION: Final = SimulationNote.current_version
 _SIMULATOR_VERSION: Final = 2  # increment it when the same options give different bytes
-_REFUSED_FILES: Final = ("truncated", "bitflip", "foreign", "unit")  # no truth table, because readers must refuse them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,8 @@ class SimulationOptions:
         Whether to add waves, and whether to write a truth table for each recording.
     damage : mapping of str to float
         Share of cases, 0 to 1, by kind of damage; see `damage`.
+    profile : str, optional
+        Name of a packaged profile, whose devices record instead of VitalDB's.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class SimulationOptions:
     waves: bool = False
     truth: bool = False
     damage: DamageShares = field(default_factory=dict)
+    profile: str | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -76,6 +80,8 @@ class SimulationOptions:
             raise UsageError(
                 f"Cases cannot last {self.hours} h.", fix=f"use a length above 0 and up to {MAX_HOURS:g} h."
             )
+        if self.profile is not None:
+            profile_content(self.profile)  # refuses an unknown name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +133,8 @@ class SimulatedSet:
 
     def _write_tables(self) -> None:
         """Write the clinical table and the list of damages for the cases that exist."""
-        rows, damages = [], []
+        rows: list[tuple[Patient, ClinicalTimes]] = []
+        damages: dict[int, Damage] = {}
         for case_id in range(1, self.options.cases + 1):
             if not self.recording(case_id).exists():
                 continue
@@ -135,11 +142,13 @@ class SimulatedSet:
             if damage != "no-clinical-row":
                 rows.append(clinical_row(self.options.seed, case_id, case_hours(self.options, case_id)))
             if damage is not None:
-                damages.append({"case_id": case_id, "damage": damage, "expected": EXPECTED[damage]})
-        _write_whole(self.output / CLINICAL_NAME, clinical_table(rows).encode("utf-8"))
+                damages[case_id] = damage
+        table = damaged_table(clinical_table(rows), damages)
+        write_whole(self.output / CLINICAL_NAME, table.encode("utf-8"))
         if self.options.damage:
-            document = {"schema_version": 1, "shares": dict(self.options.damage), "cases": damages}
-            _write_whole(self.output / DAMAGE_NAME, _json(document))
+            cases = [{"case_id": case_id, **EXPECTED[damage].described(damage)} for case_id, damage in damages.items()]
+            document = {"schema_version": 1, "shares": dict(self.options.damage), "cases": cases}
+            write_whole(self.output / DAMAGE_NAME, json_bytes(document))
 
     def _sweep(self) -> None:
         """Remove the temporary files of killed processes."""
@@ -181,7 +190,7 @@ def open_set(output: Path, options: SimulationOptions, *, append: bool = False) 
     found = found_options(output)
     if found is not None:
         options = _continued(output, found, options, append)
-    elif output.exists() and any(entry.name != _unfinished(output / OPTIONS_NAME).name for entry in output.iterdir()):
+    elif output.exists() and any(entry.name != unfinished(output / OPTIONS_NAME).name for entry in output.iterdir()):
         raise UsageError(f"{output} is not empty and is not a simulated set.", fix="choose a new folder.")
     claimed = SimulatedSet(output=output, options=options, missing=())
     folders = [output / "raw-data", *([output / "truth"] if options.truth else [])]
@@ -192,7 +201,7 @@ def open_set(output: Path, options: SimulationOptions, *, append: bool = False) 
             raise UsageError(
                 f"Could not create {output} ({error.strerror}).", fix="choose a folder that you can write to."
             ) from error
-    _write_whole(output / OPTIONS_NAME, _json(_described(options)))
+    write_whole(output / OPTIONS_NAME, json_bytes(_described(options)))
     cases = range(1, options.cases + 1)
     return replace(claimed, missing=tuple(case_id for case_id in cases if not claimed.recording(case_id).exists()))
 
@@ -238,6 +247,8 @@ def _continued(output: Path, found: dict[str, Any], options: SimulationOptions, 
 
 def _described(options: SimulationOptions) -> dict[str, Any]:
     described = asdict(options) | {"damage": dict(options.damage)}
+    if options.profile is None:
+        del described["profile"]  # as in sets of earlier versions
     return {"schema_version": _SCHEMA_VERSION, "simulator_version": _SIMULATOR_VERSION, **described}
 
 
@@ -254,44 +265,14 @@ def _make(task: _Task) -> int:
     options, case_id = task.into.options, task.case_id
     damage = damage_of(options.seed, case_id, options.damage)
     case = make_case(options.seed, case_id, case_hours(options, case_id), waves=options.waves)
-    case, data = damaged(case, damage)
-    if options.truth and damage not in _REFUSED_FILES:
+    case, data = damaged(case, damage, profile=options.profile)
+    if options.truth and damage not in UNREADABLE:
         from vitalprep.contract.config_file import load_config
         from vitalprep.simulate.truth import write_truth
 
         path = task.into.truth(case_id)
-        with _explained(path):
-            write_truth(path, case_truth_table(case, load_config()))
-    _write_whole(task.into.recording(case_id), data)
+        with explained(path):
+            config = load_config(profiles=[options.profile] if options.profile else [])
+            write_truth(path, case_truth_table(case, config))
+    write_whole(task.into.recording(case_id), data)
     return len(data)
-
-
-def _json(document: dict[str, Any]) -> bytes:
-    return (json.dumps(document, indent=2) + "\n").encode("utf-8")
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")  # no .vital suffix, so that readers of the folder ignore it
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file atomically."""
-    unfinished = _unfinished(path)
-    try:
-        with _explained(path):
-            unfinished.write_bytes(data)
-            unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Translate disk errors, and say what they mean for the set."""
-    try:
-        yield
-    except OSError as error:
-        raise RetryableError(
-            f"Could not write {path} ({error.strerror or error}); the finished cases are complete.",
-            fix="free space or fix the disk, then run the same command again: it resumes.",
-        ) from error

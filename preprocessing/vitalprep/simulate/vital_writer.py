@@ -172,13 +172,16 @@ def raw_samples(values: npt.ArrayLike, *, sample_format: int, gain: float = 1.0,
     return np.clip(scaled, limits.min, limits.max).astype(dtype)
 
 
-def gzip_bytes(data: bytes, *, level: int = 6) -> bytes:
+def gzip_bytes(data: bytes, *, level: int = 6, closed: bool = True) -> bytes:
     """Compress as one gzip member without time, name or operating system, so that equal data give equal bytes.
 
-    The operating system byte of Python's `gzip.compress` depends on the Python version.
+    The operating system byte of Python's `gzip.compress` depends on the Python version. Without `closed` the stream has
+    no end and no checksum, as after a crash.
     """
     deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     head = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF])
+    if not closed:
+        return b"".join([head, deflate.compress(data), deflate.flush(zlib.Z_SYNC_FLUSH)])
     tail = struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
     return b"".join([head, deflate.compress(data), deflate.flush(), tail])
 

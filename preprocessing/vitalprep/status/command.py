@@ -26,6 +26,10 @@ def print_status(result: Mapping[str, Any], *, shards: bool) -> None:
     for one in datasets:
         if one["name"]:
             click.echo(printable(f"{one['dataset_id']} is named {one['name']}"))
+    for one in datasets:
+        unobserved, dropped = (sum((one[key] or {}).values()) for key in ("windows_unobserved", "windows_dropped"))
+        if unobserved or dropped:
+            click.echo(f"{one['dataset_id']} leaves out windows: {unobserved} unobserved, {dropped} dropped")
     for name, problem in [
         ("latest.json", result["problem"]),
         *((one["dataset_id"], one["problem"]) for one in datasets),

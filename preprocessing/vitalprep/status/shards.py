@@ -46,11 +46,11 @@ def _status(
     if heartbeat is None or (heartbeat.state == "done" and not finished):  # its receipts have been removed since
         told: dict[str, Any] = {
             "cases": len(shard),
-            "bytes": sum(plan.by_id[case].size for case in shard),
+            "bytes": sum(plan.by_id[case].total_size for case in shard),
             "state": "done" if finished else "waiting",
             "done": len(done),
             "excluded": sum(receipts[case].excluded for case in done),
-            "bytes_done": sum(plan.by_id[case].size for case in done),
+            "bytes_done": sum(plan.by_id[case].total_size for case in done),
             "bytes_per_second": 0.0,
             "seconds_left": 0 if finished else None,
             "updated": None,

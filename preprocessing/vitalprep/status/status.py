@@ -134,6 +134,8 @@ def _described(output: Storage, listed: ListedDataset, *, whole: bool) -> dict[s
         "written": accounting.written if accounting else None,
         "excluded": accounting.excluded if accounting else None,
         "windows": verdict.windows if verdict else None,
+        "windows_unobserved": (accounting.windows_unobserved or None) if accounting else None,
+        "windows_dropped": (accounting.windows_dropped or None) if accounting else None,
         "warnings": _warnings(metadata),
         "report": dataset_path(name, REPORT) in listed.times,
         "plan": output.uri_of(listed.plan) if listed.plan else None,

@@ -20,12 +20,13 @@ from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError, V
 from vitalprep.runtime.unforeseen import FIX_SCARCE, SCARCE
 from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
 
-__all__ = ["STAGED", "Folder"]
+__all__ = ["STAGED", "Folder", "has_odd_name"]
 
 STAGED = re.compile(r"(.*[^/])#[0-9]+")  # `obstore` writes to this name, then renames it; no listing shows it
 ABANDONED_AFTER = 3600.0  # s without a write; protects writers on other machines
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _NOT_ALLOWED = frozenset({errno.EPERM, errno.EACCES, errno.ENOTDIR})
 _FAULTS = (
     frozenset({errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EROFS}) | _FULL | SCARCE
@@ -101,11 +102,37 @@ class Folder:
     def odd_files(self, prefix: str = "") -> dict[str, str]:
         """Return the paths below a prefix that are no readable regular files, and what is wrong with each."""
         with self.errors(verb="list", uri=self.path):
-            found = {path: _oddity(status) for path, status in self.entries(prefix)}
+            found = {path: _oddity(status) for path, status in self.entries(prefix) if not has_odd_name(path)}
         return {path: wrong.what for path, wrong in found.items() if wrong}
+
+    def is_odd(self, prefix: str = "") -> bool:
+        """Return whether `obstore` cannot list what is below a prefix."""
+        with self.errors(verb="list", uri=self.path):
+            return any(
+                has_odd_name(path)
+                or (status is None and _is_loop(Path(self.path, path)))
+                or (status and _oddity(status))
+                for path, status in self._walk(prefix)
+            )
+
+    def odd_names(self, prefix: str = "") -> tuple[str, ...]:
+        """Return the paths below a prefix that `obstore` does not take: control characters, or no UTF-8."""
+        with self.errors(verb="list", uri=self.path):
+            return tuple(path for path, _ in self.entries(prefix) if has_odd_name(path))
+
+    def dangling_links(self, prefix: str = "") -> tuple[str, ...]:
+        """Return the paths below a prefix that are links that lead nowhere."""
+        with self.errors(verb="list", uri=self.path):
+            return tuple(path for path, status in self._walk(prefix) if status is None)
 
     def entries(self, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
         """Yield path and status of everything below a prefix but folders. Links are followed, each folder once."""
+        for path, status in self._walk(prefix):
+            if status is not None:
+                yield path, status
+
+    def _walk(self, prefix: str) -> Iterator[tuple[str, os.stat_result | None]]:
+        """Yield what `entries` yields, and without a status the links that lead nowhere."""
         pending = [Path(self.path, prefix)]
         seen: set[tuple[int, int]] = set()
         while pending:
@@ -117,14 +144,19 @@ class Folder:
                 continue
             seen.add((own.st_dev, own.st_ino))
             for entry in listed:
+                path = Path(entry.path).relative_to(self.path).as_posix()
                 try:
                     status = entry.stat()
-                except FileNotFoundError:  # a link that leads nowhere, or it has just been removed
+                except OSError as error:
+                    if error.errno not in _NOWHERE:
+                        raise
+                    if entry.is_symlink():  # else it has just been removed
+                        yield path, None
                     continue
                 if stat.S_ISDIR(status.st_mode):
                     pending.append(Path(entry.path))
                 else:
-                    yield Path(entry.path).relative_to(self.path).as_posix(), status
+                    yield path, status
 
     def sweep(self, prefix: str, *, of: Callable[[str], bool]) -> int:
         """Remove the temporary files of killed writers below a prefix, and return the number removed.
@@ -154,6 +186,19 @@ class Folder:
 class _Oddity:
     what: str
     fix: str
+
+
+def _is_loop(link: Path) -> bool:
+    try:
+        link.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
+
+
+def has_odd_name(path: str) -> bool:
+    """Return whether a path has a control character or is not UTF-8."""
+    return any(not " " <= letter != "\x7f" or "\ud800" <= letter <= "\udfff" for letter in path)
 
 
 def _oddity(status: os.stat_result) -> _Oddity | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vitalprep.runtime.errors import RefusedError
 
-__all__ = ["ObjectChanged", "ObjectMissing"]
+__all__ = ["ObjectChanged", "ObjectMissing", "OddKey"]
 
 
 class ObjectMissing(RefusedError):  # noqa: N818  a state of the store
@@ -13,3 +13,9 @@ class ObjectMissing(RefusedError):  # noqa: N818  a state of the store
 
 class ObjectChanged(RefusedError):  # noqa: N818
     """The named object has changed since it was planned: its etag differs."""
+
+
+class OddKey(RefusedError):  # noqa: N818
+    """A listed key has an empty, '.' or '..' segment."""
+
+    key = ""

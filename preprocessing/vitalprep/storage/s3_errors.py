@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from obstore.exceptions import AlreadyExistsError, InvalidPathError, PreconditionError
 
-from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError, VitalprepError
-from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
+from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
+from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing, OddKey
 from vitalprep.storage.retries import Transient
 
 __all__ = ["translated"]
@@ -84,10 +84,12 @@ def translated(error: Exception, *, verb: str, uri: str) -> VitalprepError | Tra
     """
     if isinstance(error, InvalidPathError):  # a listed key
         key = _first(_KEY, str(error))
-        return RefusedError(
+        odd = OddKey(
             f"Could not {verb} {uri}: the key {key!r} has an empty, '.' or '..' segment.",
             fix="rename or remove that object, or use a prefix without it.",
         )
+        odd.key = key
+        return odd
     answer = _answer_in(str(error))
     what = f"Could not {verb} {uri}: {answer.text}."
     if _is_credentials_source(str(error), uri):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,8 @@ from obstore.exceptions import AlreadyExistsError
 
 from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
 from vitalprep.storage.bucket import Bucket
-from vitalprep.storage.folder import STAGED, Folder
+from vitalprep.storage.each_object import EachObject
+from vitalprep.storage.folder import STAGED, Folder, has_odd_name
 from vitalprep.storage.forks import refuse_fork
 from vitalprep.storage.location import normalized_uri
 from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
@@ -27,7 +28,6 @@ from vitalprep.storage.stream import Arriving
 
 __all__ = ["WRITE_BUFFER", "Storage", "StoredObject", "Writer", "read_uri"]
 
-LISTING_CHUNK = 1000
 MOST_BYTES = 256 * 10**6  # of an object that is read whole by its URI, such as a clinical table
 WRITE_BUFFER = 16 * 1024 * 1024  # larger objects go to S3 as multipart uploads with parts of this size
 PARTS_AT_ONCE = 4
@@ -180,36 +180,35 @@ class Storage:
             meta = self._do("read", path, lambda: obstore.head(self._store, path))
         except ObjectMissing:
             return None
-        return StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
+        return _stored(meta)
 
-    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+    def list(self, prefix: str = "", *, odd: MutableSequence[str] | None = None) -> Iterator[StoredObject]:
         """Yield every object below a prefix, recursively. The prefix matches whole path segments.
 
-        A local file whose modification time cannot be read has an empty etag and no time.
+        A local file whose modification time cannot be read has an empty etag and no time. Local files of `odd_names`
+        are not listed.
+
+        Parameters
+        ----------
+        odd : list of str, optional
+            Takes the keys of S3 that have an empty, '.' or '..' segment, see `EachObject`. By default they are refused.
         """
-        if isinstance(self._place, Folder) and self._place.odd_files(prefix):
+        if isinstance(self._place, Folder) and self._place.is_odd(prefix):
             yield from self._list_oddities(self._place, prefix)
             return
-        pages: Iterator[Any] | None = None
-        last: str | None = None
-
-        def page() -> Any:
-            nonlocal pages
-            current, pages = pages, None  # after any error, the next attempt resumes after the last page
-            if current is None:
-                current = obstore.list(self._store, prefix or None, offset=last, chunk_size=LISTING_CHUNK)
-            found = next(current, None)
-            pages = current
-            return found
-
-        while metas := self._do("list", prefix, page):
-            for meta in metas:
-                yield StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
-            last = metas[-1]["path"]
+        yield from map(_stored, EachObject(self._store, self._do, odd).below(prefix))
 
     def odd_files(self, prefix: str = "") -> dict[str, str]:
         """Return what below a prefix cannot be read, by path, and why: local pipes, devices, times out of range."""
         return self._place.odd_files(prefix) if isinstance(self._place, Folder) else {}
+
+    def odd_names(self, prefix: str = "") -> tuple[str, ...]:
+        """Return the paths below a prefix that no method takes: local names with control characters, or no UTF-8."""
+        return self._place.odd_names(prefix) if isinstance(self._place, Folder) else ()
+
+    def dangling_links(self, prefix: str = "") -> tuple[str, ...]:
+        """Return the paths below a prefix that are local links that lead nowhere."""
+        return self._place.dangling_links(prefix) if isinstance(self._place, Folder) else ()
 
     def put(self, path: str, data: bytes | IO[bytes]) -> None:
         """Write an object atomically from bytes or an open file: readers see the old object or the new one."""
@@ -293,7 +292,7 @@ class Storage:
         """List a folder that holds files at which `obstore.list` panics."""
         odd = folder.odd_files(prefix)
         for path, status in folder.entries(prefix):
-            if not stat.S_ISREG(status.st_mode) or STAGED.fullmatch(path):
+            if not stat.S_ISREG(status.st_mode) or STAGED.fullmatch(path) or has_odd_name(path):
                 continue
             found = StoredObject(path, status.st_size, "") if path in odd else self.head(path)
             if found is not None:
@@ -340,6 +339,10 @@ class Storage:
         if not isinstance(data, bytes):
             data.seek(0)
         obstore.put(self._store, path, data, chunk_size=WRITE_BUFFER, max_concurrency=PARTS_AT_ONCE)
+
+
+def _stored(meta: obstore.ObjectMeta) -> StoredObject:
+    return StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
 
 
 def _refuse_size(found: int, wanted: int) -> None:

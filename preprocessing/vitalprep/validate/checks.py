@@ -41,11 +41,17 @@ class Checks:
     """
 
     def __init__(
-        self, plan: Plan, output: Storage, accounting: Accounting, proofs: Mapping[SplitName, SplitProof]
+        self,
+        plan: Plan,
+        output: Storage,
+        accounting: Accounting,
+        stored: Accounting,
+        proofs: Mapping[SplitName, SplitProof],
     ) -> None:
         self.plan = plan
         self.output = output
         self.accounting = accounting
+        self.stored = stored
         self.proofs = proofs
         self.summaries = {split: proof.summary for split, proof in proofs.items()}
         self.found = [problem for proof in proofs.values() for problem in proof.problems]
@@ -83,6 +89,7 @@ class Checks:
                 self._problems("recomputed"),
                 f"{total} records are byte for byte what tables, clinical rows and configuration give",
             ),
+            *self._causal(),
             _check("windows", self._twice(), "no window is there twice"),
             _check("subjects", self._subjects(), "no subject is in two splits"),
             _check("cases", self._cases(), "every record stands in its case's split under its case's subject"),
@@ -97,6 +104,13 @@ class Checks:
             _check("descriptions", descriptions + self._content, described),
         )
 
+    def _causal(self) -> list[Check]:
+        if not self.plan.config.imputation.causal:
+            return []
+        replayed = sum(file.replayed for proof in self.proofs.values() for file in proof.files)
+        proved = f"{replayed} drawn windows are the same if their recording ends with their target"
+        return [_check("causal", self._problems("causal"), proved)]
+
     def _problems(self, name: str) -> list[str]:
         return [place for check, place in self.found if check == name]
 
@@ -106,7 +120,7 @@ class Checks:
             wanted = proof.recomputed
             if wanted is None:  # a check above says why
                 continue
-            for key in ("statistics", "targets", "coverage", "sketches"):
+            for key in ("statistics", "targets", "coverage", "sketches", "without_vital"):
                 if not _agrees(wanted, proof.summary, key):
                     problems.append(f"{key} of build-{split}.json are not what the tables give")
         return problems
@@ -197,10 +211,10 @@ class Checks:
             for outcome in summary.cases:
                 found = np.sort(windows[windows[:, 0] == outcome.case_id, 1])
                 possible = window_starts(outcome.seconds or 0, self.plan.config.windowing)
-                if len(found) != outcome.windows or len(found) + outcome.dropped != len(possible):
+                if len(found) != outcome.windows or len(found) + outcome.left_out != len(possible):
                     problems.append(
-                        f"case {outcome.case_id} has {len(found)} windows and {outcome.dropped} dropped, "
-                        f"{len(possible)} are possible"
+                        f"case {outcome.case_id} has {len(found)} windows, {outcome.unobserved} unobserved and "
+                        f"{outcome.dropped} dropped, {len(possible)} are possible"
                     )
                 elif not np.isin(found, possible).all():
                     problems.append(f"case {outcome.case_id} has a window that starts between two steps")
@@ -213,6 +227,10 @@ class Checks:
             problems.append(f"cases {list(self.accounting.unfinished)} are neither written nor excluded")
         if written != self.accounting.written:
             problems.append(f"{written} cases have records, but the accounting counts {self.accounting.written}")
+        names = set(Accounting.model_fields) - {"stage_seconds"}  # run times, which no document repeats
+        other = [name for name in sorted(names) if getattr(self.stored, name) != getattr(self.accounting, name)]
+        if other:
+            problems.append(f"accounting.json has another {', '.join(other)} than receipts and summaries give")
         return problems
 
     def _lineage(self) -> list[str]:
@@ -223,7 +241,7 @@ class Checks:
             problems.append(f"the plan's configuration does not give the harmonize digest {plan.harmonize_digest}")
         for case in plan.cases:
             body = case.settled_body(plan.config)
-            if input_id(size=case.stamp.size, etag=case.stamp.etag, body=body) != case.input_id:
+            if input_id(case.stamp, body, case.cells) != case.input_id:
                 problems.append(f"recording and clinical row of case {case.case_id} do not give its input id")
         return problems
 
@@ -235,8 +253,8 @@ def _agrees(now: BuildSummary, stored: BuildSummary, key: str) -> bool:
             _alike(_known(dict(now.coverage[name].items()), old), old)
             for name, old in ((name, dict(found.items())) for name, found in stored.coverage.items())
         )
-    new, old = (one.model_dump(mode="json", include={key})[key] for one in (now, stored))
-    return not old or _alike(_known(new, old), old)
+    new, old = (one.model_dump(mode="json", include={key}).get(key) for one in (now, stored))
+    return old is None or old == {} or _alike(_known(new, old), old)
 
 
 def _known(now: Any, stored: Any) -> Any:

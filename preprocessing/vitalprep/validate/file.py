@@ -64,12 +64,15 @@ class FileFindings:
         SHA-256 of the file as it was read, in hex; None if it is missing.
     facts : FileFacts or None
         What the file holds according to its tables; None where they were not all read.
+    replayed : int
+        Windows that were computed again from what was known at their target.
     """
 
     windows: NDArray[np.int64]
     problems: tuple[tuple[str, str], ...]
     sha256: str | None = None
     facts: FileFacts | None = None
+    replayed: int = 0
 
 
 def validate_file(task: ValidateTask) -> FileFindings:
@@ -116,7 +119,7 @@ def _findings(task: ValidateTask) -> FileFindings:
     if not problems and len(windows) != task.summary.windows:
         problems.append(("counts", f"{name} holds {len(windows)} records, but build wrote {task.summary.windows}"))
     found = np.array(windows, dtype=np.int64) if windows else none
-    return FileFindings(found, tuple(problems[:MOST_PROBLEMS]), sha256, recomputed.facts)
+    return FileFindings(found, tuple(problems[:MOST_PROBLEMS]), sha256, recomputed.facts, recomputed.replays.count)
 
 
 class _Sequential(io.RawIOBase):

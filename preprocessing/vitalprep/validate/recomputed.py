@@ -12,6 +12,7 @@ from vitalprep.record_files.content import FileFacts, FileTask, parts_of
 from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import Storage
 from vitalprep.tfrecord.reader import RecordReader
+from vitalprep.validate.replay import Replays
 
 __all__ = ["Recomputed"]
 
@@ -27,12 +28,18 @@ class Recomputed:
         The file as tables and plan give it. None: nothing is compared.
     reader : RecordReader
         Reads a record that differs, to say where.
+
+    Attributes
+    ----------
+    replays : Replays
+        Windows that were computed again from what was known at their target.
     """
 
     def __init__(self, task: FileTask | None, output: Storage, reader: RecordReader) -> None:
         self._facts = FileFacts()
+        self.replays = Replays()
         self._reader = reader
-        self._records = _records(task, output, self._facts) if task else iter(())
+        self._records = _records(task, output, self._facts, self.replays) if task else iter(())
         self._compares = task is not None
         self._complete = False
 
@@ -65,7 +72,7 @@ class Recomputed:
             return []
         wanted, problems = self._next()
         if problems or wanted is None:
-            return problems
+            return problems or self.replays.problems
         (case, start), _ = wanted
         return self._ended(f"the record of case {case} from second {start} is missing")
 
@@ -88,10 +95,13 @@ class Recomputed:
         return f"{' and '.join(names)} differ" if names else "it is written in another way"
 
 
-def _records(task: FileTask, output: Storage, facts: FileFacts) -> Iterator[tuple[tuple[int, int], NDArray[np.uint8]]]:
+def _records(
+    task: FileTask, output: Storage, facts: FileFacts, replays: Replays
+) -> Iterator[tuple[tuple[int, int], NDArray[np.uint8]]]:
     """Yield (case, start second) and the encoded record of each window. The array is used again for the next one."""
     space = np.empty(0, dtype=np.uint8)
     for part in parts_of(task, output, facts):
+        replays.add(part, task)
         for window in part.order:
             size = part.size(window)
             if size > len(space):

@@ -13,10 +13,10 @@ def recordings_still_there(plan: Plan) -> str:
     """Return one sentence on how many of a plan's recordings the input still lists with the same size and etag."""
     total = len(plan.cases)
     try:
-        there = {stored.path: (stored.size, stored.etag) for stored in Storage(plan.input).list()}
+        there = {stored.path: (stored.size, stored.etag) for stored in Storage(plan.input).list(odd=[])}
     except VitalprepError as error:
         return f"could not be listed ({error.message.rstrip('.')})"
-    same = sum(there.get(case.object) == (case.size, case.etag) for case in plan.cases)
+    same = sum(all(there.get(file.object) == (file.size, file.etag) for file in case.files) for case in plan.cases)
     if same == total:
         return f"all {total} are in {plan.input}, as they were planned"
     return f"{total - same} of {total} are no longer in {plan.input} as they were planned"

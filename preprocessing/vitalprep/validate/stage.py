@@ -76,10 +76,10 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
 
 def _verdict(output: Storage, dataset_id: str, pool: WorkerPool) -> tuple[Verdict, str | None]:
     """Return the verdict, and the content id that the data set's metadata state."""
-    plan, accounting = _plan_of(output, dataset_id)
+    plan, stored, accounting = _plan_of(output, dataset_id)
     summaries = {split: require_build_summary(output, dataset_id, split) for split in SPLITS}
     proofs = prove_splits(plan, output, summaries, pool)
-    found = Checks(plan, output, accounting, proofs)
+    found = Checks(plan, output, accounting, stored, proofs)
     checks = found.all()
     verdict = Verdict(
         schema_version=2,
@@ -126,7 +126,8 @@ def _refuse_other_versions(output: Storage, dataset_id: str) -> None:
         )
 
 
-def _plan_of(output: Storage, dataset_id: str) -> tuple[Plan, Accounting]:
+def _plan_of(output: Storage, dataset_id: str) -> tuple[Plan, Accounting, Accounting]:
+    """Return the plan, the accounting that is stored, and the one that receipts and summaries give."""
     path = accounting_path(dataset_id)
     try:
         stored = Accounting.from_bytes(output.get(path), uri=output.uri_of(path))
@@ -144,4 +145,4 @@ def _plan_of(output: Storage, dataset_id: str) -> tuple[Plan, Accounting]:
         raise RefusedError(
             f"{output.uri_of(path)} names {stored.plan}, the plan of another data set.", fix="plan and publish again."
         )
-    return plan, account(plan, output)[0]
+    return plan, stored, account(plan, output)[0]

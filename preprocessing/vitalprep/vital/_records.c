@@ -32,17 +32,24 @@ enum { PACKET_HEAD = 5, RECORD_HEAD = 12, TRACK_IDS = 65536 };
 enum { LONGEST_RECORD_HEAD = 1 << 17 };
 
 /* Stop reasons of a scan; the returned position is that of the packet concerned. */
-enum { MORE, FULL, HEADER, TOO_LONG, NO_HEAD, BAD_TIME, BAD_SAMPLES };
+enum { MORE, FULL, HEADER, TOO_LONG, NO_HEAD, BAD_TIME, BAD_SAMPLES, FELL };
 
-/* One track header and the summary of its records; same layout as TRACK in scan.py. */
+/* A clock that falls by more than this many seconds from one record of a track to the next was set back. */
+#define SET_BACK 60.0
+
+/* One track header and the summary of its records; same layout as TRACK in track_table.py. `early` records have a time of 0 or
+ * below: they lie outside of the recording if it has later records alone. Times are in s. */
 typedef struct {
     double rate, gain, offset;
-    double first, last; /* earliest record and latest sample, s */
-    int64_t records;
+    double first, last; /* earliest record and latest sample */
+    double early_first, early_last;
+    double previous;            /* the latest record in file order, -inf before the first */
+    double run_first, run_last; /* earliest and latest record since the clock was last set back */
+    int64_t records, early;
     int32_t kind, format;
 } Track;
 
-/* One numeric sample, in file order; same layout as ROW in scan.py. */
+/* One numeric sample, in file order; same layout as ROW in rows.py. */
 typedef struct {
     double time, value;
     int64_t track;
@@ -56,7 +63,8 @@ typedef struct {
     int64_t track_count;
     Row *rows;
     int64_t row_count, row_limit;
-    int64_t skipped;
+    double near_first, near_last; /* NaN: no record is near */
+    int64_t skipped, near;
 } Scan;
 
 static const int32_t WIDTHS[] = {0, 4, 8, 1, 1, 2, 2, 4, 4}; /* by sample format */
@@ -90,17 +98,31 @@ static double sample(const uint8_t *at, const Track *track)
     return track->gain != 0 ? stored * track->gain + track->offset : stored;
 }
 
+static void extend(double *first, double *last, int64_t *records, double time, double until)
+{
+    if (*records == 0 || time < *first)
+        *first = time;
+    if (*records == 0 || until > *last)
+        *last = until;
+    ++*records;
+}
+
 /* Extend a track's time span by a record of `samples` samples. */
 static void count_record(Track *track, double time, int64_t samples)
 {
-    double last = time;
+    double until = time;
     if (track->kind == WAVE && samples > 1 && isfinite(track->rate) && track->rate > 0)
-        last = time + (double)(samples - 1) / track->rate;
-    if (track->records == 0 || time < track->first)
-        track->first = time;
-    if (track->records == 0 || last > track->last)
-        track->last = last;
-    track->records++;
+        until = time + (double)(samples - 1) / track->rate;
+    if (time <= 0) {
+        extend(&track->early_first, &track->early_last, &track->early, time, until);
+        return;
+    }
+    extend(&track->first, &track->last, &track->records, time, until);
+    track->previous = time;
+    if (time < track->run_first)
+        track->run_first = time;
+    if (time > track->run_last)
+        track->run_last = time;
 }
 
 /* Process the record with a body of `length` bytes at `body`. At least min(length, LONGEST_RECORD_HEAD) of them must be
@@ -140,6 +162,8 @@ static int take_record(Scan *scan, int64_t body, int64_t length)
         return BAD_SAMPLES;
     if (info < RECORD_HEAD - 2 || data + samples * WIDTHS[track->format] > stop)
         return BAD_SAMPLES;
+    if (time > 0 && time < track->previous - SET_BACK)
+        return FELL;
     if (track->kind == NUMERIC) {
         if (scan->row_count >= scan->row_limit)
             return FULL;
@@ -149,6 +173,8 @@ static int take_record(Scan *scan, int64_t body, int64_t length)
         row->track = index;
     }
     count_record(track, time, samples);
+    if (time >= scan->near_first && time <= scan->near_last)
+        scan->near++;
     return MORE;
 }
 
@@ -189,22 +215,24 @@ static PyObject *scan_packets(PyObject *module, PyObject *arguments)
 {
     Py_buffer bytes, track_of, tracks, rows;
     long long position, longest, track_count, row_count;
+    double near_first, near_last;
     PyObject *answer = NULL;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "y*LLy*w*Lw*L", &bytes, &position, &longest, &track_of, &tracks, &track_count,
-                          &rows, &row_count))
+    if (!PyArg_ParseTuple(arguments, "y*LLy*w*Lw*Ldd", &bytes, &position, &longest, &track_of, &tracks, &track_count,
+                          &rows, &row_count, &near_first, &near_last))
         return NULL;
     Scan scan = {
         .bytes = bytes.buf, .position = position, .end = bytes.len, .longest = longest,
         .track_of = track_of.buf, .tracks = tracks.buf, .track_count = track_count,
         .rows = rows.buf, .row_count = row_count, .row_limit = rows.len / (Py_ssize_t)sizeof(Row),
+        .near_first = near_first, .near_last = near_last,
     };
     if (fits(position >= 0, "position") && fits(track_of.len == TRACK_IDS * (Py_ssize_t)sizeof(int32_t), "track_of") &&
         fits(track_count >= 0 && track_count <= tracks.len / (Py_ssize_t)sizeof(Track), "track_count") &&
         fits(row_count >= 0 && row_count <= scan.row_limit && scan.row_limit > 0, "row_count")) {
         int stopped = take_packets(&scan);
-        answer = Py_BuildValue("iLLL", stopped, (long long)scan.position, (long long)scan.row_count,
-                               (long long)scan.skipped);
+        answer = Py_BuildValue("iLLLL", stopped, (long long)scan.position, (long long)scan.row_count,
+                               (long long)scan.skipped, (long long)scan.near);
     }
     PyBuffer_Release(&bytes);
     PyBuffer_Release(&track_of);
@@ -248,8 +276,9 @@ static PyObject *group_rows(PyObject *module, PyObject *arguments)
 }
 
 PyDoc_STRVAR(scan_packets_doc,
-"scan_packets(buffer, position, longest, track_of, tracks, track_count, rows, row_count)\n--\n\n"
-"Read records starting at `position`. Return (stop reason, position, row_count, records without a header).");
+"scan_packets(buffer, position, longest, track_of, tracks, track_count, rows, row_count, near_first, near_last)\n--\n\n"
+"Read records starting at `position`. Return (stop reason, position, row_count, records without a header, records whose\n"
+"time lies between near_first and near_last).");
 PyDoc_STRVAR(group_rows_doc,
 "group_rows(rows, group_of, next, times, values)\n--\n\n"
 "Copy each row's time and value to the next free place of its group, in file order.");
@@ -262,8 +291,9 @@ static PyMethodDef methods[] = {
 
 static int add_constants(PyObject *module)
 {
-    static const char *names[] = {"MORE", "FULL", "HEADER", "TOO_LONG", "NO_HEAD", "BAD_TIME", "BAD_SAMPLES"};
-    for (long value = MORE; value <= BAD_SAMPLES; value++)
+    static const char *names[] = {"MORE", "FULL", "HEADER", "TOO_LONG", "NO_HEAD", "BAD_TIME", "BAD_SAMPLES",
+                                  "FELL"};
+    for (long value = MORE; value <= FELL; value++)
         if (PyModule_AddIntConstant(module, names[value], value) < 0)
             return -1;
     return 0;

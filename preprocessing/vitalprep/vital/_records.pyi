@@ -10,6 +10,7 @@ TOO_LONG: int
 NO_HEAD: int
 BAD_TIME: int
 BAD_SAMPLES: int
+FELL: int
 
 def scan_packets(
     buffer: bytes,
@@ -20,9 +21,14 @@ def scan_packets(
     track_count: int,
     rows: NDArray[np.void],
     row_count: int,
+    near_first: float,
+    near_last: float,
     /,
-) -> tuple[int, int, int, int]:
-    """Read records starting at `position`. Return (stop reason, position, row_count, records without a header)."""
+) -> tuple[int, int, int, int, int]:
+    """Read records starting at `position`.
+
+    Return (stop reason, position, row_count, records without a header, records between near_first and near_last).
+    """
 
 def group_rows(
     rows: NDArray[np.void],

@@ -35,6 +35,11 @@ class TrackHeader:
     device_id: int
 
     @property
+    def track(self) -> tuple[int, int, str, int]:
+        """What makes it the same track as another header of its file: id, kind, name and device."""
+        return self.track_id, self.kind, self.name, self.device_id
+
+    @property
     def memory(self) -> int:
         """Upper bound of its memory in bytes."""
         return len(self.body) + memory_of(self.name, self.unit)

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from tests.reliability.hostile.memory import peak_rss
+from vitalprep.contract.config import Reading
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.table import to_parquet
 from vitalprep.features.conversion import Body
@@ -39,7 +40,7 @@ from vitalprep.storage.stream import Arriving
 from vitalprep.vital.gunzip import MOST_MEMBERS
 from vitalprep.vital.headers import MOST_HEADERS
 from vitalprep.vital.recording import read_vital
-from vitalprep.vital.scan import MOST_SAMPLES
+from vitalprep.vital.rows import MOST_SAMPLES
 
 __all__ = ["GIANTS", "LONGEST_TIME", "MOST_MEMORY", "Figures", "measured"]
 
@@ -282,7 +283,9 @@ def _read(name: str, size: int, longest: int) -> Figures:
     began = time.process_time()
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(began) + longest, resource.RLIM_INFINITY))
     try:
-        recording = read_vital(Arriving(chunks, sum(map(len, chunks))), max_bytes=size)
+        recording = read_vital(
+            lambda: Arriving(chunks, sum(map(len, chunks))), reading=Reading(max_decompressed_bytes=size)
+        )
         config = load_config()
         series = harmonize(recording, config, Body(sex=1, height=180, weight=80))
         to_parquet(series.values, [item.name for item in config.inputs])

@@ -110,7 +110,7 @@ def test_a_reader_that_accepts_damage_is_noticed(monkeypatch: pytest.MonkeyPatch
     file = next(path for path in CORPUS if path.stem.startswith("ok-")).read_bytes()
     other = next(path for path in reversed(CORPUS) if path.stem.startswith("ok-")).read_bytes()
     assert judged(file, None).outcome == "ok"
-    monkeypatch.setattr(verdict, "read_vital", lambda data, max_bytes: read_vital(file, max_bytes=max_bytes))
+    monkeypatch.setattr(verdict, "read_vital", lambda data, reading: read_vital(file, reading=reading))
     for damaged in (other, file + b"x", file[:-1]):
         with pytest.raises(WrongAnswer):
             judged(damaged, None)

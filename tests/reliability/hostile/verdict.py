@@ -18,7 +18,7 @@ from tests.reference import design4
 from tests.reference.slow_vital_file import read_stream_slowly
 from tests.reliability.hostile.outcomes import MAX_BYTES, OUTCOMES
 from tests.vital.recordings import comparable
-from vitalprep.contract.config import Config
+from vitalprep.contract.config import Config, Reading
 from vitalprep.contract.config_file import load_config
 from vitalprep.features.conversion import Body
 from vitalprep.features.grid import harmonize
@@ -58,7 +58,7 @@ def judged(file: bytes, stream: bytes | None) -> Verdict:
         stream = _gunzip(file)
     wanted = None if stream is None else _answer(stream)
     try:
-        recording = read_vital(file, max_bytes=MAX_BYTES)
+        recording = read_vital(file, reading=Reading(max_decompressed_bytes=MAX_BYTES))
     except CaseRefused as refusal:
         if refusal.reason not in OUTCOMES or not refusal.detail:
             raise WrongAnswer(f"refused without a known reason: {refusal}") from refusal
@@ -114,7 +114,8 @@ def harmonized(recording: VitalFile) -> str:
     if len(found.values) <= LONGEST_TABLE and not found.unit_conflicts:
         assert recording.first_time is not None
         assert recording.last_time is not None
-        start = recording.first_time if recording.start_time is None else recording.start_time
+        assert recording.start is not None
+        start = recording.start
         wanted = _table(recording, start, len(found.values))
         if not np.allclose(found.values, wanted, rtol=1e-6, atol=0, equal_nan=True):
             raise WrongAnswer("another table than the reference's")

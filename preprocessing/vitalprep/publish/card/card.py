@@ -13,6 +13,7 @@ from vitalprep.publish.card import contents, use
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.card.loading import loading_example
 from vitalprep.publish.card.markdown import one_line, plain
+from vitalprep.publish.card.measured import measured
 
 __all__ = ["dataset_card", "title_of"]
 
@@ -23,6 +24,7 @@ _HUB_LICENCES = {"cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0",
 def dataset_card(data: Described) -> bytes:
     """Return the card of a data set as Markdown."""
     sections = {
+        "What was measured": measured(data),
         "What it is": contents.what(data),
         "Composition": contents.composition(data),
         "How it was made": use.making(data),
@@ -37,6 +39,7 @@ def dataset_card(data: Described) -> bytes:
     }
     title = title_of(data)
     parts = [f"---\n{_header(data, title)}---", f"# {plain(title)}"]
+    parts += ["**The patients are simulated. Nobody was recorded.**"] if data.source.patients == "simulated" else []
     parts += [f"## {name}\n\n{text}" for name, text in sections.items()]
     return ("\n\n".join(parts) + "\n").encode()
 

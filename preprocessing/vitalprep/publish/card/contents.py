@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from vitalprep.contract.config import Input
 from vitalprep.contract.paths import SPLITS
+from vitalprep.contract.reasons import REASONS
 from vitalprep.publish.card.described import Described
 from vitalprep.publish.card.markdown import code, plain, table
+from vitalprep.publish.card.measured import origins_of_targets
 
-__all__ = ["REASONS", "composition", "exclusions", "origins", "splits", "values", "what"]
-
-REASONS: Mapping[str, str] = {
-    "raw_object_missing": "no recording was there",
-    "no_clinical_row": "the clinical table has no row of the case",
-    "not_vital": "the file is no `.vital` recording",
-    "truncated": "the file ends before the recording does",
-    "corrupt": "the file is damaged",
-    "too_large": "the file is larger than a recording can be",
-    "unit_mismatch": "a signal stands in a unit that is not known, and no other source has it",
-    "no_signal": "none of the inputs was recorded",
-    "too_short": "the recording is shorter than one window and its target",
-    "no_window": "every window had too few observed values",
-}
+__all__ = ["composition", "exclusions", "origins", "splits", "values", "what"]
 
 
 def what(data: Described) -> str:
     """Return what a record is, and where the recordings come from."""
     windowing, inputs = data.config.windowing, len(data.config.inputs)
-    patients = "**The patients are simulated. Nobody was recorded.**\n\n" if data.source.patients == "simulated" else ""
     shapes = [
         ("timeseries", f"float32 ({windowing.window}, {inputs})", "the inputs at 1 Hz, in [-1, 1]"),
         ("static", f"float32 ({len(data.config.statics)},)", "the patient, in [-1, 1]"),
@@ -41,7 +27,7 @@ def what(data: Described) -> str:
         ("case_id, subject_id, start_second", "int64", "where the window comes from"),
     ]
     return (
-        f"{patients}Each record is a window of {windowing.window} s of one operation, a new one every "
+        f"Each record is a window of {windowing.window} s of one operation, a new one every "
         f"{windowing.step} s, and drug rates and ventilator settings {windowing.target_horizon} s after it, for "
         "models to predict.\n\n"
         + table(
@@ -64,6 +50,11 @@ def composition(data: Described) -> str:
         counts = [len(subjects), len(written), summary.windows, len(summary.files)]
         rows.append([split, *(f"{count:,}" for count in counts), f"{hours:,.1f}", f"{size:,.1f}"])
     counted = data.accounting
+    salvaged = (
+        f" {counted.salvaged:,} of these come from unfinished files, which were used up to their last whole packet."
+        if counted.salvaged
+        else ""
+    )
     content = (
         f"\n\nContent id: {code(data.content_id)}. Data sets with equal records have equal content ids, "
         "wherever they were made."
@@ -73,7 +64,7 @@ def composition(data: Described) -> str:
     return (
         table(["split", "subjects", "cases", "windows", "files", "hours", "MB"], rows, numbers_from=1)
         + f"\n\nOf {counted.requested:,} cases that were asked for, {counted.present:,} had a recording and "
-        f"{counted.written:,} are in here. `cases.csv` says of every one what became of it." + content
+        f"{counted.written:,} are in here.{salvaged} `cases.csv` says of every one what became of it." + content
     )
 
 
@@ -161,10 +152,20 @@ def origins(data: Described) -> str:
         rows.append([code(name), *map(_percent, shares)])
     header = ["input", "observed", "held", "default", "clipped", *(f"observed in {split}" for split in SPLITS)]
     return (
-        "Each value has an origin of its own: **0 observed** (the value of a source, at most as old as it stands: "
-        f"{_stands(data)}), **1 held** (the last value carried forward), **2 default** (there was no value to carry). "
+        "Each value has an origin of its own: **0 observed** (the value of a source, no older than its `stale_after`), "
+        "**1 held** (the last value carried forward), **2 default** (there was no value to carry). "
         "A default can equal an observed low: only the origin tells them apart. Share of all seconds of the cases in "
-        "here, in %:\n\n" + table(header, rows, numbers_from=1)
+        "here, in %:\n\n" + table(header, rows, numbers_from=1) + _targets(data)
+    )
+
+
+def _targets(data: Described) -> str:
+    """Return where the targets' values come from; empty if a build did not count them."""
+    if not data.measured.targets:
+        return ""
+    return (
+        "\n\nOf the targets, in % of the windows. A model that always predicts the default scores well on a target "
+        f"that mostly is one: report errors on observed targets.\n\n{origins_of_targets(data.measured.targets)}"
     )
 
 
@@ -172,7 +173,10 @@ def exclusions(data: Described) -> str:
     """Return why cases are left out."""
     if not data.accounting.excluded:
         return "None."
-    rows = [[code(reason), f"{count:,}", REASONS[reason]] for reason, count in data.accounting.excluded.items()]
+    rows = [
+        [code(reason), f"{count:,}", plain(REASONS[reason].meaning)]
+        for reason, count in data.accounting.excluded.items()
+    ]
     return table(["reason", "cases", "meaning"], rows, numbers_from=3)
 
 
@@ -180,17 +184,9 @@ def _range(bounds: tuple[float, float]) -> str:
     return f"{bounds[0]:g} to {bounds[1]:g}"
 
 
-def _stands(data: Described) -> str:
-    """Return how long values of the sources count as observed, and name the source with the longest time."""
-    times = {source.track: source.stale_after for item in data.config.inputs for source in item.sources}
-    longest = max(times.values())
-    of_longest = ", ".join(code(track) for track, time in times.items() if time == longest)
-    return f"{min(times.values())} s to {longest} s, which is for {of_longest}"
-
-
 def _sources(item: Input) -> str:
     joint = " + " if item.combine == "sum" else ", "
-    return joint.join(code(source.track) for source in item.sources)
+    return joint.join(code(source.name) for source in item.sources)
 
 
 def _percent(share: float | None) -> str:

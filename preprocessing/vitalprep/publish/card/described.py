@@ -9,6 +9,7 @@ from functools import cached_property
 from vitalprep.contract.accounting import Accounting
 from vitalprep.contract.build_summary import BuildSummary, FeatureStatistics
 from vitalprep.contract.config import Config
+from vitalprep.contract.measured import Measured, measured_of
 from vitalprep.contract.paths import SPLITS, SplitName
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.provenance import Provenance, SettledProvenance
@@ -64,6 +65,16 @@ class Described:
     def windows(self) -> int:
         """Windows over all splits."""
         return sum(self.accounting.windows.values())
+
+    @cached_property
+    def measured(self) -> Measured:
+        """How much was measured."""
+        return measured_of(self.config, self.summaries.values())
+
+    @cached_property
+    def measured_in(self) -> dict[SplitName, Measured]:
+        """How much was measured in each split."""
+        return {split: measured_of(self.config, [summary]) for split, summary in self.summaries.items()}
 
     @cached_property
     def coverage(self) -> dict[str, Coverage]:

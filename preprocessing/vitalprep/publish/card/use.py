@@ -23,26 +23,28 @@ _BASIS = {
 
 def making(data: Described) -> str:
     """Return the rules that made the records."""
-    fraction = data.config.windowing.min_observed_fraction
-    left_out = f"; those with less than {fraction:.0%} of their vital signs observed were left out" if fraction else ""
-    gaps = (
-        "No value depends on a later one."
-        if data.config.imputation.causal
-        else "Whether a gap is an inner one or the end of the signal is known only afterwards: inner gaps are held "
-        "without limit. `imputation.causal=true` would not do so."
-    )
+    demands = " and ".join(data.config.windowing.demands)
+    kept = f"; those that have {demands} observed were kept" if demands else ""
     rules = [
-        "Each recording was read strictly; a file that is damaged anywhere is excluded, not repaired.",
+        _strictly(data),
         "Each signal was put on a 1 Hz grid in clinical units, from the first of its sources that was live. What a "
         "device cannot show was dropped.",
         "Gaps were filled by the last observation, or by a default where there was none to carry, never backwards "
         "and never by a mean.",
-        gaps,
-        f"Windows were cut{left_out}. Each value was normalized to its range and clipped.",
+        f"Windows were cut{kept}. Each value was normalized to its range and clipped.",
         "Every record was read again and proved: checksums, shapes, ranges, splits, counts. `validation.json` says "
         "whether it passed; without that verdict the data set is not published.",
     ]
     return f"By vitalprep {__version__}.\n\n" + bullets(rules)
+
+
+def _strictly(data: Described) -> str:
+    if data.config.reading.salvage:
+        return (
+            "Each recording was read strictly; a file that is damaged is excluded, not repaired. One that is "
+            "unfinished was used up to its last whole packet."
+        )
+    return "Each recording was read strictly; a file that is damaged anywhere is excluded, not repaired."
 
 
 def limitations(data: Described) -> str:
