@@ -111,7 +111,7 @@ def test_the_overlay_uses_what_profiles_list_and_offers_the_rest(ward: Path, tmp
     }  # fmt: skip
     assert "36.5 to 36.7" in odd
     assert '#   mmHg: [mmHg, "mm Hg", torr]   # Solar8000/ETCO2' in lines
-    assert "#   Bx50/PEEP is in hPa, not cmH2O: give its source this unit and a conversion" in lines
+    assert "# Bx50/PEEP is in hPa, not cmH2O: give its source this unit and a conversion" in lines
     again = run_vitalprep("inspect", ward, "--config", file).result
     assert {one["name"]: one["recordings"] for one in again["inputs"] if one["recordings"]} == {"HR": 8}
     assert again["unfed"]["count"] == 0

@@ -13,6 +13,7 @@ from tests.pipeline import BUCKET, s3_client
 from vitalprep.contract.config_file import load_config
 from vitalprep.contract.identity import input_id
 from vitalprep.contract.plan import FileStamp, Plan, Stamp
+from vitalprep.inspect.contents import contents_of
 from vitalprep.plan.make_plan import PlanRequest, make_plan
 from vitalprep.plan.recordings import Recordings, find_recordings
 from vitalprep.runtime.errors import RefusedError
@@ -118,6 +119,7 @@ def test_a_link_to_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     found = _found(tmp_path)
     assert sorted(found.by_case) == [1]
     assert _left_out(found) == {"dangling_link": ("OR12",)}
+    assert contents_of(Storage(str(tmp_path))).left_out == found.left_out, "inspect says the same"
 
 
 def test_a_cell_settles_which_of_two_files_is_a_case_s(tmp_path: Path) -> None:

@@ -27,3 +27,4 @@ def test_windowing_that_leaves_out_everything_is_named(
     assert "less than the required" not in answer.result["message"]
     assert answer.result["fix"].startswith("lower windowing.")
     assert key in answer.result["fix"]
+    assert len(list(tmp_path.glob("datasets/*/report.html"))) == 1, "the fix names it"

@@ -54,11 +54,12 @@ def objection_to(plan: Plan, accounting: Accounting) -> Objection | None:
     windows = sum(accounting.windows.values())
     least = limits.min_windows
     if windows < least or not windows:
+        each = "see in report.html of the data set what became of each case."
         return Objection(
             f"The data set has {windows} windows{f', less than the required {least}' if least else ''}"
             f"; excluded: {_counts(accounting)}.{_left_out(accounting)}",
             f"{_mapping(accounting)}{_demanding(accounting)}"
-            f"{'add more cases, or lower validation.min_windows.' if least else 'see cases.csv for each case.'}",
+            f"{'add more cases, or lower validation.min_windows.' if least else each}",
         )
     return None
 

@@ -85,8 +85,8 @@ def measured_of(config: Config, summaries: Iterable[BuildSummary]) -> Measured:
     }
     return Measured(
         windows=sum(summary.windows for summary in parts),
-        unobserved=sum(case.unobserved for case in cases),
-        dropped=sum(case.dropped for case in cases),
+        unobserved=sum(summary.unobserved for summary in parts),
+        dropped=sum(summary.dropped for summary in parts),
         without_vital=None if None in without else sum(count or 0 for count in without),
         cases=len(written),
         with_vital=len(written & set().union(*(observed[name] for name in vitals))) if counted else None,

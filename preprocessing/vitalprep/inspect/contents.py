@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from vitalprep.contract.case_list import HIGHEST_CASE
 from vitalprep.contract.left_out import LeftOut, Reason
-from vitalprep.plan.listing import digits_of, hidden_by, list_input
+from vitalprep.plan.listing import digits_of, hidden_by, list_input, why_dangling
 from vitalprep.plan.make_plan import CLINICAL_TABLE
 from vitalprep.plan.recordings import assigned, bounded
 from vitalprep.runtime.errors import RefusedError
@@ -66,7 +66,7 @@ def contents_of(storage: Storage) -> Contents:
         else:
             files.append(listing.recordings[path])
     for path in sorted(listing.dangling):
-        left_out.setdefault(hidden_by(path) or "dangling_link", []).append(path)
+        left_out.setdefault(why_dangling(path), []).append(path)
     problem = None
     try:
         found = assigned(listing, {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -61,9 +61,10 @@ def overlay_to_edit(found: Inspection, config: Config) -> str:
         for name, sources in entries.items():
             text += f"  - name: {_quoted(name)}\n    sources:\n"
             text += "".join(f"      - {_flow(source)}{_observed(track, total)}\n" for source, track in sources)
-    units = list(_units(found.tracks, config))
-    if units:
-        text += _REFUSED + "# units:\n" + "".join(f"#   {line}\n" for line in units)
+    spellings, other_units = _refused(found.tracks, config)
+    if spellings or other_units:
+        text += _REFUSED + "".join(f"# {line}\n" for line in other_units)
+        text += "".join(f"{line}\n" for line in ("# units:", *(f"#   {line}" for line in spellings)) if spellings)
     others = [track for track in unused if not track.known or track.track in doubtful]
     if others:
         text += _OTHERS + "".join(
@@ -101,8 +102,10 @@ def _suggested(track: Track, config: Config) -> dict[str, Any]:
     return {"track": track.track, "unit": unit.strip() or "UNIT", "limits": ["LOW", "HIGH"], "stale_after": stale_after}
 
 
-def _units(tracks: Sequence[Track], config: Config) -> Iterator[str]:
-    """Yield a line for each unit of the configuration of which another spelling was met; other units have their own."""
+def _refused(tracks: Sequence[Track], config: Config) -> tuple[list[str], list[str]]:
+    """Return a line for each unit that was met in an unknown spelling, and one for each track in another unit."""
+    spellings_of: list[str] = []
+    other_units: list[str] = []
     refused: dict[str, list[tuple[str, str]]] = {}
     for track in tracks:
         for one in track.refused:
@@ -113,10 +116,11 @@ def _units(tracks: Sequence[Track], config: Config) -> Iterator[str]:
         if met:
             spellings = dict.fromkeys([*config.units.get(unit, ()), *(spelling for spelling, _ in met)])
             names = ", ".join(dict.fromkeys(shown(name) for _, name in met))
-            yield f"{_quoted(unit)}: [{', '.join(map(_quoted, spellings))}]   # {names}"
+            spellings_of.append(f"{_quoted(unit)}: [{', '.join(map(_quoted, spellings))}]   # {names}")
         for spelling, name in others:
             said = f"{shown(name)} is in {_quoted(spelling)}, not {_quoted(unit)}"
-            yield f"{said}: give its source this unit and a conversion"
+            other_units.append(f"{said}: give its source this unit and a conversion")
+    return spellings_of, other_units
 
 
 def _known_as(spelling: str, config: Config) -> str | None:

@@ -98,9 +98,7 @@ def named_files(data: bytes, uri: str) -> dict[int, tuple[str, ...]]:
     RefusedError
         See `read_clinical_table`: where there is a column `file`, the case and the file of every row must be readable.
     """
-    if len(data) > MOST_BYTES:
-        raise RefusedError(f"{uri} has more than {MOST_BYTES / 1e6:g} MB.", fix=_FIX_SIZE)
-    table = CsvTable(data, uri, _IDS)
+    table = _opened(data, uri)
     _refuse_missing(table.columns, uri)
     if FILES not in table.columns:
         return {}
@@ -133,9 +131,7 @@ def clinical_rows(
         If it is no such table, has more than 256 MB or 2,000,000 rows, or a needed column is missing. A row that is not
         well formed ends the reading, whichever case's it is: what follows it may belong to other cells.
     """
-    if len(data) > MOST_BYTES:
-        raise RefusedError(f"{uri} has more than {MOST_BYTES / 1e6:g} MB.", fix=_FIX_SIZE)
-    table = CsvTable(data, uri, _IDS)
+    table = _opened(data, uri)
     _refuse_missing(table.columns, uri, readings, mapped)
     seen: set[int] = set()
     for number, (line, cells) in enumerate(table, start=1):
@@ -153,6 +149,12 @@ def clinical_rows(
             yield case_id, _row(cells, f"{place} (case {case_id})", readings, mapped)
         except RefusedError as error:
             yield case_id, error
+
+
+def _opened(data: bytes, uri: str) -> CsvTable:
+    if len(data) > MOST_BYTES:
+        raise RefusedError(f"{uri} has more than {MOST_BYTES / 1e6:g} MB.", fix=_FIX_SIZE)
+    return CsvTable(data, uri, _IDS)
 
 
 def _refuse_missing(
@@ -189,7 +191,7 @@ def _row(
 ) -> ClinicalRow:
     measures = {item.name: _known(cells.get(item.column), place, item) for item in readings}
     subject = whole_number(cells["subjectid"], place, "subjectid")
-    return ClinicalRow(subject, measures, files_of(cells.get("file"), place), cells_of(cells, place, mapped))
+    return ClinicalRow(subject, measures, files_of(cells.get(FILES), place), cells_of(cells, place, mapped))
 
 
 def _known(text: str | None, place: str, reading: Reading) -> float | None:

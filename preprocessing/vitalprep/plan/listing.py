@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from vitalprep.contract.left_out import Reason
 from vitalprep.storage import Storage, StoredObject
 
-__all__ = ["Listing", "digits_of", "hidden_by", "list_input"]
+__all__ = ["Listing", "digits_of", "hidden_by", "list_input", "why_dangling"]
 
 _NAMES = re.compile(r".*\.vital(?:[\W_].*)?", re.IGNORECASE | re.DOTALL)
 _TRASH = frozenset({"$recycle.bin", "#recycle", "@eadir", "lost+found", "__macosx"})
@@ -67,6 +67,12 @@ def hidden_by(path: str) -> Reason | None:
     if any(part.startswith(".") for part in parts):
         return "hidden"
     return None if path.lower().endswith(".vital") else "other_ending"
+
+
+def why_dangling(path: str) -> Reason:
+    """Return why a link that leads nowhere is left out."""
+    hidden = hidden_by(path)
+    return hidden if hidden in ("hidden", "trash") else "dangling_link"
 
 
 def digits_of(path: str) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vitalprep.contract.case_list import HIGHEST_CASE
 from vitalprep.contract.left_out import MOST_NAMES, SHOWN, WHY, LeftOut, Reason, short_path
-from vitalprep.plan.listing import Listing, digits_of, hidden_by, list_input
+from vitalprep.plan.listing import Listing, digits_of, hidden_by, list_input, why_dangling
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError
 from vitalprep.storage import Storage, StoredObject
@@ -151,8 +151,7 @@ def assigned(listing: Listing, cells: Mapping[int, tuple[str, ...]]) -> Recordin
         _refuse_twice(listing, case, found, path)
         found[case] = (listing.recordings[path],)
     for path in sorted(listing.dangling):
-        hidden = hidden_by(path)
-        left_out.setdefault(hidden if hidden in ("hidden", "trash") else "dangling_link", []).append(path)
+        left_out.setdefault(why_dangling(path), []).append(path)
         case = _case_number(listing, path) if hidden_by(path) is None and _is_number(path) else 0
         if case and path not in case_of and case not in found and case not in named:
             missing[case] = (*missing.get(case, ()), path)

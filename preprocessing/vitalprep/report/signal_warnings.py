@@ -94,9 +94,8 @@ def mostly_default(config: Config, targets: Targets, limits: Thresholds) -> Iter
         high = {}
         for split, counts in targets.items():
             count = counts.get(target.name, OriginCounts())
-            total = count.observed + count.held + count.default
-            if total and count.default / total > limits.default_share:
-                high[split] = count.default / total
+            if count.total and count.default / count.total > limits.default_share:
+                high[split] = count.default / count.total
         if high:
             default = next(item.default for item in config.inputs if item.name == target.input)
             yield DataWarning(

@@ -37,8 +37,8 @@ enum { MORE, FULL, HEADER, TOO_LONG, NO_HEAD, BAD_TIME, BAD_SAMPLES, FELL };
 /* A clock that falls by more than this many seconds from one record of a track to the next was set back. */
 #define SET_BACK 60.0
 
-/* One track header and the summary of its records; same layout as TRACK in track_table.py. `early` records have a time of 0 or
- * below: they lie outside of the recording if it has later records alone. Times are in s. */
+/* One track header and the summary of its records; same layout as TRACK in track_table.py. `early` records have a time
+ * of 0 or below: they lie outside of the recording if it has later records alone. Times are in s. */
 typedef struct {
     double rate, gain, offset;
     double first, last; /* earliest record and latest sample */
