@@ -24,7 +24,9 @@ from vitalprep.simulate.vital_writer import (
     encode_file,
     gzip_bytes,
 )
+from vitalprep.vital import track_table
 from vitalprep.vital.recording import VitalFile, read_vital
+from vitalprep.vital.track_table import TrackTable
 
 START = 1_700_000_000.0
 READING = Reading(max_decompressed_bytes=1 << 20, start_tolerance=3600, max_days=7, clock_set_back="exclude")
@@ -129,6 +131,21 @@ def test_seconds_of_two_devices_are_the_reference_s(parts: list[Part]) -> None:
     merged = read(*parts, reading=READING.model_copy(update={"clock_set_back": "merge"}))
     assert merged.start is not None
     assert merged.doubled == reference.seconds_of_two_devices(parts, merged.start)
+
+
+@pytest.mark.parametrize(("most", "ended", "set_back"), [(4, 4, ()), (3, 4, ("Monitor/HR",)), (1, 2, ("Monitor/HR",))])
+def test_a_clock_that_is_set_back_without_end_is_no_longer_compared(
+    monkeypatch: pytest.MonkeyPatch, most: int, ended: int, set_back: tuple[str, ...]
+) -> None:
+    """The scan stops at as many falls as are looked at, and once more; the samples are all there."""
+    stops: list[int] = []
+    end_run = TrackTable.end_run
+    monkeypatch.setattr(track_table, "MOST_FALLS", most)
+    monkeypatch.setattr(TrackTable, "end_run", lambda table, track: (stops.append(track), end_run(table, track))[1])
+    block = [record(1, START + 10 * place, 70) for place in range(20)]
+    found = read(Part(START, block * 5), reading=READING.model_copy(update={"clock_set_back": "merge"}))
+    assert (found.set_back, len(stops)) == (set_back, ended)
+    assert found.numerics["Monitor/HR"].times.tolist() == sorted(sent.time for sent in block * 5)
 
 
 def test_records_without_a_time_are_dropped() -> None:

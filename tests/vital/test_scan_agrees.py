@@ -177,7 +177,7 @@ def test_headers_without_records_take_no_memory() -> None:
 def test_arguments_that_do_not_fit_are_refused() -> None:
     track_of, tracks, rows = np.full(TRACK_IDS, -1, np.int32), np.zeros(2, TRACK), np.zeros(3, ROW)
     near = (math.nan, math.nan)
-    good = (b"", 0, 100, track_of, tracks, 2, rows, 0, *near)
+    good = (b"", 0, 100, track_of, tracks, 2, rows, 0, *near, False)
     assert _records.scan_packets(*good) == (_records.MORE, 0, 0, 0, 0)
     for place, wrong in [(1, -1), (3, track_of[:-1]), (5, 3), (5, -1), (6, rows[:0]), (7, 4), (7, -1)]:
         with pytest.raises(ValueError, match="does not fit"):
@@ -188,7 +188,7 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
     track_of[7], tracks["kind"], tracks["format"] = 1, 2, 9
     assert _records.scan_packets(data, 0, 100, *good[3:])[0] == _records.BAD_SAMPLES
     tracks["format"] = 1
-    assert _records.scan_packets(data, 0, 100, *good[3:7], 3, *near) == (_records.FULL, 0, 3, 0, 0)
+    assert _records.scan_packets(data, 0, 100, *good[3:7], 3, *good[8:]) == (_records.FULL, 0, 3, 0, 0)
     assert _records.scan_packets(data, 99, 100, *good[3:]) == (_records.MORE, 99, 0, 0, 0)
 
 

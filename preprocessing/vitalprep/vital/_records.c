@@ -64,6 +64,7 @@ typedef struct {
     Row *rows;
     int64_t row_count, row_limit;
     double near_first, near_last; /* NaN: no record is near */
+    int is_disordered;            /* do not stop where a clock was set back: this happened too often */
     int64_t skipped, near;
 } Scan;
 
@@ -96,6 +97,12 @@ static double sample(const uint8_t *at, const Track *track)
     default: stored = AS(uint32_t); break;
     }
     return track->gain != 0 ? stored * track->gain + track->offset : stored;
+}
+
+static void end_run(Track *track)
+{
+    track->previous = track->run_last = -INFINITY;
+    track->run_first = INFINITY;
 }
 
 static void extend(double *first, double *last, int64_t *records, double time, double until)
@@ -162,8 +169,11 @@ static int take_record(Scan *scan, int64_t body, int64_t length)
         return BAD_SAMPLES;
     if (info < RECORD_HEAD - 2 || data + samples * WIDTHS[track->format] > stop)
         return BAD_SAMPLES;
-    if (time > 0 && time < track->previous - SET_BACK)
-        return FELL;
+    if (time > 0 && time < track->previous - SET_BACK) {
+        if (!scan->is_disordered)
+            return FELL;
+        end_run(track);
+    }
     if (track->kind == NUMERIC) {
         if (scan->row_count >= scan->row_limit)
             return FULL;
@@ -216,16 +226,17 @@ static PyObject *scan_packets(PyObject *module, PyObject *arguments)
     Py_buffer bytes, track_of, tracks, rows;
     long long position, longest, track_count, row_count;
     double near_first, near_last;
+    int is_disordered;
     PyObject *answer = NULL;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "y*LLy*w*Lw*Ldd", &bytes, &position, &longest, &track_of, &tracks, &track_count,
-                          &rows, &row_count, &near_first, &near_last))
+    if (!PyArg_ParseTuple(arguments, "y*LLy*w*Lw*Lddp", &bytes, &position, &longest, &track_of, &tracks, &track_count,
+                          &rows, &row_count, &near_first, &near_last, &is_disordered))
         return NULL;
     Scan scan = {
         .bytes = bytes.buf, .position = position, .end = bytes.len, .longest = longest,
         .track_of = track_of.buf, .tracks = tracks.buf, .track_count = track_count,
         .rows = rows.buf, .row_count = row_count, .row_limit = rows.len / (Py_ssize_t)sizeof(Row),
-        .near_first = near_first, .near_last = near_last,
+        .near_first = near_first, .near_last = near_last, .is_disordered = is_disordered,
     };
     if (fits(position >= 0, "position") && fits(track_of.len == TRACK_IDS * (Py_ssize_t)sizeof(int32_t), "track_of") &&
         fits(track_count >= 0 && track_count <= tracks.len / (Py_ssize_t)sizeof(Track), "track_count") &&
@@ -276,7 +287,7 @@ static PyObject *group_rows(PyObject *module, PyObject *arguments)
 }
 
 PyDoc_STRVAR(scan_packets_doc,
-"scan_packets(buffer, position, longest, track_of, tracks, track_count, rows, row_count, near_first, near_last)\n--\n\n"
+"scan_packets(buffer, position, longest, track_of, tracks, track_count, rows, row_count, near_first, near_last, is_disordered)\n--\n\n"
 "Read records starting at `position`. Return (stop reason, position, row_count, records without a header, records whose\n"
 "time lies between near_first and near_last).");
 PyDoc_STRVAR(group_rows_doc,

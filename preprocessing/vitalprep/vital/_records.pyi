@@ -23,11 +23,13 @@ def scan_packets(
     row_count: int,
     near_first: float,
     near_last: float,
+    is_disordered: bool,
     /,
 ) -> tuple[int, int, int, int, int]:
     """Read records starting at `position`.
 
-    Return (stop reason, position, row_count, records without a header, records between near_first and near_last).
+    Return (stop reason, position, row_count, records without a header, records between near_first and near_last). It
+    does not stop where the clock of a stream that is disordered falls.
     """
 
 def group_rows(

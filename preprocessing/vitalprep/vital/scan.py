@@ -188,6 +188,7 @@ class VitalScan:
                 self.rows.block,
                 self.rows.filled,
                 *self._near_until,
+                self._tracks.is_disordered,
             )
             self.skipped_records += skipped
             self.near_start += near
