@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, Self
 
@@ -69,12 +70,24 @@ class Refusal(Exception):
         self.code, self.text, self.status = code, text, status
 
 
+@dataclass
+class CallFault:
+    """A call that is refused, `times` times."""
+
+    operation: str
+    code: str
+    text: str = "Rate exceeded"
+    times: int = 1_000_000
+    status: int = 400
+
+
 class Endpoint:
-    """Answers JSON 1.1 calls on a loopback port; a context manager. `url` is where."""
+    """Answers JSON 1.1 calls on a loopback port; a context manager. `url` is where, `call_faults` what is refused."""
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _requests_to(self))
         self._server.daemon_threads = True
+        self.call_faults: list[CallFault] = []
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
@@ -91,6 +104,13 @@ class Endpoint:
         """Return what still runs."""
         raise NotImplementedError
 
+    def refuse(self, operation: str) -> None:
+        """Raise the Refusal of a call that is to fail."""
+        for fault in self.call_faults:
+            if fault.operation == operation and fault.times > 0:
+                fault.times -= 1
+                raise Refusal(fault.code, fault.text, fault.status)
+
     def answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """Do one call. Raises Refusal."""
         raise NotImplementedError
@@ -104,6 +124,7 @@ def _requests_to(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             operation = self.headers["X-Amz-Target"].rsplit(".", 1)[1]
             try:
+                endpoint.refuse(operation)
                 status, answer = 200, endpoint.answer(operation, request)
             except Refusal as refusal:
                 status, answer = refusal.status, {"__type": refusal.code, "message": refusal.text}

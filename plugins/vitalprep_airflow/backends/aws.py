@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ENVIRONMENT", "connection_arguments", "missing", "region"]
+__all__ = ["ENVIRONMENT", "connection_arguments", "log_seconds", "missing", "patience_seconds", "region"]
 
 ENVIRONMENT = "`make env-from-terraform` writes Terraform's outputs into .env"
 
@@ -25,6 +25,16 @@ def connection_arguments() -> dict[str, Any]:
             "retries": {"mode": "standard", "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS") or 8)}
         },
     }
+
+
+def patience_seconds() -> float:
+    """Return how long AWS may throttle, or not answer, the calls that watch a running task or job."""
+    return float(os.environ.get("VITALPREP_AWS_PATIENCE") or 1800)
+
+
+def log_seconds() -> float:
+    """Return how long the result of an ended container is waited for: CloudWatch shows the last lines late."""
+    return float(os.environ.get("VITALPREP_LOG_WAIT") or 15)
 
 
 def missing(backend: str, needed: Mapping[str, object]) -> str | None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from airflow.sdk.exceptions import AirflowException
-from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError, PartialCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
 
 from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
 
-__all__ = ["CREDENTIALS", "Kind", "Refusal", "no_answer", "refused"]
+__all__ = ["CREDENTIALS", "Kind", "Refusal", "no_answer", "patiently", "refused"]
 
+LONGEST_PAUSE = 60.0  # s between two calls that AWS throttles or does not answer
+
+Answer = TypeVar("Answer")
 Kind = type[WorkerFailed] | type[WorkerRefused]
 # A service's answer: pattern of the error code, pattern of the text, what to raise, the fix.
 Refusal = tuple[str, str, Kind, str]
@@ -21,6 +27,48 @@ CREDENTIALS: Refusal = (
     WorkerRefused,
     "renew the AWS credentials in Airflow's environment; on EC2 set none, so that the instance's role is used",
 )
+_TRANSIENT = re.compile(
+    "Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|RequestTimeout|ServiceUnavailable|InternalFailure|"
+    "InternalError|InternalServer|ServerException"
+)
+_SETTINGS = (NoCredentialsError, PartialCredentialsError, NoRegionError)
+
+log = logging.getLogger("airflow.task")
+
+
+def patiently(call: Callable[[], Answer], *, pause: float, limit: float) -> Answer:
+    """Return a call's answer. While AWS throttles the call or does not answer, it is made again.
+
+    For calls that watch what runs: it runs on meanwhile.
+
+    Parameters
+    ----------
+    call : callable
+        The call.
+    pause : float
+        Seconds before the second call. The pauses double, up to a minute.
+    limit : float
+        Seconds after which the last error is raised.
+    """
+    deadline, warned = time.monotonic() + limit, False
+    while True:
+        try:
+            return call()
+        except (ClientError, BotoCoreError) as error:
+            if not _is_transient(error) or time.monotonic() >= deadline:
+                raise
+            if not warned:
+                log.warning("AWS does not say now how the work goes; it runs on, and AWS is asked again. (%s)", error)
+            warned = True
+        time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+        pause = min(pause * 2, max(LONGEST_PAUSE, pause))
+
+
+def _is_transient(error: ClientError | BotoCoreError) -> bool:
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= 500 or bool(_TRANSIENT.search(error.response["Error"]["Code"]))
+    return not isinstance(error, _SETTINGS)
 
 
 def refused(service: str, call: str, code: str, message: str, table: Iterable[Refusal]) -> AirflowException:
@@ -33,7 +81,7 @@ def refused(service: str, call: str, code: str, message: str, table: Iterable[Re
 
 def no_answer(service: str, error: BotoCoreError) -> AirflowException:
     """Return the error for a call that got no answer."""
-    if isinstance(error, NoCredentialsError | PartialCredentialsError | NoRegionError):
+    if isinstance(error, _SETTINGS):
         return WorkerRefused(
             f"Airflow cannot call {service}: {error} Fix: set AWS credentials and AWS_DEFAULT_REGION in Airflow's "
             "environment; on EC2 the instance's role is used."

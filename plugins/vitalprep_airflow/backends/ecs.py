@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from vitalprep_airflow.backends.aws import missing, region
+from vitalprep_airflow.backends.aws import log_seconds, missing, patience_seconds, region
 from vitalprep_airflow.backends.spot import on_demand_after
 from vitalprep_airflow.step import StepOperator
 
@@ -59,6 +59,8 @@ class EcsSettings:
     shard_cpu: str  # in 1/1024 vCPU, as ECS counts
     shard_memory: str  # MiB
     poll_seconds: float
+    patience_seconds: float
+    log_seconds: float
 
     @classmethod
     def from_environment(cls) -> EcsSettings:
@@ -77,7 +79,18 @@ class EcsSettings:
             shard_cpu=_setting("SHARD_CPU"),
             shard_memory=_setting("SHARD_MEMORY"),
             poll_seconds=float(_setting("POLL_SECONDS") or 6),
+            patience_seconds=patience_seconds(),
+            log_seconds=log_seconds(),
         )
+
+    @property
+    def keeps_log(self) -> bool:
+        """Whether the settings say where the containers' log is."""
+        return bool(self.log_group and self.log_prefix)
+
+    def log_stream(self, task_arn: str) -> str:
+        """Return the name of a container's log stream, as the ``awslogs`` driver makes it."""
+        return f"{self.log_prefix}/{self.container}/{task_arn.rsplit('/', 1)[-1]}"
 
     @property
     def problem(self) -> str | None:

@@ -1,6 +1,6 @@
 """The operator that runs a step as a container on ECS Fargate.
 
-A container's results are in S3. Airflow reads from ECS how it ended, and its log from CloudWatch.
+A container's results are in S3. ECS alone says how it ended; its log is read from CloudWatch for people.
 """
 
 from __future__ import annotations
@@ -8,31 +8,31 @@ from __future__ import annotations
 import logging
 import shlex
 import time
-from collections.abc import Generator
-from datetime import timedelta
 from typing import Any
 
 from airflow.providers.amazon.aws.exceptions import EcsOperatorError
 from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, BaseAwsLink
 from airflow.providers.amazon.aws.links.logs import CloudWatchEventsLink
 from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
-from airflow.providers.amazon.aws.utils.task_log_fetcher import AwsTaskLogFetcher
 from airflow.sdk import Context
 from botocore.exceptions import BotoCoreError, ClientError
 
 from vitalprep_airflow.backends.aws import connection_arguments
-from vitalprep_airflow.backends.aws_errors import no_answer
+from vitalprep_airflow.backends.aws_errors import no_answer, patiently
+from vitalprep_airflow.backends.container_log import ContainerLog, LogEnd, logs_client
 from vitalprep_airflow.backends.ecs import EcsSettings
 from vitalprep_airflow.backends.ecs_errors import end_of_task, refused_call, refused_start
 from vitalprep_airflow.backends.spot import InterruptionsApart, Tally
-from vitalprep_airflow.outcome import WorkerFailed
+from vitalprep_airflow.outcome import DONE, RESULT_CODES, WorkerFailed
 from vitalprep_airflow.page.links import PageLink
-from vitalprep_airflow.process import readable
 from vitalprep_airflow.step import StepOperator, map_index
 
 __all__ = ["EcsTaskLink", "EcsWorkerOperator"]
 
-LAST_LINES = 10
+NO_LOG = (
+    "in no log that Airflow knows (set VITALPREP_ECS_LOG_GROUP and VITALPREP_ECS_LOG_STREAM_PREFIX to see it here next "
+    "time)"
+)
 POLLS_MISSING = 10  # ECS may not know a task in its first seconds
 
 log = logging.getLogger("airflow.task")
@@ -44,19 +44,6 @@ class EcsTaskLink(BaseAwsLink):
     name = "ECS task"
     key = "ecs_task"
     format_str = BASE_AWS_CONSOLE_LINK + "/ecs/v2/clusters/{cluster}/tasks/{task_id}/configuration?region={region_name}"
-
-
-class _Log(AwsTaskLogFetcher):
-    def _get_log_events(self, skip_token: Any = None) -> Generator[Any, None, None]:
-        """Leave out metrics: they are for CloudWatch and repeat what the lines say."""
-        for event in super()._get_log_events(skip_token):
-            if not event["message"].startswith('{"_aws"'):
-                yield event
-
-    @staticmethod
-    def event_to_str(event: dict[str, Any]) -> str:
-        """Format a line as the local backend does."""
-        return readable(event["message"])[1]
 
 
 class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
@@ -84,10 +71,7 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
                 }
             },
             container_name=settings.container,
-            awslogs_group=settings.log_group or None,
-            awslogs_stream_prefix=settings.log_prefix or None,
-            awslogs_fetch_interval=timedelta(seconds=min(5, settings.poll_seconds)),
-            number_logs_exception=LAST_LINES,
+            # No awslogs_group: an error of the parent's log fetcher would fail the task.
             reattach=True,
             # Only this mode stops the container when the task is stopped.
             deferrable=False,
@@ -98,6 +82,7 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
         self._spot = False
         self._context: Context | None = None
         self._described: dict[str, Any] = {}
+        self._log: ContainerLog | None = None
         self._result: dict[str, Any] = {}
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -155,48 +140,77 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
         self._link()
 
     def _try_reattach_task(self, started_by: str) -> None:
-        super()._try_reattach_task(started_by)
-        if self.arn:
-            self._link()
+        """Follow the container that an earlier try left running. If there are several of them, stop the others."""
+        found = self.client.list_tasks(cluster=self.cluster, desiredStatus="RUNNING", startedBy=started_by)
+        if not found["taskArns"]:
+            return
+        self.arn, *others = found["taskArns"]
+        log.info("the task %s is already running", self.arn)
+        for other in others:
+            self._stop_second(other)
+        self._link()
+
+    def _stop_second(self, arn: str) -> None:
+        """Stop a second container of this step: the answer to its RunTask was lost. It commits finished cases."""
+        log.warning("A second task for the same step is running and is stopped: %s", arn)
+        try:
+            self.client.stop_task(cluster=self.cluster, task=arn, reason=f"{self.arn} does the same work")
+        except (ClientError, BotoCoreError) as error:
+            # It does no harm: both write the same bytes.
+            log.warning(
+                "It was not stopped (%s). Fix: aws ecs stop-task --cluster %s --task %s", error, self.cluster, arn
+            )
 
     def _link(self) -> None:
         if self._context is None or not self.arn:
             return
         place = {"region_name": self.client.meta.region_name, "aws_partition": self.arn.split(":")[1]}
-        task = str(self._get_ecs_task_id(self.arn))
-        EcsTaskLink.persist(context=self._context, operator=self, **place, cluster=self.cluster, task_id=task)
-        if self._aws_logs_enabled():  # type: ignore[no-untyped-call]
+        EcsTaskLink.persist(
+            context=self._context, operator=self, **place, cluster=self.cluster, task_id=self.arn.rsplit("/", 1)[-1]
+        )
+        if self.settings.keeps_log:
             CloudWatchEventsLink.persist(
                 context=self._context,
                 operator=self,
                 **place,
-                awslogs_region=self.resolve_awslogs_region() or place["region_name"],
-                awslogs_group=self.awslogs_group,
-                awslogs_stream_name=self._get_logs_stream_name(),
+                awslogs_region=place["region_name"],
+                awslogs_group=self.settings.log_group,
+                awslogs_stream_name=self.settings.log_stream(self.arn),
             )
-
-    def _get_task_log_fetcher(self) -> AwsTaskLogFetcher:
-        return _Log(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.resolve_awslogs_region(),
-            log_group=str(self.awslogs_group),
-            log_stream_name=self._get_logs_stream_name(),
-            fetch_interval=self.awslogs_fetch_interval,
-            logger=log,  # type: ignore[arg-type]  # as the local backend's lines
-        )
 
     def _wait_for_task_ended(self) -> None:
         """Wait until the task has stopped. The provider's own waiter never ends for a task that ECS no longer knows."""
+        self._log = self._container_log()
         missing = 0
         while missing < POLLS_MISSING:
-            self._described = next(
-                iter(self.client.describe_tasks(cluster=self.cluster, tasks=[self.arn])["tasks"]), {}
-            )
+            self._described = next(iter(self._describe_tasks()["tasks"]), {})
+            if self._log is not None:
+                self._log.forward()
             if self._described.get("lastStatus") == "STOPPED":
                 return
             missing = 0 if self._described else missing + 1
             time.sleep(self.settings.poll_seconds)
         raise WorkerFailed(f"ECS no longer knows the task {self.arn}. Finished cases are kept.")
+
+    def _describe_tasks(self) -> dict[str, Any]:
+        answer: dict[str, Any] = patiently(
+            lambda: self.client.describe_tasks(cluster=self.cluster, tasks=[self.arn]),
+            pause=self.settings.poll_seconds,
+            limit=self.settings.patience_seconds,
+        )
+        return answer
+
+    def _container_log(self) -> ContainerLog | None:
+        settings, stream = self.settings, self.settings.log_stream(str(self.arn))
+        if not settings.keeps_log:
+            return None
+        return ContainerLog(
+            logs_client(self.aws_conn_id, self.region_name),
+            group=settings.log_group,
+            streams=lambda client: [stream],
+            poll_seconds=settings.poll_seconds,
+            where=f"the stream {stream} of the CloudWatch log group {settings.log_group}",
+        )
 
     def _check_success_task(self) -> None:
         self._result = end_of_task(
@@ -204,14 +218,11 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
             container=self.settings.container,
             command=self.step.command,
             spot=self._spot,
-            last_lines=self._last_lines,
+            log_end=self._log_end,
         )
 
-    def _last_lines(self) -> list[str]:
-        if self.task_log_fetcher is None:
-            return []
-        try:
-            return list(self.task_log_fetcher.get_last_log_messages(LAST_LINES))
-        except (ClientError, BotoCoreError) as error:
-            log.warning("The end of the container's log cannot be read: %s", error)
-            return []
+    def _log_end(self, exit_code: int | None) -> LogEnd:
+        if self._log is None:
+            return LogEnd({}, (), NO_LOG)
+        seconds = self.settings.log_seconds if exit_code in RESULT_CODES else 0
+        return self._log.end(ok=exit_code == DONE, seconds=seconds)
