@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, Self
+
+from aws_patterns import unfitting
 
 
 class Container(Protocol):
@@ -82,12 +85,18 @@ class CallFault:
 
 
 class Endpoint:
-    """Answers JSON 1.1 calls on a loopback port; a context manager. `url` is where, `call_faults` what is refused."""
+    """Answers JSON 1.1 calls on a loopback port; a context manager.
+
+    `url` is where, `calls` what was asked how often, `call_faults` what is refused, and `lost_answers` the operations
+    whose first answer does not arrive.
+    """
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _requests_to(self))
         self._server.daemon_threads = True
+        self.calls: Counter[str] = Counter()
         self.call_faults: list[CallFault] = []
+        self.lost_answers: set[str] = set()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
@@ -104,8 +113,9 @@ class Endpoint:
         """Return what still runs."""
         raise NotImplementedError
 
-    def refuse(self, operation: str) -> None:
-        """Raise the Refusal of a call that is to fail."""
+    def take(self, operation: str) -> None:
+        """Count a call. Raises Refusal if it is to fail."""
+        self.calls[operation] += 1
         for fault in self.call_faults:
             if fault.operation == operation and fault.times > 0:
                 fault.times -= 1
@@ -122,12 +132,19 @@ def _requests_to(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            operation = self.headers["X-Amz-Target"].rsplit(".", 1)[1]
+            target = self.headers["X-Amz-Target"]
+            operation = target.rsplit(".", 1)[1]
             try:
-                endpoint.refuse(operation)
+                if problem := unfitting(target, request):
+                    raise Refusal("ValidationException", problem)
+                endpoint.take(operation)
                 status, answer = 200, endpoint.answer(operation, request)
             except Refusal as refusal:
                 status, answer = refusal.status, {"__type": refusal.code, "message": refusal.text}
+            if operation in endpoint.lost_answers:
+                endpoint.lost_answers.remove(operation)
+                self.close_connection = True
+                return
             body = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/x-amz-json-1.1")

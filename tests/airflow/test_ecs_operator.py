@@ -99,6 +99,17 @@ def test_sizes_and_on_demand_shards(ecs: EcsEndpoint, context: dict[str, Any], m
     assert "cpu" not in publish["overrides"]
 
 
+@pytest.mark.parametrize("run_id", ["replay~2026-01-01", "\N{ROCKET} (ärger)" + "x" * 300, "AWS:1", "Ω/2²"])
+def test_tags_are_what_ecs_takes(ecs: EcsEndpoint, context: dict[str, Any], run_id: str) -> None:
+    """The endpoint refuses what ECS's own patterns refuse."""
+    context["ti"].run_id, context["ti"].dag_id = run_id, "größen"
+    operator().execute(context)
+    tags = {tag["key"]: tag["value"] for tag in ecs.tasks[0].request["tags"]}
+    assert tags["airflow-dag"] == "größen"
+    cleaned = {"r": "replay_2026-01-01", "A": "AWS_1", "Ω": "Ω/2²"}
+    assert tags["airflow-run"] == cleaned.get(run_id[0], "_ _ärger_" + "x" * 247)
+
+
 @pytest.mark.parametrize("code", [2, 65])
 def test_refused_is_never_retried(ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], code: int) -> None:
     answer = '{"ok": false, "message": "The input changed: cases 4.", "fix": "plan again."}'

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ENVIRONMENT", "connection_arguments", "log_seconds", "missing", "patience_seconds", "region"]
+__all__ = ["ENVIRONMENT", "connection_arguments", "log_seconds", "missing", "patience_seconds", "region", "tag_value"]
 
 ENVIRONMENT = "`make env-from-terraform` writes Terraform's outputs into .env"
+
+TAG_LENGTH = 256
 
 
 def region() -> str:
@@ -35,6 +39,15 @@ def patience_seconds() -> float:
 def log_seconds() -> float:
     """Return how long the result of an ended container is waited for: CloudWatch shows the last lines late."""
     return float(os.environ.get("VITALPREP_LOG_WAIT") or 15)
+
+
+def tag_value(text: str) -> str:
+    r"""Return a text as AWS accepts it for the value of a tag: ``[\p{L}\p{Z}\p{N}_.:/=+\-@]*``, at most 256 characters.
+
+    Airflow's run ids may have other characters, as ``~``; each becomes ``_``. ``aws:`` at the beginning is AWS's own.
+    """
+    cleaned = "".join(one if unicodedata.category(one)[0] in "LZN" or one in "_.:/=+-@" else "_" for one in text)
+    return re.sub("^(aws):", r"\1_", cleaned, flags=re.IGNORECASE)[:TAG_LENGTH]
 
 
 def missing(backend: str, needed: Mapping[str, object]) -> str | None:

@@ -17,7 +17,7 @@ from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
 from airflow.sdk import Context
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vitalprep_airflow.backends.aws import connection_arguments
+from vitalprep_airflow.backends.aws import connection_arguments, tag_value
 from vitalprep_airflow.backends.aws_errors import no_answer, patiently
 from vitalprep_airflow.backends.container_log import ContainerLog, LogEnd, logs_client
 from vitalprep_airflow.backends.ecs import EcsSettings
@@ -124,12 +124,13 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
             self.overrides |= {name: value for name, value in size.items() if value}
         index = map_index(context)
         # For grouping in the bill and in the console.
-        self.tags = {
+        told = {
             "airflow-dag": ti.dag_id,
-            "airflow-run": ti.run_id[:256],
+            "airflow-run": ti.run_id,
             "airflow-task": ti.task_id if index < 0 else f"{ti.task_id}/{index}",
             "airflow-try": str(ti.try_number),
         }
+        self.tags = {name: tag_value(text) for name, text in told.items()}
         log.info("%s on %s, try %s", shlex.join(step.command_line), provider, ti.try_number)
 
     def _start_task(self) -> None:
