@@ -22,9 +22,10 @@ not retry them, because a retry would fail in the same way. Airflow retries all 
   below). If the input has changed since it was planned, trigger a new run.
 * `build` failed: a harmonized table does not match its receipt, or the storage failed. Clear the task with Downstream.
   If it is refused again, trigger a new run with *Do everything again*.
-* `publish` failed: a shard or a split is missing (fix that task first), or too many recordings are damaged. The numbers
-  are in `accounting.json` beside the plan. The reason for each case is in its receipt, beside the harmonized tables.
-  Replace the damaged recordings and trigger a new run.
+* `publish` failed: a shard or a split is missing (fix that task first), or too many recordings are damaged. It starts
+  once all shards and splits have ended, also after a failed one. The numbers are in `accounting.json` beside the plan.
+  The reason for each case is in its receipt, beside the harmonized tables. Replace the damaged recordings and trigger a
+  new run.
 * `validate` failed: the records on storage differ from those that were built. **Do not use this data set.** Clear
   `build` with Downstream: it builds a refused data set again. If `validate` refuses it again, trigger a new run with
   *Do everything again*.
@@ -308,8 +309,9 @@ with DAG(
     plan: Any = plan_shards()  # an XComArg here, and its value in the tasks that take it
     harmonize = mapped_worker_task("harmonize", unfinished_shards(plan), interruptible=True)
     build = mapped_worker_task("build", splits_to_build(plan), trigger_rule=TriggerRule.NONE_FAILED)
-    # publish also runs after a failed shard: it writes the accounting, then refuses and names what is missing. It does
-    # not run after a failed plan, which leaves nothing to account for.
+    # publish also runs after a failed shard: it writes the accounting, then refuses and names what is missing. `build`
+    # gives up with the first failed shard, so publish waits for the other shards itself. It does not run after a failed
+    # plan, which leaves nothing to account for.
     publish = worker_task(
         "publish",
         Step(command="publish", arguments=("--plan", PLAN), output_uri=OUTPUT),
@@ -326,7 +328,7 @@ with DAG(
 
     check_config() >> check_raw_data() >> check_enough_cases() >> plan
     harmonize >> build >> publish >> validate >> dataset_ready
-    plan >> publish
+    [plan, harmonize] >> publish
     if is_wanted():
         # A teardown runs also after failed and skipped tasks, and the run's state does not depend on it.
         dataset_ready >> NotifyOperator(task_id="notify").as_teardown()

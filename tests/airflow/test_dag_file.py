@@ -16,7 +16,7 @@ GRAPH = {
     "plan_shards": {"unfinished_shards", "splits_to_build", "publish"},
     "unfinished_shards": {"harmonize"},
     "splits_to_build": {"build"},
-    "harmonize": {"build"},
+    "harmonize": {"build", "publish"},
     "build": {"publish"},
     "publish": {"validate"},
     "validate": {"dataset_ready"},
