@@ -232,6 +232,7 @@ def batch_settings(url: str) -> dict[str, str]:
         "VITALPREP_BATCH_WORKER_JOB": WORKER,
         "VITALPREP_BATCH_BUILDER_JOB": BUILDER,
         "VITALPREP_BATCH_POLL_SECONDS": "0.05",
+        "VITALPREP_LOG_WAIT": "0.2",
         "VITALPREP_INTERRUPTION_PAUSE": "0.5",
         "AWS_DEFAULT_REGION": "eu-north-1",
         "AWS_ACCESS_KEY_ID": "test",

@@ -164,7 +164,7 @@ def test_refused_is_never_retried(
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ("echo 'no space left'; exit 1", "harmonize failed (exit 1): no space left"),
+        ("echo 'no space left'; exit 1", "harmonize failed (exit 1): the last lines of its log: no space left"),
         ("exit 143", "was stopped by SIGTERM"),
         ("kill -KILL $$", "killed by SIGKILL"),
     ],

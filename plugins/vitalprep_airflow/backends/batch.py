@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from vitalprep_airflow.backends.aws import fargate_machine, missing, region
+from vitalprep_airflow.backends.aws import fargate_machine, log_seconds, missing, patience_seconds, region
 from vitalprep_airflow.backends.spot import on_demand_after
 from vitalprep_airflow.step import StepOperator
 
@@ -54,6 +54,8 @@ class BatchSettings:
     shard_memory: str  # MiB
     spot_wait: float  # s
     poll_seconds: float
+    patience_seconds: float
+    log_seconds: float
 
     @classmethod
     def from_environment(cls) -> BatchSettings:
@@ -69,6 +71,8 @@ class BatchSettings:
             shard_memory=_setting("SHARD_MEMORY"),
             spot_wait=float(_setting("SPOT_WAIT") or 900),
             poll_seconds=float(_setting("POLL_SECONDS") or 10),
+            patience_seconds=patience_seconds(),
+            log_seconds=log_seconds(),
         )
 
     @property

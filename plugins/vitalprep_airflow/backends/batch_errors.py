@@ -13,8 +13,9 @@ from airflow.sdk.exceptions import AirflowException
 
 from vitalprep_airflow.backends.aws import ENVIRONMENT
 from vitalprep_airflow.backends.aws_errors import CREDENTIALS, Refusal, refused
+from vitalprep_airflow.backends.container_end import end_of_container
 from vitalprep_airflow.backends.container_log import LogEnd
-from vitalprep_airflow.backends.ecs_errors import end_of_container, refused_start
+from vitalprep_airflow.backends.ecs_errors import refused_start
 from vitalprep_airflow.backends.spot import SpotLost
 from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
 
@@ -109,13 +110,13 @@ def end_of_job(
         raise SpotLost(f"Spot capacity was taken away ({reason.rstrip('.')}). Finished cases are kept.")
     if job.get("isTerminated"):
         raise WorkerFailed(f"{command} was stopped ({reason.rstrip('.')}). Finished cases are kept.")
-    exit_code = container.get("exitCode")
-    if exit_code is None and job["status"] != "SUCCEEDED":
+    if "exitCode" not in container:
         raise refused_start([reason, container.get("reason", "")], spot=spot)
     return end_of_container(
-        command,
-        exit_code=exit_code or 0,
-        reason=container.get("reason", "") or reason,
-        end=log_end(exit_code),
+        container,
+        service="Batch",
+        command=command,
+        reason=reason,
         memory="VITALPREP_BATCH_SHARD_MEMORY, or worker_size and builder_size in terraform.tfvars",
+        log_end=log_end,
     )

@@ -17,7 +17,7 @@ from airflow.providers.amazon.aws.operators.batch import BatchOperator
 from airflow.sdk import Context
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vitalprep_airflow.backends.aws import connection_arguments
+from vitalprep_airflow.backends.aws import connection_arguments, tag_value
 from vitalprep_airflow.backends.aws_errors import no_answer, patiently
 from vitalprep_airflow.backends.batch import BatchSettings
 from vitalprep_airflow.backends.batch_errors import end_of_job, interruptions_of, refused_call, retry_strategy

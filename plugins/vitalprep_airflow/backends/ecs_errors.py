@@ -13,9 +13,10 @@ from airflow.sdk.exceptions import AirflowException
 
 from vitalprep_airflow.backends.aws import ENVIRONMENT
 from vitalprep_airflow.backends.aws_errors import CREDENTIALS, Kind, Refusal, refused
+from vitalprep_airflow.backends.container_end import end_of_container
 from vitalprep_airflow.backends.container_log import LogEnd
 from vitalprep_airflow.backends.spot import SpotLost
-from vitalprep_airflow.outcome import NEVER_RETRY, Outcome, WorkerFailed, WorkerRefused, result_of
+from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
 
 __all__ = ["end_of_task", "refused_call", "refused_start"]
 
@@ -173,31 +174,14 @@ def end_of_task(
         raise SpotLost(f"Spot capacity was taken away ({reason.rstrip('.')}). Finished cases are kept.")
     if code == "TaskFailedToStart" or (ours.get("exitCode") is None and not _ran(task)):
         raise refused_start([reason, *(one.get("reason", "") for one in task.get("containers", []))], spot=spot)
-    exit_code, why = ours.get("exitCode"), ours.get("reason", "")
-    end = log_end(exit_code)
-    if "OutOfMemory" in why or "memory usage" in why:
-        raise WorkerFailed(
-            f"{command} was killed because it ran out of memory ({why.rstrip('.')}). Finished cases are kept. Fix: "
-            "give the task more memory (VITALPREP_ECS_SHARD_MEMORY, or worker_size and builder_size in "
-            "terraform.tfvars)."
-        )
-    if exit_code is None:
-        raise WorkerFailed(f"ECS does not say how {command} ended ({reason or why or 'no reason given'}).")
-    # By a shell's convention, 129 and more is a signal. 143 is the worker's own exit code for SIGTERM.
-    signalled = exit_code > 128 and exit_code != 143
-    return result_of(Outcome(command, 128 - exit_code if signalled else exit_code, *_said(exit_code, end, reason)))
-
-
-def _said(exit_code: int, end: LogEnd, reason: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the worker's result and its last lines. No other line stands for the reason of a refusal."""
-    if end.result:
-        return end.result, ()
-    if exit_code in NEVER_RETRY:
-        fix = f"read the last lines of its log, {end.where}."
-        return {"message": "the worker's message has not arrived from its log.", "fix": fix}, ()
-    if end.last_lines:
-        return {}, ("the last lines of its log: " + " | ".join(end.last_lines[-3:]),)
-    return {}, (f"{reason.rstrip('.')}. Its log is {end.where}",)
+    return end_of_container(
+        ours,
+        service="ECS",
+        command=command,
+        reason=reason,
+        memory="VITALPREP_ECS_SHARD_MEMORY, or worker_size and builder_size in terraform.tfvars",
+        log_end=log_end,
+    )
 
 
 def _ran(task: Mapping[str, Any]) -> bool:
