@@ -66,15 +66,6 @@ def fargate_machine(*, cpu: str, memory: str) -> list[str]:
     return ["fargate", *(word for option, size in given.items() for word in (option, f"{size:g}"))]
 
 
-def tag_value(text: str) -> str:
-    r"""Return a text as AWS accepts it for the value of a tag: ``[\p{L}\p{Z}\p{N}_.:/=+\-@]*``, at most 256 characters.
-
-    Airflow's run ids may have other characters, as ``~``; each becomes ``_``. ``aws:`` at the beginning is AWS's own.
-    """
-    cleaned = "".join(one if unicodedata.category(one)[0] in "LZN" or one in "_.:/=+-@" else "_" for one in text)
-    return re.sub("^(aws):", r"\1_", cleaned, flags=re.IGNORECASE)[:TAG_LENGTH]
-
-
 def missing(backend: str, needed: Mapping[str, object]) -> str | None:
     """Return which settings of a backend are not set and how to fix it, or None."""
     names = ", ".join(name for name, value in needed.items() if not value)

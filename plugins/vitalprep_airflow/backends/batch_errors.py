@@ -5,7 +5,6 @@ No function here calls AWS.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -9,11 +9,13 @@ import logging
 import re
 import shlex
 import time
+from functools import partial
 from typing import Any
 
+from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
 from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
 from airflow.providers.amazon.aws.links.logs import CloudWatchEventsLink
-from airflow.providers.amazon.aws.operators.batch import BatchOperator
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -29,7 +31,7 @@ from vitalprep_airflow.step import StepOperator, map_index
 
 __all__ = ["BatchWorkerOperator"]
 
-JOB_KEY = "batch_job"  # under which Airflow keeps the job's id from one try to the next
+JOB_KEY = "batch_job"  # under which Airflow keeps the job's id and `max_tries` from one try to the next
 WAITING = ("SUBMITTED", "PENDING", "RUNNABLE")
 ENDED = ("SUCCEEDED", "FAILED")
 POLLS_MISSING = 10  # Batch may not know a job in its first seconds
@@ -37,7 +39,7 @@ POLLS_MISSING = 10  # Batch may not know a job in its first seconds
 log = logging.getLogger("airflow.task")
 
 
-class BatchWorkerOperator(StepOperator, BatchOperator):
+class BatchWorkerOperator(StepOperator, AwsBaseOperator[BatchClientHook]):
     """Runs one step as a Batch job and judges how it ended.
 
     Shards run in the spot queue. Batch starts an interrupted job again by itself; a job that was interrupted too often,
@@ -45,24 +47,18 @@ class BatchWorkerOperator(StepOperator, BatchOperator):
     job that still runs.
     """
 
+    aws_hook_class = BatchClientHook
     operator_extra_links = (BatchJobDetailsLink(), CloudWatchEventsLink(), PageLink())
     ui_color = "#d9ecd9"
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("retry_policy", InterruptionsApart())
-        super().__init__(
-            job_name="",
-            job_definition="",
-            job_queue="",
-            deferrable=False,  # only this mode stops the job when the task is stopped
-            **connection_arguments(),
-            **kwargs,
-        )
+        super().__init__(**connection_arguments(), **kwargs)
         self.settings = BatchSettings.from_environment()
+        self.job_id = ""
         self._spot = False
         self._job: dict[str, Any] = {}  # as Batch describes it
         self._streams: list[str] = []  # log streams of its attempts
-        self._log: ContainerLog | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the command to its end and return its result, if its log shows one.
@@ -84,29 +80,40 @@ class BatchWorkerOperator(StepOperator, BatchOperator):
     def on_kill(self) -> None:
         """Stop the job; the worker commits finished cases."""
         if self.job_id:
-            self.hook.client.terminate_job(jobId=self.job_id, reason="Stopped by Airflow")
+            self._client.terminate_job(jobId=self.job_id, reason="Stopped by Airflow")
 
     def _run(self, context: Context, *, starts: int) -> dict[str, Any]:
         try:
-            self.job_id = self._running_job(context) or self._submit(context, starts=starts)
+            self.job_id = self._noted_job(context) or self._submit(context, starts=starts)
             place = {"region_name": self.hook.conn_region_name, "aws_partition": self.hook.conn_partition}
             BatchJobDetailsLink.persist(context=context, operator=self, **place, job_id=self.job_id)
-            self._follow(context)
+            lines = self._followed(context)
         except ClientError as error:
             said = error.response["Error"]
             raise refused_call(said["Code"], said["Message"], call=error.operation_name) from error
         except BotoCoreError as error:
             raise no_answer("Batch", error) from error
-        return end_of_job(self._job, command=self.step.command, spot=self._spot, log_end=self._log_end)
+        return end_of_job(self._job, command=self.step.command, spot=self._spot, log_end=partial(self._log_end, lines))
 
-    def _running_job(self, context: Context) -> str:
-        """Return the id of the job that an earlier try left running; empty if there is none."""
-        noted = context["task_state_store"].get(JOB_KEY)
-        job = self._described(noted) if isinstance(noted, str) and noted else {}
-        if job.get("status", "FAILED") in ENDED or job.get("isTerminated"):
+    @property
+    def _client(self) -> Any:
+        """Batch's client. The provider types it by a protocol that lacks newer arguments."""
+        return self.hook.client
+
+    def _noted_job(self, context: Context) -> str:
+        """Return the id of the job that an earlier try started and whose result counts; empty if there is none.
+
+        That is a running job that nobody stops, and a completed one unless the task was cleared since.
+        """
+        note: Any = context["task_state_store"].get(JOB_KEY)
+        job = self._described(note["id"]) if isinstance(note, dict) else {}
+        status = job.get("status", "FAILED")
+        if status == "FAILED" or job.get("isTerminated"):
             return ""
-        log.info("the job %s is already running", noted)
-        return noted
+        if status == "SUCCEEDED" and note["max_tries"] != context["ti"].max_tries:
+            return ""
+        log.info("the job %s of an earlier try is followed", note["id"])
+        return str(note["id"])
 
     def _submit(self, context: Context, *, starts: int) -> str:
         settings, step, ti = self.settings, self.step, context["ti"]
@@ -115,7 +122,7 @@ class BatchWorkerOperator(StepOperator, BatchOperator):
         size = {"VCPU": (settings.shard_cpu, 1024), "MEMORY": (settings.shard_memory, 1)} if step.interruptible else {}
         given = {name: f"{int(value) / unit:g}" for name, (value, unit) in size.items() if value}
         tags = {"airflow-dag": ti.dag_id, "airflow-run": ti.run_id, "airflow-task": part}
-        answer = self.hook.client.submit_job(
+        answer = self._client.submit_job(
             jobName=re.sub("[^a-zA-Z0-9_-]", "-", f"{settings.worker_job}-{part}")[-128:].lstrip("-_"),
             jobQueue=queue,
             jobDefinition=settings.worker_job if step.interruptible else settings.builder_job,
@@ -128,13 +135,13 @@ class BatchWorkerOperator(StepOperator, BatchOperator):
             propagateTags=True,
         )
         job = str(answer["jobId"])
-        context["task_state_store"].set(JOB_KEY, job)
+        context["task_state_store"].set(JOB_KEY, {"id": job, "max_tries": ti.max_tries})
         log.info("%s as job %s in the queue %s, try %s", shlex.join(step.command_line), job, queue, ti.try_number)
         return job
 
-    def _follow(self, context: Context) -> None:
-        """Log the job's status and its containers' lines until it ends. Sets `_job`."""
-        self._log = ContainerLog(
+    def _followed(self, context: Context) -> ContainerLog:
+        """Log the job's status and its containers' lines until it ends, and return their log. Sets `_job`."""
+        lines = ContainerLog(
             logs_client(self.aws_conn_id, self.region_name),
             group=self.settings.log_group,
             streams=lambda client: self._streams,
@@ -143,15 +150,15 @@ class BatchWorkerOperator(StepOperator, BatchOperator):
         )
         shown, missing, deadline = "", 0, time.monotonic() + self.settings.spot_wait
         while missing < POLLS_MISSING:
-            self._job = self._described(str(self.job_id))
+            self._job = self._described(self.job_id)
             self._link_log(context)
-            self._log.forward()
+            lines.forward()
             status = self._job.get("status", "")
             if status and status != shown:
                 log.info("%s: %s %s", self.job_id, status, self._job.get("statusReason", ""))
                 shown = status
             if status in ENDED:
-                return
+                return lines
             if self._spot and status in WAITING and time.monotonic() >= deadline:
                 self._give_up()
             if status not in WAITING:
@@ -163,7 +170,7 @@ class BatchWorkerOperator(StepOperator, BatchOperator):
     def _give_up(self) -> None:
         """End a job that waits for spot capacity. Raises SpotLost."""
         waited = f"{self.settings.spot_wait:.0f} s"
-        self.hook.client.terminate_job(jobId=self.job_id, reason=f"No spot capacity within {waited}")
+        self._client.terminate_job(jobId=self.job_id, reason=f"No spot capacity within {waited}")
         raise SpotLost(
             f"No spot capacity is available now (the job waited {waited} in {self.settings.spot_queue}; "
             "VITALPREP_BATCH_SPOT_WAIT)."
@@ -172,7 +179,7 @@ class BatchWorkerOperator(StepOperator, BatchOperator):
     def _described(self, job: str) -> dict[str, Any]:
         """Return what Batch says of a job; empty if it does not know it."""
         answer = patiently(
-            lambda: self.hook.client.describe_jobs(jobs=[job]),
+            lambda: self._client.describe_jobs(jobs=[job]),
             pause=self.settings.poll_seconds,
             limit=self.settings.patience_seconds,
         )
@@ -180,7 +187,10 @@ class BatchWorkerOperator(StepOperator, BatchOperator):
 
     def _link_log(self, context: Context) -> None:
         """Note the log stream of a new attempt."""
-        containers = [*(one.get("container", {}) for one in self._job.get("attempts", [])), self._job.get("container", {})]
+        containers = [
+            *(one.get("container", {}) for one in self._job.get("attempts", [])),
+            self._job.get("container", {}),
+        ]
         for stream in (one["logStreamName"] for one in containers if one.get("logStreamName")):
             if stream not in self._streams:
                 self._streams.append(stream)
@@ -194,7 +204,6 @@ class BatchWorkerOperator(StepOperator, BatchOperator):
                     awslogs_stream_name=stream,
                 )
 
-    def _log_end(self, exit_code: int | None) -> LogEnd:
-        assert self._log is not None
+    def _log_end(self, lines: ContainerLog, exit_code: int | None) -> LogEnd:
         seconds = self.settings.log_seconds if exit_code in RESULT_CODES else 0
-        return self._log.end(ok=exit_code == DONE, seconds=seconds)
+        return lines.end(ok=exit_code == DONE, seconds=seconds)

@@ -93,6 +93,12 @@ _STARTS: tuple[tuple[str, Kind, str], ...] = (
         "execution role must be allowed to pull it, and the subnet to reach the registry",
     ),
     (
+        # ECS begins with "unable to pull secrets or registry auth" whichever of the two it was.
+        r"ResourceInitializationError.*(from asm|secretsmanager|retrieve secret)(?!.*(timeout|deadline))",
+        WorkerRefused,
+        "check subject_salt_secret_arn, and that the execution role may read that secret",
+    ),
+    (
         r"assume the role|role.*(not exist|trust)|AccessDenied",
         WorkerRefused,
         "the roles of the task definition must exist and trust ecs-tasks.amazonaws.com; `terraform apply` makes them",
@@ -101,11 +107,6 @@ _STARTS: tuple[tuple[str, Kind, str], ...] = (
         r"ResourceInitializationError.*(log|awslogs)",
         WorkerRefused,
         "the log group of the task definition must exist in this region; `terraform apply` makes it",
-    ),
-    (
-        r"ResourceInitializationError.*secret",
-        WorkerRefused,
-        "check subject_salt_secret_arn, and that the execution role may read that secret",
     ),
     (
         r"ResourceInitializationError",
