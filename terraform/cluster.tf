@@ -39,6 +39,15 @@ resource "aws_ecs_cluster" "tasks" {
     name  = "containerInsights" # shows a shard's peak memory, by which to choose its size
     value = "enabled"
   }
+
+  depends_on = [aws_cloudwatch_log_group.insights] # else ECS creates the group, which is kept for ever
+}
+
+resource "aws_cloudwatch_log_group" "insights" {
+  #checkov:skip=CKV_AWS_158:Contains only resource usage of tasks; set kms_key_arn to use a customer key.
+  name              = "/aws/ecs/containerinsights/${var.name}/performance" # Container Insights writes only here
+  retention_in_days = var.log_days
+  kms_key_id        = var.kms_key_arn
 }
 
 resource "aws_ecs_cluster_capacity_providers" "tasks" {

@@ -11,15 +11,20 @@ output "environment" {
     VITALPREP_ECS_SHARD_MEMORY      = tostring(var.worker_size.memory)
     VITALPREP_ECS_BUILDER_TASK      = aws_ecs_task_definition.tasks["builder"].family
     VITALPREP_ECS_CONTAINER         = local.container
-    VITALPREP_ECS_SUBNETS           = join(",", [for subnet in aws_subnet.tasks : subnet.id])
+    VITALPREP_ECS_SUBNETS           = join(",", local.subnet_ids)
     VITALPREP_ECS_SECURITY_GROUPS   = aws_security_group.tasks.id
-    VITALPREP_ECS_ASSIGN_PUBLIC_IP  = "true" # without a NAT gateway, a task needs it to reach ECR and CloudWatch
+    VITALPREP_ECS_ASSIGN_PUBLIC_IP  = tostring(var.assign_public_ip) # without a NAT gateway, a task needs it to reach ECR and CloudWatch
     VITALPREP_ECS_LOG_GROUP         = aws_cloudwatch_log_group.tasks.name
     VITALPREP_ECS_LOG_STREAM_PREFIX = local.log_prefix
     VITALPREP_SAGEMAKER_ROLE        = aws_iam_role.vitalprep["sagemaker"].arn
     VITALPREP_SAGEMAKER_IMAGE       = local.image
     VITALPREP_NOTIFY_TOPIC          = aws_sns_topic.runs.arn
   }
+}
+
+output "platform" {
+  description = "What `make push` builds the worker's image for: the platform of cpu_architecture."
+  value       = local.platforms[var.cpu_architecture]
 }
 
 output "repositories" {

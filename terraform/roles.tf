@@ -25,8 +25,9 @@ locals {
 resource "aws_iam_role" "vitalprep" {
   for_each = local.roles
 
-  name               = "${var.name}-${each.key}"
-  assume_role_policy = data.aws_iam_policy_document.trust[each.key].json
+  name                 = "${var.name}-${each.key}"
+  assume_role_policy   = data.aws_iam_policy_document.trust[each.key].json
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy_attachment" "vitalprep" {

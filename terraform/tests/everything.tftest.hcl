@@ -58,6 +58,10 @@ run "with_everything" {
     error_message = "Architecture and digest reach the task definitions."
   }
   assert {
+    condition     = output.platform == "linux/arm64"
+    error_message = "The image is built for the architecture that tasks run on."
+  }
+  assert {
     condition = (
       strcontains(aws_ecs_task_definition.tasks["builder"].container_definitions, "VITALPREP_SUBJECT_SALT") &&
       !strcontains(aws_ecs_task_definition.tasks["worker"].container_definitions, "VITALPREP_SUBJECT_SALT")
