@@ -32,6 +32,26 @@ locals {
   }
 }
 
+locals {
+  environments = {
+    for name, task in local.tasks : name => concat(
+      [{ name = "AWS_REGION", value = var.region }],
+      [for format in compact([task.metrics]) : { name = "VITALPREP_METRICS", value = format }],
+    )
+  }
+
+  log_configuration = {
+    logDriver = "awslogs"
+    options = {
+      awslogs-group         = aws_cloudwatch_log_group.tasks.name
+      awslogs-region        = var.region
+      awslogs-stream-prefix = local.log_prefix
+      mode                  = "non-blocking" # a slow CloudWatch must not block the worker
+      max-buffer-size       = "25m"
+    }
+  }
+}
+
 resource "aws_ecs_cluster" "tasks" {
   name = var.name
 
@@ -98,21 +118,9 @@ resource "aws_ecs_task_definition" "tasks" {
     privileged             = false
     linuxParameters        = { capabilities = { add = [], drop = ["ALL"] }, initProcessEnabled = false }
     mountPoints            = [{ sourceVolume = "tmp", containerPath = "/tmp", readOnly = false }]
-    environment = concat(
-      [{ name = "AWS_REGION", value = var.region }],
-      [for format in compact([each.value.metrics]) : { name = "VITALPREP_METRICS", value = format }],
-    )
-    secrets = each.value.secrets
-    logConfiguration = {
-      logDriver = "awslogs"
-      options = {
-        awslogs-group         = aws_cloudwatch_log_group.tasks.name
-        awslogs-region        = var.region
-        awslogs-stream-prefix = local.log_prefix
-        mode                  = "non-blocking" # a slow CloudWatch must not block the worker
-        max-buffer-size       = "25m"
-      }
-    }
+    environment            = local.environments[each.key]
+    secrets                = each.value.secrets
+    logConfiguration       = local.log_configuration
   }])
 
   tags = { stages = each.value.stages }

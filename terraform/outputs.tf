@@ -1,8 +1,8 @@
 output "environment" {
   description = "Environment variables for the DAG; `make env-from-terraform` writes them into .env."
-  value = {
+  value = merge({
     AWS_DEFAULT_REGION              = var.region
-    VITALPREP_BACKEND               = "ecs"
+    VITALPREP_BACKEND               = var.batch ? "batch" : "ecs"
     VITALPREP_INPUT                 = "s3://${local.raw_bucket}/${var.raw_prefix}"
     VITALPREP_OUTPUT                = "s3://${local.output.bucket}"
     VITALPREP_ECS_CLUSTER           = aws_ecs_cluster.tasks.name
@@ -19,7 +19,15 @@ output "environment" {
     VITALPREP_SAGEMAKER_ROLE        = aws_iam_role.vitalprep["sagemaker"].arn
     VITALPREP_SAGEMAKER_IMAGE       = local.image
     VITALPREP_NOTIFY_TOPIC          = aws_sns_topic.runs.arn
-  }
+    }, var.batch ? {
+    VITALPREP_BATCH_SPOT_QUEUE   = aws_batch_job_queue.tasks["spot"].name
+    VITALPREP_BATCH_QUEUE        = aws_batch_job_queue.tasks["on-demand"].name
+    VITALPREP_BATCH_WORKER_JOB   = aws_batch_job_definition.tasks["worker"].name
+    VITALPREP_BATCH_BUILDER_JOB  = aws_batch_job_definition.tasks["builder"].name
+    VITALPREP_BATCH_SHARD_CPU    = tostring(var.worker_size.cpu)
+    VITALPREP_BATCH_SHARD_MEMORY = tostring(var.worker_size.memory)
+    VITALPREP_BATCH_LOG_GROUP    = aws_cloudwatch_log_group.tasks.name
+  } : {})
 }
 
 output "platform" {

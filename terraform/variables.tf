@@ -172,6 +172,23 @@ variable "builder_size" {
   }
 }
 
+variable "batch" {
+  description = "Whether to make AWS Batch queues and job definitions as well, for VITALPREP_BACKEND=batch."
+  type        = bool
+  default     = false
+}
+
+variable "batch_max_vcpus" {
+  description = "Most vCPUs that the jobs of one Batch queue use at a time."
+  type        = number
+  default     = 64
+
+  validation {
+    condition     = var.batch_max_vcpus >= 1 && var.batch_max_vcpus <= 10000 && floor(var.batch_max_vcpus) == var.batch_max_vcpus
+    error_message = "Use a whole number from 1 to 10000."
+  }
+}
+
 variable "subject_salt_secret_arn" {
   description = "Secrets Manager secret whose text is the salt of privacy.hash_subjects. Null: tasks get no salt."
   type        = string

@@ -56,6 +56,10 @@ run "in_an_existing_network" {
     error_message = "The host's volume has the tags, too."
   }
   assert {
+    condition     = length(aws_batch_job_queue.tasks) + length(aws_batch_job_definition.tasks) == 0 && !contains(local.grants.airflow, "run_jobs")
+    error_message = "Nothing of Batch where it is not asked for."
+  }
+  assert {
     condition     = length(aws_budgets_budget.monthly) == 0
     error_message = "No budget where none is asked for."
   }

@@ -23,6 +23,7 @@ run "refuses_unusable_values" {
     builder_size            = { cpu = 3000, memory = 8192 }
     subject_salt_secret_arn = "hunter2hunter2"
     log_days                = 100
+    batch_max_vcpus         = 0.5
     vpc_cidr                = "10.0.0.0/28"
     zones                   = ["a", "a"]
     alarm_email             = "team"
@@ -37,7 +38,7 @@ run "refuses_unusable_values" {
   expect_failures = [
     var.region, var.name, var.raw_bucket, var.raw_prefix, var.harmonized_days, var.noncurrent_days, var.kms_key_arn,
     var.raw_kms_key_arn, var.image, var.cpu_architecture, var.worker_size, var.builder_size,
-    var.subject_salt_secret_arn, var.log_days, var.vpc_cidr, var.zones, var.alarm_email, var.budget_usd,
+    var.subject_salt_secret_arn, var.batch_max_vcpus, var.log_days, var.vpc_cidr, var.zones, var.alarm_email, var.budget_usd,
     var.airflow_instance_type, var.airflow_disk_gib, var.airflow_trusted_arns,
     var.tags, var.permissions_boundary_arn,
   ]
