@@ -120,7 +120,6 @@ clean: ## remove everything that make installed or made
 	@if [ -x .venv-airflow/bin/python ]; then .venv-airflow/bin/python -m local_airflow down; fi
 	rm -rf .venv .venv-airflow .venv-infra .uv .demo .bench .soak build docs/_build *.egg-info preprocessing/*.egg-info preprocessing/vitalprep/**/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-PLATFORM ?= linux/amd64
 .PHONY: terraform-check push env-from-terraform
 terraform-check:  ## check terraform/ with Terraform's own means (no AWS account; fetches the provider)
 	terraform fmt -check -recursive terraform
@@ -131,8 +130,9 @@ terraform-check:  ## check terraform/ with Terraform's own means (no AWS account
 push:  ## build the worker's image under the name that Terraform gave it, and push it (after terraform apply)
 	@environment() { terraform -chdir=terraform output -json environment | $(PYTHON) -c "import json, sys; print(json.load(sys.stdin)['$$1'])"; }; \
 	image=$$(environment VITALPREP_SAGEMAKER_IMAGE); region=$$(environment AWS_DEFAULT_REGION); \
+	platform=$$(terraform -chdir=terraform output -raw platform); \
 	aws ecr get-login-password --region "$$region" | docker login --username AWS --password-stdin "$${image%%/*}"; \
-	docker build --platform $(PLATFORM) --file docker/Dockerfile.worker --tag "$$image" .; \
+	docker build --platform "$$platform" --file docker/Dockerfile.worker --tag "$$image" .; \
 	docker push "$$image"
 
 env-from-terraform:  ## write what Terraform made into .env (after terraform apply)

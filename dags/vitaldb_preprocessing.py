@@ -54,7 +54,7 @@ These are environment variables of Airflow.
 |---|---|---|
 | `VITALPREP_INPUT`, `_OUTPUT`, `_CASES`, `_CLINICAL`, `_CONFIG`, `_SHARDS` | defaults of the trigger form | |
 | `VITALPREP_COMMAND` | the worker's command | `vitalprep` |
-| `VITALPREP_BACKEND` | where the steps run: `local`, `ecs` or `sagemaker` | `local` |
+| `VITALPREP_BACKEND` | where the steps run: `local`, `ecs`, `sagemaker` or `batch` | `local` |
 | `VITALPREP_SHARDS_AT_ONCE` | shards that run at the same time | 2; on AWS 16 |
 | `VITALPREP_RETRIES` | retries of a failed task | 3 |
 | `VITALPREP_RETRY_DELAY` | seconds before the first retry; doubles up to 15 minutes | 30 |

@@ -1,5 +1,6 @@
 locals {
   training_jobs = "arn:${local.partition}:sagemaker:${var.region}:${local.account}:training-job/${var.name}-*"
+  batch         = "arn:${local.partition}:batch:${var.region}:${local.account}"
   ecs           = "arn:${local.partition}:ecs:${var.region}:${local.account}"
   task_arns     = "${local.ecs}:task/${aws_ecs_cluster.tasks.name}/*"
   training_logs = "arn:${local.partition}:logs:${var.region}:${local.account}:log-group:/aws/sagemaker/TrainingJobs"
@@ -81,6 +82,31 @@ data "aws_iam_policy_document" "run_tasks" {
     sid       = "ReadTaskLogs"
     actions   = ["logs:GetLogEvents"]
     resources = ["${aws_cloudwatch_log_group.tasks.arn}:log-stream:*"]
+  }
+}
+
+# Calls of the Batch operator. Its jobs log to the same group as ECS tasks.
+data "aws_iam_policy_document" "run_jobs" {
+  count = var.batch ? 1 : 0
+
+  statement {
+    sid     = "SubmitJobs"
+    actions = ["batch:SubmitJob"]
+    resources = concat(
+      [for queue in aws_batch_job_queue.tasks : queue.arn],
+      [for job in aws_batch_job_definition.tasks : "${local.batch}:job-definition/${job.name}"],
+      [for job in aws_batch_job_definition.tasks : "${local.batch}:job-definition/${job.name}:*"],
+    )
+  }
+  statement {
+    sid       = "TagAndStopJobs"
+    actions   = ["batch:TagResource", "batch:TerminateJob"]
+    resources = ["${local.batch}:job/*"]
+  }
+  statement {
+    sid       = "DescribeJobs"
+    actions   = ["batch:DescribeJobs"] # supports no resources
+    resources = ["*"]
   }
 }
 

@@ -20,6 +20,32 @@ variable "name" {
   }
 }
 
+variable "tags" {
+  description = "Tags of all resources, tasks and volumes, beside `project`. A `project` given here replaces it."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition = length(var.tags) <= 40 && alltrue([
+      for key, value in var.tags :
+      can(regex("^[a-zA-Z0-9 +=._:/@-]{1,128}$", key)) && can(regex("^[a-zA-Z0-9 +=._:/@-]{0,256}$", value))
+      && !startswith(lower(key), "aws:")
+    ])
+    error_message = "Use at most 40 tags of letters, digits, spaces and + - = . _ : / @, with keys that do not begin with aws:."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  description = "IAM policy that bounds every role made here, where the account demands one. Null: none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/", var.permissions_boundary_arn))
+    error_message = "Use the ARN of a policy (arn:aws:iam::111122223333:policy/...)."
+  }
+}
+
 # Storage
 
 variable "raw_bucket" {
@@ -114,7 +140,7 @@ variable "image" {
 }
 
 variable "cpu_architecture" {
-  description = "Architecture of the worker's image: X86_64 or ARM64 (about 20 % cheaper; not for SageMaker)."
+  description = "Architecture of the worker's image: X86_64 or ARM64 (cheaper: `vitalprep cost --architecture ARM64`; not for SageMaker). `make push` builds for it."
   type        = string
   default     = "X86_64"
 
@@ -146,6 +172,23 @@ variable "builder_size" {
   }
 }
 
+variable "batch" {
+  description = "Whether to make AWS Batch queues and job definitions as well, for VITALPREP_BACKEND=batch."
+  type        = bool
+  default     = false
+}
+
+variable "batch_max_vcpus" {
+  description = "Most vCPUs that the jobs of one Batch queue use at a time."
+  type        = number
+  default     = 64
+
+  validation {
+    condition     = var.batch_max_vcpus >= 1 && var.batch_max_vcpus <= 10000 && floor(var.batch_max_vcpus) == var.batch_max_vcpus
+    error_message = "Use a whole number from 1 to 10000."
+  }
+}
+
 variable "subject_salt_secret_arn" {
   description = "Secrets Manager secret whose text is the salt of privacy.hash_subjects. Null: tasks get no salt."
   type        = string
@@ -170,8 +213,45 @@ variable "log_days" {
 
 # Network
 
+variable "vpc_id" {
+  description = "Existing VPC for the tasks, with subnet_ids. Null: create a network."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.vpc_id == null || can(regex("^vpc-[0-9a-f]+$", var.vpc_id))
+    error_message = "Use the id of a VPC (vpc-...), not its name or ARN."
+  }
+  validation {
+    condition     = (var.vpc_id == null) == (length(var.subnet_ids) == 0)
+    error_message = "Give vpc_id and subnet_ids together, or neither."
+  }
+}
+
+variable "subnet_ids" {
+  description = "Subnets of that VPC in which tasks start. From them, HTTPS must reach S3, ECR, CloudWatch Logs and (for the salt) Secrets Manager, by a NAT gateway or endpoints."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = length(distinct(var.subnet_ids)) == length(var.subnet_ids) && alltrue([for id in var.subnet_ids : can(regex("^subnet-[0-9a-f]+$", id))])
+    error_message = "Use different subnet ids (subnet-...)."
+  }
+}
+
+variable "assign_public_ip" {
+  description = "Give tasks (and the Airflow host) a public address. False for private subnets, which need vpc_id."
+  type        = bool
+  default     = true
+
+  validation {
+    condition     = var.assign_public_ip || var.vpc_id != null
+    error_message = "The network that is created here has no NAT gateway: without a public address, tasks cannot pull their image. Give vpc_id and subnet_ids, or set assign_public_ip = true."
+  }
+}
+
 variable "vpc_cidr" {
-  description = "Address range of the network. It is not connected to other networks, so any private range works."
+  description = "Address range of the network that is created. It is not connected to other networks, so any private range works."
   type        = string
   default     = "10.37.0.0/20"
 
@@ -182,7 +262,7 @@ variable "vpc_cidr" {
 }
 
 variable "zones" {
-  description = "Letters of the availability zones in which tasks may start; more zones offer more spot capacity."
+  description = "Letters of the availability zones of the network that is created; more zones offer more spot capacity."
   type        = list(string)
   default     = ["a", "b", "c"]
 
@@ -206,13 +286,13 @@ variable "alarm_email" {
 }
 
 variable "budget_usd" {
-  description = "Monthly budget of the whole account in USD. It alarms at 80 % spent and at 100 % forecast, but stops nothing."
+  description = "Monthly budget of the whole account in USD. It alarms at 80 % spent and at 100 % forecast, but stops nothing. Null: no budget."
   type        = number
   default     = 30
 
   validation {
-    condition     = var.budget_usd > 0
-    error_message = "Use a number above 0."
+    condition     = var.budget_usd == null ? true : var.budget_usd > 0
+    error_message = "Use a number above 0, or null for no budget."
   }
 }
 

@@ -184,11 +184,11 @@ run "as_it_comes" {
     error_message = "Three zones, and nothing gets a public address unless it asks for one."
   }
   assert {
-    condition     = length(aws_security_group.tasks.ingress) == 0 && length(aws_default_security_group.unused.ingress) == 0
+    condition     = length(aws_security_group.tasks.ingress) == 0 && length(aws_default_security_group.unused[0].ingress) == 0
     error_message = "No security group lets anything in."
   }
   assert {
-    condition     = aws_vpc_endpoint.s3.vpc_endpoint_type == "Gateway" && endswith(aws_vpc_endpoint.s3.service_name, ".s3")
+    condition     = aws_vpc_endpoint.s3[0].vpc_endpoint_type == "Gateway" && endswith(aws_vpc_endpoint.s3[0].service_name, ".s3")
     error_message = "S3 is reached by the free gateway endpoint."
   }
   assert {
@@ -199,11 +199,11 @@ run "as_it_comes" {
   # Money and messages
 
   assert {
-    condition     = aws_budgets_budget.monthly.limit_amount == "30.00" && aws_budgets_budget.monthly.time_unit == "MONTHLY"
+    condition     = aws_budgets_budget.monthly[0].limit_amount == "30.00" && aws_budgets_budget.monthly[0].time_unit == "MONTHLY"
     error_message = "The alarm is at $30 a month."
   }
   assert {
-    condition     = alltrue([for one in aws_budgets_budget.monthly.notification : contains(one.subscriber_email_addresses, "team@example.org")])
+    condition     = alltrue([for one in aws_budgets_budget.monthly[0].notification : contains(one.subscriber_email_addresses, "team@example.org")])
     error_message = "The alarm goes to the address."
   }
   assert {
@@ -211,15 +211,24 @@ run "as_it_comes" {
     error_message = "Spot interruptions are what is recorded."
   }
   assert {
-    condition     = alltrue([for group in [aws_cloudwatch_log_group.tasks, aws_cloudwatch_log_group.interruptions] : group.retention_in_days == 365])
+    condition     = alltrue([for group in [aws_cloudwatch_log_group.tasks, aws_cloudwatch_log_group.insights, aws_cloudwatch_log_group.interruptions] : group.retention_in_days == 365])
     error_message = "Logs are kept for a year, not for ever."
+  }
+  assert {
+    condition     = aws_cloudwatch_log_group.insights.name == "/aws/ecs/containerinsights/${aws_ecs_cluster.tasks.name}/performance"
+    error_message = "Container Insights finds its group and makes none of its own, which nobody would remove."
   }
   assert {
     condition     = startswith(aws_cloudwatch_log_group.interruptions.name, "/aws/events/")
     error_message = "EventBridge can write only to groups below /aws/events/."
   }
 
-  # What Airflow is told
+  # What Airflow and make are told
+
+  assert {
+    condition     = output.platform == "linux/amd64"
+    error_message = "The image is built for the architecture that tasks run on."
+  }
 
   assert {
     condition = toset(keys(output.environment)) == toset([

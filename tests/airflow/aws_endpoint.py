@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, Self
 
-from aws_patterns import unfitting
+from aws_patterns import target_of, unfitting
 
 
 class Container(Protocol):
@@ -106,7 +106,7 @@ class Bucket:
 
 
 class Endpoint:
-    """Answers JSON 1.1 calls on a loopback port; a context manager.
+    """Answers JSON 1.1 and REST-JSON calls on a loopback port; a context manager.
 
     `url` is where, `calls` what was asked how often, `call_faults` and `limits` what is refused, and `lost_answers` the
     operations whose first answer does not arrive.
@@ -156,7 +156,7 @@ def _requests_to(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            target = self.headers["X-Amz-Target"]
+            target = self.headers["X-Amz-Target"] or target_of(self.path)
             operation = target.rsplit(".", 1)[1]
             try:
                 if problem := unfitting(target, request):
@@ -164,7 +164,7 @@ def _requests_to(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
                 endpoint.take(operation)
                 status, answer = 200, endpoint.answer(operation, request)
             except Refusal as refusal:
-                status, answer = refusal.status, {"__type": refusal.code, "message": refusal.text}
+                status, answer = refusal.status, {"__type": refusal.code, "code": refusal.code, "message": refusal.text}
             if operation in endpoint.lost_answers:
                 endpoint.lost_answers.remove(operation)
                 self.close_connection = True

@@ -14,11 +14,24 @@ from typing import Any
 
 import botocore.session
 
-__all__ = ["unfitting"]
+__all__ = ["target_of", "unfitting"]
 
-SERVICES = {"AmazonEC2ContainerServiceV20141113": "ecs", "SageMaker": "sagemaker", "Logs_20140328": "logs"}
+SERVICES = {
+    "AmazonEC2ContainerServiceV20141113": "ecs",
+    "SageMaker": "sagemaker",
+    "Logs_20140328": "logs",
+    "Batch": "batch",
+}
 
 CLASSES = {"L": ("a-zA-Z", "a"), "N": ("0-9", "0"), "Z": (" ", " ")}
+
+
+def target_of(path: str) -> str:
+    """Return the path of a REST-JSON call in the form of the header that JSON 1.1 has: service and operation."""
+    batch = _model("batch")
+    return next(
+        f"Batch.{name}" for name in batch.operation_names if batch.operation_model(name).http["requestUri"] == path
+    )
 
 
 def unfitting(target: str, request: dict[str, Any]) -> str | None:

@@ -244,9 +244,16 @@ STARTS = [
         "log group",
     ),
     (
-        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed",
+        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
+        "unable to retrieve secret from asm: service call has been retried 1 time(s): AccessDeniedException: User: x",
         "WorkerRefused",
-        "secret",
+        "read that secret",
+    ),
+    (
+        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
+        "unable to retrieve ecr registry auth: service call has been retried 3 time(s): dial tcp: i/o timeout",
+        "WorkerRefused",
+        "PUBLIC_IP",
     ),
     ("ResourceInitializationError: failed to create network: i/o timeout", "WorkerRefused", "PUBLIC_IP"),
     (

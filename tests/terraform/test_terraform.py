@@ -35,6 +35,8 @@ GONE = 65  # what is planned is no longer there
 EVERYTHING = {
     "alarm_email": "team@example.org",
     "airflow_host": "true",
+    "permissions_boundary_arn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
+    "tags": '{owner = "anaesthesia"}',
     "airflow_trusted_arns": f'["arn:aws:iam::{ACCOUNT}:role/elsewhere"]',
     "kms_key_arn": f"arn:aws:kms:eu-north-1:{ACCOUNT}:key/ours",
     "subject_salt_secret_arn": f"arn:aws:secretsmanager:eu-north-1:{ACCOUNT}:secret:salt-AbCdEf",
@@ -137,6 +139,12 @@ def test_the_example_names_variables_that_exist(state: Path) -> None:
     lines = (FOLDER / "terraform.tfvars.example").read_text().splitlines()
     named = {line.lstrip("# ").split("=")[0].strip() for line in lines if " = " in line}
     assert named == set(plan["variables"]) - {"vpc_cidr", "airflow_disk_gib"}
+
+
+def test_the_provider_puts_the_tags_on_everything(state: Path) -> None:
+    provider = json.loads((state / "plan.json").read_text())["configuration"]["provider_config"]["aws"]
+    [tags] = provider["expressions"]["default_tags"]
+    assert tags["tags"] == {"references": ["local.tags"]}
 
 
 def test_nothing_opens_a_port_or_carries_an_ssh_key(applied: dict[str, Any]) -> None:

@@ -8,7 +8,16 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ENVIRONMENT", "connection_arguments", "log_seconds", "missing", "patience_seconds", "region", "tag_value"]
+__all__ = [
+    "ENVIRONMENT",
+    "connection_arguments",
+    "fargate_machine",
+    "log_seconds",
+    "missing",
+    "patience_seconds",
+    "region",
+    "tag_value",
+]
 
 ENVIRONMENT = "`make env-from-terraform` writes Terraform's outputs into .env"
 
@@ -48,6 +57,13 @@ def tag_value(text: str) -> str:
     """
     cleaned = "".join(one if unicodedata.category(one)[0] in "LZN" or one in "_.:/=+-@" else "_" for one in text)
     return re.sub("^(aws):", r"\1_", cleaned, flags=re.IGNORECASE)[:TAG_LENGTH]
+
+
+def fargate_machine(*, cpu: str, memory: str) -> list[str]:
+    """Return a Fargate task as ``vitalprep cost --hour-of`` takes it; CPU in 1/1024 vCPU and memory in MiB, if set."""
+    sizes = {"--vcpus": cpu, "--memory-gb": memory}
+    given = {option: int(size) / 1024 for option, size in sizes.items() if size.isdigit() and int(size)}
+    return ["fargate", *(word for option, size in given.items() for word in (option, f"{size:g}"))]
 
 
 def missing(backend: str, needed: Mapping[str, object]) -> str | None:

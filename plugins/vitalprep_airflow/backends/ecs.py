@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vitalprep_airflow.backends.aws import log_seconds, missing, patience_seconds, region
+from vitalprep_airflow.backends.aws import fargate_machine, log_seconds, missing, patience_seconds, region
 from vitalprep_airflow.backends.spot import on_demand_after
 from vitalprep_airflow.step import StepOperator
 
@@ -32,9 +32,7 @@ class EcsBackend:
     @property
     def priced_machine(self) -> list[str]:
         """Fargate, with the shards' own size if the deployment sets one."""
-        sizes = {"--vcpus": _setting("SHARD_CPU"), "--memory-gb": _setting("SHARD_MEMORY")}
-        given = {option: int(size) / 1024 for option, size in sizes.items() if size.isdigit() and int(size)}
-        return ["fargate", *(word for option, size in given.items() for word in (option, f"{size:g}"))]
+        return fargate_machine(cpu=_setting("SHARD_CPU"), memory=_setting("SHARD_MEMORY"))
 
     @property
     def operator(self) -> type[StepOperator]:

@@ -14,9 +14,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from vitalprep_airflow.backends.aws import ENVIRONMENT
 from vitalprep_airflow.backends.aws_errors import CREDENTIALS, Kind, Refusal, no_answer, refused
+from vitalprep_airflow.backends.container_end import end_of_container
 from vitalprep_airflow.backends.container_log import LogEnd
 from vitalprep_airflow.backends.spot import SpotLost
-from vitalprep_airflow.outcome import NEVER_RETRY, Outcome, WorkerFailed, WorkerRefused, result_of
+from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
 
 __all__ = ["end_of_task", "exit_code_of", "refused_call", "refused_start", "unanswered"]
 
@@ -93,6 +94,12 @@ _STARTS: tuple[tuple[str, Kind, str], ...] = (
         "execution role must be allowed to pull it, and the subnet to reach the registry",
     ),
     (
+        # ECS begins with "unable to pull secrets or registry auth" whichever of the two it was.
+        r"ResourceInitializationError.*(from asm|secretsmanager|retrieve secret)(?!.*(timeout|deadline))",
+        WorkerRefused,
+        "check subject_salt_secret_arn, and that the execution role may read that secret",
+    ),
+    (
         r"assume the role|role.*(not exist|trust)|AccessDenied",
         WorkerRefused,
         "the roles of the task definition must exist and trust ecs-tasks.amazonaws.com; `terraform apply` makes them",
@@ -101,11 +108,6 @@ _STARTS: tuple[tuple[str, Kind, str], ...] = (
         r"ResourceInitializationError.*(log|awslogs)",
         WorkerRefused,
         "the log group of the task definition must exist in this region; `terraform apply` makes it",
-    ),
-    (
-        r"ResourceInitializationError.*secret",
-        WorkerRefused,
-        "check subject_salt_secret_arn, and that the execution role may read that secret",
     ),
     (
         r"ResourceInitializationError",
@@ -182,18 +184,14 @@ def end_of_task(
         raise SpotLost(f"Spot capacity was taken away ({reason.rstrip('.')}). Finished cases are kept.")
     if code == "TaskFailedToStart" or (ours.get("exitCode") is None and not _ran(task)):
         raise refused_start([reason, *(one.get("reason", "") for one in task.get("containers", []))], spot=spot)
-    exit_code, why = ours.get("exitCode"), ours.get("reason", "")
-    if "OutOfMemory" in why or "memory usage" in why:
-        raise WorkerFailed(
-            f"{command} was killed because it ran out of memory ({why.rstrip('.')}). Finished cases are kept. Fix: "
-            "give the task more memory (VITALPREP_ECS_SHARD_MEMORY, or worker_size and builder_size in "
-            "terraform.tfvars)."
-        )
-    if exit_code is None:
-        raise WorkerFailed(f"ECS does not say how {command} ended ({reason or why or 'no reason given'}).")
-    # By a shell's convention, 129 and more is a signal. 143 is the worker's own exit code for SIGTERM.
-    signalled = exit_code > 128 and exit_code != 143
-    return result_of(Outcome(command, 128 - exit_code if signalled else exit_code, *_said(exit_code, log_end, reason)))
+    return end_of_container(
+        ours,
+        service="ECS",
+        command=command,
+        reason=reason,
+        memory="VITALPREP_ECS_SHARD_MEMORY, or worker_size and builder_size in terraform.tfvars",
+        log_end=log_end,
+    )
 
 
 def exit_code_of(task: Mapping[str, Any], container: str) -> int | None:
@@ -204,18 +202,6 @@ def exit_code_of(task: Mapping[str, Any], container: str) -> int | None:
 
 def _container(task: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return next((one for one in task.get("containers", []) if one.get("name") == name), {})
-
-
-def _said(exit_code: int, end: LogEnd, reason: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the worker's result and its last lines. No other line stands for the reason of a refusal."""
-    if end.result:
-        return end.result, ()
-    if exit_code in NEVER_RETRY:
-        fix = f"read the last lines of its log, {end.where}."
-        return {"message": "the worker's message has not arrived from its log.", "fix": fix}, ()
-    if end.last_lines:
-        return {}, ("the last lines of its log: " + " | ".join(end.last_lines[-3:]),)
-    return {}, (f"{reason.rstrip('.')}. Its log is {end.where}",)
 
 
 def _ran(task: Mapping[str, Any]) -> bool:
