@@ -19,11 +19,12 @@ STALL = 3.0  # s; clients under test are set to wait less
 
 @dataclass(frozen=True)
 class Request:
-    """One request that came; `part` is its Range header."""
+    """One request that came; `part` is its Range header, `signer` the access key that signed it."""
 
     method: str
     key: str
     part: str = ""
+    signer: str = field(default="", compare=False)
 
 
 @dataclass
@@ -59,7 +60,8 @@ class Exchange(BaseHTTPRequestHandler):
         method = self.command
         if method == "GET" and not key:
             method, key = "LIST", parse_qs(url.query).get("prefix", [""])[0]
-        fault = self.fault_for(Request(method, key, self.headers.get("Range", "")))
+        signer = self.headers.get("Authorization", "").partition("Credential=")[2].partition("/")[0]
+        fault = self.fault_for(Request(method, key, self.headers.get("Range", ""), signer))
         if fault is None:
             self.send(self.forward())
         else:
