@@ -1,30 +1,23 @@
-"""S3's credentials come from one chain, boto3's, are renewed in time, and never fall back to another identity."""
+"""S3's credentials come from one chain, boto3's, and are renewed in time."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.pipeline import BUCKET
 from tests.reliability.faulty_s3 import FaultyS3, Request
+from tests.storage.aws import KEYS, LIFE, Profiles, Role, key_until, put_one
 from tests.storage.conftest import Lines
 from vitalprep.runtime.errors import RetryableError, UsageError
 from vitalprep.storage import Storage
 
-LIFE = 1.0  # s, of the credentials handed out
 SHARD = 1.4  # s, in which objects are read one after another
-
-Profiles = Callable[..., None]
 
 
 class ExpiringS3(FaultyS3):
@@ -33,38 +26,6 @@ class ExpiringS3(FaultyS3):
     def fault_for(self, request: Request) -> str | None:
         super().fault_for(request)
         return None if request.signer > key_until(0) else "400 ExpiredToken"
-
-
-def key_until(seconds: float) -> str:
-    return f"K{time.time() + seconds:.3f}"
-
-
-@pytest.fixture
-def profiles(faulty: FaultyS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profiles:
-    """Writes ~/.aws. The environment holds an endpoint and no keys, and there is no machine whose role could be had."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
-        monkeypatch.delenv(name)
-    files = {"credentials": "AWS_SHARED_CREDENTIALS_FILE", "config": "AWS_CONFIG_FILE"}
-    for name, variable in files.items():
-        monkeypatch.setenv(variable, str(tmp_path / "aws" / name))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-    def write(profile: str | None = None, **content: str) -> None:
-        (tmp_path / "aws").mkdir(exist_ok=True)
-        for name, text in content.items():
-            (tmp_path / "aws" / name).write_text(text)
-        if profile is not None:
-            monkeypatch.setenv("AWS_PROFILE", profile)
-
-    return write
-
-
-def put_one() -> None:
-    Storage(f"s3://{BUCKET}/credentials").put("a", b"x")
-
-
-KEYS = "[{}]\naws_access_key_id = {}\naws_secret_access_key = secretofthistest\n"
 
 
 @pytest.mark.parametrize("profile", [None, "study"])
@@ -97,46 +58,6 @@ def test_keys_in_the_environment_come_before_the_profile(
     assert faulty.requests[-1].signer == "AKIENVIRONMENT"
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(UsageError, match="'nobody'"):
-        put_one()
-
-
-@pytest.mark.parametrize("metadata", ["true", "false"])
-def test_a_profile_that_does_not_exist_is_named_and_nothing_is_asked(
-    faulty: FaultyS3, profiles: Profiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str
-) -> None:
-    profiles("nosuchrole", credentials=KEYS.format("default", "AKIDEFAULT"))
-    with Role() as machine:
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", metadata)
-        monkeypatch.setenv("AWS_METADATA_ENDPOINT", machine.url)
-        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", machine.url)
-        with pytest.raises(UsageError, match="'nosuchrole'") as caught:
-            put_one()
-    assert str(tmp_path / "aws" / "credentials") in caught.value.message
-    assert not faulty.requests
-    assert not machine.asked
-
-
-def test_disabled_metadata_is_not_asked(profiles: Profiles, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
-    for without in (False, True):
-        if without:
-            monkeypatch.setitem(sys.modules, "boto3", None)
-        with Role() as machine:
-            monkeypatch.setenv("AWS_METADATA_ENDPOINT", machine.url)
-            monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", machine.url)
-            with pytest.raises(UsageError, match=r"no AWS credentials were found.*AWS_EC2_METADATA_DISABLED"):
-                put_one()
-        assert not machine.asked
-    assert not lines.records
-
-
-@pytest.mark.parametrize(
-    ("given", "missing"), [("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"), ("SECRET_ACCESS_KEY", "ACCESS_KEY_ID")]
-)
-def test_half_of_the_keys_is_refused(
-    profiles: Profiles, monkeypatch: pytest.MonkeyPatch, given: str, missing: str
-) -> None:
-    monkeypatch.setenv(f"AWS_{given}", "x")
-    with pytest.raises(UsageError, match=f"AWS_{given} is set without AWS_{missing}"):
         put_one()
 
 
@@ -214,98 +135,6 @@ def test_a_container_endpoint_that_fails_in_the_middle_is_retried(
             storage.get("a")
 
 
-class Role:
-    """An endpoint that hands out credentials of a container's role for seconds."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.refuses = 0
-
-    def __enter__(self) -> Role:
-        role = self
-
-        class Answer(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                role.asked.append(self.headers.get("Authorization", ""))
-                role.refuses -= 1
-                until = (datetime.now(UTC) + timedelta(seconds=LIFE)).isoformat()
-                keys = {"AccessKeyId": key_until(LIFE), "SecretAccessKey": "s", "Token": "t", "Expiration": until}
-                body = json.dumps(keys).encode()
-                self.send_response(200 if role.refuses < 0 else 503)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_PUT = do_GET  # noqa: N815
-
-            def log_message(self, format: str, *_: object) -> None:  # noqa: A002
-                """Be quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-SSO = """
-[profile study]
-sso_session = hospital
-sso_account_id = 123456789012
-sso_role_name = reader
-[sso-session hospital]
-sso_region = eu-north-1
-sso_start_url = https://hospital.example.org/start
-"""
-BROKEN = {
-    "no SSO token": (SSO, "SSO Token", "aws sso login --profile study"),
-    "failing process": (
-        "[profile study]\ncredential_process = sh -c 'echo no badge >&2; exit 3'\n",
-        "no badge",
-        "by hand",
-    ),
-    "missing process": ("[profile study]\ncredential_process = /nowhere/tool\n", "/nowhere/tool", "by hand"),
-    "no JSON": ("[profile study]\ncredential_process = echo hello\n", "profile 'study'", "by hand"),
-    "no secret": ("[profile study]\naws_access_key_id = x\n", "aws_secret_access_key", "profile"),
-    "no such source": ("[profile study]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = none\n", "none", "profile"),
-    "no file of profiles": ("study\n", "config", "profile"),
-}
-
-
-@pytest.mark.parametrize("broken", BROKEN)
-def test_a_broken_source_is_named_at_once(
-    faulty: FaultyS3, profiles: Profiles, lines: Lines, monkeypatch: pytest.MonkeyPatch, broken: str
-) -> None:
-    config, said, fix = BROKEN[broken]
-    profiles("study", config=config)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
-    with pytest.raises(UsageError, match=said) as caught:
-        put_one()
-    assert fix in caught.value.fix
-    assert not faulty.requests
-    assert not lines.records
-
-
-def test_an_expired_sso_token_is_named_at_once(
-    faulty: FaultyS3, profiles: Profiles, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache = tmp_path / ".aws" / "sso" / "cache"
-    cache.mkdir(parents=True)
-    token = {"accessToken": "tokenofthistest", "expiresAt": "2020-01-01T00:00:00Z", "region": "eu-north-1"}
-    (cache / f"{hashlib.sha1(b'hospital', usedforsecurity=False).hexdigest()}.json").write_text(json.dumps(token))
-    monkeypatch.setattr("botocore.tokens.SSOTokenProvider._SSO_TOKEN_CACHE_DIR", str(cache))
-    profiles("study", config=SSO)
-    with pytest.raises(UsageError, match="profile 'study'") as caught:
-        put_one()
-    assert "aws sso login --profile study" in caught.value.fix
-    assert "tokenofthistest" not in str(caught.value)
-    assert not lines.records
-
-
 def test_web_identity_and_an_assumed_role_ask_sts(
     faulty: FaultyS3, profiles: Profiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,39 +154,6 @@ def test_web_identity_and_an_assumed_role_ask_sts(
         monkeypatch.setenv(name, value)
     put_one()
     assert faulty.requests[-1].signer.startswith("ASIA")
-
-
-@pytest.mark.parametrize(
-    ("variable", "files"),
-    [
-        ("AWS_PROFILE", {}),
-        ("", {"credentials": KEYS.format("default", "AKIDEFAULT")}),
-        ("", {"config": "[default]\ncredential_process = tool\n"}),
-        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", {}),
-    ],
-)
-def test_without_boto3_what_needs_it_is_refused(
-    faulty: FaultyS3, profiles: Profiles, monkeypatch: pytest.MonkeyPatch, variable: str, files: dict[str, str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "boto3", None)
-    profiles(None, **files)
-    if variable:
-        monkeypatch.setenv(variable, "http://127.0.0.1/x")
-    with pytest.raises(UsageError, match="boto3, which is not installed") as caught:
-        put_one()
-    assert "pip install 'vitalprep[aws]'" in caught.value.fix
-    assert not faulty.requests
-
-
-def test_without_boto3_keys_in_the_environment_are_enough(
-    faulty: FaultyS3, profiles: Profiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "boto3", None)
-    profiles(None, config="[default]\nregion = eu-west-3\n[profile other]\nsso_session = x\n")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "AKIENVIRONMENT")
-    put_one()
-    assert faulty.requests[-1].signer == "AKIENVIRONMENT"
 
 
 def test_boto3_is_imported_only_where_it_is_needed() -> None:

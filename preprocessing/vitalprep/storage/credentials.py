@@ -111,9 +111,8 @@ def chosen_chain() -> Chain | None:
     if len(keys) == 1:
         missing = next(name for name in _KEYS if name not in keys)
         raise UsageError(f"{keys[0]} is set without {missing}.", fix=f"set {missing} as well, or neither.")
-    if not profile and (
-        _is_unsigned() or (keys and (_has_region() or not _file("AWS_CONFIG_FILE", "config").exists()))
-    ):
+    alone = _is_unsigned() or (keys and (_has_region() or not _file("AWS_CONFIG_FILE", "config").exists()))
+    if alone and not profile:
         return None
     try:
         import boto3  # noqa: F401  what the extra `aws` installs
