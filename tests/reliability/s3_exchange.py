@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import random
+import re
 import socket
 import struct
 import time
@@ -197,6 +198,15 @@ def _error_in_success(exchange: Exchange) -> None:
     exchange.send(_Answer(200, [], b"<Error><Code>InternalError</Code><Message>Injected.</Message></Error>"))
 
 
+def _bare_etags(exchange: Exchange) -> None:
+    """Write etags without their quotes, as some servers do."""
+    answer = exchange.forward()
+    bare = [(name, value.strip('"') if name.lower() == "etag" else value) for name, value in answer.headers]
+    body = re.sub(rb"<ETag>(?:&quot;|\")?([^<&\"]*)(?:&quot;|\")?</ETag>", rb"<ETag>\1</ETag>", answer.body)
+    changed = _Answer(answer.status, bare, body)
+    exchange.send(changed if exchange.command == "HEAD" else changed.with_header("Content-Length", str(len(body))))
+
+
 FAULTS: dict[str, Fault] = {
     "500 InternalError": _refused(500, "InternalError"),
     "503 SlowDown": _refused(503, "SlowDown", "Please reduce your request rate."),
@@ -214,6 +224,7 @@ FAULTS: dict[str, Fault] = {
     "shortened": _shortened,
     "flipped byte": _flipped_byte,
     "wrong etag": _wrong_etag,
+    "bare etags": _bare_etags,
     "range ignored": _range_ignored,
     "range elsewhere": _range_elsewhere,
     "error in success": _error_in_success,

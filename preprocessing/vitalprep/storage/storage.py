@@ -23,7 +23,7 @@ from vitalprep.storage.forks import refuse_fork
 from vitalprep.storage.location import normalized_uri
 from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
 from vitalprep.storage.retries import Transient
-from vitalprep.storage.s3_download import READ_CHUNK, Download, is_md5_of_other
+from vitalprep.storage.s3_download import READ_CHUNK, Download, is_md5_of_other, quoted
 from vitalprep.storage.stream import Arriving
 
 __all__ = ["WRITE_BUFFER", "Storage", "StoredObject", "Writer", "read_uri"]
@@ -180,7 +180,7 @@ class Storage:
             meta = self._do("read", path, lambda: obstore.head(self._store, path))
         except ObjectMissing:
             return None
-        return _stored(meta)
+        return self._stored(meta)
 
     def list(self, prefix: str = "", *, odd: MutableSequence[str] | None = None) -> Iterator[StoredObject]:
         """Yield every object below a prefix, recursively. The prefix matches whole path segments.
@@ -196,7 +196,7 @@ class Storage:
         if isinstance(self._place, Folder) and self._place.is_odd(prefix):
             yield from self._list_oddities(self._place, prefix)
             return
-        yield from map(_stored, EachObject(self._store, self._do, odd).below(prefix))
+        yield from map(self._stored, EachObject(self._store, self._do, odd).below(prefix))
 
     def odd_files(self, prefix: str = "") -> dict[str, str]:
         """Return what below a prefix cannot be read, by path, and why: local pipes, devices, times out of range."""
@@ -340,9 +340,11 @@ class Storage:
             data.seek(0)
         obstore.put(self._store, path, data, chunk_size=WRITE_BUFFER, max_concurrency=PARTS_AT_ONCE)
 
-
-def _stored(meta: obstore.ObjectMeta) -> StoredObject:
-    return StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
+    def _stored(self, meta: obstore.ObjectMeta) -> StoredObject:
+        etag = meta["e_tag"] or ""
+        if not isinstance(self._place, Folder):
+            etag = quoted(etag)
+        return StoredObject(meta["path"], meta["size"], etag, meta["last_modified"])
 
 
 def _refuse_size(found: int, wanted: int) -> None:
