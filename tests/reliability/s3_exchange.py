@@ -207,6 +207,15 @@ def _bare_etags(exchange: Exchange) -> None:
     exchange.send(changed if exchange.command == "HEAD" else changed.with_header("Content-Length", str(len(body))))
 
 
+def _hidden(exchange: Exchange) -> None:
+    """Answer 403 where nothing is, as S3 does if the right to list holds for a prefix only."""
+    answer = exchange.forward()
+    if answer.status == 404:
+        _refused(403, "AccessDenied")(exchange)
+    else:
+        exchange.send(answer)
+
+
 FAULTS: dict[str, Fault] = {
     "500 InternalError": _refused(500, "InternalError"),
     "503 SlowDown": _refused(503, "SlowDown", "Please reduce your request rate."),
@@ -225,6 +234,7 @@ FAULTS: dict[str, Fault] = {
     "flipped byte": _flipped_byte,
     "wrong etag": _wrong_etag,
     "bare etags": _bare_etags,
+    "403 for missing": _hidden,
     "range ignored": _range_ignored,
     "range elsewhere": _range_elsewhere,
     "error in success": _error_in_success,

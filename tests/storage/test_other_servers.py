@@ -6,7 +6,11 @@ import pytest
 
 from tests.reliability.faulty_s3 import FaultyS3, Rule
 from tests.storage.conftest import Lines
-from vitalprep.storage import Storage
+from vitalprep.contract.verdict import read_verdict
+from vitalprep.plan.make_plan import named_beside
+from vitalprep.plan.provenance import noted_provenance
+from vitalprep.runtime.errors import UsageError
+from vitalprep.storage import AccessDenied, Storage
 
 
 @pytest.mark.parametrize("method", ["LIST", "GET", "*"])
@@ -23,3 +27,57 @@ def test_etags_are_the_same_with_and_without_quotes(
     assert storage.get("a.vital", etag=listed.etag.strip('"')) == b"body"  # of a plan made before
     assert storage.arriving("a.vital", etag=listed.etag).at(0, 4) == b"body"
     assert not lines.records
+
+
+def test_a_missing_object_that_a_listing_does_not_show_is_absent(
+    storage: Storage, faulty: FaultyS3, lines: Lines
+) -> None:
+    """The right to list holds for a prefix: S3 then answers 403 for what is not there."""
+    for path in ("datasets/x/validation", "datasets/x/validation.json.old", "b.vital"):
+        storage.put(path, b"x")
+    faulty.rules.append(Rule("403 for missing", times=None))
+    assert storage.head("datasets/x/validation.json") is None
+    assert storage.head("a") is None
+    assert read_verdict(storage, "x") is None
+    assert noted_provenance(storage) is None
+    assert not lines.records
+
+
+def test_an_object_that_is_there_and_must_not_be_read_is_refused(
+    storage: Storage, faulty: FaultyS3, lines: Lines
+) -> None:
+    storage.put("datasets/x/validation.json", b"{}")
+    faulty.rules.extend(Rule("403 AccessDenied", method=method, times=None) for method in ("GET", "HEAD"))
+    for read in (lambda: read_verdict(storage, "x"), lambda: storage.head("datasets/x/validation.json")):
+        with pytest.raises(AccessDenied, match=r"validation\.json") as caught:
+            read()
+        assert isinstance(caught.value, UsageError)
+        assert "s3:GetObject" in caught.value.fix
+        assert "s3:ListBucket" in caught.value.fix
+    assert not lines.records
+
+
+def test_optional_objects_that_must_not_be_looked_at_are_absent_with_a_line_each(
+    storage: Storage, faulty: FaultyS3, lines: Lines
+) -> None:
+    faulty.rules.append(Rule("403 AccessDenied", times=None))
+    assert noted_provenance(storage) is None
+    assert named_beside(storage) == {}
+    said = [record.getMessage() for record in lines.records]
+    for name, line in zip(("source.json", "simulation.json", "clinical_data.csv"), said, strict=True):
+        assert f"{name} counts as absent" in line
+
+
+RIGHTS = {
+    "s3:ListBucket": lambda storage: list(storage.list("a")),
+    "s3:PutObject": lambda storage: storage.put("a", b"x"),
+    "s3:DeleteObject": lambda storage: storage.delete(["a"]),
+}
+
+
+@pytest.mark.parametrize("right", RIGHTS)
+def test_a_refusal_names_the_right_that_is_missing(storage: Storage, faulty: FaultyS3, right: str) -> None:
+    faulty.rules.append(Rule("403 AccessDenied", times=None))
+    with pytest.raises(AccessDenied) as caught:
+        RIGHTS[right](storage)
+    assert right in caught.value.fix

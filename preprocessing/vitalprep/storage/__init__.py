@@ -5,13 +5,14 @@ the project's own and names the object. Transient S3 faults are retried first; e
 """
 
 from vitalprep.storage.location import normalized_uri
-from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
+from vitalprep.storage.object_errors import AccessDenied, ObjectChanged, ObjectMissing
 from vitalprep.storage.s3_download import READ_CHUNK
 from vitalprep.storage.storage import WRITE_BUFFER, Storage, StoredObject, Writer, read_uri
 
 __all__ = [
     "READ_CHUNK",
     "WRITE_BUFFER",
+    "AccessDenied",
     "ObjectChanged",
     "ObjectMissing",
     "Storage",

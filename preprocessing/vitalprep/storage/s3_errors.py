@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from obstore.exceptions import AlreadyExistsError, InvalidPathError, PreconditionError
 
 from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
-from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing, OddKey
+from vitalprep.storage.object_errors import AccessDenied, ObjectChanged, ObjectMissing, OddKey
 from vitalprep.storage.retries import Transient
 
 __all__ = ["translated"]
@@ -28,7 +28,6 @@ _EXPIRED = "renew the credentials, then run it again: it resumes."
 _REGION = "set AWS_REGION to the bucket's region."
 _LOCATION = "check the location, the credentials and the permissions."
 _FIXES = {
-    "AccessDenied": "grant these credentials permissions to list, get, put and delete there, or use another location.",
     "InvalidAccessKeyId": _CREDENTIALS,
     "SignatureDoesNotMatch": _CREDENTIALS,
     "InvalidToken": _CREDENTIALS,
@@ -40,6 +39,12 @@ _FIXES = {
     "IllegalLocationConstraintException": _REGION,
     "NoSuchBucket": "check the bucket's name, the credentials and the permissions.",
     "InvalidObjectState": "restore the object from the archive first.",
+}
+_RIGHTS = {
+    "read": "s3:GetObject, and s3:ListBucket on the bucket (without it, a missing object looks like a forbidden one)",
+    "write": "s3:PutObject and s3:AbortMultipartUpload",
+    "list": "s3:ListBucket on the bucket, for this prefix",
+    "remove": "s3:DeleteObject",
 }
 _TRANSIENT_STATUS = frozenset({408, 409, 429})
 _TRANSIENT_CODES = frozenset(  # sent with status 400 to 404, although the request is correct
@@ -107,6 +112,8 @@ def translated(error: Exception, *, verb: str, uri: str) -> VitalprepError | Tra
         )
     if isinstance(error, FileNotFoundError) and answer.code != "NoSuchBucket":
         return ObjectMissing(f"{uri} does not exist.", fix="check the location, or run the stage that writes it.")
+    if answer.status == 403 and answer.code in ("", "AccessDenied"):  # a HEAD is answered without a code
+        return AccessDenied(what, fix=f"grant these credentials the permissions {_RIGHTS[verb]}; or use others.")
     if answer.code.startswith("KMS."):
         return UsageError(what, fix="grant these credentials the use of the bucket's KMS key.")
     return UsageError(what, fix=_FIXES.get(answer.code, _LOCATION))
