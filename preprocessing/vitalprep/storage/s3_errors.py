@@ -50,6 +50,10 @@ _TRANSIENT_STATUS = frozenset({408, 409, 429})
 _TRANSIENT_CODES = frozenset(  # sent with status 400 to 404, although the request is correct
     {"RequestTimeout", "SlowDown", "InternalError", "IncompleteBody", "BadDigest", "NoSuchUpload"}
 )
+_CERTIFICATE = (
+    "name the file with your authority's certificates (PEM) in AWS_CA_BUNDLE or REQUESTS_CA_BUNDLE, and check the "
+    "endpoint's host name."
+)
 _TRIES_FOR_CREDENTIALS = 3  # fail fast on a machine without credentials
 
 _URL = re.compile(r"Error performing \w+ (\S+) in ")
@@ -71,9 +75,13 @@ class _Answer:
     text: str
 
     @property
+    def is_distrusted(self) -> bool:
+        return "invalid certificate" in self.text
+
+    @property
     def is_transient(self) -> bool:
         if self.status == 0:
-            return "invalid certificate" not in self.text
+            return not self.is_distrusted
         if self.status == 501:  # not implemented: a retry gives the same
             return False
         return self.status >= 500 or self.status in _TRANSIENT_STATUS or self.code in _TRANSIENT_CODES
@@ -110,6 +118,8 @@ def translated(error: Exception, *, verb: str, uri: str) -> VitalprepError | Tra
         return Transient(
             RetryableError(what, fix="run it again: it resumes; if the error persists, check the storage service.")
         )
+    if answer.is_distrusted:
+        return UsageError(what, fix=_CERTIFICATE)
     if isinstance(error, FileNotFoundError) and answer.code != "NoSuchBucket":
         return ObjectMissing(f"{uri} does not exist.", fix="check the location, or run the stage that writes it.")
     if answer.status == 403 and answer.code in ("", "AccessDenied"):  # a HEAD is answered without a code
