@@ -207,6 +207,12 @@ def _bare_etags(exchange: Exchange) -> None:
     exchange.send(changed if exchange.command == "HEAD" else changed.with_header("Content-Length", str(len(body))))
 
 
+def _overwritten(exchange: Exchange) -> None:
+    """Let a create-only write replace what exists, as servers do that do not know If-None-Match."""
+    del exchange.headers["If-None-Match"]
+    exchange.send(exchange.forward())
+
+
 def _hidden(exchange: Exchange) -> None:
     """Answer 403 where nothing is, as S3 does if the right to list holds for a prefix only."""
     answer = exchange.forward()
@@ -235,6 +241,7 @@ FAULTS: dict[str, Fault] = {
     "wrong etag": _wrong_etag,
     "bare etags": _bare_etags,
     "403 for missing": _hidden,
+    "If-None-Match ignored": _overwritten,
     "range ignored": _range_ignored,
     "range elsewhere": _range_elsewhere,
     "error in success": _error_in_success,

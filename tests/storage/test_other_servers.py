@@ -6,11 +6,13 @@ import pytest
 
 from tests.reliability.faulty_s3 import FaultyS3, Rule
 from tests.storage.conftest import Lines
+from vitalprep.contract.config_file import load_config
 from vitalprep.contract.verdict import read_verdict
-from vitalprep.plan.make_plan import named_beside
+from vitalprep.plan.check import run_checks
+from vitalprep.plan.make_plan import PlanRequest, named_beside
 from vitalprep.plan.provenance import noted_provenance
 from vitalprep.runtime.errors import UsageError
-from vitalprep.storage import AccessDenied, Storage
+from vitalprep.storage import AccessDenied, Storage, honours_create_only
 
 
 @pytest.mark.parametrize("method", ["LIST", "GET", "*"])
@@ -81,3 +83,25 @@ def test_a_refusal_names_the_right_that_is_missing(storage: Storage, faulty: Fau
     with pytest.raises(AccessDenied) as caught:
         RIGHTS[right](storage)
     assert right in caught.value.fix
+
+
+def test_a_server_that_ignores_create_only_writes_is_noticed(storage: Storage, faulty: FaultyS3) -> None:
+    assert honours_create_only(storage, "runs/.write-check")
+    storage.put("runs/.write-check", b"left by a check that was killed")
+    faulty.rules.append(Rule("403 AccessDenied", method="GET", times=None))  # the role that checks need not read
+    assert honours_create_only(storage, "runs/.write-check")
+    faulty.rules[:] = [Rule("If-None-Match ignored", method="PUT", times=None)]
+    assert not honours_create_only(storage, "runs/.write-check")
+    assert list(storage.list()) == []
+
+
+def test_check_refuses_a_server_that_ignores_create_only_writes(storage: Storage, faulty: FaultyS3) -> None:
+    storage.put("raw/0001.vital", b"x")
+    faulty.rules.append(Rule("If-None-Match ignored", method="PUT", times=None))
+    request = PlanRequest(input=storage.uri_of("raw"), config=load_config())
+    (outcome,) = run_checks(("raw-data",), lambda: request, storage.uri_of("out"))
+    assert (outcome.ok, outcome.exit_code) == (False, 2)
+    assert "If-None-Match" in outcome.message
+    assert "s3-proxies-offline" in outcome.fix
+    faulty.rules.clear()
+    assert all(outcome.ok for outcome in run_checks(("raw-data",), lambda: request, storage.uri_of("out")))

@@ -4,6 +4,7 @@ A storage URI is ``s3://bucket/prefix``, ``file:///path`` or a plain path. Every
 the project's own and names the object. Transient S3 faults are retried first; each retry is logged (`retries`).
 """
 
+from vitalprep.storage.create_only import honours_create_only
 from vitalprep.storage.location import normalized_uri
 from vitalprep.storage.object_errors import AccessDenied, ObjectChanged, ObjectMissing
 from vitalprep.storage.s3_download import READ_CHUNK
@@ -18,6 +19,7 @@ __all__ = [
     "Storage",
     "StoredObject",
     "Writer",
+    "honours_create_only",
     "normalized_uri",
     "read_uri",
 ]
