@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import tempfile
@@ -15,15 +16,16 @@ from typing import IO, Any, Protocol, TypeVar
 import obstore
 from obstore.exceptions import AlreadyExistsError
 
+from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
 from vitalprep.storage.bucket import Bucket
 from vitalprep.storage.each_object import EachObject
 from vitalprep.storage.folder import STAGED, Folder, has_odd_name
 from vitalprep.storage.forks import refuse_fork
 from vitalprep.storage.location import normalized_uri
-from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
+from vitalprep.storage.object_errors import AccessDenied, ObjectChanged, ObjectMissing
 from vitalprep.storage.retries import Transient
-from vitalprep.storage.s3_download import READ_CHUNK, Download, is_md5_of_other
+from vitalprep.storage.s3_download import READ_CHUNK, Download, is_md5_of_other, quoted
 from vitalprep.storage.stream import Arriving
 
 __all__ = ["WRITE_BUFFER", "Storage", "StoredObject", "Writer", "read_uri"]
@@ -173,14 +175,38 @@ class Storage:
         total = self._do("read", path, download.begin)
         return Arriving(self._pieces(download, path), total, name=self.uri_of(path), hashed=hashed)
 
-    def head(self, path: str) -> StoredObject | None:
-        """Return an object's size and etag, or None if it does not exist."""
+    def get_or_none(self, path: str) -> bytes | None:
+        """Return an object's bytes as `get` does, or None if it does not exist."""
+        try:
+            return self.get(path)
+        except ObjectMissing:
+            return None
+        except AccessDenied as error:
+            self._refuse_unless_absent(path, error)
+            return None
+
+    def head(self, path: str, *, optional: bool = False) -> StoredObject | None:
+        """Return an object's size and etag, or None if it does not exist.
+
+        Parameters
+        ----------
+        optional : bool
+            Take an object that must not be looked at as one that does not exist, and log it.
+        """
         self._refuse_odd(path)
         try:
             meta = self._do("read", path, lambda: obstore.head(self._store, path))
         except ObjectMissing:
             return None
-        return _stored(meta)
+        except AccessDenied as error:
+            try:
+                self._refuse_unless_absent(path, error)
+            except AccessDenied:
+                if not optional:
+                    raise
+                log(f"{self.uri_of(path)} counts as absent: {error.message}", level=logging.WARNING, key=path)
+            return None
+        return self._stored(meta)
 
     def list(self, prefix: str = "", *, odd: MutableSequence[str] | None = None) -> Iterator[StoredObject]:
         """Yield every object below a prefix, recursively. The prefix matches whole path segments.
@@ -196,7 +222,7 @@ class Storage:
         if isinstance(self._place, Folder) and self._place.is_odd(prefix):
             yield from self._list_oddities(self._place, prefix)
             return
-        yield from map(_stored, EachObject(self._store, self._do, odd).below(prefix))
+        yield from map(self._stored, EachObject(self._store, self._do, odd).below(prefix))
 
     def odd_files(self, prefix: str = "") -> dict[str, str]:
         """Return what below a prefix cannot be read, by path, and why: local pipes, devices, times out of range."""
@@ -228,7 +254,7 @@ class Storage:
             try:
                 obstore.put(self._store, path, data, mode="create")
             except AlreadyExistsError:
-                stored = self._get_or_none(path)
+                stored = self.get_or_none(path)
                 if stored is None:  # deleted meanwhile, or another writer is active (S3's 409)
                     raise
                 return tries > 1 and stored == data
@@ -329,20 +355,28 @@ class Storage:
         while (piece := self._do("read", path, download.piece)) is not None:
             yield piece
 
-    def _get_or_none(self, path: str) -> bytes | None:
+    def _refuse_unless_absent(self, path: str, denied: AccessDenied) -> None:
+        """Raise `denied` unless a listing proves that the object is not there.
+
+        S3 answers 403 for a missing object where the right to list holds for a prefix only.
+        """
         try:
-            return self.get(path)
-        except ObjectMissing:
-            return None
+            is_there = EachObject(self._store, self._do, []).has(path)
+        except AccessDenied:
+            is_there = True
+        if is_there:
+            raise denied
 
     def _upload(self, path: str, data: bytes | IO[bytes]) -> None:
         if not isinstance(data, bytes):
             data.seek(0)
         obstore.put(self._store, path, data, chunk_size=WRITE_BUFFER, max_concurrency=PARTS_AT_ONCE)
 
-
-def _stored(meta: obstore.ObjectMeta) -> StoredObject:
-    return StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
+    def _stored(self, meta: obstore.ObjectMeta) -> StoredObject:
+        etag = meta["e_tag"] or ""
+        if not isinstance(self._place, Folder):
+            etag = quoted(etag)
+        return StoredObject(meta["path"], meta["size"], etag, meta["last_modified"])
 
 
 def _refuse_size(found: int, wanted: int) -> None:
