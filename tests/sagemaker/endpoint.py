@@ -10,6 +10,7 @@ import json
 import re
 import threading
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ REGION = "eu-north-1"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 GROUP = "/aws/sagemaker/TrainingJobs"
 GRACE = 120  # s after SIGTERM
-CLASSES = {"L": r"\w", "N": r"\d", "Z": r"\s"}  # Unicode's, which `re` does not know
+CLASSES = {"L": "a", "N": "0", "Z": " "}  # a character of each of Unicode's classes, which `re` does not know
 TRAINING, BILLABLE = 1000, 380  # s, as if
 
 
@@ -38,7 +39,26 @@ def problems(request: Mapping[str, Any]) -> list[str]:
     shape = service.operation_model("CreateTrainingJob").input_shape
     report = ParamValidator().validate(request, shape)
     found = [report.generate_report()] if report.has_errors() else []
-    return found + list(_constraints(request, shape, "request"))
+    return found + list(_constraints(request, shape, "request")) + list(_tag_problems(request.get("Tags", [])))
+
+
+def _tag_problems(tags: Iterable[Mapping[str, str]]) -> Iterator[str]:
+    """Yield what AWS says of tags beside the model: https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html"""
+    keys = [tag["Key"] for tag in tags]
+    yield from (f"the key {key!r} begins with aws:" for key in keys if key.lower().startswith("aws:"))
+    yield from (f"the key {key!r} is there twice" for key in set(keys) if keys.count(key) > 1)
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a text matches a pattern of AWS, which may name Unicode's classes."""
+    if r"\p{" in pattern:
+        pattern = re.sub(r"\\p\{(.)\}", lambda kind: CLASSES[kind[1]], pattern)
+        text = "".join(one if one.isascii() and not one.isalnum() else _of_class(one) for one in text)
+    return re.fullmatch(pattern, text) is not None
+
+
+def _of_class(character: str) -> str:
+    return CLASSES.get(unicodedata.category(character)[0], "\0")
 
 
 def _constraints(value: Any, shape: Any, place: str) -> Iterator[str]:
@@ -51,7 +71,7 @@ def _constraints(value: Any, shape: Any, place: str) -> Iterator[str]:
         yield f"{place} is {size}, more than {greatest}"
     if isinstance(value, str):
         pattern, names = shape.metadata.get("pattern"), getattr(shape, "enum", [])
-        if pattern and not re.fullmatch(re.sub(r"\\p\{(.)\}", lambda kind: CLASSES[kind[1]], pattern), value):
+        if pattern and not matches(pattern, value):
             yield f"{place} {value!r} does not match {pattern}"
         if names and value not in names:
             yield f"{place} {value!r} is not one of its names"
