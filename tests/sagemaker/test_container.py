@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.pipeline import data_digests, receipts, run_vitalprep
+from tests.pipeline import COMMAND, data_digests, receipts, run_vitalprep
 from tests.sagemaker.hosts import Host, lay_out
 from vitalprep.runtime.errors import UsageError
 from vitalprep.sagemaker.hyperparameters import WholePlan, read_hyperparameters
@@ -164,6 +167,24 @@ def test_a_long_failure_keeps_its_mend() -> None:
     assert len(text) == 1024
     assert text.startswith("exit code 1: xxx")
     assert text.endswith("xxx... Fix: look at the log.")
+
+
+@pytest.mark.parametrize("command", ["harmonize", "run-plan"])
+def test_a_container_with_a_terminal_logs_json(command: str, tmp_path: Path) -> None:
+    """As SageMaker's local mode starts them (`tty: true`)."""
+    plan = f"{tmp_path}/runs/0123456789ab/plan-0123456789ab.json"
+    given = {"command": command}
+    given |= {"plan": plan} if command == "run-plan" else {"arguments": json.dumps(["--plan", plan, "--shard", "0"])}
+    folder = lay_out(tmp_path / "ml", "algo-1", ["algo-1"], given)
+    terminal, end = pty.openpty()
+    environment = os.environ | {"VITALPREP_ML_FOLDER": str(folder), "TERM": "xterm-256color"}
+    process = subprocess.Popen([*COMMAND, "sagemaker-job"], stdout=end, stderr=end, env=environment)
+    assert process.wait(timeout=60) != 0
+    said = os.read(terminal, 1 << 16).decode()
+    os.close(end)
+    os.close(terminal)
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert lines[-1]["level"] == "ERROR"
 
 
 def test_outside_of_sagemaker(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +12,7 @@ import click
 from vitalprep.cli.group import vitalprep
 from vitalprep.cli.options import location, logs, plan_request, selected, worker_pool
 from vitalprep.cli.report import report
-from vitalprep.runtime.console import log_to_file
+from vitalprep.runtime.console import log_json_always, log_to_file
 from vitalprep.runtime.region import DEFAULT_REGION, REGION_VARIABLES
 from vitalprep.sagemaker.hyperparameters import COMMANDS, arguments_in
 
@@ -251,18 +250,19 @@ def sagemaker_job(ml_folder: str, as_json: bool) -> None:
 
     The hyperparameter `command` is harmonize, build, publish or validate, with `arguments` (a JSON list); or run-plan,
     with `plan` and optionally `wait_seconds` and `workers`. With run-plan each host harmonizes its share; the first
-    host runs the later stages.
+    host runs the later stages. Log and result are JSON, also on a terminal.
     """
     from vitalprep.sagemaker.hyperparameters import OneCommand, read_hyperparameters
     from vitalprep.sagemaker.ml_folder import MlFolder
 
+    log_json_always()
     folder = MlFolder(ml_folder)
     with folder.failure_told():
         task = read_hyperparameters(folder.hyperparameters)
         log_file = folder.log_file()
         if isinstance(task, OneCommand):
             kept = ("--log-file", log_file) if log_file else ()
-            vitalprep.main([task.name, *kept, *task.arguments], prog_name="vitalprep", standalone_mode=False)
+            vitalprep.main([task.name, *kept, *task.arguments, "--json"], prog_name="vitalprep", standalone_mode=False)
             return
         if log_file:
             log_to_file(log_file)
@@ -272,4 +272,4 @@ def sagemaker_job(ml_folder: str, as_json: bool) -> None:
         with worker_pool(task.workers) as pool:
             share = host_share(os.environ, resource_config=folder.resource_config)
             result = run_plan(task.plan, share, wait_seconds=task.wait_seconds, pool=pool)
-    report("Done", result, as_json or not sys.stdout.isatty())  # a table is hard to read in a container's log
+    report("Done", result, as_json=True)
