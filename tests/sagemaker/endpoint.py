@@ -145,8 +145,9 @@ class SageMaker:
     """WSGI application before moto's.
 
     `interruptions` are moments: once the first host's log holds such a text, the job's machines are taken away, and it
-    is started again. `answers` are errors (status, code, message) to give instead of creating jobs, `faults` how many
-    times DescribeTrainingJob is to fail; without `logs_granted` nobody reads logs.
+    is started again. `answers` are errors (status, code, message) to give instead of creating jobs, `log_answers` in
+    place of logs (None: the logs), `describe_answer` in place of every description; `faults` is how many times
+    DescribeTrainingJob is to fail.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -156,14 +157,15 @@ class SageMaker:
         self.interruptions: list[str] = []
         self.answers: list[tuple[int, str, str]] = []
         self.faults = 0
-        self.logs_granted = True
+        self.describe_answer: tuple[int, str, str] | None = None
+        self.log_answers: list[tuple[int, str, str] | None] = []
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.threads: list[threading.Thread] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         service, _, call = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
-        if service.startswith("Logs") and not self.logs_granted:
-            status, answer = 400, {"__type": "AccessDeniedException", "message": "not authorized to perform logs"}
+        if service.startswith("Logs") and self.log_answers and (refusal := self.log_answers.pop(0)):
+            status, answer = refusal[0], {"__type": refusal[1], "message": refusal[2]}
         elif service != "SageMaker":
             return self.moto(environ, start_response)
         else:
@@ -196,6 +198,11 @@ class SageMaker:
         if self.faults:
             self.faults -= 1
             return 503, {"__type": "ServiceUnavailable", "message": "try again"}
+        if self.describe_answer:
+            status, code, message = self.describe_answer
+            return status, {"__type": code, "message": message}
+        if request["TrainingJobName"] not in self.jobs:
+            return 400, {"__type": "ValidationException", "message": "Requested resource not found."}
         return 200, self.jobs[request["TrainingJobName"]].described
 
     def StopTrainingJob(self, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
