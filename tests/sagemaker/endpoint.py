@@ -147,7 +147,8 @@ class SageMaker:
     `interruptions` are moments: once the first host's log holds such a text, the job's machines are taken away, and it
     is started again. `answers` are errors (status, code, message) to give instead of creating jobs, `log_answers` in
     place of logs (None: the logs), `describe_answer` in place of every description; `faults` is how many times
-    DescribeTrainingJob is to fail.
+    DescribeTrainingJob is to fail, `lost_answers` how many jobs are created without an answer that says so. Without
+    `machines` jobs are created and do nothing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -156,7 +157,8 @@ class SageMaker:
         self.jobs: dict[str, Job] = {}
         self.interruptions: list[str] = []
         self.answers: list[tuple[int, str, str]] = []
-        self.faults = 0
+        self.faults = self.lost_answers = 0
+        self.machines = True
         self.describe_answer: tuple[int, str, str] | None = None
         self.log_answers: list[tuple[int, str, str] | None] = []
         self.moto = DomainDispatcherApplication(create_backend_app)
@@ -190,8 +192,12 @@ class SageMaker:
         folder = self.folder / name
         folder.mkdir()
         self.jobs[name] = job = Job(request, folder, self.environment)
-        self.threads.append(threading.Thread(target=self._run, args=(job,)))
-        self.threads[-1].start()
+        if self.machines:
+            self.threads.append(threading.Thread(target=self._run, args=(job,)))
+            self.threads[-1].start()
+        if self.lost_answers:
+            self.lost_answers -= 1
+            return 503, {"__type": "ServiceUnavailable", "message": "the answer is lost"}
         return 200, {"TrainingJobArn": job.described["TrainingJobArn"]}
 
     def DescribeTrainingJob(self, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:

@@ -239,10 +239,14 @@ def test_a_dry_run_prints_the_request_and_writes_nothing(served: SageMaker) -> N
     assert dry.exit_code == 0
     assert keys(served, "dry") == []
     assert len(served.jobs) == jobs
+    served.machines = False
     assert submit(served, "dry", *options).exit_code == 0
-    served.jobs["vitalprep-dry"].stopping = True
+    again = submit(served, "dry", *options)
+    assert (again.exit_code, again.result["new"], again.result["job"]) == (0, False, "vitalprep-dry")
+    served.jobs["vitalprep-dry"].becomes("Stopped", "Stopped")
     taken = submit(served, "dry", *options)
     assert (taken.exit_code, taken.result["fix"]) == (2, "leave out --job-name, or give another.")
+    served.machines = True
     sent: dict[str, Any] = served.jobs["vitalprep-dry"].request
     assert dry.result["request"] == sent
     printed = subprocess.run(

@@ -32,7 +32,7 @@ PLAN = "s3://out/runs/2c5263cda312/plan-0123456789ab.json"
 
 
 def request(**changed: Any) -> dict[str, Any]:
-    name = job_name("2c5263cda312", datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC))
+    name = job_name("2c5263cda312", 1)
     options = JobOptions(**(SOURCE_SYSTEM | changed))
     return plan_job(options, name=name, plan_uri=PLAN, dataset_id="2c5263cda312", output_uri="s3://out")
 
@@ -40,7 +40,7 @@ def request(**changed: Any) -> dict[str, Any]:
 def test_the_source_system_s_flags_become_a_valid_request_for_spot() -> None:
     made = request()
     assert problems(made) == []
-    assert made["TrainingJobName"] == "vitalprep-2c5263cda312-20260304-050607"
+    assert made["TrainingJobName"] == "vitalprep-2c5263cda312-1"
     assert made["EnableManagedSpotTraining"] is True
     assert made["StoppingCondition"] == {"MaxRuntimeInSeconds": 93600, "MaxWaitTimeInSeconds": 187200}
     assert made["ResourceConfig"]["InstanceType"] == "ml.m5.2xlarge"

@@ -113,7 +113,7 @@ def job_options(command: Command) -> Command:
 )
 @selected
 @job_options
-@click.option("--job-name", metavar="NAME", help="Name of the training job.  [default: vitalprep-<data set>-<time>]")
+@click.option("--job-name", metavar="NAME", help="Name of the training job.  [default: vitalprep-<data set>-<number>]")
 @click.option(
     "--wait",
     is_flag=True,
@@ -143,7 +143,8 @@ def submit(
     Planning happens on this machine, all else in a training job on managed spot; no Airflow is needed.
 
     The plan is made on this machine. The instances share the cases; then the first instance builds, publishes and
-    validates. An interrupted job resumes from the receipts, and so does submitting the same run again.
+    validates. An interrupted job resumes from the receipts, and so does submitting the same run again. While a job for
+    the data set runs, no second one is started.
     """
     from vitalprep.runtime.workers import stop_on_signals
     from vitalprep.sagemaker import submit as jobs
@@ -168,12 +169,12 @@ def submit(
         if dry_run:
             _print_request(jobs.preview(request, output, options, name=job_name), as_json)
             return
-        submitted = jobs.submit(request, output, options, name=job_name, sagemaker=sagemaker)
+        submitted = jobs.submit(request, output, options, name=job_name, sagemaker=sagemaker, stop=stop)
         result = submitted.described()
-        if wait and submitted.name is not None:
-            result |= _followed(submitted.name, result["dataset"], sagemaker, options.region, stop)
-    title = "Submitted" if result["new"] else "Nothing new: the data set is built and proved"
-    report(title, result, as_json)
+        if wait and submitted.job is not None:
+            result |= _followed(submitted.job.name, result["dataset"], sagemaker, options.region, stop)
+    running = "Runs already" if result["job"] else "Nothing new: the data set is built and proved"
+    report("Submitted" if result["new"] else running, result, as_json)
 
 
 def _options_of_job(*, max_run: int, max_wait: int | None, **where: Any) -> JobOptions:

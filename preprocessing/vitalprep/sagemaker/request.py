@@ -110,9 +110,9 @@ class JobOptions:
             )
 
 
-def job_name(dataset_id: str, now: datetime) -> str:
-    """Return a name for a job. It holds the time, because SageMaker never frees a name."""
-    return f"vitalprep-{dataset_id}-{now:%Y%m%d-%H%M%S}"
+def job_name(dataset_id: str, number: int) -> str:
+    """Return the name of a data set's job; each has a number, because SageMaker never frees a name."""
+    return f"vitalprep-{dataset_id}-{number}"
 
 
 def refuse_job_name(name: str) -> None:
