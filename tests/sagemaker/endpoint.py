@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 import time
 import unicodedata
@@ -101,6 +102,7 @@ class Job:
     transitions: list[str] = field(default_factory=list)
     hosts: dict[str, Host] = field(default_factory=dict)
     stopping: bool = False
+    output_of_others: bool = False  # the worker may not write there
 
     @property
     def described(self) -> dict[str, Any]:
@@ -126,13 +128,14 @@ class Job:
         assert self.request["AlgorithmSpecification"]["ContainerEntrypoint"] == ["vitalprep", "sagemaker-job"]
         attempt = self.folder / str(len(list(self.folder.iterdir())))
         self.becomes("Training")
-        self.hosts = {
-            name: Host.start(
-                lay_out(attempt / name, name, names, self.request["HyperParameters"]),
-                self.environment | self.request.get("Environment", {}),
-            )
-            for name in names
-        }
+        environment = self.environment | self.request.get("Environment", {})
+        environment |= {"TRAINING_JOB_NAME": self.request["TrainingJobName"]}
+        folders = [lay_out(attempt / name, name, names, self.request["HyperParameters"]) for name in names]
+        if self.output_of_others:
+            for folder in folders:
+                shutil.rmtree(folder / "output")
+                (folder / "output").write_text("no folder")
+        self.hosts = {folder.name: Host.start(folder, environment) for folder in folders}
 
     def end_hosts(self) -> dict[str, int]:
         """Send SIGTERM; return the exit codes."""
@@ -148,7 +151,8 @@ class SageMaker:
     is started again. `answers` are errors (status, code, message) to give instead of creating jobs, `log_answers` in
     place of logs (None: the logs), `describe_answer` in place of every description; `faults` is how many times
     DescribeTrainingJob is to fail, `lost_answers` how many jobs are created without an answer that says so. Without
-    `machines` jobs are created and do nothing.
+    `machines` jobs are created and do nothing; with `output_of_others` their containers may not write to
+    ``/opt/ml/output``. A job ends with the first of its hosts.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -158,7 +162,7 @@ class SageMaker:
         self.interruptions: list[str] = []
         self.answers: list[tuple[int, str, str]] = []
         self.faults = self.lost_answers = 0
-        self.machines = True
+        self.machines, self.output_of_others = True, False
         self.describe_answer: tuple[int, str, str] | None = None
         self.log_answers: list[tuple[int, str, str] | None] = []
         self.moto = DomainDispatcherApplication(create_backend_app)
@@ -191,7 +195,7 @@ class SageMaker:
             return 400, {"__type": "ResourceInUse", "message": "Training job names must be unique"}
         folder = self.folder / name
         folder.mkdir()
-        self.jobs[name] = job = Job(request, folder, self.environment)
+        self.jobs[name] = job = Job(request, folder, self.environment, output_of_others=self.output_of_others)
         if self.machines:
             self.threads.append(threading.Thread(target=self._run, args=(job,)))
             self.threads[-1].start()
@@ -232,7 +236,8 @@ class SageMaker:
                 text = job.hosts[failed].failure or ""
                 reason = f"AlgorithmError: {text[:1024]}, exit code: {codes[failed]}"
                 return job.becomes("Failed", "Failed", reason[:1024])
-            if all(code == 0 for code in codes.values()):
+            if 0 in codes.values():  # as the local mode of SageMaker's SDK does
+                job.end_hosts()
                 self._log(job)
                 job.becomes("Uploading")
                 return job.becomes("Completed", "Completed")

@@ -54,6 +54,10 @@ def test_three_hosts_at_once_make_the_data_set_of_one_run(
     assert data_digests(dataset) == data_digests(undisturbed)
     assert run_vitalprep("validate", dataset, "--quick").exit_code == 0
     assert ["dataset" in host.result for host in running] == [True, False, False], "one host does the rest"
+    proved = next(line["time"] for line in running[0].log if line["message"].startswith("passed: "))
+    for host in running[1:]:
+        assert host.log[-1]["message"] == "algo-1 has validated the data set", "no host ends before"
+        assert host.log[-1]["time"] > proved
     for name, host in zip(HOSTS, running, strict=True):
         assert host.failure is None
         kept = (host.folder / "output" / "data" / f"vitalprep-{name}.jsonl").read_text().splitlines()

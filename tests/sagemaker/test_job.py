@@ -105,8 +105,12 @@ def test_two_machines_interrupted_once_make_the_data_set_of_one_run(
 
 
 def test_what_the_worker_refuses_is_refused_here(served: SageMaker) -> None:
+    """Where the container cannot leave the reason in ``/opt/ml/output/failure``, it is in the job's folder."""
     strict = ("--set", "validation.min_windows=1000000")
-    answer = submit(served, "strict", *strict, "--wait")
+    served.output_of_others = True
+    answer = submit(served, "strict", *strict, "--job-name", "vitalprep-strict", "--wait")
+    served.output_of_others = False
+    assert served.jobs["vitalprep-strict"].reason == "AlgorithmError: , exit code: 65"
     assert answer.exit_code == 65
     assert "windows, less than the required 1000000" in answer.result["message"]
     assert answer.result["fix"] == "add more cases, or lower validation.min_windows."

@@ -49,7 +49,7 @@ def test_the_source_system_s_flags_become_a_valid_request_for_spot() -> None:
     assert made["AlgorithmSpecification"]["ContainerEntrypoint"] == ["vitalprep", "sagemaker-job"]
     assert made["OutputDataConfig"]["S3OutputPath"] == "s3://out/sagemaker/"
     assert made["EnableNetworkIsolation"] is False
-    assert made["Environment"] == {"AWS_DEFAULT_REGION": "eu-north-1"}
+    assert made["Environment"] == {"AWS_DEFAULT_REGION": "eu-north-1", "VITALPREP_OUTPUT": "s3://out"}
     assert "CheckpointConfig" not in made
     assert {"Key": "vitalprep-dataset", "Value": "2c5263cda312"} in made["Tags"]
 

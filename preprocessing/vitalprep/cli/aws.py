@@ -172,7 +172,7 @@ def submit(
         submitted = jobs.submit(request, output, options, name=job_name, sagemaker=sagemaker, stop=stop)
         result = submitted.described()
         if wait and submitted.job is not None:
-            result |= _followed(submitted.job.name, result["dataset"], sagemaker, options.region, stop)
+            result |= _followed(submitted.job.name, output, result["dataset"], sagemaker, stop)
     running = "Runs already" if result["job"] else "Nothing new: the data set is built and proved"
     report("Submitted" if result["new"] else running, result, as_json)
 
@@ -192,13 +192,14 @@ def _print_request(request: dict[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(request, indent=2))
 
 
-def _followed(name: str, dataset: str, sagemaker: Any, region: str, stop: Any) -> dict[str, Any]:
+def _followed(name: str, output: str, dataset: str, sagemaker: Any, stop: Any) -> dict[str, Any]:
     from vitalprep.contract.published import refuse_unready
     from vitalprep.sagemaker.aws import client
     from vitalprep.sagemaker.follow import follow, refuse_unsuccessful
+    from vitalprep.sagemaker.job_folder import failure_told_there
 
-    job = follow(name, sagemaker=sagemaker, logs=client("logs", region), stop=stop)
-    refuse_unsuccessful(job)
+    job = follow(name, sagemaker=sagemaker, logs=client("logs", sagemaker.meta.region_name), stop=stop)
+    refuse_unsuccessful(job, failure_told_there(output, name, job.reason) if job.status == "Failed" else None)
     verdict = refuse_unready(dataset)  # the data set decides, not what the job reports
     return job.described() | {"windows": verdict.windows}
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from vitalprep.contract.job import HostFailure
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RefusedError, RetryableError, Stopped, UsageError
 from vitalprep.runtime.workers import StopRequest
@@ -120,8 +121,13 @@ class _JobStates:
         return job if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped") else None
 
 
-def refuse_unsuccessful(job: EndedJob) -> None:
+def refuse_unsuccessful(job: EndedJob, told: HostFailure | None = None) -> None:
     """Raise an error for a job that did not complete.
+
+    Parameters
+    ----------
+    told : HostFailure, optional
+        What a host of the job left as the cause; SageMaker's reason may be cut, or empty.
 
     Raises
     ------
@@ -134,11 +140,7 @@ def refuse_unsuccessful(job: EndedJob) -> None:
         _refuse_stopped(job)
     if job.status == "Completed":
         return
-    found = _EXIT_CODE.search(job.reason)
-    code = int(found[1]) if found else 1
-    message, _, fix = job.reason.partition(" Fix: ")
-    if fix:  # our own words, as `ml_folder` left them
-        message, fix = _DECORATION.sub("", message), _DECORATION.sub("", fix)
+    code, message, fix = (told.exit_code, told.message, told.fix) if told else _reason(job)
     message = f"The job {job.name} failed: {message.rstrip('.') or 'no reason is given'}."
     if code in (UsageError.exit_code, RefusedError.exit_code):
         raise RefusedError(message, fix=fix or "see its log.")
@@ -147,6 +149,16 @@ def refuse_unsuccessful(job: EndedJob) -> None:
     elif "CapacityError" in job.reason:
         fix = "submit again later, with another --instance-type, or --on-demand: it goes on from the receipts."
     raise RetryableError(message, fix=fix or "see its log, then submit again: it goes on from the receipts.")
+
+
+def _reason(job: EndedJob) -> tuple[int, str, str]:
+    """Return exit code, message and fix from SageMaker's reason."""
+    found = _EXIT_CODE.search(job.reason)
+    code = int(found[1]) if found else 1
+    message, _, fix = job.reason.partition(" Fix: ")
+    if fix:  # our own words, as `ml_folder` left them
+        message, fix = _DECORATION.sub("", message), _DECORATION.sub("", fix)
+    return code, message, fix
 
 
 def _refuse_stopped(job: EndedJob) -> NoReturn:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from vitalprep.contract.paths import SAGEMAKER
 from vitalprep.runtime.errors import UsageError
 from vitalprep.sagemaker.hyperparameters import RUN_PLAN
+from vitalprep.sagemaker.job_folder import OUTPUT
 from vitalprep.sagemaker.patterns import NAME_LENGTH, cleaned_name, cleaned_tags, is_job_name
 
 __all__ = [
@@ -197,7 +199,7 @@ def _training_job(
             "ContainerEntrypoint": ENTRYPOINT,
         },
         "RoleArn": options.role,
-        "OutputDataConfig": {"S3OutputPath": f"{output_uri.rstrip('/')}/sagemaker/"},
+        "OutputDataConfig": {"S3OutputPath": f"{output_uri.rstrip('/')}/{SAGEMAKER}/"},
         "ResourceConfig": {
             "InstanceType": options.instance_type,
             "InstanceCount": options.instance_count,
@@ -206,7 +208,7 @@ def _training_job(
         "StoppingCondition": stopping,
         "EnableManagedSpotTraining": options.spot,
         "EnableNetworkIsolation": False,  # it could not reach S3
-        "Environment": {"AWS_DEFAULT_REGION": options.region},  # training containers are not told
+        "Environment": {"AWS_DEFAULT_REGION": options.region, OUTPUT: output_uri},  # training containers are not told
         "Tags": cleaned_tags(tags),
     }
 
