@@ -14,6 +14,21 @@ data "aws_iam_policy_document" "train" {
     resources = ["${local.output.arn}/sagemaker/*"]
   }
   statement {
+    sid       = "ReadWhatTheOtherHostsSay" # <job>/first-host.json, failure-<host>.json
+    actions   = ["s3:GetObject"]
+    resources = ["${local.output.arn}/sagemaker/*.json"]
+  }
+  statement {
+    sid       = "ListJobOutput"
+    actions   = ["s3:ListBucket"]
+    resources = [local.output.arn]
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = ["sagemaker/*"]
+    }
+  }
+  statement {
     sid       = "WriteLogs"
     actions   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
     resources = [local.training_logs, "${local.training_logs}:*"]
@@ -130,6 +145,21 @@ data "aws_iam_policy_document" "run_training" {
       test     = "StringEquals"
       variable = "iam:PassedToService"
       values   = ["sagemaker.amazonaws.com"]
+    }
+  }
+  statement {
+    sid       = "ReadWhyJobsFailed"
+    actions   = ["s3:GetObject"]
+    resources = ["${local.output.arn}/sagemaker/*.json"]
+  }
+  statement {
+    sid       = "ListJobOutput"
+    actions   = ["s3:ListBucket"]
+    resources = [local.output.arn]
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = ["sagemaker/*"]
     }
   }
   statement {

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +30,7 @@ REGION = "eu-north-1"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 GROUP = "/aws/sagemaker/TrainingJobs"
 GRACE = 120  # s after SIGTERM
-CLASSES = {"L": r"\w", "N": r"\d", "Z": r"\s"}  # Unicode's, which `re` does not know
+CLASSES = {"L": "a", "N": "0", "Z": " "}  # a character of each of Unicode's classes, which `re` does not know
 TRAINING, BILLABLE = 1000, 380  # s, as if
 
 
@@ -38,7 +40,26 @@ def problems(request: Mapping[str, Any]) -> list[str]:
     shape = service.operation_model("CreateTrainingJob").input_shape
     report = ParamValidator().validate(request, shape)
     found = [report.generate_report()] if report.has_errors() else []
-    return found + list(_constraints(request, shape, "request"))
+    return found + list(_constraints(request, shape, "request")) + list(_tag_problems(request.get("Tags", [])))
+
+
+def _tag_problems(tags: Iterable[Mapping[str, str]]) -> Iterator[str]:
+    """Yield what AWS says of tags beside the model: https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html"""
+    keys = [tag["Key"] for tag in tags]
+    yield from (f"the key {key!r} begins with aws:" for key in keys if key.lower().startswith("aws:"))
+    yield from (f"the key {key!r} is there twice" for key in set(keys) if keys.count(key) > 1)
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a text matches a pattern of AWS, which may name Unicode's classes."""
+    if r"\p{" in pattern:
+        pattern = re.sub(r"\\p\{(.)\}", lambda kind: CLASSES[kind[1]], pattern)
+        text = "".join(one if one.isascii() and not one.isalnum() else _of_class(one) for one in text)
+    return re.fullmatch(pattern, text) is not None
+
+
+def _of_class(character: str) -> str:
+    return CLASSES.get(unicodedata.category(character)[0], "\0")
 
 
 def _constraints(value: Any, shape: Any, place: str) -> Iterator[str]:
@@ -51,7 +72,7 @@ def _constraints(value: Any, shape: Any, place: str) -> Iterator[str]:
         yield f"{place} is {size}, more than {greatest}"
     if isinstance(value, str):
         pattern, names = shape.metadata.get("pattern"), getattr(shape, "enum", [])
-        if pattern and not re.fullmatch(re.sub(r"\\p\{(.)\}", lambda kind: CLASSES[kind[1]], pattern), value):
+        if pattern and not matches(pattern, value):
             yield f"{place} {value!r} does not match {pattern}"
         if names and value not in names:
             yield f"{place} {value!r} is not one of its names"
@@ -81,6 +102,7 @@ class Job:
     transitions: list[str] = field(default_factory=list)
     hosts: dict[str, Host] = field(default_factory=dict)
     stopping: bool = False
+    output_of_others: bool = False  # the worker may not write there
 
     @property
     def described(self) -> dict[str, Any]:
@@ -106,13 +128,14 @@ class Job:
         assert self.request["AlgorithmSpecification"]["ContainerEntrypoint"] == ["vitalprep", "sagemaker-job"]
         attempt = self.folder / str(len(list(self.folder.iterdir())))
         self.becomes("Training")
-        self.hosts = {
-            name: Host.start(
-                lay_out(attempt / name, name, names, self.request["HyperParameters"]),
-                self.environment | self.request.get("Environment", {}),
-            )
-            for name in names
-        }
+        environment = self.environment | self.request.get("Environment", {})
+        environment |= {"TRAINING_JOB_NAME": self.request["TrainingJobName"]}
+        folders = [lay_out(attempt / name, name, names, self.request["HyperParameters"]) for name in names]
+        if self.output_of_others:
+            for folder in folders:
+                shutil.rmtree(folder / "output")
+                (folder / "output").write_text("no folder")
+        self.hosts = {folder.name: Host.start(folder, environment) for folder in folders}
 
     def end_hosts(self) -> dict[str, int]:
         """Send SIGTERM; return the exit codes."""
@@ -125,8 +148,11 @@ class SageMaker:
     """WSGI application before moto's.
 
     `interruptions` are moments: once the first host's log holds such a text, the job's machines are taken away, and it
-    is started again. `answers` are errors (status, code, message) to give instead of creating jobs, `faults` how many
-    times DescribeTrainingJob is to fail; without `logs_granted` nobody reads logs.
+    is started again. `answers` are errors (status, code, message) to give instead of creating jobs, `log_answers` in
+    place of logs (None: the logs), `describe_answer` in place of every description; `faults` is how many times
+    DescribeTrainingJob is to fail, `lost_answers` how many jobs are created without an answer that says so. Without
+    `machines` jobs are created and do nothing; with `output_of_others` their containers may not write to
+    ``/opt/ml/output``. A job ends with the first of its hosts.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -135,15 +161,17 @@ class SageMaker:
         self.jobs: dict[str, Job] = {}
         self.interruptions: list[str] = []
         self.answers: list[tuple[int, str, str]] = []
-        self.faults = 0
-        self.logs_granted = True
+        self.faults = self.lost_answers = 0
+        self.machines, self.output_of_others = True, False
+        self.describe_answer: tuple[int, str, str] | None = None
+        self.log_answers: list[tuple[int, str, str] | None] = []
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.threads: list[threading.Thread] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         service, _, call = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
-        if service.startswith("Logs") and not self.logs_granted:
-            status, answer = 400, {"__type": "AccessDeniedException", "message": "not authorized to perform logs"}
+        if service.startswith("Logs") and self.log_answers and (refusal := self.log_answers.pop(0)):
+            status, answer = refusal[0], {"__type": refusal[1], "message": refusal[2]}
         elif service != "SageMaker":
             return self.moto(environ, start_response)
         else:
@@ -167,15 +195,24 @@ class SageMaker:
             return 400, {"__type": "ResourceInUse", "message": "Training job names must be unique"}
         folder = self.folder / name
         folder.mkdir()
-        self.jobs[name] = job = Job(request, folder, self.environment)
-        self.threads.append(threading.Thread(target=self._run, args=(job,)))
-        self.threads[-1].start()
+        self.jobs[name] = job = Job(request, folder, self.environment, output_of_others=self.output_of_others)
+        if self.machines:
+            self.threads.append(threading.Thread(target=self._run, args=(job,)))
+            self.threads[-1].start()
+        if self.lost_answers:
+            self.lost_answers -= 1
+            return 503, {"__type": "ServiceUnavailable", "message": "the answer is lost"}
         return 200, {"TrainingJobArn": job.described["TrainingJobArn"]}
 
     def DescribeTrainingJob(self, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if self.faults:
             self.faults -= 1
             return 503, {"__type": "ServiceUnavailable", "message": "try again"}
+        if self.describe_answer:
+            status, code, message = self.describe_answer
+            return status, {"__type": code, "message": message}
+        if request["TrainingJobName"] not in self.jobs:
+            return 400, {"__type": "ValidationException", "message": "Requested resource not found."}
         return 200, self.jobs[request["TrainingJobName"]].described
 
     def StopTrainingJob(self, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -199,7 +236,8 @@ class SageMaker:
                 text = job.hosts[failed].failure or ""
                 reason = f"AlgorithmError: {text[:1024]}, exit code: {codes[failed]}"
                 return job.becomes("Failed", "Failed", reason[:1024])
-            if all(code == 0 for code in codes.values()):
+            if 0 in codes.values():  # as the local mode of SageMaker's SDK does
+                job.end_hosts()
                 self._log(job)
                 job.becomes("Uploading")
                 return job.becomes("Completed", "Completed")

@@ -49,7 +49,8 @@ class Host:
     @classmethod
     def start(cls, folder: Path, environment: Mapping[str, str] | None = None) -> Host:
         """Start it in a folder that is laid out."""
-        own = os.environ | {"VITALPREP_ML_FOLDER": str(folder)} | (environment or {})
+        named = {"VITALPREP_ML_FOLDER": str(folder), "TRAINING_JOB_NAME": "vitalprep-job"}
+        own = os.environ | named | (environment or {})
         with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as error:
             return cls(folder, subprocess.Popen([*COMMAND, "sagemaker-job"], stdout=out, stderr=error, env=own))
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.pipeline import data_digests, receipts, run_vitalprep
+from tests.pipeline import COMMAND, data_digests, receipts, run_vitalprep
 from tests.sagemaker.hosts import Host, lay_out
 from vitalprep.runtime.errors import UsageError
 from vitalprep.sagemaker.hyperparameters import WholePlan, read_hyperparameters
@@ -51,6 +54,10 @@ def test_three_hosts_at_once_make_the_data_set_of_one_run(
     assert data_digests(dataset) == data_digests(undisturbed)
     assert run_vitalprep("validate", dataset, "--quick").exit_code == 0
     assert ["dataset" in host.result for host in running] == [True, False, False], "one host does the rest"
+    proved = next(line["time"] for line in running[0].log if line["message"].startswith("passed: "))
+    for host in running[1:]:
+        assert host.log[-1]["message"] == "algo-1 has validated the data set", "no host ends before"
+        assert host.log[-1]["time"] > proved
     for name, host in zip(HOSTS, running, strict=True):
         assert host.failure is None
         kept = (host.folder / "output" / "data" / f"vitalprep-{name}.jsonl").read_text().splitlines()
@@ -164,6 +171,24 @@ def test_a_long_failure_keeps_its_mend() -> None:
     assert len(text) == 1024
     assert text.startswith("exit code 1: xxx")
     assert text.endswith("xxx... Fix: look at the log.")
+
+
+@pytest.mark.parametrize("command", ["harmonize", "run-plan"])
+def test_a_container_with_a_terminal_logs_json(command: str, tmp_path: Path) -> None:
+    """As SageMaker's local mode starts them (`tty: true`)."""
+    plan = f"{tmp_path}/runs/0123456789ab/plan-0123456789ab.json"
+    given = {"command": command}
+    given |= {"plan": plan} if command == "run-plan" else {"arguments": json.dumps(["--plan", plan, "--shard", "0"])}
+    folder = lay_out(tmp_path / "ml", "algo-1", ["algo-1"], given)
+    terminal, end = pty.openpty()
+    environment = os.environ | {"VITALPREP_ML_FOLDER": str(folder), "TERM": "xterm-256color"}
+    process = subprocess.Popen([*COMMAND, "sagemaker-job"], stdout=end, stderr=end, env=environment)
+    assert process.wait(timeout=60) != 0
+    said = os.read(terminal, 1 << 16).decode()
+    os.close(end)
+    os.close(terminal)
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert lines[-1]["level"] == "ERROR"
 
 
 def test_outside_of_sagemaker(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -14,14 +13,11 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
 
 from tests.pipeline import COMMAND, Answer, data_digests, run_vitalprep, s3_client
-from tests.sagemaker.endpoint import REGION, Job, SageMaker, sagemaker
+from tests.sagemaker.endpoint import REGION, SageMaker, sagemaker
 from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
-from vitalprep.runtime.workers import StopRequest
 from vitalprep.sagemaker.aws import aws_errors, client
-from vitalprep.sagemaker.follow import follow
 from vitalprep.sagemaker.request import JobOptions, plan_job
 
 BUCKET = "vitalprep-jobs"  # all of moto's servers in a process have the same buckets
@@ -109,8 +105,12 @@ def test_two_machines_interrupted_once_make_the_data_set_of_one_run(
 
 
 def test_what_the_worker_refuses_is_refused_here(served: SageMaker) -> None:
+    """Where the container cannot leave the reason in ``/opt/ml/output/failure``, it is in the job's folder."""
     strict = ("--set", "validation.min_windows=1000000")
-    answer = submit(served, "strict", *strict, "--wait")
+    served.output_of_others = True
+    answer = submit(served, "strict", *strict, "--job-name", "vitalprep-strict", "--wait")
+    served.output_of_others = False
+    assert served.jobs["vitalprep-strict"].reason == "AlgorithmError: , exit code: 65"
     assert answer.exit_code == 65
     assert "windows, less than the required 1000000" in answer.result["message"]
     assert answer.result["fix"] == "add more cases, or lower validation.min_windows."
@@ -156,33 +156,6 @@ def test_whoever_stops_following_leaves_the_job_alone(served: SageMaker) -> None
     assert following.returncode == 143
     assert "aws sagemaker stop-training-job --training-job-name vitalprep-left" in json.loads(out)["fix"]
     wait_until(lambda: served.jobs["vitalprep-left"].status == "Completed")
-
-
-def test_following_survives_aws_s_faults_and_does_without_a_log(
-    served: SageMaker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    for name, value in served.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(logging.getLogger("vitalprep"), "propagate", True)
-    clients = {"sagemaker": once("sagemaker"), "logs": once("logs")}
-    served.jobs["done"] = Job(REQUEST, served.folder, {}, status="Completed", secondary="Completed")
-    served.faults, served.logs_granted = 1, False
-    assert follow("done", **clients, stop=StopRequest()).status == "Completed"
-    records = dict.fromkeys(caplog.records)  # each once: another test's logger may hand them over twice
-    warned = [record.getMessage() for record in records if record.levelno == logging.WARNING]
-    assert ["ServiceUnavailable" in line for line in warned] == [True, False]
-    assert "Could not read the log of done: AWS answered AccessDeniedException" in warned[1]
-
-    monkeypatch.setattr("vitalprep.sagemaker.follow.PATIENCE", 0)
-    served.faults, served.logs_granted = 9, True
-    with pytest.raises(RetryableError, match="done goes on"):
-        follow("done", **clients, stop=StopRequest())
-    served.faults = 0
-
-
-def once(service: str) -> Any:
-    """A client that does not try again."""
-    return boto3.session.Session().client(service, region_name=REGION, config=Config(retries={"total_max_attempts": 1}))
 
 
 @pytest.mark.parametrize(
@@ -270,10 +243,14 @@ def test_a_dry_run_prints_the_request_and_writes_nothing(served: SageMaker) -> N
     assert dry.exit_code == 0
     assert keys(served, "dry") == []
     assert len(served.jobs) == jobs
+    served.machines = False
     assert submit(served, "dry", *options).exit_code == 0
-    served.jobs["vitalprep-dry"].stopping = True
+    again = submit(served, "dry", *options)
+    assert (again.exit_code, again.result["new"], again.result["job"]) == (0, False, "vitalprep-dry")
+    served.jobs["vitalprep-dry"].becomes("Stopped", "Stopped")
     taken = submit(served, "dry", *options)
     assert (taken.exit_code, taken.result["fix"]) == (2, "leave out --job-name, or give another.")
+    served.machines = True
     sent: dict[str, Any] = served.jobs["vitalprep-dry"].request
     assert dry.result["request"] == sent
     printed = subprocess.run(

@@ -14,7 +14,8 @@ from tests.sagemaker.endpoint import problems
 from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
 from vitalprep.sagemaker.follow import EndedJob, refuse_unsuccessful
 from vitalprep.sagemaker.ml_folder import failure_text
-from vitalprep.sagemaker.request import JobOptions, console_link, job_name, plan_job, refuse_job_name
+from vitalprep.sagemaker.patterns import cleaned_tags
+from vitalprep.sagemaker.request import JobOptions, console_link, job_name, plan_job, refuse_job_name, step_job
 
 # As the source system was called: six spot machines, at most 26 h of work, at most 52 h of waiting and work.
 SOURCE_SYSTEM: dict[str, Any] = {
@@ -31,7 +32,7 @@ PLAN = "s3://out/runs/2c5263cda312/plan-0123456789ab.json"
 
 
 def request(**changed: Any) -> dict[str, Any]:
-    name = job_name("2c5263cda312", datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC))
+    name = job_name("2c5263cda312", 1)
     options = JobOptions(**(SOURCE_SYSTEM | changed))
     return plan_job(options, name=name, plan_uri=PLAN, dataset_id="2c5263cda312", output_uri="s3://out")
 
@@ -39,7 +40,7 @@ def request(**changed: Any) -> dict[str, Any]:
 def test_the_source_system_s_flags_become_a_valid_request_for_spot() -> None:
     made = request()
     assert problems(made) == []
-    assert made["TrainingJobName"] == "vitalprep-2c5263cda312-20260304-050607"
+    assert made["TrainingJobName"] == "vitalprep-2c5263cda312-1"
     assert made["EnableManagedSpotTraining"] is True
     assert made["StoppingCondition"] == {"MaxRuntimeInSeconds": 93600, "MaxWaitTimeInSeconds": 187200}
     assert made["ResourceConfig"]["InstanceType"] == "ml.m5.2xlarge"
@@ -48,7 +49,7 @@ def test_the_source_system_s_flags_become_a_valid_request_for_spot() -> None:
     assert made["AlgorithmSpecification"]["ContainerEntrypoint"] == ["vitalprep", "sagemaker-job"]
     assert made["OutputDataConfig"]["S3OutputPath"] == "s3://out/sagemaker/"
     assert made["EnableNetworkIsolation"] is False
-    assert made["Environment"] == {"AWS_DEFAULT_REGION": "eu-north-1"}
+    assert made["Environment"] == {"AWS_DEFAULT_REGION": "eu-north-1", "VITALPREP_OUTPUT": "s3://out"}
     assert "CheckpointConfig" not in made
     assert {"Key": "vitalprep-dataset", "Value": "2c5263cda312"} in made["Tags"]
 
@@ -138,6 +139,10 @@ def test_on_demand_waits_for_no_spot() -> None:
         ({"StoppingCondition": {"MaxRuntimeInSeconds": "1"}}, "Invalid type"),
         ({"HyperParameters": {"plan": "x" * 2501}}, "more than 2500"),
         ({"Spot": True}, 'Unknown parameter in input: "Spot"'),
+        ({"Tags": [{"Key": "run", "Value": "manual~1"}]}, "Value 'manual~1' does not match"),
+        ({"Tags": [{"Key": "run", "Value": "e\u0301"}]}, "does not match"),
+        ({"Tags": [{"Key": "Aws:run", "Value": ""}]}, "begins with aws:"),
+        ({"Tags": [{"Key": "a", "Value": ""}] * 2}, "is there twice"),
     ],
 )
 def test_the_model_that_requests_are_held_against_notices(spoilt: dict[str, Any], said: str) -> None:
@@ -166,10 +171,55 @@ def test_options_that_do_not_fit_together(changed: dict[str, Any], message: str,
     assert fix in refused.value.fix
 
 
-@pytest.mark.parametrize("name", ["", "-a", "a_b", "a" * 64, "a\n", "a-"])
+@pytest.mark.parametrize("name", ["", "-a", "a_b", "a~b", "ä", "a" * 64, f"a{'-' * 62}b", "a\n", "a-"])
 def test_job_names_that_sagemaker_does_not_take(name: str) -> None:
+    assert problems(request() | {"TrainingJobName": name})
     with pytest.raises(UsageError):
         refuse_job_name(name)
+
+
+def test_a_refused_job_name_comes_with_one_that_is_taken() -> None:
+    with pytest.raises(UsageError, match="a~b") as refused:
+        refuse_job_name("a~b_ä")
+    assert refused.value.fix == "give up to 63 letters, digits and hyphens, such as a-b."
+
+
+TEXTS = [
+    "manual~2026",
+    "é",
+    "e\u0301",
+    "Ελλ ٣ 東京",
+    "a\u00a0b",
+    "½ Ⅷ",
+    "\U0001f600",
+    "a\n\tb",
+    "\ud800",
+    "aws:x",
+    "~" * 300,
+    "",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_whatever_a_scheduler_s_names_are_the_request_is_aws_s(text: str) -> None:
+    made = step_job(
+        JobOptions(**SOURCE_SYSTEM),
+        command="build",
+        arguments=(),
+        part=text,
+        output_uri="s3://out",
+        tags={"airflow-run": text, f"k{text}": "v", "AWS:" + text: "v"},
+        now=datetime(2026, 3, 4, tzinfo=UTC),
+    )
+    assert problems(made) == []
+
+
+def test_tags_keep_what_aws_takes() -> None:
+    kept = cleaned_tags({"run": "scheduled__2026-11-21T07:00:00+00:00 ä=東/ ٣@½", "e\u0301": "a~b"})
+    assert kept == [
+        {"Key": "run", "Value": "scheduled__2026-11-21T07:00:00+00:00 ä=東/ ٣@½"},
+        {"Key": "é", "Value": "a_b"},
+    ]
 
 
 def test_the_link_is_the_console_s() -> None:

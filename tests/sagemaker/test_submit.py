@@ -13,9 +13,12 @@ import pytest
 from tests.pipeline import BUCKET, COMMAND, Answer, run_vitalprep, s3_client
 from tests.sagemaker.endpoint import REGION, problems
 from vitalprep.cli.options import plan_request
-from vitalprep.runtime.errors import UsageError
+from vitalprep.plan.make_plan import PlanRequest
+from vitalprep.runtime.errors import Stopped, UsageError
+from vitalprep.runtime.workers import StopRequest
 from vitalprep.sagemaker.request import JobOptions
 from vitalprep.sagemaker.submit import preview
+from vitalprep.sagemaker.submit import submit as start_job
 
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/vitalprep/worker:0.1.0"
 ROLE = "arn:aws:iam::123456789012:role/vitalprep-sagemaker"
@@ -63,7 +66,7 @@ def test_sagemaker_has_the_job_and_a_completed_one_without_a_data_set_is_no_succ
     submitted = submit(raw, s3_environment, *options, *times)
     assert submitted.exit_code == 0, submitted.result
     name = submitted.result["job"]
-    assert name.startswith(f"vitalprep-{submitted.result['dataset_id']}-20")
+    assert name == f"vitalprep-{submitted.result['dataset_id']}-1"
     assert submitted.result["console"].endswith(f"#/jobs/{name}")
     assert (submitted.result["cases"], submitted.result["finished_cases"]) == (9, 0)
 
@@ -92,6 +95,19 @@ def test_max_wait_is_twice_max_run_unless_said(raw: str, s3_environment: dict[st
     assert on_demand["StoppingCondition"] == {"MaxRuntimeInSeconds": 86400}
 
 
+def asked(raw: str, **changed: Any) -> PlanRequest:
+    what: dict[str, Any] = {"input_uri": raw, "cases": None, "clinical": None, "config_file": None, "settings": ()}
+    what |= {"append_to": None, "shards": 1, "sharding": "modulo"}
+    return plan_request(f"s3://{BUCKET}/refused", **(what | changed))
+
+
+def options(instances: int) -> JobOptions:
+    return JobOptions(
+        image=IMAGE, role=ROLE, region=REGION, instance_type="ml.m5.xlarge", instance_count=instances, spot=False,
+        max_run=60, max_wait=None,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -106,15 +122,21 @@ def test_what_would_fail_there_is_refused_here(
 ) -> None:
     for variable, value in s3_environment.items():
         monkeypatch.setenv(variable, value)
-    options = JobOptions(
-        image=IMAGE, role=ROLE, region=REGION, instance_type="ml.m5.xlarge", instance_count=10, spot=False,
-        max_run=60, max_wait=None,
-    )  # fmt: skip
-    asked: dict[str, Any] = {"input_uri": raw, "cases": None, "clinical": None, "config_file": None, "settings": ()}
-    asked |= {"append_to": None, "shards": 10, "sharding": "modulo", "name": None} | changed
-    name, output = asked.pop("name"), f"s3://{BUCKET}/refused"
+    name = changed.get("name")
+    request = asked(raw, shards=10, **{key: value for key, value in changed.items() if key != "name"})
     with pytest.raises(UsageError, match=message):
-        preview(plan_request(output, **asked), output, options, name=name)
+        preview(request, f"s3://{BUCKET}/refused", options(10), name=name)
+
+
+def test_a_stop_while_it_plans_starts_no_job(
+    raw: str, s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in s3_environment.items():
+        monkeypatch.setenv(variable, value)
+    stop = StopRequest()
+    stop.requested = True
+    with pytest.raises(Stopped, match="no job was started"):
+        start_job(asked(raw), f"s3://{BUCKET}/refused", options(1), name=None, sagemaker=None, stop=stop)
 
 
 def test_times_are_checked_before_anything_is_planned(s3_environment: dict[str, str]) -> None:

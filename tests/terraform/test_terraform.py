@@ -315,6 +315,9 @@ def test_the_submitter_may_call_what_submit_calls(applied: dict[str, Any]) -> No
         ("logs:GetLogEvents", f"{group}:log-stream:vitalprep-2c5263cda312-20260304-050607/algo-1-1"),
     ]
     assert [one for one in wanted if not granted(policies, *one, prefix="")] == []
+    left = f"arn:aws:s3:::vitalprep-output-{ACCOUNT}-eu-north-1/sagemaker/vitalprep-2c5263cda312-1"
+    assert granted(policies, "s3:GetObject", f"{left}/failure-algo-1.json", prefix="")
+    assert not granted(policies, "s3:GetObject", f"{left}/output/output.tar.gz", prefix="")
     assert not granted(policies, "sagemaker:CreateTrainingJob", job.replace("vitalprep-", "others-"), prefix="")
     assert not granted(policies, "logs:GetLogEvents", f"{group}:log-stream:others-1/algo-1-1", prefix="")
 
@@ -343,6 +346,7 @@ def test_the_sagemaker_role_does_a_whole_plan_that_the_submitter_made(
         told = {"command": "run-plan", "plan": plan, "workers": "1"}
         hosts = [Host.start(lay_out(tmp_path / name, name, names, told), environment_of("sagemaker")) for name in names]
         assert [host.ended() for host in hosts] == [0, 0], [host.failure for host in hosts]
+        assert hosts[1].log[-1]["message"] == "algo-1 has validated the data set", "it may look at the first host"
         dataset = hosts[0].result["dataset"]
         assert run_vitalprep("validate", dataset, "--quick", environment=environment_of("airflow")).exit_code == 0
 

@@ -9,7 +9,6 @@ import logging
 import re
 import shlex
 import time
-from functools import partial
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
@@ -23,7 +22,7 @@ from vitalprep_airflow.backends.aws import connection_arguments, tag_value
 from vitalprep_airflow.backends.aws_errors import no_answer, patiently
 from vitalprep_airflow.backends.batch import BatchSettings
 from vitalprep_airflow.backends.batch_errors import end_of_job, interruptions_of, refused_call, retry_strategy
-from vitalprep_airflow.backends.container_log import ContainerLog, LogEnd, logs_client
+from vitalprep_airflow.backends.container_log import ContainerLog, logs_client
 from vitalprep_airflow.backends.spot import InterruptionsApart, SpotLost, Tally, on_demand_after
 from vitalprep_airflow.outcome import DONE, RESULT_CODES, WorkerFailed
 from vitalprep_airflow.page.links import PageLink
@@ -93,7 +92,10 @@ class BatchWorkerOperator(StepOperator, AwsBaseOperator[BatchClientHook]):
             raise refused_call(said["Code"], said["Message"], call=error.operation_name) from error
         except BotoCoreError as error:
             raise no_answer("Batch", error) from error
-        return end_of_job(self._job, command=self.step.command, spot=self._spot, log_end=partial(self._log_end, lines))
+        exit_code = self._job.get("container", {}).get("exitCode")
+        seconds = self.settings.log_seconds if exit_code in RESULT_CODES else 0
+        log_end = lines.end(ok=exit_code == DONE, seconds=seconds)
+        return end_of_job(self._job, command=self.step.command, spot=self._spot, log_end=log_end)
 
     @property
     def _client(self) -> Any:
@@ -203,7 +205,3 @@ class BatchWorkerOperator(StepOperator, AwsBaseOperator[BatchClientHook]):
                     awslogs_group=self.settings.log_group,
                     awslogs_stream_name=stream,
                 )
-
-    def _log_end(self, lines: ContainerLog, exit_code: int | None) -> LogEnd:
-        seconds = self.settings.log_seconds if exit_code in RESULT_CODES else 0
-        return lines.end(ok=exit_code == DONE, seconds=seconds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +12,7 @@ import click
 from vitalprep.cli.group import vitalprep
 from vitalprep.cli.options import location, logs, plan_request, selected, worker_pool
 from vitalprep.cli.report import report
-from vitalprep.runtime.console import log_to_file
+from vitalprep.runtime.console import log_json_always, log_to_file
 from vitalprep.runtime.region import DEFAULT_REGION, REGION_VARIABLES
 from vitalprep.sagemaker.hyperparameters import COMMANDS, arguments_in
 
@@ -114,7 +113,7 @@ def job_options(command: Command) -> Command:
 )
 @selected
 @job_options
-@click.option("--job-name", metavar="NAME", help="Name of the training job.  [default: vitalprep-<data set>-<time>]")
+@click.option("--job-name", metavar="NAME", help="Name of the training job.  [default: vitalprep-<data set>-<number>]")
 @click.option(
     "--wait",
     is_flag=True,
@@ -144,7 +143,8 @@ def submit(
     Planning happens on this machine, all else in a training job on managed spot; no Airflow is needed.
 
     The plan is made on this machine. The instances share the cases; then the first instance builds, publishes and
-    validates. An interrupted job resumes from the receipts, and so does submitting the same run again.
+    validates. An interrupted job resumes from the receipts, and so does submitting the same run again. While a job for
+    the data set runs, no second one is started.
     """
     from vitalprep.runtime.workers import stop_on_signals
     from vitalprep.sagemaker import submit as jobs
@@ -169,12 +169,12 @@ def submit(
         if dry_run:
             _print_request(jobs.preview(request, output, options, name=job_name), as_json)
             return
-        submitted = jobs.submit(request, output, options, name=job_name, sagemaker=sagemaker)
+        submitted = jobs.submit(request, output, options, name=job_name, sagemaker=sagemaker, stop=stop)
         result = submitted.described()
-        if wait and submitted.name is not None:
-            result |= _followed(submitted.name, result["dataset"], sagemaker, options.region, stop)
-    title = "Submitted" if result["new"] else "Nothing new: the data set is built and proved"
-    report(title, result, as_json)
+        if wait and submitted.job is not None:
+            result |= _followed(submitted.job.name, output, result["dataset"], sagemaker, stop)
+    running = "Runs already" if result["job"] else "Nothing new: the data set is built and proved"
+    report("Submitted" if result["new"] else running, result, as_json)
 
 
 def _options_of_job(*, max_run: int, max_wait: int | None, **where: Any) -> JobOptions:
@@ -192,13 +192,14 @@ def _print_request(request: dict[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(request, indent=2))
 
 
-def _followed(name: str, dataset: str, sagemaker: Any, region: str, stop: Any) -> dict[str, Any]:
+def _followed(name: str, output: str, dataset: str, sagemaker: Any, stop: Any) -> dict[str, Any]:
     from vitalprep.contract.published import refuse_unready
     from vitalprep.sagemaker.aws import client
     from vitalprep.sagemaker.follow import follow, refuse_unsuccessful
+    from vitalprep.sagemaker.job_folder import failure_told_there
 
-    job = follow(name, sagemaker=sagemaker, logs=client("logs", region), stop=stop)
-    refuse_unsuccessful(job)
+    job = follow(name, sagemaker=sagemaker, logs=client("logs", sagemaker.meta.region_name), stop=stop)
+    refuse_unsuccessful(job, failure_told_there(output, name, job.reason) if job.status == "Failed" else None)
     verdict = refuse_unready(dataset)  # the data set decides, not what the job reports
     return job.described() | {"windows": verdict.windows}
 
@@ -251,18 +252,19 @@ def sagemaker_job(ml_folder: str, as_json: bool) -> None:
 
     The hyperparameter `command` is harmonize, build, publish or validate, with `arguments` (a JSON list); or run-plan,
     with `plan` and optionally `wait_seconds` and `workers`. With run-plan each host harmonizes its share; the first
-    host runs the later stages.
+    host runs the later stages. Log and result are JSON, also on a terminal.
     """
     from vitalprep.sagemaker.hyperparameters import OneCommand, read_hyperparameters
     from vitalprep.sagemaker.ml_folder import MlFolder
 
+    log_json_always()
     folder = MlFolder(ml_folder)
     with folder.failure_told():
         task = read_hyperparameters(folder.hyperparameters)
         log_file = folder.log_file()
         if isinstance(task, OneCommand):
             kept = ("--log-file", log_file) if log_file else ()
-            vitalprep.main([task.name, *kept, *task.arguments], prog_name="vitalprep", standalone_mode=False)
+            vitalprep.main([task.name, *kept, *task.arguments, "--json"], prog_name="vitalprep", standalone_mode=False)
             return
         if log_file:
             log_to_file(log_file)
@@ -272,4 +274,4 @@ def sagemaker_job(ml_folder: str, as_json: bool) -> None:
         with worker_pool(task.workers) as pool:
             share = host_share(os.environ, resource_config=folder.resource_config)
             result = run_plan(task.plan, share, wait_seconds=task.wait_seconds, pool=pool)
-    report("Done", result, as_json or not sys.stdout.isatty())  # a table is hard to read in a container's log
+    report("Done", result, as_json=True)

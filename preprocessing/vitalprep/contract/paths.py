@@ -18,6 +18,7 @@ __all__ = [
     "METADATA",
     "REPORT",
     "RUNS",
+    "SAGEMAKER",
     "SPLITS",
     "VERDICT",
     "Digest",
@@ -27,10 +28,13 @@ __all__ = [
     "build_summary_path",
     "dataset_folder",
     "dataset_path",
+    "first_host_path",
     "harmonized_folder",
     "harmonized_stem",
+    "host_failure_path",
     "is_digest",
     "is_plan",
+    "job_folder",
     "made_by_vitalprep",
     "output_of_dataset",
     "output_of_plan",
@@ -47,6 +51,7 @@ __all__ = [
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 HARMONIZED, DATASETS, RUNS = "harmonized", "datasets", "runs"
+SAGEMAKER = "sagemaker"  # a folder of each job, in which SageMaker lays its own output, too
 LATEST = "datasets/latest.json"
 METADATA, REPORT, VERDICT = "preprocessing_metadata.json", "report.html", "validation.json"  # in a data set's folder
 
@@ -163,6 +168,21 @@ def dataset_path(dataset_id: str, name: str) -> str:
 def build_summary_path(dataset_id: str, split: str) -> str:
     """Path of a split's build summary."""
     return dataset_path(dataset_id, f"build-{split}.json")
+
+
+def job_folder(job: str) -> str:
+    """Path of a SageMaker job's folder."""
+    return f"{SAGEMAKER}/{job}"
+
+
+def host_failure_path(job: str, host: str) -> str:
+    """Path of the reason why a host of a SageMaker job failed."""
+    return f"{job_folder(job)}/failure-{host}.json"
+
+
+def first_host_path(job: str) -> str:
+    """Path of the sign of life of a SageMaker job's first host."""
+    return f"{job_folder(job)}/first-host.json"
 
 
 def tfrecord_name(split: str, index: int, count: int, *, layout: str) -> str:

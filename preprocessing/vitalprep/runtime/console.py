@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from io import TextIOWrapper
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 __all__ = [
-    "cell", "log", "log_again", "log_through", "log_to", "log_to_file", "log_traceback",
+    "cell", "log", "log_again", "log_json_always", "log_through", "log_to", "log_to_file", "log_traceback",
     "print_failure", "print_result", "print_table", "progress", "report_failure",
 ]  # fmt: skip
 
 _RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "shown_by_bar"}
 _LOGGER = logging.getLogger("vitalprep")
+_json_always = Event()
 
 
 class _JsonLines(logging.Formatter):
@@ -52,18 +54,33 @@ def log_to(*, level: str, file: str | None) -> None:
     _LOGGER.propagate = False
     for old in list(_LOGGER.handlers):
         _LOGGER.removeHandler(old)
-    terminal: logging.Handler
-    if sys.stderr.isatty():
-        from rich.logging import RichHandler
-
-        terminal = RichHandler(console=_terminal(), show_path=False, highlighter=None)
-        terminal.addFilter(lambda record: not getattr(record, "shown_by_bar", False))
-    else:
-        terminal = logging.StreamHandler(sys.stderr)
-        terminal.setFormatter(_JsonLines())
-    _LOGGER.addHandler(terminal)
+    _LOGGER.addHandler(_on_stderr())
     if file:
         log_to_file(file)
+
+
+def log_json_always() -> None:
+    """Log JSON lines from now on, also on a terminal: some platforms give the containers of their jobs one."""
+    _json_always.set()
+    for old in [handler for handler in _LOGGER.handlers if not isinstance(handler, logging.FileHandler)]:
+        _LOGGER.removeHandler(old)
+    _LOGGER.addHandler(_on_stderr())
+
+
+def _is_read_by_a_person() -> bool:
+    return sys.stderr.isatty() and not _json_always.is_set()
+
+
+def _on_stderr() -> logging.Handler:
+    if _is_read_by_a_person():
+        from rich.logging import RichHandler
+
+        readable = RichHandler(console=_terminal(), show_path=False, highlighter=None)
+        readable.addFilter(lambda record: not getattr(record, "shown_by_bar", False))
+        return readable
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(_JsonLines())
+    return lines
 
 
 class _LogFile(logging.FileHandler):
@@ -190,7 +207,7 @@ def progress(
         Takes the number of finished items; returns text and keys of the log line. Default: items done and in total,
         rate and remaining seconds.
     """
-    if sys.stderr.isatty():
+    if _is_read_by_a_person():
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         rate = TextColumn("{task.fields[rate]}")

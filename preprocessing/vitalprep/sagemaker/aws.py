@@ -10,6 +10,8 @@ from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
 
 __all__ = ["aws_errors", "client", "error_code"]
 
+TOO_MANY_REQUESTS = 429
+
 _CREDENTIALS = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or AWS_PROFILE, or sign in again."
 _GENERAL = "correct what it names."
 _FIXES = {
@@ -38,8 +40,10 @@ _VALIDATION_FIXES = {  # by words of a ValidationException's message, the first 
 }
 _TRANSIENT = frozenset(
     {
-        "InternalFailure", "InternalServerError", "InternalServerException", "RequestTimeout", "ServiceUnavailable",
-        "ServiceUnavailableException", "Throttling", "ThrottlingException", "TooManyRequestsException",
+        "InternalFailure", "InternalServerError", "InternalServerException", "LimitExceededException",
+        "RequestLimitExceeded", "RequestThrottled", "RequestThrottledException", "RequestTimeout",
+        "RequestTimeoutException", "ServiceUnavailable", "ServiceUnavailableException", "SlowDown",
+        "ThrottledException", "Throttling", "ThrottlingException", "TooManyRequestsException",
     }
 )  # fmt: skip
 
@@ -112,7 +116,8 @@ def _answered(response: dict[str, Any], what: str) -> VitalprepError:
     code = str(response["Error"].get("Code", "unknown"))
     said = str(response["Error"].get("Message", "")).strip().rstrip(".")
     message = f"Could not {what}: AWS answered {code}" + (f" ({said})." if said else ".")
-    if code in _TRANSIENT or response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _TRANSIENT or status == TOO_MANY_REQUESTS or status >= 500:
         return RetryableError(message, fix="run it again in some minutes.")
     fix = _FIXES.get(code, _GENERAL)
     if code == "ValidationException":

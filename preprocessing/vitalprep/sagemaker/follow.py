@@ -1,23 +1,23 @@
-"""Follows a training job to its end: its status, and the log of its containers."""
+"""Follows a training job to its end, and says what that end means."""
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from vitalprep.contract.job import HostFailure
 from vitalprep.runtime.console import log
-from vitalprep.runtime.errors import RefusedError, RetryableError, Stopped, UsageError, VitalprepError
+from vitalprep.runtime.errors import RefusedError, RetryableError, Stopped, UsageError
 from vitalprep.runtime.workers import StopRequest
-from vitalprep.sagemaker.aws import aws_errors, error_code
+from vitalprep.sagemaker.aws import aws_errors
+from vitalprep.sagemaker.job_logs import JobLogs
 from vitalprep.sagemaker.pauses import growing_pauses, pause
 
-__all__ = ["EndedJob", "JobLogs", "follow", "refuse_unsuccessful"]
+__all__ = ["EndedJob", "described", "follow", "how_to_go_on", "refuse_unsuccessful"]
 
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 LONGEST_PAUSE = 10.0  # s
 PATIENCE = 600.0  # s that AWS may be out of reach: the job goes on meanwhile
 KILLED = 137  # by SIGKILL
@@ -56,7 +56,7 @@ class EndedJob:
 
 
 def follow(name: str, *, sagemaker: Any, logs: Any, stop: StopRequest) -> EndedJob:
-    """Log a job's status and its containers' lines until it has ended.
+    """Log a job's status and its containers' lines until it has ended. The log decides nothing.
 
     Raises
     ------
@@ -64,37 +64,70 @@ def follow(name: str, *, sagemaker: Any, logs: Any, stop: StopRequest) -> EndedJ
         When a stop is asked for: the job itself goes on.
     RetryableError
         If AWS cannot be asked for ten minutes; the job goes on.
+    UsageError
+        If AWS refuses to say how the job stands; the job goes on.
     """
-    lines = JobLogs(name, logs)
-    status, reached = "", time.monotonic()
+    states, lines = _JobStates(name, sagemaker), JobLogs(name, logs)
     for wait in growing_pauses(LONGEST_PAUSE):
-        try:
-            job = _described(name, sagemaker)
+        ended = states.look()
+        lines.read()
+        if ended is not None:
+            pause(LAST_LINES, stop)
             lines.read()
-            reached = time.monotonic()
-        except RetryableError as error:
-            if time.monotonic() - reached > PATIENCE:
-                raise RetryableError(f"{error.message} {name} goes on.", fix=error.fix) from error
-            log(error.message, level=logging.WARNING, job=name)
-        else:
-            if job["SecondaryStatus"] != status:
-                status = job["SecondaryStatus"]
-                log(f"{name}: {status}", job=name, status=status)
-            if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):
-                pause(LAST_LINES, stop)
-                lines.read()
-                return _ended(name, job)
+            return _ended(name, ended)
         pause(wait, stop)
         if stop.requested:
             raise Stopped(
-                f"No longer followed: the job {name} goes on.",
-                fix=f"end it by `aws sagemaker stop-training-job --training-job-name {name}`, if it shall not.",
+                f"No longer followed: the job {name} goes on.", fix=how_to_go_on(name, sagemaker.meta.region_name)
             )
     raise AssertionError("the pauses never end")
 
 
-def refuse_unsuccessful(job: EndedJob) -> None:
+def how_to_go_on(name: str, region: str) -> str:
+    """Return how to follow a job that runs, and how to end it."""
+    return (
+        f"the same command with --wait follows it and starts no second job; `aws sagemaker stop-training-job "
+        f"--training-job-name {name} --region {region}` ends it."
+    )
+
+
+class _JobStates:
+    """The states of a job, of which each new one is logged."""
+
+    def __init__(self, name: str, sagemaker: Any) -> None:
+        self._name = name
+        self._sagemaker = sagemaker
+        self._shown = ""
+        self._lost = False
+        self._reached = time.monotonic()
+
+    def look(self) -> dict[str, Any] | None:
+        """Return the description of a job that has ended; None while it runs, or if AWS cannot be asked."""
+        try:
+            job = described(self._name, self._sagemaker)
+        except RetryableError as error:
+            if time.monotonic() - self._reached > PATIENCE:
+                raise RetryableError(f"{error.message} {self._name} goes on.", fix=error.fix) from error
+            if not self._lost:
+                log(f"{error.message} It is tried again.", level=logging.WARNING, job=self._name)
+            self._lost = True
+            return None
+        except UsageError as error:
+            raise UsageError(f"{error.message} {self._name} goes on.", fix=error.fix) from error
+        self._lost, self._reached = False, time.monotonic()
+        if job["SecondaryStatus"] != self._shown:
+            self._shown = job["SecondaryStatus"]
+            log(f"{self._name}: {self._shown}", job=self._name, status=self._shown)
+        return job if job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped") else None
+
+
+def refuse_unsuccessful(job: EndedJob, told: HostFailure | None = None) -> None:
     """Raise an error for a job that did not complete.
+
+    Parameters
+    ----------
+    told : HostFailure, optional
+        What a host of the job left as the cause; SageMaker's reason may be cut, or empty.
 
     Raises
     ------
@@ -107,11 +140,7 @@ def refuse_unsuccessful(job: EndedJob) -> None:
         _refuse_stopped(job)
     if job.status == "Completed":
         return
-    found = _EXIT_CODE.search(job.reason)
-    code = int(found[1]) if found else 1
-    message, _, fix = job.reason.partition(" Fix: ")
-    if fix:  # our own words, as `ml_folder` left them
-        message, fix = _DECORATION.sub("", message), _DECORATION.sub("", fix)
+    code, message, fix = (told.exit_code, told.message, told.fix) if told else _reason(job)
     message = f"The job {job.name} failed: {message.rstrip('.') or 'no reason is given'}."
     if code in (UsageError.exit_code, RefusedError.exit_code):
         raise RefusedError(message, fix=fix or "see its log.")
@@ -120,6 +149,16 @@ def refuse_unsuccessful(job: EndedJob) -> None:
     elif "CapacityError" in job.reason:
         fix = "submit again later, with another --instance-type, or --on-demand: it goes on from the receipts."
     raise RetryableError(message, fix=fix or "see its log, then submit again: it goes on from the receipts.")
+
+
+def _reason(job: EndedJob) -> tuple[int, str, str]:
+    """Return exit code, message and fix from SageMaker's reason."""
+    found = _EXIT_CODE.search(job.reason)
+    code = int(found[1]) if found else 1
+    message, _, fix = job.reason.partition(" Fix: ")
+    if fix:  # our own words, as `ml_folder` left them
+        message, fix = _DECORATION.sub("", message), _DECORATION.sub("", fix)
+    return code, message, fix
 
 
 def _refuse_stopped(job: EndedJob) -> NoReturn:
@@ -131,10 +170,11 @@ def _refuse_stopped(job: EndedJob) -> NoReturn:
     raise RetryableError(f"The job {job.name} is stopped: {why}.", fix=f"{fix}: it goes on from the receipts.")
 
 
-def _described(name: str, sagemaker: Any) -> dict[str, Any]:
+def described(name: str, sagemaker: Any) -> dict[str, Any]:
+    """Return SageMaker's description of a job."""
     with aws_errors(f"look at the training job {name}"):
-        described: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
-    return described
+        found: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
+    return found
 
 
 def _ended(name: str, job: dict[str, Any]) -> EndedJob:
@@ -154,72 +194,3 @@ def _ended(name: str, job: dict[str, Any]) -> EndedJob:
         **ended.described(),
     )
     return ended
-
-
-class JobLogs:
-    """The log lines of a job's containers, from CloudWatch.
-
-    Parameters
-    ----------
-    name : str
-        The job's name, with which its streams' names begin.
-    logs : boto3 client of CloudWatch Logs
-    """
-
-    def __init__(self, name: str, logs: Any) -> None:
-        self._name = name
-        self._logs = logs
-        self._tokens: dict[str, str | None] = {}
-        self._readable = True
-
-    def read(self) -> None:
-        """Log the new lines. If reading them is denied, say so once and continue."""
-        if not self._readable:
-            return
-        try:
-            with aws_errors(f"read the log of {self._name}"):
-                self._find_streams()
-                for stream in self._tokens:
-                    self._read_stream(stream)
-        except RetryableError:
-            raise
-        except VitalprepError as error:
-            if error_code(error) == "ResourceNotFoundException":  # until the first container writes
-                return
-            self._readable = False
-            log(str(error), level=logging.WARNING, job=self._name)
-
-    def _find_streams(self) -> None:
-        pages = self._logs.get_paginator("describe_log_streams")
-        for page in pages.paginate(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self._name}/"):
-            for stream in page["logStreams"]:
-                self._tokens.setdefault(stream["logStreamName"], None)
-
-    def _read_stream(self, stream: str) -> None:
-        while True:
-            token = self._tokens[stream]
-            where = {"logGroupName": LOG_GROUP, "logStreamName": stream, "startFromHead": True}
-            answer = self._logs.get_log_events(**where, **({"nextToken": token} if token else {}))
-            for event in answer["events"]:
-                _log_line(_host_of(stream), event["message"])
-            self._tokens[stream] = answer["nextForwardToken"]
-            if answer["nextForwardToken"] == token:
-                return
-
-
-def _host_of(stream: str) -> str:
-    """Return the host in ``JOB/algo-1-1700000000``."""
-    return stream.rpartition("/")[2].rpartition("-")[0]
-
-
-def _log_line(host: str, text: str) -> None:
-    """Log a container's line; lines of vitalprep keep their level."""
-    try:
-        line = json.loads(text)
-    except ValueError:
-        line = None
-    if isinstance(line, dict) and "message" in line:
-        level = logging.getLevelNamesMapping().get(str(line.get("level")), logging.INFO)
-        log(f"{host}: {line['message']}", level=level, host=host)
-    elif text.strip():
-        log(f"{host}: {text.rstrip()}", host=host)

@@ -15,9 +15,14 @@ from pathlib import Path
 
 import click
 
+from vitalprep.contract.job import HostFailure
+from vitalprep.contract.paths import output_of_plan
 from vitalprep.runtime.console import log
-from vitalprep.runtime.errors import UsageError, VitalprepError
+from vitalprep.runtime.errors import Stopped, UsageError, VitalprepError
+from vitalprep.runtime.printable import printable_lines
 from vitalprep.sagemaker.hosts import RESOURCE_CONFIG, host_share
+from vitalprep.sagemaker.hyperparameters import WholePlan, read_hyperparameters
+from vitalprep.sagemaker.job_folder import OUTPUT, JobFolder
 
 __all__ = ["FAILURE_LENGTH", "ML_FOLDER", "MlFolder", "failure_text"]
 
@@ -57,27 +62,56 @@ class MlFolder:
 
     @contextmanager
     def failure_told(self) -> Iterator[None]:
-        """Write an error of the block to the file that DescribeTrainingJob shows, and raise it again."""
+        """Write an error of the block to where DescribeTrainingJob and `submit` find it, and raise it again.
+
+        An error of that writing is logged; it hides none of the block.
+        """
         try:
             yield
+        except Stopped as error:  # no failure, and the job's folder is for those
+            self._write(error.exit_code, error.message, error.fix)
+            raise
         except VitalprepError as error:
             self._tell(error.exit_code, error.message, error.fix)
             raise
         except click.UsageError as error:
             self._tell(UsageError.exit_code, error.format_message(), "correct the hyperparameter `arguments`.")
             raise
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # also a panic of a native library
             last = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{Path(last.filename).name}:{last.lineno}"
             self._tell(1, f"unforeseen {type(error).__name__} at {where}: {error}", "report this with the log.")
             raise
 
     def _tell(self, exit_code: int, message: str, fix: str) -> None:
+        message = printable_lines(message)
+        self._write(exit_code, message, fix)
+        try:
+            output = self._output()
+            folder = JobFolder.of_container(output) if output else None
+            if folder is not None:
+                folder.put_failure(HostFailure(host=self._host(), exit_code=exit_code, message=message, fix=fix))
+        except Exception as error:  # whatever it is, the failure itself has to be seen
+            log(f"the failure is not in the job's folder: {error}", level=logging.WARNING)
+
+    def _write(self, exit_code: int, message: str, fix: str) -> None:
         try:
             self.failure.parent.mkdir(parents=True, exist_ok=True)
-            self.failure.write_text(failure_text(exit_code, message, fix), encoding="utf-8")
+            self.failure.write_bytes(failure_text(exit_code, message, fix).encode("utf-8", "backslashreplace"))
         except OSError as error:
             log(f"{self.failure} cannot be written ({error.strerror})", level=logging.WARNING)
+
+    def _output(self) -> str | None:
+        """Return the output that the job's request names, or else that of its plan."""
+        if os.environ.get(OUTPUT):
+            return os.environ[OUTPUT]
+        try:
+            task = read_hyperparameters(self.hyperparameters)
+        except UsageError:  # this is what is being told
+            return None
+        return output_of_plan(task.plan)[0] if isinstance(task, WholePlan) else None
 
     def _host(self) -> str:
         try:

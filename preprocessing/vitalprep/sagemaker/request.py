@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from vitalprep.contract.paths import SAGEMAKER
 from vitalprep.runtime.errors import UsageError
 from vitalprep.sagemaker.hyperparameters import RUN_PLAN
+from vitalprep.sagemaker.job_folder import OUTPUT
+from vitalprep.sagemaker.patterns import NAME_LENGTH, cleaned_name, cleaned_tags, is_job_name
 
 __all__ = [
     "JobOptions",
@@ -25,12 +28,9 @@ __all__ = [
 DISK_GB = 30  # as `cost/prices.yaml` reckons with; uploads over 256 MB lie there meanwhile
 LONGEST_RUN = 28 * 86400  # s, SageMaker's own bound
 ENTRYPOINT = ["vitalprep", "sagemaker-job"]  # without one, SageMaker runs the image's own with the argument `train`
-NAME_LENGTH = 63
-TAG_LENGTH = 256
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/?[\w+=,.@/-]+", re.ASCII)
 _ECR = re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/.+")
-_NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,16 +112,18 @@ class JobOptions:
             )
 
 
-def job_name(dataset_id: str, now: datetime) -> str:
-    """Return a name for a job. It holds the time, because SageMaker never frees a name."""
-    return f"vitalprep-{dataset_id}-{now:%Y%m%d-%H%M%S}"
+def job_name(dataset_id: str, number: int) -> str:
+    """Return the name of a data set's job; each has a number, because SageMaker never frees a name."""
+    return f"vitalprep-{dataset_id}-{number}"
 
 
 def refuse_job_name(name: str) -> None:
     """Raise `UsageError` if SageMaker would refuse a name."""
-    if not _NAME.fullmatch(name):
+    if not is_job_name(name):
+        example = f", such as {cleaned_name(name)}" if cleaned_name(name) else ""
         raise UsageError(
-            f"The job name {name!r} is not one that SageMaker takes.", fix="give up to 63 letters, digits and hyphens."
+            f"The job name {name!r} is not one that SageMaker takes.",
+            fix=f"give up to {NAME_LENGTH} letters, digits and hyphens{example}.",
         )
 
 
@@ -197,7 +199,7 @@ def _training_job(
             "ContainerEntrypoint": ENTRYPOINT,
         },
         "RoleArn": options.role,
-        "OutputDataConfig": {"S3OutputPath": f"{output_uri.rstrip('/')}/sagemaker/"},
+        "OutputDataConfig": {"S3OutputPath": f"{output_uri.rstrip('/')}/{SAGEMAKER}/"},
         "ResourceConfig": {
             "InstanceType": options.instance_type,
             "InstanceCount": options.instance_count,
@@ -206,20 +208,14 @@ def _training_job(
         "StoppingCondition": stopping,
         "EnableManagedSpotTraining": options.spot,
         "EnableNetworkIsolation": False,  # it could not reach S3
-        "Environment": {"AWS_DEFAULT_REGION": options.region},  # training containers are not told
-        "Tags": [{"Key": key, "Value": _tag_value(value)} for key, value in tags.items()],
+        "Environment": {"AWS_DEFAULT_REGION": options.region, OUTPUT: output_uri},  # training containers are not told
+        "Tags": cleaned_tags(tags),
     }
 
 
 def _step_job_name(part: str, now: datetime) -> str:
     """Return a name that is new in the account: SageMaker never frees one."""
-    end = f"-{now.timestamp() * 1000:.0f}"
-    readable = re.sub(r"[^a-zA-Z0-9]+", "-", f"vitalprep-{part}")
-    return readable[: NAME_LENGTH - len(end)].rstrip("-") + end
-
-
-def _tag_value(value: str) -> str:
-    return re.sub(r"[^\w .:/=+@-]", "_", value)[:TAG_LENGTH]
+    return cleaned_name(f"vitalprep-{part}", end=f"-{now.timestamp() * 1000:.0f}")
 
 
 def console_link(name: str, region: str) -> str:

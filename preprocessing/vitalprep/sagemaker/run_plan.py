@@ -1,22 +1,30 @@
-"""Runs a whole plan in one job of several hosts: each harmonizes its share, the first host does the rest."""
+"""Runs a whole plan in one job of several hosts: each harmonizes its share, the first host does the rest.
+
+No host ends before the first one has finished: see `first_host`.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from typing import Any
 
+from vitalprep.contract.accounting import account
 from vitalprep.contract.case_list import short_case_list
 from vitalprep.contract.paths import dataset_folder, output_of_plan
 from vitalprep.contract.plan import Plan, load_plan
+from vitalprep.contract.published import is_up_to_date
 from vitalprep.contract.receipt import finished_cases
 from vitalprep.harmonize.stage import harmonize_shards
 from vitalprep.run.all_stages import accounted_for, finish
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import RetryableError
 from vitalprep.runtime.workers import StopRequest, WorkerPool
+from vitalprep.sagemaker.first_host import WatchedFirstHost, signs_of_life
 from vitalprep.sagemaker.hosts import HostShare, load_host_shard
+from vitalprep.sagemaker.job_folder import JOB_NAME, JobFolder
 from vitalprep.sagemaker.pauses import growing_pauses, pause
 from vitalprep.storage import Storage
 
@@ -28,10 +36,12 @@ LONGEST_PAUSE = 20.0  # s between two looks, each with a log line; with the list
 def run_plan(plan_uri: str, share: HostShare, *, wait_seconds: float, pool: WorkerPool) -> dict[str, Any]:
     """Harmonize this host's share; on the first host wait for the others, then build, publish and validate.
 
+    The other hosts end when the first one has finished.
+
     Parameters
     ----------
     wait_seconds : float
-        How long the first host waits without a new receipt.
+        How long the first host waits without a new receipt, and the others without a sign of life of it.
 
     Returns
     -------
@@ -43,9 +53,9 @@ def run_plan(plan_uri: str, share: HostShare, *, wait_seconds: float, pool: Work
     UsageError
         If the plan has more or fewer shards than there are hosts.
     RetryableError
-        If the others' receipts do not come.
+        If the others' receipts do not come, or the first host gives no sign of life.
     RefusedError, Stopped
-        As the stages do.
+        As the stages do; the other hosts also as the first one does.
     """
     part, output = load_host_shard(plan_uri, share)
     done: dict[str, Any] = {"host": share.host, "shard": share.index, "plan": plan_uri}
@@ -56,29 +66,52 @@ def run_plan(plan_uri: str, share: HostShare, *, wait_seconds: float, pool: Work
         hosts=share.count,
         told_by=share.told_by,
     )
-    _, path = output_of_plan(plan_uri)
+    output_uri, path = output_of_plan(plan_uri)
+    folder = _folder_of_job(output_uri, share)
     if share.index:
-        return done | harmonize_shards(part, output, [share.index], pool=pool, plan_path=path).content()
-    plan, _ = load_plan(plan_uri)
+        first = WatchedFirstHost(folder, share.hosts[0]) if folder else None
+        summary = harmonize_shards(part, output, [share.index], pool=pool, plan_path=path)
+        if first is not None:
+            first.wait(wait_seconds, pool.stop)
+        return done | summary.content()
+    with signs_of_life(folder, share.host) if folder else nullcontext():
+        return done | _run_first(plan_uri, path, share, wait_seconds=wait_seconds, pool=pool)
+
+
+def _folder_of_job(output_uri: str, share: HostShare) -> JobFolder | None:
+    """Return where the hosts of a job tell each other how far they are; None if there is one, or no name of the job."""
+    if share.count == 1:
+        return None
+    folder = JobFolder.of_container(output_uri)
+    if folder is None:
+        log(
+            f"{JOB_NAME} does not hold the job's name: no host waits for {share.hosts[0]} at its end",
+            level=logging.WARNING,
+        )
+    return folder
+
+
+def _run_first(plan_uri: str, path: str, share: HostShare, *, wait_seconds: float, pool: WorkerPool) -> dict[str, Any]:
+    plan, output = load_plan(plan_uri)
     with accounted_for(plan, output):
         summary = harmonize_shards(plan, output, [share.index], pool=pool, plan_path=path)
         wait_for_receipts(plan, output, share.hosts, seconds=wait_seconds, stop=pool.stop)
-    finished = finish(plan, output, pool=pool)
-    accounting = finished.accounting
-    return (
-        done
-        | summary.content()
-        | {
-            "dataset": output.uri_of(dataset_folder(plan.dataset_id)),
-            "dataset_id": plan.dataset_id,
-            "requested": accounting.requested,
-            "written": accounting.written,
-            "excluded": accounting.excluded,
-            "windows": accounting.windows,
-            "success_rate": accounting.success_rate,
-            "stage_seconds": {"harmonize": summary.seconds} | finished.stage_seconds,
-        }
-    )
+    if is_up_to_date(output, plan):  # a job that is started again must not withdraw what the other hosts rely on
+        log("the data set is built and proved", dataset_id=plan.dataset_id)
+        accounting, seconds = account(plan, output)[0], {}
+    else:
+        finished = finish(plan, output, pool=pool)
+        accounting, seconds = finished.accounting, finished.stage_seconds
+    return summary.content() | {
+        "dataset": output.uri_of(dataset_folder(plan.dataset_id)),
+        "dataset_id": plan.dataset_id,
+        "requested": accounting.requested,
+        "written": accounting.written,
+        "excluded": accounting.excluded,
+        "windows": accounting.windows,
+        "success_rate": accounting.success_rate,
+        "stage_seconds": {"harmonize": summary.seconds} | seconds,
+    }
 
 
 def wait_for_receipts(plan: Plan, output: Storage, hosts: Sequence[str], *, seconds: float, stop: StopRequest) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from vitalprep.contract.locations import refuse_locations
@@ -12,8 +13,10 @@ from vitalprep.plan.make_plan import PlanRequest
 from vitalprep.run.plan_run import Planned, plan_run, settled_plan
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import UsageError
-from vitalprep.sagemaker.aws import aws_errors
+from vitalprep.runtime.workers import StopRequest
+from vitalprep.sagemaker.follow import how_to_go_on
 from vitalprep.sagemaker.request import JobOptions, console_link, job_name, plan_job, refuse_job_name, refuse_outside_s3
+from vitalprep.sagemaker.start import StartedJob, start
 from vitalprep.storage import Storage
 
 __all__ = ["SubmittedJob", "preview", "submit"]
@@ -21,19 +24,19 @@ __all__ = ["SubmittedJob", "preview", "submit"]
 
 @dataclass(frozen=True)
 class SubmittedJob:
-    """A job that SageMaker accepted; `name` is None if the data set is published already."""
+    """The job that makes a data set: None if that is published already. `job.new` is false if it ran before."""
 
     planned: Planned
-    name: str | None
+    job: StartedJob | None
     region: str
 
     def described(self) -> dict[str, Any]:
         """Return what ``vitalprep submit --json`` prints."""
-        planned = self.planned
+        planned, job = self.planned, self.job
         return {
-            "new": self.name is not None,
-            "job": self.name,
-            "console": console_link(self.name, self.region) if self.name else None,
+            "new": job is not None and job.new,
+            "job": job.name if job else None,
+            "console": console_link(job.name, self.region) if job else None,
             "dataset": planned.dataset_uri,
             "dataset_id": planned.plan.dataset_id,
             "plan": planned.uri,
@@ -43,19 +46,25 @@ class SubmittedJob:
 
 
 def submit(
-    request: PlanRequest, output_uri: str, options: JobOptions, *, name: str | None, sagemaker: Any
+    request: PlanRequest,
+    output_uri: str,
+    options: JobOptions,
+    *,
+    name: str | None,
+    sagemaker: Any,
+    stop: StopRequest,
 ) -> SubmittedJob:
     """Store a plan with a shard for each instance, and create a training job for it.
 
-    Nothing is created if the data set is published already. The plan is stored from here, since the role of the
-    containers may not write plans.
+    Nothing is created if the data set is published already, or a job makes it now. The plan is stored from here, since
+    the role of the containers may not write plans.
 
     Parameters
     ----------
     request : PlanRequest
         With as many ``modulo`` shards as `options` has instances.
     name : str, optional
-        The job's name; default of the data set and the time.
+        The job's name; default of the data set and the first number that is free.
     sagemaker : boto3 client of SageMaker
 
     Raises
@@ -64,18 +73,22 @@ def submit(
         If AWS refuses, or what is asked for cannot work there.
     RetryableError
         If AWS cannot be reached.
+    Stopped
+        If a stop was asked for before the job was created.
     """
     _refuse_request(request, output_uri, name)
     planned = plan_run(request, output_uri, force=False)
     if planned.up_to_date:
         log("nothing new: the data set is built and proved, no job is needed", dataset=planned.dataset_uri)
         return SubmittedJob(planned, None, options.region)
-    job = _job(planned.plan, planned.output, options, name)
-    with aws_errors("create the training job"):
-        sagemaker.create_training_job(**job)
-    submitted = SubmittedJob(planned, job["TrainingJobName"], options.region)
-    log(f"submitted: {console_link(job['TrainingJobName'], options.region)}", job=job["TrainingJobName"])
-    return submitted
+    stop.raise_if_requested("no job was started")
+    jobs = _jobs(planned.plan, planned.output, options, name)
+    job = start(jobs, sagemaker=sagemaker)
+    said = "submitted" if job.new else "runs already"
+    log(f"{said}: {console_link(job.name, options.region)}", job=job.name)
+    if job.new:
+        log(f"{job.name}: {how_to_go_on(job.name, options.region)}", job=job.name)
+    return SubmittedJob(planned, job, options.region)
 
 
 def preview(request: PlanRequest, output_uri: str, options: JobOptions, *, name: str | None) -> dict[str, Any]:
@@ -85,22 +98,24 @@ def preview(request: PlanRequest, output_uri: str, options: JobOptions, *, name:
     of SageMaker.
     """
     _refuse_request(request, output_uri, name)
-    return _job(settled_plan(request, output_uri), Storage(output_uri), options, name)
+    return next(_jobs(settled_plan(request, output_uri), Storage(output_uri), options, name))
 
 
-def _job(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> dict[str, Any]:
+def _jobs(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> Iterator[dict[str, Any]]:
+    """Yield requests for a job of this name, or else of each name that a job for the data set can have."""
     if len(plan.shards) < options.instance_count:
         raise UsageError(
             f"{options.instance_count} instances for {len(plan.cases)} cases: some would have none.",
             fix=f"give --instance-count {len(plan.shards)} or less.",
         )
-    return plan_job(
-        options,
-        name=name or job_name(plan.dataset_id, datetime.now(UTC)),
-        plan_uri=output.uri_of(plan.path),
-        dataset_id=plan.dataset_id,
-        output_uri=output.uri,
-    )
+    for one in [name] if name else (job_name(plan.dataset_id, number) for number in count(1)):
+        yield plan_job(
+            options,
+            name=one,
+            plan_uri=output.uri_of(plan.path),
+            dataset_id=plan.dataset_id,
+            output_uri=output.uri,
+        )
 
 
 def _refuse_request(request: PlanRequest, output_uri: str, name: str | None) -> None:
