@@ -84,6 +84,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, AssetWatcher, Param, TriggerRule, get_current_context, task
 
 from vitalprep_airflow.backends import backend_problem, mapped_worker_task, worker_task
@@ -309,9 +310,13 @@ with DAG(
     plan: Any = plan_shards()  # an XComArg here, and its value in the tasks that take it
     harmonize = mapped_worker_task("harmonize", unfinished_shards(plan), interruptible=True)
     build = mapped_worker_task("build", splits_to_build(plan), trigger_rule=TriggerRule.NONE_FAILED)
-    # publish also runs after a failed shard: it writes the accounting, then refuses and names what is missing. `build`
-    # gives up with the first failed shard, so publish waits for the other shards itself. It does not run after a failed
-    # plan, which leaves nothing to account for.
+    # `build` gives up with the first failed shard. These two run nothing: `shards_ended` is done when all shards have
+    # ended, however, and `may_publish` in addition only if there is a plan. publish itself cannot wait for `harmonize`:
+    # its rule leaves it out where `harmonize` is skipped because all shards are finished.
+    shards_ended = EmptyOperator(task_id="shards_ended", trigger_rule=TriggerRule.ALL_DONE)
+    may_publish = EmptyOperator(task_id="may_publish")
+    # publish also runs after a failed shard: it writes the accounting, then refuses and names what is missing. It does
+    # not run after a failed plan, which leaves nothing to account for.
     publish = worker_task(
         "publish",
         Step(command="publish", arguments=("--plan", PLAN), output_uri=OUTPUT),
@@ -328,7 +333,8 @@ with DAG(
 
     check_config() >> check_raw_data() >> check_enough_cases() >> plan
     harmonize >> build >> publish >> validate >> dataset_ready
-    [plan, harmonize] >> publish
+    harmonize >> shards_ended >> may_publish >> publish
+    plan >> may_publish
     if is_wanted():
         # A teardown runs also after failed and skipped tasks, and the run's state does not depend on it.
         dataset_ready >> NotifyOperator(task_id="notify").as_teardown()
