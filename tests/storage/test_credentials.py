@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import obstore
 import pytest
 
 from tests.pipeline import BUCKET
@@ -16,6 +17,7 @@ from tests.storage.aws import KEYS, LIFE, Profiles, Role, key_until, put_one
 from tests.storage.conftest import Lines
 from vitalprep.runtime.errors import RetryableError, UsageError
 from vitalprep.storage import Storage
+from vitalprep.storage.bucket import Bucket
 
 SHARD = 1.4  # s, in which objects are read one after another
 
@@ -67,6 +69,8 @@ from datetime import datetime, timedelta, UTC
 from pathlib import Path
 life, asked = float(sys.argv[1]), Path(sys.argv[2])
 asked.open("a").write("x")
+if asked.with_suffix(".broken").exists():
+    sys.exit("no badge")
 until = time.time() + life
 print(json.dumps({"Version": 1, "AccessKeyId": f"K{until:.3f}", "SecretAccessKey": "s", "SessionToken": "t",
                   "Expiration": datetime.fromtimestamp(until, UTC).isoformat()}))
@@ -102,6 +106,42 @@ def test_a_credential_process_is_asked_again_before_its_credentials_expire(
     assert 1 < len(asked.read_text()) < reads / 2
     assert not lines.records
     assert len({request.signer for request in expiring.requests}) > 1
+
+
+def test_a_credential_process_that_fails_in_the_middle_is_named_at_once(
+    expiring: FaultyS3, profiles: Profiles, lines: Lines, tmp_path: Path
+) -> None:
+    script, asked = tmp_path / "process.py", tmp_path / "asked"
+    script.write_text(PROCESS)
+    profiles("study", config=f"[profile study]\ncredential_process = {sys.executable} -S {script} {LIFE} {asked}\n")
+    storage = Storage(f"s3://{BUCKET}/shard")
+    storage.put("a", b"x")
+    asked.with_suffix(".broken").touch()
+    time.sleep(LIFE / 2)
+    with pytest.raises(UsageError, match=r"Could not read .*shard/a: no AWS credentials from .*'study'.*no badge"):
+        storage.get("a")
+    assert not lines.records
+
+
+def test_credentials_that_fail_during_a_transfer_are_named_at_once(
+    expiring: FaultyS3, profiles: Profiles, lines: Lines, tmp_path: Path
+) -> None:
+    script, asked = tmp_path / "process.py", tmp_path / "asked"
+    script.write_text(PROCESS)
+    profiles("study", config=f"[profile study]\ncredential_process = {sys.executable} -S {script} {LIFE} {asked}\n")
+
+    storage = Storage(f"s3://{BUCKET}/shard")
+    place = storage._place
+    assert isinstance(place, Bucket)
+
+    def transfer() -> None:
+        asked.with_suffix(".broken").touch()
+        time.sleep(LIFE / 2)
+        obstore.put(place.store, "a", b"x")
+
+    with pytest.raises(UsageError, match="no badge"):
+        place.do(transfer, verb="write", uri=storage.uri_of("a"))
+    assert not lines.records
 
 
 def test_a_container_endpoint_is_asked_again_with_its_token(

@@ -95,7 +95,7 @@ class Chain:
 
     def _translated(self, error: Exception) -> UsageError | Transient:
         files = [self._session.get_config_variable(name) for name in ("credentials_file", "config_file")]
-        return credential_error(error, self._session.profile or "default", files, renewed=self._current is not None)
+        return credential_error(error, self._session.profile or "", files, renewed=self._current is not None)
 
 
 def chosen_chain() -> Chain | None:
