@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import obstore
 import pytest
 
 from tests.pipeline import BUCKET
@@ -16,6 +17,7 @@ from tests.storage.aws import KEYS, LIFE, Profiles, Role, key_until, put_one
 from tests.storage.conftest import Lines
 from vitalprep.runtime.errors import RetryableError, UsageError
 from vitalprep.storage import Storage
+from vitalprep.storage.bucket import Bucket
 
 SHARD = 1.4  # s, in which objects are read one after another
 
@@ -61,12 +63,69 @@ def test_keys_in_the_environment_come_before_the_profile(
         put_one()
 
 
+def test_a_location_keeps_the_identity_with_which_it_was_opened(
+    faulty: FaultyS3, profiles: Profiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiles("a", credentials=KEYS.format("a", "AKIA") + KEYS.format("b", "AKIB"))
+    used, unused = (Storage(f"s3://{BUCKET}/{name}") for name in ("used", "unused"))
+    used.put("a", b"x")
+    monkeypatch.setenv("AWS_PROFILE", "b")
+    put_one()
+    used.put("b", b"x")
+    assert [request.signer for request in faulty.requests] == ["AKIA", "AKIB", "AKIA"]
+    unused.put("a", b"x")
+    assert faulty.requests[-1].signer == "AKIA"
+
+
+def test_a_location_of_another_environment_is_refused_rather_than_opened_as_somebody_else(
+    faulty: FaultyS3, profiles: Profiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiles("a", credentials=KEYS.format("a", "AKIA") + KEYS.format("b", "AKIB"))
+    unused = Storage(f"s3://{BUCKET}/unused")
+    monkeypatch.setenv("AWS_PROFILE", "b")
+    with pytest.raises(UsageError, match="changed since this location was opened"):
+        unused.put("a", b"x")
+    assert not faulty.requests
+
+
+def test_keys_that_were_written_anew_are_taken(faulty: FaultyS3, profiles: Profiles) -> None:
+    profiles("a", credentials=KEYS.format("a", "AKIOLD"))
+    put_one()
+    profiles("a", credentials=KEYS.format("a", "AKIRENEWED"))
+    put_one()
+    assert [request.signer for request in faulty.requests] == ["AKIOLD", "AKIRENEWED"]
+
+
+def test_an_empty_profile_is_none(faulty: FaultyS3, profiles: Profiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    profiles("", credentials=KEYS.format("default", "AKIDEFAULT") + KEYS.format("a", "AKIA"))
+    put_one()
+    monkeypatch.setenv("AWS_DEFAULT_PROFILE", "")
+    monkeypatch.setenv("AWS_PROFILE", "a")
+    put_one()
+    assert [request.signer for request in faulty.requests] == ["AKIDEFAULT", "AKIA"]
+
+
+def test_the_default_profile_s_endpoint_counts_beside_keys_and_a_region(
+    faulty: FaultyS3, profiles: Profiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else keys and names of a hospital's own server would go to AWS."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "AKIENVIRONMENT")
+    profiles(None, config=f"[default]\nendpoint_url = {faulty.url}\n")
+    put_one()
+    assert [request.signer for request in faulty.requests] == ["AKIENVIRONMENT"]
+
+
 PROCESS = """
 import json, sys, time
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
 life, asked = float(sys.argv[1]), Path(sys.argv[2])
 asked.open("a").write("x")
+if asked.with_suffix(".broken").exists():
+    sys.exit("no badge")
 until = time.time() + life
 print(json.dumps({"Version": 1, "AccessKeyId": f"K{until:.3f}", "SecretAccessKey": "s", "SessionToken": "t",
                   "Expiration": datetime.fromtimestamp(until, UTC).isoformat()}))
@@ -102,6 +161,42 @@ def test_a_credential_process_is_asked_again_before_its_credentials_expire(
     assert 1 < len(asked.read_text()) < reads / 2
     assert not lines.records
     assert len({request.signer for request in expiring.requests}) > 1
+
+
+def test_a_credential_process_that_fails_in_the_middle_is_named_at_once(
+    expiring: FaultyS3, profiles: Profiles, lines: Lines, tmp_path: Path
+) -> None:
+    script, asked = tmp_path / "process.py", tmp_path / "asked"
+    script.write_text(PROCESS)
+    profiles("study", config=f"[profile study]\ncredential_process = {sys.executable} -S {script} {LIFE} {asked}\n")
+    storage = Storage(f"s3://{BUCKET}/shard")
+    storage.put("a", b"x")
+    asked.with_suffix(".broken").touch()
+    time.sleep(LIFE / 2)
+    with pytest.raises(UsageError, match=r"Could not read .*shard/a: no AWS credentials from .*'study'.*no badge"):
+        storage.get("a")
+    assert not lines.records
+
+
+def test_credentials_that_fail_during_a_transfer_are_named_at_once(
+    expiring: FaultyS3, profiles: Profiles, lines: Lines, tmp_path: Path
+) -> None:
+    script, asked = tmp_path / "process.py", tmp_path / "asked"
+    script.write_text(PROCESS)
+    profiles("study", config=f"[profile study]\ncredential_process = {sys.executable} -S {script} {LIFE} {asked}\n")
+
+    storage = Storage(f"s3://{BUCKET}/shard")
+    place = storage._place
+    assert isinstance(place, Bucket)
+
+    def transfer() -> None:
+        asked.with_suffix(".broken").touch()
+        time.sleep(LIFE / 2)
+        obstore.put(place.store, "a", b"x")
+
+    with pytest.raises(UsageError, match="no badge"):
+        place.do(transfer, verb="write", uri=storage.uri_of("a"))
+    assert not lines.records
 
 
 def test_a_container_endpoint_is_asked_again_with_its_token(

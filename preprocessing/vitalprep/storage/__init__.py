@@ -8,7 +8,8 @@ from vitalprep.storage.create_only import honours_create_only
 from vitalprep.storage.location import normalized_uri
 from vitalprep.storage.object_errors import AccessDenied, ObjectChanged, ObjectMissing
 from vitalprep.storage.s3_download import READ_CHUNK
-from vitalprep.storage.storage import WRITE_BUFFER, Storage, StoredObject, Writer, read_uri
+from vitalprep.storage.storage import WRITE_BUFFER, Storage, StoredObject, Writer
+from vitalprep.storage.whole_object import read_uri
 
 __all__ = [
     "READ_CHUNK",

@@ -50,7 +50,7 @@ def credential_error(error: Exception, profile: str, files: list[str], *, renewe
     Parameters
     ----------
     profile : str
-        The profile in use.
+        The profile that is asked for, if any.
     files : list of str
         Where profiles are looked up.
     renewed : bool
@@ -59,7 +59,7 @@ def credential_error(error: Exception, profile: str, files: list[str], *, renewe
     from botocore import exceptions
 
     said = " ".join(str(error).split())[:_MOST_SAID].rstrip(".")
-    what = f"no AWS credentials from the profile {profile!r}: {said}."
+    what = f"no AWS credentials{f' from the profile {profile!r}' if profile else ''}: {said}."
     source = getattr(error, "kwargs", {}).get("provider", "")
     if isinstance(error, exceptions.ProfileNotFound):
         return UsageError(
@@ -85,10 +85,11 @@ def _is_transient(error: Exception, exceptions: Any) -> bool:
 
 
 def _fix(error: Exception, source: str, profile: str, exceptions: Any) -> str:
+    option = f" --profile {profile}" if profile else ""
     if isinstance(error, exceptions.SSOError) or source == "sso":
-        return f"sign in: aws sso login --profile {profile}; then run it again: it resumes."
+        return f"sign in: aws sso login{option}; then run it again: it resumes."
     if type(error).__name__.startswith("Login"):  # boto3 knows `aws login` since 1.41
-        return f"sign in: aws login --profile {profile}; then run it again: it resumes."
+        return f"sign in: aws login{option}; then run it again: it resumes."
     if source == "custom-process" or not isinstance(error, (exceptions.BotoCoreError, exceptions.ClientError)):
         return "make the profile's source work, for example its credential_process: run that command by hand."
-    return f"correct the profile; `aws sts get-caller-identity --profile {profile}` shows whether it works."
+    return f"correct the profile or the role; `aws sts get-caller-identity{option}` shows whether it works."

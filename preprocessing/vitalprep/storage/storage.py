@@ -10,27 +10,26 @@ from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
 
 from vitalprep.runtime.console import log
-from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
+from vitalprep.runtime.errors import RetryableError, UsageError
 from vitalprep.storage.bucket import Bucket
 from vitalprep.storage.each_object import EachObject
 from vitalprep.storage.folder import STAGED, Folder, has_odd_name
 from vitalprep.storage.forks import refuse_fork
+from vitalprep.storage.local_reads import file_bytes, file_meta, file_pieces
 from vitalprep.storage.location import normalized_uri
-from vitalprep.storage.object_errors import AccessDenied, ObjectChanged, ObjectMissing
+from vitalprep.storage.object_errors import AccessDenied, ObjectMissing
 from vitalprep.storage.retries import Transient
-from vitalprep.storage.s3_download import READ_CHUNK, Download, is_md5_of_other, quoted
+from vitalprep.storage.s3_download import Download, is_md5_of_other, quoted
 from vitalprep.storage.stream import Arriving
 
-__all__ = ["WRITE_BUFFER", "Storage", "StoredObject", "Writer", "read_uri"]
+__all__ = ["WRITE_BUFFER", "Storage", "StoredObject", "Writer"]
 
-MOST_BYTES = 256 * 10**6  # of an object that is read whole by its URI, such as a clinical table
 WRITE_BUFFER = 16 * 1024 * 1024  # larger objects go to S3 as multipart uploads with parts of this size
 PARTS_AT_ONCE = 4
 SPOOL = 256 * 1024 * 1024  # buffered in memory until the upload; larger objects are buffered in TMPDIR
@@ -55,27 +54,6 @@ class StoredObject:
     size: int
     etag: str
     modified: datetime | None = None
-
-
-def read_uri(uri: str, *, most: int = MOST_BYTES) -> bytes:
-    """Return the bytes of one object, given its full URI.
-
-    Raises
-    ------
-    ObjectMissing
-        If the object does not exist.
-    RefusedError
-        If it has more than `most` bytes, or is no regular file.
-    """
-    folder, _, name = normalized_uri(uri).rpartition("/")
-    storage = Storage(folder or "/")
-    found = storage.head(name)
-    if found is not None and found.size > most:
-        raise RefusedError(
-            f"{storage.uri_of(name)} has {found.size / 1e6:,.1f} MB; at most {most / 1e6:g} MB are read.",
-            fix="leave out what is not needed, or check the location.",
-        )
-    return storage.get(name)
 
 
 class Storage:
@@ -127,7 +105,8 @@ class Storage:
             If length or MD5 are wrong in every attempt.
         """
         if isinstance(self._place, Folder):
-            return self._read_file(path, etag, size)
+            self._refuse_odd(path)
+            return self._do("read", path, lambda: file_bytes(self._store, path, etag, size))
         before: bytes | None = None
 
         def attempt() -> bytes:
@@ -168,8 +147,8 @@ class Storage:
         """
         if isinstance(self._place, Folder):
             self._refuse_odd(path)
-            meta = self._do("read", path, lambda: self._file(path, etag, size))
-            pieces = self._file_pieces(self._place, path, meta)
+            meta = self._do("read", path, lambda: file_meta(self._store, path, etag, size))
+            pieces = file_pieces(self._place, path, meta)
             return Arriving(pieces, meta["size"], name=self.uri_of(path), hashed=hashed)
         download = Download(self._store, path, self.uri_of(path), etag=etag, size=size)
         total = self._do("read", path, download.begin)
@@ -181,8 +160,9 @@ class Storage:
             return self.get(path)
         except ObjectMissing:
             return None
-        except AccessDenied as error:
-            self._refuse_unless_absent(path, error)
+        except AccessDenied:
+            if self._is_listed(path) is not False:
+                raise
             return None
 
     def head(self, path: str, *, optional: bool = False) -> StoredObject | None:
@@ -191,7 +171,7 @@ class Storage:
         Parameters
         ----------
         optional : bool
-            Take an object that must not be looked at as one that does not exist, and log it.
+            Where these credentials may neither read nor list, take the object as one that does not exist, and log it.
         """
         self._refuse_odd(path)
         try:
@@ -199,11 +179,10 @@ class Storage:
         except ObjectMissing:
             return None
         except AccessDenied as error:
-            try:
-                self._refuse_unless_absent(path, error)
-            except AccessDenied:
-                if not optional:
-                    raise
+            listed = self._is_listed(path)
+            if listed or (listed is None and not optional):
+                raise
+            if listed is None:
                 log(f"{self.uri_of(path)} counts as absent: {error.message}", level=logging.WARNING, key=path)
             return None
         return self._stored(meta)
@@ -324,48 +303,19 @@ class Storage:
             if found is not None:
                 yield found
 
-    def _read_file(self, path: str, etag: str | None, size: int | None) -> bytes:
-        self._refuse_odd(path)
-
-        def read() -> bytes:
-            answer = obstore.get(self._store, path, options={"if_match": etag} if etag else None)
-            data = answer.bytes().to_bytes()
-            _refuse_size(len(data), answer.meta["size"] if size is None else size)
-            return data
-
-        return self._do("read", path, read)
-
-    def _file(self, path: str, etag: str | None, size: int | None) -> obstore.ObjectMeta:
-        options: Any = {"head": True} | ({"if_match": etag} if etag else {})
-        meta = obstore.get(self._store, path, options=options).meta
-        _refuse_size(meta["size"], meta["size"] if size is None else size)
-        return meta
-
-    def _file_pieces(self, folder: Folder, path: str, meta: obstore.ObjectMeta) -> Iterator[bytes]:
-        left, uri = meta["size"], self.uri_of(path)
-        # Reads the file directly: `obstore` copies each chunk twice and takes three times as long.
-        with folder.errors(verb="read", uri=uri), Path(folder.path, path).open("rb", buffering=0) as file:
-            while piece := file.read(READ_CHUNK):
-                left -= len(piece)
-                if left <= 0 and obstore.head(self._store, path)["e_tag"] != meta["e_tag"]:
-                    raise ObjectChanged(f"{uri} changed while it was being read.", fix="plan again.")
-                yield piece
-
     def _pieces(self, download: Download, path: str) -> Iterator[memoryview]:
         while (piece := self._do("read", path, download.piece)) is not None:
             yield piece
 
-    def _refuse_unless_absent(self, path: str, denied: AccessDenied) -> None:
-        """Raise `denied` unless a listing proves that the object is not there.
+    def _is_listed(self, path: str) -> bool | None:
+        """Return whether a listing has an object; None where these credentials may not list.
 
         S3 answers 403 for a missing object where the right to list holds for a prefix only.
         """
         try:
-            is_there = EachObject(self._store, self._do, []).has(path)
+            return EachObject(self._store, self._do, []).has(path)
         except AccessDenied:
-            is_there = True
-        if is_there:
-            raise denied
+            return None
 
     def _upload(self, path: str, data: bytes | IO[bytes]) -> None:
         if not isinstance(data, bytes):
@@ -377,8 +327,3 @@ class Storage:
         if not isinstance(self._place, Folder):
             etag = quoted(etag)
         return StoredObject(meta["path"], meta["size"], etag, meta["last_modified"])
-
-
-def _refuse_size(found: int, wanted: int) -> None:
-    if found != wanted:
-        raise OSError(f"read {found} of {wanted} bytes")
