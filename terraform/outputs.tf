@@ -22,6 +22,11 @@ output "environment" {
   }
 }
 
+output "runner_task" {
+  description = "Task definition that does a whole `vitalprep run`; `make run-on-aws` starts it."
+  value       = aws_ecs_task_definition.tasks["runner"].family
+}
+
 output "platform" {
   description = "What `make push` builds the worker's image for: the platform of cpu_architecture."
   value       = local.platforms[var.cpu_architecture]

@@ -172,6 +172,31 @@ variable "builder_size" {
   }
 }
 
+variable "runner_size" {
+  description = "Size of the task that does a whole run (`make run-on-aws`), on demand: `cpu` in 1/1024 of a vCPU, `memory` in MiB. It runs one process per vCPU."
+  type        = object({ cpu = number, memory = number })
+  default     = { cpu = 8192, memory = 16384 }
+
+  validation {
+    condition     = contains(lookup(local.fargate_memory, var.runner_size.cpu, []), var.runner_size.memory)
+    error_message = "Fargate does not offer this combination of cpu and memory; cpu 8192 allows memory 16384 to 61440 in steps of 4096."
+  }
+}
+
+variable "runner_disk_gib" {
+  description = <<-EOT
+    Its disk in GiB, of which Fargate includes 20. Uploads of more than 256 MB are buffered there: with
+    output.layout=single, a whole split.
+  EOT
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.runner_disk_gib >= 21 && var.runner_disk_gib <= 200 && floor(var.runner_disk_gib) == var.runner_disk_gib
+    error_message = "Fargate offers 21 to 200 whole GiB."
+  }
+}
+
 variable "subject_salt_secret_arn" {
   description = "Secrets Manager secret whose text is the salt of privacy.hash_subjects. Null: tasks get no salt."
   type        = string

@@ -64,9 +64,10 @@ run "with_everything" {
   assert {
     condition = (
       strcontains(aws_ecs_task_definition.tasks["builder"].container_definitions, "VITALPREP_SUBJECT_SALT") &&
+      strcontains(aws_ecs_task_definition.tasks["runner"].container_definitions, "VITALPREP_SUBJECT_SALT") &&
       !strcontains(aws_ecs_task_definition.tasks["worker"].container_definitions, "VITALPREP_SUBJECT_SALT")
     )
-    error_message = "Only the builder, which writes subject ids, gets the salt."
+    error_message = "Who writes subject ids gets the salt, and nobody else."
   }
   assert {
     condition = alltrue([

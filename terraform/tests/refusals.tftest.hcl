@@ -21,6 +21,8 @@ run "refuses_unusable_values" {
     cpu_architecture        = "arm64"
     worker_size             = { cpu = 2048, memory = 2048 }
     builder_size            = { cpu = 3000, memory = 8192 }
+    runner_size             = { cpu = 8192, memory = 8192 }
+    runner_disk_gib         = 20
     subject_salt_secret_arn = "hunter2hunter2"
     log_days                = 100
     vpc_cidr                = "10.0.0.0/28"
@@ -39,7 +41,7 @@ run "refuses_unusable_values" {
     var.raw_kms_key_arn, var.image, var.cpu_architecture, var.worker_size, var.builder_size,
     var.subject_salt_secret_arn, var.log_days, var.vpc_cidr, var.zones, var.alarm_email, var.budget_usd,
     var.airflow_instance_type, var.airflow_disk_gib, var.airflow_trusted_arns,
-    var.tags, var.permissions_boundary_arn,
+    var.runner_size, var.runner_disk_gib, var.tags, var.permissions_boundary_arn,
   ]
 }
 

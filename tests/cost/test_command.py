@@ -41,7 +41,7 @@ def test_it_reckons_from_the_listing(tmp_path: Path) -> None:
     assert result["median_minutes"] == pytest.approx(minutes)
     assert result["windows"] == 20 * ((int(60 * minutes) - 330) // 30 + 1)
     assert result["gb_out"] == pytest.approx(result["windows"] * 24.3e3 / 1e9, rel=0.01)
-    assert set(result["backends"]) == {"fargate_spot", "fargate", "sagemaker_spot"}
+    assert set(result["backends"]) == {"one_task", "fargate_spot", "fargate", "sagemaker_spot"}
     for item in result["backends"].values():
         assert item["dollars"] == pytest.approx(item["compute"] + item["requests"] + item["transfer"])
     assert result["backends"]["fargate_spot"]["dollars"] < result["backends"]["fargate"]["dollars"]
