@@ -62,19 +62,21 @@ def start(command: list[str]) -> str:
 
     Raises
     ------
-    ValueError
+    RuntimeError
         If AWS starts none.
     """
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     except FileNotFoundError as error:
-        raise ValueError("The AWS CLI is not installed. Fix: install it, or start what --dry-run prints.") from error
+        raise RuntimeError("The AWS CLI is not installed. Fix: install it, or start what --dry-run prints.") from error
     if done.returncode:
-        raise ValueError("AWS refused the task, see above. Fix: check credentials and region; `terraform apply` first.")
+        raise RuntimeError(
+            "AWS refused the task, see above. Fix: check credentials and region; `terraform apply` first."
+        )
     answer = json.loads(done.stdout)
     if not answer.get("tasks"):
         reasons = "; ".join(str(failure.get("reason")) for failure in answer.get("failures", []))
-        raise ValueError(f"AWS started no task: {reasons}. Fix: try again later, or without --spot.")
+        raise RuntimeError(f"AWS started no task: {reasons}. Fix: try again later, or without --spot.")
     return str(answer["tasks"][0]["taskArn"])
 
 
@@ -93,9 +95,9 @@ def main(arguments: list[str]) -> int:
             print(shlex.join(command))
         else:
             print(following(variables, start(command)))
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         print(f"run_on_aws: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, ValueError) else 1
     return 0
 
 

@@ -57,6 +57,10 @@ variable "raw_bucket" {
     condition     = var.raw_bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.raw_bucket))
     error_message = "Give only the bucket's name: no s3://, no path, no ARN."
   }
+  validation {
+    condition     = !endswith(coalesce(var.raw_bucket, "none"), "--x-s3")
+    error_message = "Directory buckets (S3 Express One Zone) list their objects in no order, on which resuming relies. Use a general purpose bucket."
+  }
 }
 
 variable "raw_prefix" {

@@ -58,8 +58,8 @@ run "with_everything" {
     error_message = "Architecture and digest reach the task definitions."
   }
   assert {
-    condition     = output.platform == "linux/arm64"
-    error_message = "The image is built for the architecture that tasks run on."
+    condition     = output.platform == "linux/arm64" && output.environment.VITALPREP_ECS_CPU_ARCHITECTURE == "ARM64"
+    error_message = "The image is built, and priced, for the architecture that tasks run on."
   }
   assert {
     condition = (

@@ -101,3 +101,14 @@ run "refuses_its_own_network_without_public_addresses" {
 
   expect_failures = [var.assign_public_ip]
 }
+
+run "refuses_a_bucket_that_lists_in_no_order" {
+  command = plan
+
+  variables {
+    alarm_email = "team@example.org"
+    raw_bucket  = "recordings--eun1-az1--x-s3"
+  }
+
+  expect_failures = [var.raw_bucket]
+}
