@@ -120,7 +120,7 @@ clean: ## remove everything that make installed or made
 	@if [ -x .venv-airflow/bin/python ]; then .venv-airflow/bin/python -m local_airflow down; fi
 	rm -rf .venv .venv-airflow .venv-infra .uv .demo .bench .soak build docs/_build *.egg-info preprocessing/*.egg-info preprocessing/vitalprep/**/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: terraform-check push env-from-terraform
+.PHONY: terraform-check push env-from-terraform run-on-aws
 terraform-check:  ## check terraform/ with Terraform's own means (no AWS account; fetches the provider)
 	terraform fmt -check -recursive terraform
 	terraform -chdir=terraform init -backend=false -input=false
@@ -138,3 +138,6 @@ push:  ## build the worker's image under the name that Terraform gave it, and pu
 env-from-terraform:  ## write what Terraform made into .env (after terraform apply)
 	@terraform -chdir=terraform output -json | $(PYTHON) terraform/env_from_terraform.py .env
 	@grep -q '^VITALPREP_ENV=' .env || echo VITALPREP_ENV=.env >> .env  # what the compose file's containers are told
+
+run-on-aws:  ## do a whole run in one Fargate task (CASES=1-3000; RUN="--dry-run" shows the command, "--spot", "--set ...")
+	@terraform -chdir=terraform output -json | $(PYTHON) terraform/run_on_aws.py $(if $(CASES),--cases "$(CASES)") $(RUN)

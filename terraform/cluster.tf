@@ -13,20 +13,28 @@ locals {
 
   container  = "vitalprep"
   log_prefix = "task"
+  salt       = [for arn in compact([var.subject_salt_secret_arn]) : { name = "VITALPREP_SUBJECT_SALT", valueFrom = arn }]
 
   tasks = {
     worker = {
       size    = var.worker_size
+      disk    = null
       stages  = "harmonize on spot"
       secrets = []
       metrics = "emf" # numbers of finished cases and bytes, as metrics that CloudWatch extracts from the log
     }
     builder = {
-      size   = var.builder_size
-      stages = "build publish validate on demand"
-      secrets = [
-        for arn in compact([var.subject_salt_secret_arn]) : { name = "VITALPREP_SUBJECT_SALT", valueFrom = arn }
-      ]
+      size    = var.builder_size
+      disk    = null
+      stages  = "build publish validate on demand"
+      secrets = local.salt
+      metrics = null
+    }
+    runner = { # a whole `vitalprep run`, without Airflow: make run-on-aws
+      size    = var.runner_size
+      disk    = var.runner_disk_gib
+      stages  = "run"
+      secrets = local.salt
       metrics = null
     }
   }
@@ -102,6 +110,13 @@ resource "aws_ecs_task_definition" "tasks" {
   runtime_platform {
     operating_system_family = "LINUX"
     cpu_architecture        = var.cpu_architecture
+  }
+
+  dynamic "ephemeral_storage" { # Fargate includes 20 GiB
+    for_each = compact([each.value.disk])
+    content {
+      size_in_gib = ephemeral_storage.value
+    }
   }
 
   volume {

@@ -10,6 +10,7 @@ output "environment" {
     VITALPREP_ECS_SHARD_CPU         = tostring(var.worker_size.cpu) # as in the task definition; Airflow's page uses it for cost estimates
     VITALPREP_ECS_SHARD_MEMORY      = tostring(var.worker_size.memory)
     VITALPREP_ECS_BUILDER_TASK      = aws_ecs_task_definition.tasks["builder"].family
+    VITALPREP_ECS_CPU_ARCHITECTURE  = var.cpu_architecture # whose prices `vitalprep cost` and Airflow's page show
     VITALPREP_ECS_CONTAINER         = local.container
     VITALPREP_ECS_SUBNETS           = join(",", local.subnet_ids)
     VITALPREP_ECS_SECURITY_GROUPS   = aws_security_group.tasks.id
@@ -28,6 +29,11 @@ output "environment" {
     VITALPREP_BATCH_SHARD_MEMORY = tostring(var.worker_size.memory)
     VITALPREP_BATCH_LOG_GROUP    = aws_cloudwatch_log_group.tasks.name
   } : {})
+}
+
+output "runner_task" {
+  description = "Task definition that does a whole `vitalprep run`; `make run-on-aws` starts it."
+  value       = aws_ecs_task_definition.tasks["runner"].family
 }
 
 output "platform" {

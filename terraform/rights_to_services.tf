@@ -45,8 +45,8 @@ data "aws_iam_policy_document" "train" {
   }
 }
 
-# Calls of the ECS operator: RunTask, DescribeTasks, ListTasks (to reattach to a task after a restart of the operator),
-# StopTask, and reading the task's log.
+# Calls of the ECS operator and of make run-on-aws: RunTask, DescribeTasks, ListTasks (to reattach to a task after a
+# restart of the operator), StopTask, and reading the task's log.
 data "aws_iam_policy_document" "run_tasks" {
   statement {
     sid       = "RunTasks"
@@ -86,7 +86,7 @@ data "aws_iam_policy_document" "run_tasks" {
   statement {
     sid       = "PassTaskRoles"
     actions   = ["iam:PassRole"]
-    resources = [for role in ["execution", "worker", "builder"] : aws_iam_role.vitalprep[role].arn]
+    resources = [for role in concat(["execution"], keys(local.tasks)) : aws_iam_role.vitalprep[role].arn]
     condition {
       test     = "StringEquals"
       variable = "iam:PassedToService"
@@ -97,6 +97,11 @@ data "aws_iam_policy_document" "run_tasks" {
     sid       = "ReadTaskLogs"
     actions   = ["logs:GetLogEvents"]
     resources = ["${aws_cloudwatch_log_group.tasks.arn}:log-stream:*"]
+  }
+  statement {
+    sid       = "FollowTaskLogs" # aws logs tail
+    actions   = ["logs:FilterLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.tasks.arn}:*"]
   }
 }
 

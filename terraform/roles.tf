@@ -5,6 +5,7 @@ locals {
     execution = "ecs-tasks.amazonaws.com" # ECS itself, before the container starts
     worker    = "ecs-tasks.amazonaws.com"
     builder   = "ecs-tasks.amazonaws.com"
+    runner    = "ecs-tasks.amazonaws.com"
     airflow   = "ec2.amazonaws.com"
     sagemaker = "sagemaker.amazonaws.com"
   }
@@ -13,6 +14,7 @@ locals {
     execution = concat(["pull_images", "write_task_logs"], var.subject_salt_secret_arn == null ? [] : ["read_salt"])
     worker    = concat(["harmonize"], local.key_grant)
     builder   = concat(["build"], local.key_grant)
+    runner    = concat(["plan", "harmonize", "build"], local.key_grant)
     airflow = concat(
       ["plan", "run_tasks", "run_training", "announce"], local.key_grant,
       var.batch ? ["run_jobs"] : [], var.airflow_host ? ["pull_images", "open_session"] : [],

@@ -20,32 +20,6 @@ variable "name" {
   }
 }
 
-variable "tags" {
-  description = "Tags of all resources, tasks and volumes, beside `project`. A `project` given here replaces it."
-  type        = map(string)
-  default     = {}
-
-  validation {
-    condition = length(var.tags) <= 40 && alltrue([
-      for key, value in var.tags :
-      can(regex("^[a-zA-Z0-9 +=._:/@-]{1,128}$", key)) && can(regex("^[a-zA-Z0-9 +=._:/@-]{0,256}$", value))
-      && !startswith(lower(key), "aws:")
-    ])
-    error_message = "Use at most 40 tags of letters, digits, spaces and + - = . _ : / @, with keys that do not begin with aws:."
-  }
-}
-
-variable "permissions_boundary_arn" {
-  description = "IAM policy that bounds every role made here, where the account demands one. Null: none."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.permissions_boundary_arn == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/", var.permissions_boundary_arn))
-    error_message = "Use the ARN of a policy (arn:aws:iam::111122223333:policy/...)."
-  }
-}
-
 # Storage
 
 variable "raw_bucket" {
@@ -56,6 +30,10 @@ variable "raw_bucket" {
   validation {
     condition     = var.raw_bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.raw_bucket))
     error_message = "Give only the bucket's name: no s3://, no path, no ARN."
+  }
+  validation {
+    condition     = !endswith(coalesce(var.raw_bucket, "none"), "--x-s3")
+    error_message = "Directory buckets (S3 Express One Zone) list their objects in no order, on which resuming relies. Use a general purpose bucket."
   }
 }
 
@@ -189,6 +167,31 @@ variable "batch_max_vcpus" {
   }
 }
 
+variable "runner_size" {
+  description = "Size of the task that does a whole run (`make run-on-aws`), on demand: `cpu` in 1/1024 of a vCPU, `memory` in MiB. It runs one process per vCPU."
+  type        = object({ cpu = number, memory = number })
+  default     = { cpu = 8192, memory = 16384 }
+
+  validation {
+    condition     = contains(lookup(local.fargate_memory, var.runner_size.cpu, []), var.runner_size.memory)
+    error_message = "Fargate does not offer this combination of cpu and memory; cpu 8192 allows memory 16384 to 61440 in steps of 4096."
+  }
+}
+
+variable "runner_disk_gib" {
+  description = <<-EOT
+    Its disk in GiB, of which Fargate includes 20. Uploads of more than 256 MB are buffered there: with
+    output.layout=single, a whole split.
+  EOT
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.runner_disk_gib >= 21 && var.runner_disk_gib <= 200 && floor(var.runner_disk_gib) == var.runner_disk_gib
+    error_message = "Fargate offers 21 to 200 whole GiB."
+  }
+}
+
 variable "subject_salt_secret_arn" {
   description = "Secrets Manager secret whose text is the salt of privacy.hash_subjects. Null: tasks get no salt."
   type        = string
@@ -208,91 +211,6 @@ variable "log_days" {
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_days)
     error_message = "CloudWatch keeps logs for 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731 ... days."
-  }
-}
-
-# Network
-
-variable "vpc_id" {
-  description = "Existing VPC for the tasks, with subnet_ids. Null: create a network."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.vpc_id == null || can(regex("^vpc-[0-9a-f]+$", var.vpc_id))
-    error_message = "Use the id of a VPC (vpc-...), not its name or ARN."
-  }
-  validation {
-    condition     = (var.vpc_id == null) == (length(var.subnet_ids) == 0)
-    error_message = "Give vpc_id and subnet_ids together, or neither."
-  }
-}
-
-variable "subnet_ids" {
-  description = "Subnets of that VPC in which tasks start. From them, HTTPS must reach S3, ECR, CloudWatch Logs and (for the salt) Secrets Manager, by a NAT gateway or endpoints."
-  type        = list(string)
-  default     = []
-
-  validation {
-    condition     = length(distinct(var.subnet_ids)) == length(var.subnet_ids) && alltrue([for id in var.subnet_ids : can(regex("^subnet-[0-9a-f]+$", id))])
-    error_message = "Use different subnet ids (subnet-...)."
-  }
-}
-
-variable "assign_public_ip" {
-  description = "Give tasks (and the Airflow host) a public address. False for private subnets, which need vpc_id."
-  type        = bool
-  default     = true
-
-  validation {
-    condition     = var.assign_public_ip || var.vpc_id != null
-    error_message = "The network that is created here has no NAT gateway: without a public address, tasks cannot pull their image. Give vpc_id and subnet_ids, or set assign_public_ip = true."
-  }
-}
-
-variable "vpc_cidr" {
-  description = "Address range of the network that is created. It is not connected to other networks, so any private range works."
-  type        = string
-  default     = "10.37.0.0/20"
-
-  validation {
-    condition     = can(cidrsubnet(var.vpc_cidr, 2, 2)) && can(regex("/(1[6-9]|2[0-4])$", var.vpc_cidr))
-    error_message = "Use a range between /16 and /24, such as 10.37.0.0/20: every running task needs one address."
-  }
-}
-
-variable "zones" {
-  description = "Letters of the availability zones of the network that is created; more zones offer more spot capacity."
-  type        = list(string)
-  default     = ["a", "b", "c"]
-
-  validation {
-    condition     = length(var.zones) >= 1 && length(var.zones) <= 4 && length(distinct(var.zones)) == length(var.zones) && alltrue([for letter in var.zones : can(regex("^[a-z]$", letter))])
-    error_message = "Use one to four different letters, such as a, b and c for eu-north-1a, eu-north-1b and eu-north-1c."
-  }
-}
-
-# Budget and notifications
-
-variable "alarm_email" {
-  description = "E-mail address for the budget alarm and for finished and failed runs. AWS asks it to confirm the latter. Null: no e-mails."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.alarm_email == null || can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", var.alarm_email))
-    error_message = "Use one e-mail address."
-  }
-}
-
-variable "budget_usd" {
-  description = "Monthly budget of the whole account in USD. It alarms at 80 % spent and at 100 % forecast, but stops nothing. Null: no budget."
-  type        = number
-  default     = 30
-
-  validation {
-    condition     = var.budget_usd == null ? true : var.budget_usd > 0
-    error_message = "Use a number above 0, or null for no budget."
   }
 }
 

@@ -5,6 +5,8 @@ mock_provider "aws" {
 }
 
 run "in_an_existing_network" {
+  command = plan
+
   variables {
     alarm_email              = "team@example.org"
     vpc_id                   = "vpc-0123456789abcdef0"

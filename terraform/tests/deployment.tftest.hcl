@@ -49,8 +49,21 @@ run "as_it_comes" {
     error_message = "Fargate runs awsvpc tasks on X86_64 or ARM64."
   }
   assert {
-    condition     = length(distinct([for task in aws_ecs_task_definition.tasks : task.family])) == 2
-    error_message = "Worker and builder are two families."
+    condition     = length(distinct([for task in aws_ecs_task_definition.tasks : task.family])) == 3
+    error_message = "Worker, builder and runner are three families."
+  }
+  assert {
+    condition = (
+      aws_ecs_task_definition.tasks["runner"].family == output.runner_task &&
+      aws_ecs_task_definition.tasks["runner"].cpu == "8192" && aws_ecs_task_definition.tasks["runner"].memory == "16384"
+    )
+    error_message = "The runner has the size that vitalprep cost reckons with."
+  }
+  assert {
+    condition = {
+      for name, task in aws_ecs_task_definition.tasks : name => [for disk in task.ephemeral_storage : disk.size_in_gib]
+    } == { worker = [], builder = [], runner = [50] }
+    error_message = "Only the runner has more disk than Fargate includes: a single file of records is buffered there."
   }
 
   # Storage
@@ -161,7 +174,7 @@ run "as_it_comes" {
         if contains(statement.actions, "s3:DeleteObject")
       ])
     ])
-    error_message = "Only planning (--force) deletes, and it runs where Airflow is; other stages withdraw verdicts only."
+    error_message = "Only planning (--force) deletes; other stages withdraw verdicts only."
   }
   assert {
     condition = alltrue([
@@ -173,7 +186,10 @@ run "as_it_comes" {
     error_message = "Nobody writes to the recordings."
   }
   assert {
-    condition     = local.grants.worker == ["harmonize"] && local.grants.builder == ["build"]
+    condition = (
+      local.grants.worker == ["harmonize"] && local.grants.builder == ["build"] &&
+      local.grants.runner == ["plan", "harmonize", "build"]
+    )
     error_message = "A task has its stages' rights and no more."
   }
 
@@ -234,6 +250,7 @@ run "as_it_comes" {
     condition = toset(keys(output.environment)) == toset([
       "AWS_DEFAULT_REGION", "VITALPREP_BACKEND", "VITALPREP_INPUT", "VITALPREP_OUTPUT",
       "VITALPREP_ECS_ASSIGN_PUBLIC_IP", "VITALPREP_ECS_BUILDER_TASK", "VITALPREP_ECS_CLUSTER", "VITALPREP_ECS_CONTAINER",
+      "VITALPREP_ECS_CPU_ARCHITECTURE",
       "VITALPREP_ECS_LOG_GROUP", "VITALPREP_ECS_LOG_STREAM_PREFIX", "VITALPREP_ECS_SECURITY_GROUPS",
       "VITALPREP_ECS_SHARD_CPU", "VITALPREP_ECS_SHARD_MEMORY", "VITALPREP_ECS_SUBNETS", "VITALPREP_ECS_WORKER_TASK",
       "VITALPREP_SAGEMAKER_IMAGE", "VITALPREP_SAGEMAKER_ROLE", "VITALPREP_NOTIFY_TOPIC",

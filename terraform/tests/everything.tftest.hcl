@@ -84,15 +84,16 @@ run "with_everything" {
     error_message = "Airflow may submit jobs, and does."
   }
   assert {
-    condition     = output.platform == "linux/arm64"
-    error_message = "The image is built for the architecture that tasks run on."
+    condition     = output.platform == "linux/arm64" && output.environment.VITALPREP_ECS_CPU_ARCHITECTURE == "ARM64"
+    error_message = "The image is built, and priced, for the architecture that tasks run on."
   }
   assert {
     condition = (
       strcontains(aws_ecs_task_definition.tasks["builder"].container_definitions, "VITALPREP_SUBJECT_SALT") &&
+      strcontains(aws_ecs_task_definition.tasks["runner"].container_definitions, "VITALPREP_SUBJECT_SALT") &&
       !strcontains(aws_ecs_task_definition.tasks["worker"].container_definitions, "VITALPREP_SUBJECT_SALT")
     )
-    error_message = "Only the builder, which writes subject ids, gets the salt."
+    error_message = "Who writes subject ids gets the salt, and nobody else."
   }
   assert {
     condition = alltrue([

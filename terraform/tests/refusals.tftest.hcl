@@ -21,6 +21,8 @@ run "refuses_unusable_values" {
     cpu_architecture        = "arm64"
     worker_size             = { cpu = 2048, memory = 2048 }
     builder_size            = { cpu = 3000, memory = 8192 }
+    runner_size             = { cpu = 8192, memory = 8192 }
+    runner_disk_gib         = 20
     subject_salt_secret_arn = "hunter2hunter2"
     log_days                = 100
     batch_max_vcpus         = 0.5
@@ -40,7 +42,7 @@ run "refuses_unusable_values" {
     var.raw_kms_key_arn, var.image, var.cpu_architecture, var.worker_size, var.builder_size,
     var.subject_salt_secret_arn, var.batch_max_vcpus, var.log_days, var.vpc_cidr, var.zones, var.alarm_email, var.budget_usd,
     var.airflow_instance_type, var.airflow_disk_gib, var.airflow_trusted_arns,
-    var.tags, var.permissions_boundary_arn,
+    var.runner_size, var.runner_disk_gib, var.tags, var.permissions_boundary_arn,
   ]
 }
 
@@ -99,4 +101,15 @@ run "refuses_its_own_network_without_public_addresses" {
   }
 
   expect_failures = [var.assign_public_ip]
+}
+
+run "refuses_a_bucket_that_lists_in_no_order" {
+  command = plan
+
+  variables {
+    alarm_email = "team@example.org"
+    raw_bucket  = "recordings--eun1-az1--x-s3"
+  }
+
+  expect_failures = [var.raw_bucket]
 }

@@ -41,7 +41,7 @@ def test_it_reckons_from_the_listing(tmp_path: Path) -> None:
     assert result["median_minutes"] == pytest.approx(minutes)
     assert result["windows"] == 20 * ((int(60 * minutes) - 330) // 30 + 1)
     assert result["gb_out"] == pytest.approx(result["windows"] * 24.3e3 / 1e9, rel=0.01)
-    assert set(result["backends"]) == {"fargate_spot", "fargate", "sagemaker_spot"}
+    assert set(result["backends"]) == {"one_task", "fargate_spot", "fargate", "sagemaker_spot"}
     for item in result["backends"].values():
         assert item["dollars"] == pytest.approx(item["compute"] + item["requests"] + item["transfer"])
     assert result["backends"]["fargate_spot"]["dollars"] < result["backends"]["fargate"]["dollars"]
@@ -136,6 +136,10 @@ def test_arm_leaves_out_what_does_not_run_on_it(tmp_path: Path, monkeypatch: pyt
     hour = 2 * 0.03238 + 4 * 0.00356 + 0.005
     assert after["compute"] == pytest.approx(after["vcpu_hours"] / 2 * hour)
     assert before["compute"] == pytest.approx(before["vcpu_hours"] / 2 * (2 * 0.04048 + 4 * 0.004445 + 0.005))
+    deployed = {"VITALPREP_ECS_CPU_ARCHITECTURE": "ARM64"}  # as Terraform tells Airflow and its page
+    hour_of = ("cost", "--hour-of", "fargate")
+    assert "(ARM)" in run_vitalprep(*hour_of, environment=deployed).result["label"]
+    assert "(ARM)" not in run_vitalprep(*hour_of, "--architecture", "X86_64", environment=deployed).result["label"]
 
 
 def test_no_arm_at_all_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -87,6 +88,16 @@ def test_prices_that_were_not_seen_for_the_region_say_so() -> None:
     arm = load_figures(region="eu-west-1").backends["fargate"].arm
     assert arm is not None
     assert (arm.vcpu_hour.value, arm.memory_gb_hour.value) == (0.03238, 0.00356)
+
+
+def test_the_one_task_is_the_one_that_terraform_defines() -> None:
+    variables = (Path(__file__).parents[2] / "terraform" / "variables.tf").read_text("utf-8")
+    [size] = re.findall(r'"runner_size" \{.*?default +=.*?cpu = (\d+), memory = (\d+)', variables, re.DOTALL)
+    [disk] = re.findall(r'"runner_disk_gib" \{.*?default +=.*?(\d+)', variables, re.DOTALL)
+    one, runner = load_figures().one_task, load_figures().runner
+    assert (int(size[0]), int(size[1])) == (1024 * runner.vcpus.value, 1024 * runner.memory_gb.value)
+    assert one.disk_hour.value == pytest.approx((int(disk) - 20) * 0.000111)
+    assert runner.hour == pytest.approx(8 * 0.0445 + 16 * 0.0049 + 0.005 + 0.00333)
 
 
 def test_a_region_without_prices_gets_those_of_the_default_one() -> None:

@@ -39,6 +39,8 @@ __all__: list[str] = []
     type=click.Choice(["X86_64", "ARM64"]),
     default="X86_64",
     show_default=True,
+    envvar="VITALPREP_ECS_CPU_ARCHITECTURE",
+    show_envvar=True,
     help="Architecture of the machines, as Terraform's cpu_architecture.",
 )
 @configured

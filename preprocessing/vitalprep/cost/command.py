@@ -10,7 +10,7 @@ from typing import Any
 
 from vitalprep.contract.case_list import parse_case_list, short_case_list
 from vitalprep.contract.config import Config
-from vitalprep.cost.estimate import BackendCost, estimate, file_count, run_cpu_seconds
+from vitalprep.cost.estimate import BackendCost, estimate, estimate_one_task, file_count, run_cpu_seconds
 from vitalprep.cost.figures import Architecture, Backend, Figures, priced_regions
 from vitalprep.cost.volume import Volume, volume_of
 from vitalprep.plan.make_plan import named_beside
@@ -22,6 +22,8 @@ from vitalprep.runtime.workers import default_workers
 from vitalprep.storage import Storage
 
 __all__ = ["cost"]
+
+ONE_TASK = "one_task"
 
 
 def cost(
@@ -67,7 +69,12 @@ def cost(
         )
     kind = figures.recordings.numeric_only if numeric_only else figures.recordings.waves
     volume = volume_of(sizes, config, mb_per_minute=kind.value)
-    costs = {name: estimate(volume, config, figures, backend, shards=shards) for name, backend in backends.items()}
+    costs = {
+        name: estimate_one_task(volume, config, figures, backend)
+        if name == ONE_TASK
+        else estimate(volume, config, figures, backend, shards=shards)
+        for name, backend in backends.items()
+    }
     result = _described(volume, config, figures, backends, costs) | _plausibility(
         volume, figures, numeric_only=numeric_only
     )
@@ -86,7 +93,8 @@ def cost(
 
 
 def _backends(figures: Figures, architecture: Architecture) -> dict[str, Backend]:
-    found = {name: backend.on(architecture) for name, backend in figures.backends.items()}
+    known = {ONE_TASK: figures.runner, **figures.backends}
+    found = {name: backend.on(architecture) for name, backend in known.items()}
     backends = {name: backend for name, backend in found.items() if backend is not None}
     if not backends:
         raise UsageError(

@@ -86,6 +86,15 @@ class Storing(Schema):
     request_seconds: Figure
 
 
+class OneTask(Schema):
+    """The task that does a whole run: its size, and what its disk costs beside what Fargate includes."""
+
+    label: str
+    vcpus: PositiveFigure
+    memory_gb: PositiveFigure
+    disk_hour: Figure
+
+
 class ArmPrices(Schema):
     """Prices of vCPU and memory on ARM."""
 
@@ -170,8 +179,19 @@ class Figures(Schema):
     recordings: Recordings
     tasks: Tasks
     s3: Storing
+    one_task: OneTask
     backends: dict[str, Backend] = Field(min_length=1)
     machine: Machine
+
+    @property
+    def runner(self) -> Backend:
+        """Fargate on demand with the size of the task that does a whole run."""
+        fargate, one = self.backends["fargate"], self.one_task
+        extra = fargate.extra_hour.value + one.disk_hour.value
+        changed = {"label": one.label, "vcpus": one.vcpus, "memory_gb": one.memory_gb}
+        return fargate.model_copy(
+            update=changed | {"extra_hour": fargate.extra_hour.model_copy(update={"value": extra})}
+        )
 
 
 def load_figures(file: str | None = None, region: str = DEFAULT_REGION) -> Figures:

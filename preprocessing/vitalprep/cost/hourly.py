@@ -69,7 +69,10 @@ def _backend(figures: Figures, name: str, architecture: Architecture) -> Backend
         )
     backend = figures.backends[name].on(architecture)
     if backend is None:
-        raise UsageError(f"{figures.backends[name].label} has no ARM prices.", fix="leave out --architecture ARM64.")
+        raise UsageError(
+            f"{figures.backends[name].label} has no ARM prices.",
+            fix="leave out --architecture ARM64 (VITALPREP_ECS_CPU_ARCHITECTURE).",
+        )
     return backend
 
 
