@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from aws_endpoint import CallFault, WorkerProcess
 from ecs_endpoint import EcsEndpoint
 from ecs_settings import ecs_settings
-from task_context import Kept, TaskInstance, kind, until
+from task_context import Kept, TaskInstance, executed, finished, kind, until, waiting
 
 SHARD = {"command": "harmonize", "arguments": ("--plan", "s3://bucket/plan.json"), "interruptible": True}
 RESULT = """echo '{"ok": true, "harmonized": 5}'"""
@@ -54,7 +53,7 @@ def operator() -> Any:
 
 def failure(context: dict[str, Any]) -> Exception:
     with pytest.raises(Exception) as caught:  # noqa: PT011  (what it is, is what the tests ask)
-        operator().execute(context)
+        executed(operator(), context)
     return caught.value
 
 
@@ -74,7 +73,7 @@ def test_exit_0_is_a_success_whatever_becomes_of_the_log(
         ecs.call_faults = [CallFault("GetLogEvents", code)]
     else:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "http://127.0.0.1:9")
-    assert operator().execute(context) == {}
+    assert executed(operator(), context) == {}
     (warning,) = unreadable(task_log())
     assert f"task/vitalprep/{ecs.tasks[0].id} of the CloudWatch log group /vitalprep/tasks" in warning
 
@@ -84,7 +83,7 @@ def test_a_log_that_can_be_read_again_is_caught_up_with(
 ) -> None:
     script["body"] = "for i in 1 2 3 4; do echo line $i; sleep 0.05; done; " + RESULT
     ecs.call_faults = [CallFault("GetLogEvents", "ThrottlingException", times=3)]
-    assert operator().execute(context) == {"ok": True, "harmonized": 5}
+    assert executed(operator(), context) == {"ok": True, "harmonized": 5}
     assert [line for line in task_log() if line.startswith("line")] == ["line 1", "line 2", "line 3", "line 4"]
     assert len(unreadable(task_log())) == 1
 
@@ -125,7 +124,7 @@ def test_a_refusal_without_a_configured_log(
 
 def test_a_log_record_is_no_result(ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str]) -> None:
     script["body"] = COMMITTED
-    assert operator().execute(context) == {}
+    assert executed(operator(), context) == {}
 
 
 @pytest.mark.parametrize(("code", "status"), [("ThrottlingException", 400), ("ServerException", 500)])
@@ -133,7 +132,7 @@ def test_a_throttled_describe_tasks_does_not_fail_the_task(
     ecs: EcsEndpoint, context: dict[str, Any], code: str, status: int, task_log: Callable[[], list[str]]
 ) -> None:
     ecs.call_faults = [CallFault("DescribeTasks", code, times=3, status=status)]
-    assert operator().execute(context) == {"ok": True, "harmonized": 5}
+    assert executed(operator(), context) == {"ok": True, "harmonized": 5}
     assert len(ecs.tasks) == 1
     assert len([line for line in task_log() if "AWS is asked again" in line]) == 1
 
@@ -153,13 +152,9 @@ def test_after_a_long_silence_of_ecs_the_next_try_follows_the_container(
     assert "Rate exceeded" in str(error)
     ecs.call_faults = []
     context["ti"].try_number = 2
-    again = operator()
-    thread = threading.Thread(target=again.execute, args=(context,), daemon=True)
-    thread.start()
-    until(lambda: again.arn)
+    again = waiting(operator(), context)
     (tmp_path / "go").touch()
-    thread.join(60)
-    assert again._result == {"ok": True, "harmonized": 5}
+    assert finished(operator(), again, context) == {"ok": True, "harmonized": 5}
     assert len(ecs.tasks) == 1
 
 
@@ -168,19 +163,13 @@ def test_of_two_containers_of_one_step_one_is_stopped(
 ) -> None:
     """The answer to a RunTask was lost."""
     script["body"] = "trap 'exit 143' TERM; " + WAITING.format(go=tmp_path / "go")
-    first = threading.Thread(target=operator().execute, args=(context,), daemon=True)
-    first.start()
-    until(lambda: ecs.tasks and ecs.tasks[0].events)
+    waiting(operator(), context)
     ecs.answer("RunTask", dict(ecs.tasks[0].request))
-    until(lambda: ecs.tasks[1].events)
-    again = operator()
-    second = {"ti": TaskInstance(try_number=2), "task_state_store": Kept()}
-    thread = threading.Thread(target=again.execute, args=(second,), daemon=True)
-    thread.start()
+    until(lambda: all(task.events for task in ecs.tasks))
+    context["ti"].try_number = 2
+    again = waiting(operator(), context)
     until(lambda: ecs.tasks[1].exit_code is not None)
     (tmp_path / "go").touch()
-    thread.join(60)
-    first.join(60)
+    assert finished(operator(), again, context) == {"ok": True, "harmonized": 5}
     assert (ecs.tasks[0].exit_code, ecs.tasks[1].exit_code) == (0, 143)
-    assert again._result == {"ok": True, "harmonized": 5}
     assert any(ecs.tasks[1].arn in line for line in task_log() if "second task" in line)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from vitalprep_airflow.backends.aws import log_seconds, missing, patience_seconds, region
 from vitalprep_airflow.backends.spot import on_demand_after
@@ -61,6 +63,7 @@ class EcsSettings:
     poll_seconds: float
     patience_seconds: float
     log_seconds: float
+    log_reads: float  # a second, of all tasks together
 
     @classmethod
     def from_environment(cls) -> EcsSettings:
@@ -81,7 +84,16 @@ class EcsSettings:
             poll_seconds=float(_setting("POLL_SECONDS") or 6),
             patience_seconds=patience_seconds(),
             log_seconds=log_seconds(),
+            log_reads=float(_setting("LOG_READS") or 5),
         )
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> EcsSettings:
+        """Return the settings whose fields these are, as JSON has them."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        return cls(**values)
 
     @property
     def keeps_log(self) -> bool:

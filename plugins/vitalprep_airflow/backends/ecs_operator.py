@@ -7,33 +7,35 @@ from __future__ import annotations
 
 import logging
 import shlex
-import time
-from typing import Any
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, NoReturn
 
 from airflow.providers.amazon.aws.exceptions import EcsOperatorError
 from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, BaseAwsLink
 from airflow.providers.amazon.aws.links.logs import CloudWatchEventsLink
 from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
+from airflow.providers.amazon.aws.utils.identifiers import generate_uuid
 from airflow.sdk import Context
+from airflow.sdk.exceptions import TaskDeferralTimeout
 from botocore.exceptions import BotoCoreError, ClientError
 
 from vitalprep_airflow.backends.aws import connection_arguments, tag_value
-from vitalprep_airflow.backends.aws_errors import no_answer, patiently
-from vitalprep_airflow.backends.container_log import ContainerLog, LogEnd, logs_client
+from vitalprep_airflow.backends.aws_errors import patiently
+from vitalprep_airflow.backends.container_log import LogEnd
 from vitalprep_airflow.backends.ecs import EcsSettings
-from vitalprep_airflow.backends.ecs_errors import end_of_task, refused_call, refused_start
-from vitalprep_airflow.backends.spot import InterruptionsApart, Tally
-from vitalprep_airflow.outcome import DONE, RESULT_CODES, WorkerFailed
+from vitalprep_airflow.backends.ecs_errors import end_of_task, refused_start, unanswered
+from vitalprep_airflow.backends.ecs_trigger import ContainerEnds
+from vitalprep_airflow.backends.spot import InterruptionsApart, SpotLost, Tally
+from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
 from vitalprep_airflow.page.links import PageLink
 from vitalprep_airflow.step import StepOperator, map_index
 
 __all__ = ["EcsTaskLink", "EcsWorkerOperator"]
 
-NO_LOG = (
-    "in no log that Airflow knows (set VITALPREP_ECS_LOG_GROUP and VITALPREP_ECS_LOG_STREAM_PREFIX to see it here next "
-    "time)"
-)
-POLLS_MISSING = 10  # ECS may not know a task in its first seconds
+KEPT = "container"  # of the last try, in Airflow's state store
+ERRORS = {kind.__name__: kind for kind in (SpotLost, WorkerFailed, WorkerRefused)}
 
 log = logging.getLogger("airflow.task")
 
@@ -73,43 +75,89 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
             container_name=settings.container,
             # No awslogs_group: an error of the parent's log fetcher would fail the task.
             reattach=True,
-            # Only this mode stops the container when the task is stopped.
-            deferrable=False,
             **connection_arguments(),
             **kwargs,
         )
         self.settings = settings
         self._spot = False
         self._context: Context | None = None
-        self._described: dict[str, Any] = {}
-        self._log: ContainerLog | None = None
-        self._result: dict[str, Any] = {}
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Run the command to its end and return its result, if its log shows one.
+    def execute(self, context: Context) -> NoReturn:
+        """Start the container, or find the one that an earlier try left running, and wait for it in the triggerer.
+
+        Raises
+        ------
+        TaskDeferred
+            `container_ended` goes on when the container has ended.
+        SpotLost, WorkerFailed, WorkerRefused
+            If it cannot be started; WorkerRefused also after too many failures.
+        """
+        self._context = context
+        with self._failures_counted(context) as tally:
+            self._prepare(context, spot=tally.takes_spot(context, self.step))
+            try:
+                self._start_or_find(context)
+            except (ClientError, BotoCoreError) as error:
+                raise unanswered(error, spot=self._spot) from error
+        self.defer(
+            trigger=ContainerEnds(
+                arn=str(self.arn), spot=self._spot, settings=asdict(self.settings), connection=self.aws_conn_id
+            ),
+            method_name="container_ended",
+            timeout=self.execution_timeout,
+        )
+
+    def container_ended(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Judge how the container ended, and return the command's result, if its log shows one.
 
         Raises
         ------
         SpotLost, WorkerFailed, WorkerRefused
             See `end_of_task`; WorkerRefused also after too many failures.
         """
-        self._context = context
-        tally = Tally.of(context)
-        self._prepare(context, spot=tally.takes_spot(context, self.step))
+        with self._failures_counted(context):
+            if "error" in event:
+                kind, text = event["error"]
+                raise ERRORS[kind](text)
+            if not event["task"]:
+                raise WorkerFailed(f"ECS no longer knows the task {event['arn']}. Finished cases are kept.")
+            return end_of_task(
+                event["task"],
+                container=self.settings.container,
+                command=self.step.command,
+                spot=event["spot"],
+                log_end=LogEnd(**event["log"]),
+            )
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after the wait. If it took longer than ``execution_timeout``, stop the container."""
         try:
-            self._run(context)
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            self.arn = _kept(context).get("arn")
+            self.on_kill()
+            raise
+
+    @contextmanager
+    def _failures_counted(self, context: Context) -> Generator[Tally]:
+        tally = Tally.of(context)
+        try:
+            yield tally
         except WorkerFailed as error:
             raise tally.after(error, context, step=self.step, retries=int(self.retries or 0)) from error
-        return self._result
 
-    def _run(self, context: Context) -> None:
-        try:
-            super().execute(context)  # type: ignore[no-untyped-call]
-        except ClientError as error:
-            said = error.response["Error"]
-            raise refused_call(said["Code"], said["Message"], call=error.operation_name, spot=self._spot) from error
-        except BotoCoreError as error:
-            raise no_answer("ECS", error) from error
+    def _start_or_find(self, context: Context) -> None:
+        ti = context["ti"]
+        self._started_by = generate_uuid(*map(str, [ti.dag_id, ti.task_id, ti.run_id, ti.map_index]))
+        self._waiting_out_throttles(lambda: self._find_earlier(context))
+        if not self.arn:
+            self._waiting_out_throttles(self._start_task)
+        context["task_state_store"].set(KEPT, {"arn": self.arn, "max_tries": ti.max_tries})
+        self._link()
+
+    def _waiting_out_throttles(self, call: Callable[[], None]) -> None:
+        settings = self.settings
+        patiently(call, pause=settings.poll_seconds, limit=settings.patience_seconds, throttles_only=True)
 
     def _prepare(self, context: Context, *, spot: bool) -> None:
         settings, step, ti = self.settings, self.step, context["ti"]
@@ -138,18 +186,20 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
             super()._start_task()  # type: ignore[no-untyped-call]
         except EcsOperatorError as error:
             raise refused_start([str(one.get("reason", one)) for one in error.failures], spot=self._spot) from error
-        self._link()
 
-    def _try_reattach_task(self, started_by: str) -> None:
-        """Follow the container that an earlier try left running. If there are several of them, stop the others."""
-        found = self.client.list_tasks(cluster=self.cluster, desiredStatus="RUNNING", startedBy=started_by)
-        if not found["taskArns"]:
-            return
-        self.arn, *others = found["taskArns"]
-        log.info("the task %s is already running", self.arn)
-        for other in others:
+    def _find_earlier(self, context: Context) -> None:
+        """Follow the container that an earlier try left running, and stop all others.
+
+        A container from before the task was cleared is not followed: whoever clears a task wants it to begin anew.
+        """
+        found = self.client.list_tasks(cluster=self.cluster, desiredStatus="RUNNING", startedBy=self._started_by)
+        running = list(found["taskArns"])
+        tries = context["ti"].max_tries
+        if running and _kept(context).get("max_tries", tries) == tries:
+            self.arn = running.pop(0)
+            log.info("the task %s is already running", self.arn)
+        for other in running:
             self._stop_second(other)
-        self._link()
 
     def _stop_second(self, arn: str) -> None:
         """Stop a second container of this step: the answer to its RunTask was lost. It commits finished cases."""
@@ -179,51 +229,8 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
                 awslogs_stream_name=self.settings.log_stream(self.arn),
             )
 
-    def _wait_for_task_ended(self) -> None:
-        """Wait until the task has stopped. The provider's own waiter never ends for a task that ECS no longer knows."""
-        self._log = self._container_log()
-        missing = 0
-        while missing < POLLS_MISSING:
-            self._described = next(iter(self._describe_tasks()["tasks"]), {})
-            if self._log is not None:
-                self._log.forward()
-            if self._described.get("lastStatus") == "STOPPED":
-                return
-            missing = 0 if self._described else missing + 1
-            time.sleep(self.settings.poll_seconds)
-        raise WorkerFailed(f"ECS no longer knows the task {self.arn}. Finished cases are kept.")
 
-    def _describe_tasks(self) -> dict[str, Any]:
-        answer: dict[str, Any] = patiently(
-            lambda: self.client.describe_tasks(cluster=self.cluster, tasks=[self.arn]),
-            pause=self.settings.poll_seconds,
-            limit=self.settings.patience_seconds,
-        )
-        return answer
-
-    def _container_log(self) -> ContainerLog | None:
-        settings, stream = self.settings, self.settings.log_stream(str(self.arn))
-        if not settings.keeps_log:
-            return None
-        return ContainerLog(
-            logs_client(self.aws_conn_id, self.region_name),
-            group=settings.log_group,
-            streams=lambda client: [stream],
-            poll_seconds=settings.poll_seconds,
-            where=f"the stream {stream} of the CloudWatch log group {settings.log_group}",
-        )
-
-    def _check_success_task(self) -> None:
-        self._result = end_of_task(
-            self._described,
-            container=self.settings.container,
-            command=self.step.command,
-            spot=self._spot,
-            log_end=self._log_end,
-        )
-
-    def _log_end(self, exit_code: int | None) -> LogEnd:
-        if self._log is None:
-            return LogEnd({}, (), NO_LOG)
-        seconds = self.settings.log_seconds if exit_code in RESULT_CODES else 0
-        return self._log.end(ok=exit_code == DONE, seconds=seconds)
+def _kept(context: Context) -> dict[str, Any]:
+    """Return what the state store says of the last container; clearing a task raises its ``max_tries``."""
+    kept: Any = context["task_state_store"].get(KEPT)
+    return kept if isinstance(kept, dict) else {}
