@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -84,11 +85,31 @@ class CallFault:
     status: int = 400
 
 
+class Bucket:
+    """A limit of AWS's kind: so many calls a second, and `burst` of them at once."""
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._per_second, self._burst = per_second, burst
+        self._tokens, self._at = float(burst), time.monotonic()
+        self._lock = threading.Lock()
+
+    def passes(self) -> bool:
+        """Whether one more call is within the limit."""
+        with self._lock:
+            now = time.monotonic()
+            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
+            self._at = now
+            if self._tokens < 1:
+                return False
+            self._tokens -= 1
+            return True
+
+
 class Endpoint:
     """Answers JSON 1.1 calls on a loopback port; a context manager.
 
-    `url` is where, `calls` what was asked how often, `call_faults` what is refused, and `lost_answers` the operations
-    whose first answer does not arrive.
+    `url` is where, `calls` what was asked how often, `call_faults` and `limits` what is refused, and `lost_answers` the
+    operations whose first answer does not arrive.
     """
 
     def __init__(self) -> None:
@@ -96,6 +117,7 @@ class Endpoint:
         self._server.daemon_threads = True
         self.calls: Counter[str] = Counter()
         self.call_faults: list[CallFault] = []
+        self.limits: dict[str, Bucket] = {}
         self.lost_answers: set[str] = set()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
@@ -116,6 +138,8 @@ class Endpoint:
     def take(self, operation: str) -> None:
         """Count a call. Raises Refusal if it is to fail."""
         self.calls[operation] += 1
+        if operation in self.limits and not self.limits[operation].passes():
+            raise Refusal("ThrottlingException", "Rate exceeded")
         for fault in self.call_faults:
             if fault.operation == operation and fault.times > 0:
                 fault.times -= 1
