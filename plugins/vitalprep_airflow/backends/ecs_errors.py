@@ -6,7 +6,7 @@ No function here calls AWS.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowException
@@ -154,7 +154,7 @@ def end_of_task(
     container: str,
     command: str,
     spot: bool,
-    log_end: LogEnd,
+    log_end: Callable[[int | None], LogEnd],
 ) -> dict[str, Any]:
     """Return the worker's result from a stopped task as DescribeTasks describes it.
 
@@ -166,8 +166,8 @@ def end_of_task(
         The worker's command, for messages.
     spot : bool
         Whether the task asked for spot capacity.
-    log_end : LogEnd
-        The end of the container's log.
+    log_end : callable
+        Takes the exit code and returns the end of the container's log.
 
     Raises
     ------
@@ -177,12 +177,13 @@ def end_of_task(
         If it did not start, or by its exit code.
     """
     code, reason = task.get("stopCode", ""), task.get("stoppedReason", "")
-    ours = _container(task, container)
+    ours: Mapping[str, Any] = next((one for one in task.get("containers", []) if one.get("name") == container), {})
     if code in SPOT_ENDS or re.search(r"spot.*interrupt", reason, re.IGNORECASE):
         raise SpotLost(f"Spot capacity was taken away ({reason.rstrip('.')}). Finished cases are kept.")
     if code == "TaskFailedToStart" or (ours.get("exitCode") is None and not _ran(task)):
         raise refused_start([reason, *(one.get("reason", "") for one in task.get("containers", []))], spot=spot)
     exit_code, why = ours.get("exitCode"), ours.get("reason", "")
+    end = log_end(exit_code)
     if "OutOfMemory" in why or "memory usage" in why:
         raise WorkerFailed(
             f"{command} was killed because it ran out of memory ({why.rstrip('.')}). Finished cases are kept. Fix: "
@@ -193,17 +194,7 @@ def end_of_task(
         raise WorkerFailed(f"ECS does not say how {command} ended ({reason or why or 'no reason given'}).")
     # By a shell's convention, 129 and more is a signal. 143 is the worker's own exit code for SIGTERM.
     signalled = exit_code > 128 and exit_code != 143
-    return result_of(Outcome(command, 128 - exit_code if signalled else exit_code, *_said(exit_code, log_end, reason)))
-
-
-def exit_code_of(task: Mapping[str, Any], container: str) -> int | None:
-    """Return the exit code of a container of a task as DescribeTasks describes it, None if there is none."""
-    code: int | None = _container(task, container).get("exitCode")
-    return code
-
-
-def _container(task: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    return next((one for one in task.get("containers", []) if one.get("name") == name), {})
+    return result_of(Outcome(command, 128 - exit_code if signalled else exit_code, *_said(exit_code, end, reason)))
 
 
 def _said(exit_code: int, end: LogEnd, reason: str) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -220,3 +211,9 @@ def _said(exit_code: int, end: LogEnd, reason: str) -> tuple[dict[str, Any], tup
 
 def _ran(task: Mapping[str, Any]) -> bool:
     return "startedAt" in task
+
+
+def exit_code_of(task: Mapping[str, Any], container: str) -> int | None:
+    """Return the exit code of a container of a task as DescribeTasks describes it, None if there is none."""
+    codes = (one.get("exitCode") for one in task.get("containers", []) if one.get("name") == container)
+    return next(codes, None)

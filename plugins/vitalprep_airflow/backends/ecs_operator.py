@@ -121,12 +121,13 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
                 raise ERRORS[kind](text)
             if not event["task"]:
                 raise WorkerFailed(f"ECS no longer knows the task {event['arn']}. Finished cases are kept.")
+            log_end = LogEnd(**event["log"])
             return end_of_task(
                 event["task"],
                 container=self.settings.container,
                 command=self.step.command,
                 spot=event["spot"],
-                log_end=LogEnd(**event["log"]),
+                log_end=lambda exit_code: log_end,
             )
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
