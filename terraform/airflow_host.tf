@@ -47,7 +47,7 @@ resource "aws_instance" "airflow" {
 
   ami                         = data.aws_ssm_parameter.ubuntu[each.key].insecure_value
   instance_type               = var.airflow_instance_type
-  subnet_id                   = local.subnet_ids[0]
+  subnet_id                   = local.own_network ? aws_subnet.tasks["${var.region}${var.zones[0]}"].id : var.subnet_ids[0]
   vpc_security_group_ids      = [aws_security_group.airflow[each.key].id]
   iam_instance_profile        = aws_iam_instance_profile.airflow[each.key].name
   associate_public_ip_address = var.assign_public_ip

@@ -18,6 +18,13 @@ resource "aws_batch_compute_environment" "tasks" {
     subnets            = local.subnet_ids
     security_group_ids = [aws_security_group.tasks.id]
   }
+
+  lifecycle {
+    precondition {
+      condition     = var.batch_max_vcpus * 1024 >= max(var.worker_size.cpu, var.builder_size.cpu)
+      error_message = "A job that is larger than batch_max_vcpus would wait for ever: use at least the vCPUs of worker_size and builder_size."
+    }
+  }
 }
 
 resource "aws_batch_job_queue" "tasks" {

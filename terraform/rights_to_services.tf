@@ -124,8 +124,8 @@ data "aws_iam_policy_document" "run_jobs" {
     resources = ["${local.batch}:job/*"]
   }
   statement {
-    sid       = "DescribeJobs"
-    actions   = ["batch:DescribeJobs"] # supports no resources
+    sid       = "FindJobs"
+    actions   = ["batch:DescribeJobs", "batch:ListJobs"] # support no resources
     resources = ["*"]
   }
 }

@@ -151,13 +151,13 @@ variable "builder_size" {
 }
 
 variable "batch" {
-  description = "Whether to make AWS Batch queues and job definitions as well, for VITALPREP_BACKEND=batch."
+  description = "Whether Airflow runs its steps on AWS Batch: makes queues and job definitions, and sets VITALPREP_BACKEND=batch. Let runs end before you change it."
   type        = bool
   default     = false
 }
 
 variable "batch_max_vcpus" {
-  description = "Most vCPUs that the jobs of one Batch queue use at a time."
+  description = "Most vCPUs that the jobs of one Batch queue use at a time; VITALPREP_SHARDS_AT_ONCE times those of worker_size, so that no shard waits."
   type        = number
   default     = 64
 

@@ -113,3 +113,15 @@ run "refuses_a_bucket_that_lists_in_no_order" {
 
   expect_failures = [var.raw_bucket]
 }
+
+run "refuses_a_queue_that_is_too_small_for_a_job" {
+  command = plan
+
+  variables {
+    alarm_email     = "team@example.org"
+    batch           = true
+    batch_max_vcpus = 2
+  }
+
+  expect_failures = [aws_batch_compute_environment.tasks]
+}

@@ -35,8 +35,8 @@ class Fault:
     """What befalls a job whose command line contains `command`; `times` of them, the first ones.
 
     `kind` is refuse (SubmitJob answers `code`, `text`), no-start (it fails with the reason `text` before it runs),
-    never (no machine is found), lose (Batch forgets it), or what happens to an attempt as soon as its container
-    prints: interrupt, or memory (killed for using too much).
+    never (no spot capacity is found), full (no machine is found), lose (Batch forgets it), or what happens to an
+    attempt as soon as its container prints: interrupt, or memory (killed for using too much).
     """
 
     kind: str
@@ -63,6 +63,10 @@ class Job:
     @property
     def command(self) -> list[str]:
         return list(self.request["containerOverrides"]["command"])
+
+    @property
+    def name(self) -> str:
+        return str(self.request["jobName"])
 
     @property
     def queue(self) -> str:
@@ -121,6 +125,7 @@ class BatchEndpoint(Endpoint):
         operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "SubmitJob": self._submit,
             "DescribeJobs": self._describe,
+            "ListJobs": self._list,
             "TerminateJob": self._terminate,
             "GetLogEvents": self._log_events,
         }
@@ -139,7 +144,7 @@ class BatchEndpoint(Endpoint):
         return {"jobArn": ARN + job.id, "jobName": request["jobName"], "jobId": job.id}
 
     def _fault_for(self, job: Job, *, of_attempt: bool = False) -> Fault | None:
-        kinds = ("interrupt", "memory") if of_attempt else ("refuse", "no-start", "never", "lose")
+        kinds = ("interrupt", "memory") if of_attempt else ("refuse", "no-start", "never", "full", "lose")
         with self._lock:
             for fault in self.faults:
                 safe = fault.kind in ("interrupt", "never") and job.queue != SPOT
@@ -154,14 +159,14 @@ class BatchEndpoint(Endpoint):
         if fault and fault.kind == "no-start":
             job.reason, job.status = fault.text, "FAILED"
             return
-        while fault and fault.kind == "never":
+        while fault and fault.kind in ("never", "full"):
             if job.stopped:
                 job.reason, job.status = job.stopped, "FAILED"
                 return
             time.sleep(0.005)
         strategy = job.request.get("retryStrategy", {})
         for _ in range(strategy.get("attempts", 1)):
-            self._attempt(job, self._fault_for(job, of_attempt=True), lose=bool(fault))
+            self._attempt(job, self._fault_for(job, of_attempt=True), lose=fault is not None)
             last = job.attempts[-1]
             job.reason = last["statusReason"]
             if last["container"].get("exitCode") == 0:
@@ -195,6 +200,11 @@ class BatchEndpoint(Endpoint):
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"jobs": [job.described() for job in self.jobs if job.id in request["jobs"]]}
+
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        (by_name,) = request["filters"]
+        found = [job for job in self.jobs if job.queue == request["jobQueue"] and job.name in by_name["values"]]
+        return {"jobSummaryList": [{"jobId": job.id, "jobName": job.name, "status": job.status} for job in found]}
 
     def _terminate(self, request: dict[str, Any]) -> dict[str, Any]:
         for job in self.jobs:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_endpoint import Refusal, WorkerProcess
+from aws_endpoint import CallFault, Refusal, WorkerProcess
 from batch_endpoint import BUILDER, ON_DEMAND, SPOT, WORKER, BatchEndpoint, Fault, batch_settings
 from task_context import Kept, TaskInstance, kind, until
 
@@ -136,6 +136,10 @@ def test_a_container_that_ended_well_although_interrupted_has_failed(
     batch.faults = [Fault("interrupt")]
     assert kind(failure(context)) == "SpotLost"
     assert batch.jobs[0].status == "SUCCEEDED"
+    script["body"] = DONE
+    context["ti"].try_number = 2
+    assert operator().execute(context) == {"ok": True, "harmonized": 5}
+    assert len(batch.jobs) == 2, "it is not taken for the result"
 
 
 def test_a_job_without_capacity_is_given_up(
@@ -243,7 +247,8 @@ def test_the_log_decides_nothing(
     monkeypatch.setenv("VITALPREP_LOG_WAIT", "0.1")
     assert operator().execute(context) == {}
     script["body"] = "exit 65"
-    error = failure(anew())
+    context["ti"].map_index = 4
+    error = failure(context)
     assert kind(error) == "WorkerRefused"
     assert "has not arrived" in str(error)
 
@@ -253,7 +258,7 @@ def test_a_new_try_follows_the_job_that_still_runs(
 ) -> None:
     script["body"] = f"while ! test -e {tmp_path}/go; do sleep 0.02; done; {DONE}"
     threading.Thread(target=operator().execute, args=(context,), daemon=True).start()
-    until(lambda: context["task_state_store"].get("batch_job"))
+    until(lambda: batch.jobs)
     results: list[Any] = []
     context["ti"].try_number = 2
     task = operator()
@@ -268,6 +273,54 @@ def test_a_new_try_follows_the_job_that_still_runs(
     context["ti"].max_tries += 3  # as Airflow does on clearing
     operator().execute(context)
     assert len(batch.jobs) == 2, "a cleared task runs again"
+
+
+def test_a_job_whose_submission_was_not_answered_is_found_again(
+    batch: BatchEndpoint, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "8")
+    batch.lost_answers = ["SubmitJob"]
+    assert kind(failure(context)) == "WorkerFailed"
+    assert len(batch.jobs) == 1, "SubmitJob has no token, so it is not sent again"
+    context["ti"].try_number = 2
+    assert operator().execute(context) == {"ok": True, "harmonized": 5}
+    assert len(batch.jobs) == 1
+
+
+def test_a_second_job_for_one_step_is_stopped(
+    batch: BatchEndpoint, context: dict[str, Any], script: dict[str, str], tmp_path: Path
+) -> None:
+    script["body"] = f"trap 'exit 143' TERM; while ! test -e {tmp_path}/go; do sleep 0.02; done; {DONE}"
+    threading.Thread(target=operator().execute, args=(context,), daemon=True).start()
+    until(lambda: batch.jobs and batch.jobs[0].container)
+    batch.answer("SubmitJob", batch.jobs[0].request)
+    until(lambda: batch.jobs[1].container)
+    threading.Thread(target=operator().execute, args=(context,), daemon=True).start()
+    until(lambda: batch.jobs[1].stopped)
+    assert not batch.jobs[0].stopped
+    (tmp_path / "go").touch()
+    until(lambda: batch.jobs[0].status == "SUCCEEDED")
+
+
+def test_a_step_on_demand_does_not_wait_for_ever(
+    batch: BatchEndpoint, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITALPREP_BATCH_QUEUE_WAIT", "0.2")
+    batch.faults = [Fault("full")]
+    with pytest.raises(Exception, match="batch_max_vcpus") as caught:
+        operator(PUBLISH).execute(context)
+    assert kind(caught.value) == "WorkerFailed"
+    assert batch.jobs[0].stopped
+
+
+def test_a_job_that_cannot_be_stopped_is_named(
+    batch: BatchEndpoint, monkeypatch: pytest.MonkeyPatch, task_log: Callable[[], list[str]]
+) -> None:
+    batch.call_faults = [CallFault("TerminateJob", "AccessDeniedException", "not authorized")]
+    task = operator()
+    task.job_id = "one"
+    task.on_kill()
+    assert "aws batch terminate-job --job-id one" in task_log()[-1]
 
 
 def test_stopping_the_task_stops_the_job(

@@ -53,6 +53,7 @@ class BatchSettings:
     shard_cpu: str  # in 1/1024 vCPU, as for ECS
     shard_memory: str  # MiB
     spot_wait: float  # s
+    queue_wait: float  # s
     poll_seconds: float
     patience_seconds: float
     log_seconds: float
@@ -70,6 +71,7 @@ class BatchSettings:
             shard_cpu=_setting("SHARD_CPU"),
             shard_memory=_setting("SHARD_MEMORY"),
             spot_wait=float(_setting("SPOT_WAIT") or 900),
+            queue_wait=float(_setting("QUEUE_WAIT") or 3600),
             poll_seconds=float(_setting("POLL_SECONDS") or 10),
             patience_seconds=patience_seconds(),
             log_seconds=log_seconds(),

@@ -18,7 +18,14 @@ from vitalprep_airflow.backends.ecs_errors import refused_start
 from vitalprep_airflow.backends.spot import SpotLost
 from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
 
-__all__ = ["end_of_job", "interruptions_of", "refused_call", "retry_strategy"]
+__all__ = [
+    "end_of_job",
+    "interruptions_of",
+    "is_interrupted",
+    "refused_call",
+    "retry_strategy",
+    "waited_too_long",
+]
 
 # ECS's reason for a task on Fargate Spot; Batch repeats it as the attempt's statusReason.
 INTERRUPTED = "Your Spot Task was interrupted"
@@ -69,6 +76,7 @@ def retry_strategy(attempts: int) -> dict[str, Any]:
         "evaluateOnExit": [
             {"onStatusReason": f"{INTERRUPTED}*", "action": "RETRY"},
             {"onReason": "*", "action": "EXIT"},
+            {"onStatusReason": "*", "action": "EXIT"},  # Batch starts again what matches nothing
         ],
     }
 
@@ -80,7 +88,26 @@ def refused_call(code: str, message: str, *, call: str) -> AirflowException:
 
 def interruptions_of(job: Mapping[str, Any]) -> int:
     """Return how many attempts of a job lost their spot capacity."""
-    return sum(INTERRUPTED in attempt.get("statusReason", "") for attempt in job.get("attempts", []))
+    return sum(map(is_interrupted, job.get("attempts", [])))
+
+
+def is_interrupted(ended: Mapping[str, Any]) -> bool:
+    """Return whether an attempt, or the last attempt of a job, lost its spot capacity."""
+    return INTERRUPTED in ended.get("statusReason", "")
+
+
+def waited_too_long(job: Mapping[str, Any], *, seconds: float, spot: bool) -> WorkerFailed:
+    """Return the error for a job that found no machine in time."""
+    said = f" ({job['statusReason'].rstrip('.')})" if job.get("statusReason") else ""
+    full = "other jobs use all vCPUs of the queue (batch_max_vcpus in terraform.tfvars) or of the Fargate quota"
+    if spot:
+        return SpotLost(
+            f"The job found no spot capacity within {seconds:.0f} s{said} (VITALPREP_BATCH_SPOT_WAIT), or {full}."
+        )
+    return WorkerFailed(
+        f"The job found no machine within {seconds:.0f} s{said} (VITALPREP_BATCH_QUEUE_WAIT). Fix: if {full}, raise "
+        "it, or lower VITALPREP_SHARDS_AT_ONCE; a job larger than batch_max_vcpus never starts."
+    )
 
 
 def end_of_job(job: Mapping[str, Any], *, command: str, spot: bool, log_end: LogEnd) -> dict[str, Any]:
@@ -103,7 +130,7 @@ def end_of_job(job: Mapping[str, Any], *, command: str, spot: bool, log_end: Log
         If it did not start, or by its exit code.
     """
     reason, container = str(job.get("statusReason", "")), job.get("container", {})
-    if INTERRUPTED in reason:
+    if is_interrupted(job):
         raise SpotLost(f"Spot capacity was taken away ({reason.rstrip('.')}). Finished cases are kept.")
     if job.get("isTerminated"):
         raise WorkerFailed(f"{command} was stopped ({reason.rstrip('.')}). Finished cases are kept.")

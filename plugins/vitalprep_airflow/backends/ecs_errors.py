@@ -112,8 +112,8 @@ _STARTS: tuple[tuple[str, Kind, str], ...] = (
     (
         r"ResourceInitializationError",
         WorkerRefused,
-        "the task must reach ECR, logs and secrets from its subnet: a public address (VITALPREP_ECS_ASSIGN_PUBLIC_IP), "
-        "a NAT gateway or VPC endpoints",
+        "the task must reach ECR, logs and secrets from its subnet: a public address (assign_public_ip in "
+        "terraform.tfvars, VITALPREP_ECS_ASSIGN_PUBLIC_IP), a NAT gateway or VPC endpoints",
     ),
     (
         r"CannotStartContainer|exec format|no such file",

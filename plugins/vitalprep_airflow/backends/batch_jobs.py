@@ -1,0 +1,99 @@
+"""The calls of AWS Batch that run a step: find the job of an earlier try, submit one, describe it, stop it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from vitalprep_airflow.backends.aws_errors import patiently
+from vitalprep_airflow.backends.batch import BatchSettings
+from vitalprep_airflow.backends.batch_errors import is_interrupted
+
+__all__ = ["ENDED", "WAITING", "Jobs"]
+
+WAITING = ("SUBMITTED", "PENDING", "RUNNABLE")
+ENDED = ("SUCCEEDED", "FAILED")
+STOP_SECONDS = 20.0  # Airflow gives a task that is stopped 60 s
+ONE_TRY = Config(retries={"total_max_attempts": 1})
+
+log = logging.getLogger("airflow.task")
+
+
+class Jobs:
+    """Batch's jobs, as this project uses them.
+
+    Parameters
+    ----------
+    hook : BatchClientHook
+        Makes the clients.
+    settings : BatchSettings
+        The deployment's.
+    """
+
+    def __init__(self, hook: BatchClientHook, settings: BatchSettings) -> None:
+        self._settings = settings
+        self._client: Any = hook.client  # the provider types it by a protocol that lacks newer arguments
+        # SubmitJob has no token: a second request after a lost answer would start a second job.
+        self._submitter: Any = hook.get_client_type(config=ONE_TRY)
+
+    def of_name(self, name: str) -> str:
+        """Return the id of the job of a name whose result counts; empty if there is none.
+
+        That is a running one that nobody stops, else one that has completed without losing its machine. Further
+        running ones are stopped: the answer to their submission was lost.
+        """
+        found = self._described([job for queue in self._queues for job in self._ids(queue, name)])
+        running = [job for job in found if job["status"] not in ENDED and not job.get("isTerminated")]
+        for other in running[1:]:
+            log.warning("A second job for this step is running and is stopped: %s", other["jobId"])
+            self.stop(other["jobId"], f"{running[0]['jobId']} does the same work")
+        done = [job for job in found if job["status"] == "SUCCEEDED" and not is_interrupted(job)]
+        return next((str(job["jobId"]) for job in [*running, *done]), "")
+
+    def submit(self, **request: Any) -> str:
+        """Submit a job and return its id. Throttles are waited out."""
+        answer = self._patiently(lambda: self._submitter.submit_job(**request), throttles_only=True)
+        return str(answer["jobId"])
+
+    def described(self, job: str) -> dict[str, Any]:
+        """Return what Batch says of a job; empty if it does not know it."""
+        return next(iter(self._described([job])), {})
+
+    def stop(self, job: str, reason: str) -> None:
+        """Stop a job; its worker commits finished cases. If Batch does not take it, log how to stop it."""
+        try:
+            call = lambda: self._client.terminate_job(jobId=job, reason=reason)  # noqa: E731
+            patiently(call, pause=1, limit=STOP_SECONDS)
+        except (ClientError, BotoCoreError) as error:
+            log.error(
+                "The job %s was not stopped and runs on: %s Fix: aws batch terminate-job --job-id %s --reason x",
+                job,
+                error,
+                job,
+            )
+
+    @property
+    def _queues(self) -> tuple[str, ...]:
+        return self._settings.spot_queue, self._settings.queue
+
+    def _ids(self, queue: str, name: str) -> list[str]:
+        request = {"jobQueue": queue, "filters": [{"name": "JOB_NAME", "values": [name]}]}
+        answer = self._patiently(lambda: self._client.list_jobs(**request))
+        return [one["jobId"] for one in answer["jobSummaryList"]]
+
+    def _described(self, jobs: Sequence[str]) -> list[dict[str, Any]]:
+        if not jobs:
+            return []
+        answer = self._patiently(lambda: self._client.describe_jobs(jobs=list(jobs)[-100:]))  # as many as it takes
+        return list(answer["jobs"])
+
+    def _patiently(self, call: Callable[[], Any], *, throttles_only: bool = False) -> Any:
+        settings = self._settings
+        return patiently(
+            call, pause=settings.poll_seconds, limit=settings.patience_seconds, throttles_only=throttles_only
+        )
