@@ -78,6 +78,23 @@ def test_the_request_says_where_the_output_of_one_command_is(
     assert told(tmp_path, "told")["message"] == "Too few."
 
 
+def test_where_the_hyperparameters_are_wrong_the_request_says_it_too(
+    folder: MlFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITALPREP_OUTPUT", str(tmp_path / "told"))
+    folder.hyperparameters.write_text('{"command": "run-plan"}')
+    fail(folder, RefusedError("Too few.", fix="give more."))
+    assert told(tmp_path, "told")["exit_code"] == 65
+
+
+def test_the_plan_s_output_is_where_the_other_hosts_look(
+    folder: MlFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITALPREP_OUTPUT", str(tmp_path / "told"))
+    fail(folder, RefusedError("Too few.", fix="give more."))
+    assert told(tmp_path)["exit_code"] == 65
+
+
 @pytest.mark.parametrize("name", ["", "a/../b"])
 def test_without_the_job_s_name_it_is_in_sagemaker_s_folder_alone(
     folder: MlFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

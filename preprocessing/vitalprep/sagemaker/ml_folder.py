@@ -104,14 +104,14 @@ class MlFolder:
             log(f"{self.failure} cannot be written ({error.strerror})", level=logging.WARNING)
 
     def _output(self) -> str | None:
-        """Return the output that the job's request names, or else that of its plan."""
-        if os.environ.get(OUTPUT):
-            return os.environ[OUTPUT]
+        """Return the output of the job's plan, where the other hosts look, or else the one that its request names."""
         try:
             task = read_hyperparameters(self.hyperparameters)
-        except UsageError:  # this is what is being told
-            return None
-        return output_of_plan(task.plan)[0] if isinstance(task, WholePlan) else None
+            if isinstance(task, WholePlan):
+                return output_of_plan(task.plan)[0]
+        except UsageError as error:  # it is the failure itself
+            log(f"no plan tells the output: {error.message}", level=logging.DEBUG)
+        return os.environ.get(OUTPUT)
 
     def _host(self) -> str:
         try:
