@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from vitalprep.clean.inventory import take_inventory
 from vitalprep.contract.job import HostFailure
 from vitalprep.runtime.errors import RefusedError, RetryableError, Stopped, UsageError, VitalprepError
 from vitalprep.runtime.workers import StopRequest
@@ -76,7 +78,7 @@ def test_a_first_host_that_says_nothing_is_given_up(folder: JobFolder) -> None:
     assert "wait_seconds" in raised.value.fix
 
 
-def test_signs_of_life_keep_the_others_waiting(folder: JobFolder) -> None:
+def test_signs_of_life_keep_the_others_waiting(tmp_path: Path) -> None:
     looks = 0
 
     class Beating(JobFolder):
@@ -86,8 +88,7 @@ def test_signs_of_life_keep_the_others_waiting(folder: JobFolder) -> None:
             self.put_first_host(host, "running" if looks < 9 else "done")
             return super().failure_of(host)
 
-    beating = Beating(folder._output, "job")
-    WatchedFirstHost(beating, "algo-1").wait(0.2, StopRequest())
+    WatchedFirstHost(Beating(Storage(tmp_path), "job"), "algo-1").wait(0.2, StopRequest())
     assert looks >= 9
 
 
@@ -126,3 +127,9 @@ def test_a_cause_that_cannot_be_read_is_not_in_the_way(folder: JobFolder, tmp_pa
     folder.put_failure(FAILED)
     (tmp_path / "sagemaker" / "job" / "failure-algo-1.json").write_text("{")
     assert failure_told_there(str(tmp_path), "job", "") is None
+
+
+def test_clean_leaves_the_folders_of_jobs_alone(folder: JobFolder, tmp_path: Path) -> None:
+    folder.put_failure(FAILED)
+    inventory = take_inventory(Storage(tmp_path), now=datetime.now(UTC), older_than=timedelta(0))
+    assert (inventory.items, inventory.foreign) == ((), 0)
