@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import random
+import re
 import socket
 import struct
 import time
@@ -19,11 +20,12 @@ STALL = 3.0  # s; clients under test are set to wait less
 
 @dataclass(frozen=True)
 class Request:
-    """One request that came; `part` is its Range header."""
+    """One request that came; `part` is its Range header, `signer` the access key that signed it."""
 
     method: str
     key: str
     part: str = ""
+    signer: str = field(default="", compare=False)
 
 
 @dataclass
@@ -59,7 +61,8 @@ class Exchange(BaseHTTPRequestHandler):
         method = self.command
         if method == "GET" and not key:
             method, key = "LIST", parse_qs(url.query).get("prefix", [""])[0]
-        fault = self.fault_for(Request(method, key, self.headers.get("Range", "")))
+        signer = self.headers.get("Authorization", "").partition("Credential=")[2].partition("/")[0]
+        fault = self.fault_for(Request(method, key, self.headers.get("Range", ""), signer))
         if fault is None:
             self.send(self.forward())
         else:
@@ -195,6 +198,30 @@ def _error_in_success(exchange: Exchange) -> None:
     exchange.send(_Answer(200, [], b"<Error><Code>InternalError</Code><Message>Injected.</Message></Error>"))
 
 
+def _bare_etags(exchange: Exchange) -> None:
+    """Write etags without their quotes, as some servers do."""
+    answer = exchange.forward()
+    bare = [(name, value.strip('"') if name.lower() == "etag" else value) for name, value in answer.headers]
+    body = re.sub(rb"<ETag>(?:&quot;|\")?([^<&\"]*)(?:&quot;|\")?</ETag>", rb"<ETag>\1</ETag>", answer.body)
+    changed = _Answer(answer.status, bare, body)
+    exchange.send(changed if exchange.command == "HEAD" else changed.with_header("Content-Length", str(len(body))))
+
+
+def _overwritten(exchange: Exchange) -> None:
+    """Let a create-only write replace what exists, as servers do that do not know If-None-Match."""
+    del exchange.headers["If-None-Match"]
+    exchange.send(exchange.forward())
+
+
+def _hidden(exchange: Exchange) -> None:
+    """Answer 403 where nothing is, as S3 does if the right to list holds for a prefix only."""
+    answer = exchange.forward()
+    if answer.status == 404:
+        _refused(403, "AccessDenied")(exchange)
+    else:
+        exchange.send(answer)
+
+
 FAULTS: dict[str, Fault] = {
     "500 InternalError": _refused(500, "InternalError"),
     "503 SlowDown": _refused(503, "SlowDown", "Please reduce your request rate."),
@@ -212,6 +239,9 @@ FAULTS: dict[str, Fault] = {
     "shortened": _shortened,
     "flipped byte": _flipped_byte,
     "wrong etag": _wrong_etag,
+    "bare etags": _bare_etags,
+    "403 for missing": _hidden,
+    "If-None-Match ignored": _overwritten,
     "range ignored": _range_ignored,
     "range elsewhere": _range_elsewhere,
     "error in success": _error_in_success,

@@ -11,6 +11,7 @@ import pytest
 
 from tests.pipeline import BUCKET
 from tests.reliability.faulty_s3 import FaultyS3
+from tests.storage.aws import Profiles
 from vitalprep.storage import Storage, retries
 
 
@@ -51,3 +52,24 @@ def faulty(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> I
 @pytest.fixture
 def storage(faulty: FaultyS3, tmp_path: Path) -> Storage:
     return Storage(f"s3://{BUCKET}/{tmp_path.name}")
+
+
+@pytest.fixture
+def profiles(faulty: FaultyS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profiles:
+    """Writes ~/.aws. The environment holds an endpoint and no keys, and there is no machine whose role could be had."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.delenv(name)
+    files = {"credentials": "AWS_SHARED_CREDENTIALS_FILE", "config": "AWS_CONFIG_FILE"}
+    for name, variable in files.items():
+        monkeypatch.setenv(variable, str(tmp_path / "aws" / name))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    def write(profile: str | None = None, **content: str) -> None:
+        (tmp_path / "aws").mkdir(exist_ok=True)
+        for name, text in content.items():
+            (tmp_path / "aws" / name).write_text(text)
+        if profile is not None:
+            monkeypatch.setenv("AWS_PROFILE", profile)
+
+    return write

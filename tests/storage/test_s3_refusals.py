@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -100,12 +102,20 @@ def test_a_409_conflict_is_decided_by_the_stored_object(
     assert storage.get("receipt.json") == b"mine"
 
 
-def test_missing_credentials_fail_fast(faulty: FaultyS3, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("boto3", [True, False])
+def test_missing_credentials_fail_fast(
+    faulty: FaultyS3, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boto3: bool
+) -> None:
+    if not boto3:
+        monkeypatch.setitem(sys.modules, "boto3", None)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"):
         monkeypatch.delenv(name, raising=False)
     with socket.socket() as nobody:  # bound, and not listening
         nobody.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        for name in ("AWS_METADATA_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT"):  # obstore's, boto3's
+            monkeypatch.setenv(name, f"http://127.0.0.1:{nobody.getsockname()[1]}")
         with pytest.raises(UsageError, match="no AWS credentials were found") as caught:
             Storage(f"s3://{BUCKET}/x").get("a")
     assert "AWS_ACCESS_KEY_ID" in caught.value.fix

@@ -115,7 +115,9 @@ def test_locations_are_normalized(uri: str, normalized: str) -> None:
     assert normalized_uri(uri) == normalized
 
 
-@pytest.mark.parametrize("uri", ["", "  ", "s3://", "gs://bucket/x", "https://example.org/x"])
+@pytest.mark.parametrize(
+    "uri", ["", "  ", "s3://", "gs://bucket/x", "https://example.org/x", "s3://b--use1-az4--x-s3/x"]
+)
 def test_invalid_locations_are_refused(uri: str) -> None:
     with pytest.raises(UsageError):
         normalized_uri(uri)

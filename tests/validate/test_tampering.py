@@ -392,3 +392,21 @@ def test_a_location_that_is_not_a_data_set_is_refused(tmp_path: Path) -> None:
     answer = run_vitalprep("validate", tmp_path)
     assert answer.exit_code == 65
     assert "is neither a data set nor an output with one" in answer.result["message"]
+
+
+def test_without_writing_it_proves_and_leaves_everything_as_it_is(dataset: DataSet) -> None:
+    def everything() -> dict[Path, tuple[int, bytes]]:
+        files = [path for path in dataset.output.rglob("*") if path.is_file()]
+        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+    (dataset.output / "datasets" / "latest.json").unlink()
+    before = everything()
+    answer = run_vitalprep("validate", dataset.folder, "--no-write")
+    assert (answer.exit_code, answer.result["verdict"]) == (0, "passed")
+    assert everything() == before
+    flipped_byte(dataset)
+    before = everything()
+    refused = run_vitalprep("validate", dataset.folder, "--no-write")
+    assert refused.exit_code == 65
+    assert "without --no-write" in refused.result["fix"]
+    assert everything() == before

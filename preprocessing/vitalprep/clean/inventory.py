@@ -27,7 +27,7 @@ from vitalprep.contract.plan import read_plan
 from vitalprep.contract.receipt import Receipt
 from vitalprep.contract.verdict import Latest, read_verdict
 from vitalprep.runtime.errors import RefusedError
-from vitalprep.storage import ObjectMissing, Storage, StoredObject
+from vitalprep.storage import Storage, StoredObject
 
 __all__ = ["Inventory", "Item", "take_inventory"]
 
@@ -234,10 +234,8 @@ def _linked(output: Storage, item: Item) -> str | None:
 
 
 def _latest(output: Storage) -> str | None:
-    try:
-        return Latest.from_bytes(output.get(LATEST), uri=output.uri_of(LATEST)).dataset_id
-    except ObjectMissing:
-        return None
+    latest = Latest.from_storage(output, LATEST)
+    return None if latest is None else latest.dataset_id
 
 
 def _ago(past: timedelta) -> str:

@@ -194,9 +194,12 @@ def publish(plan_uri: str, as_json: bool) -> None:
 @click.option(
     "--quick", is_flag=True, help="Read no records: check the stored verdict, and names and sizes of the files."
 )
+@click.option(
+    "--no-write", is_flag=True, help="Prove and print, but write neither the verdict nor datasets/latest.json."
+)
 @workers_option
 @logs
-def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) -> None:
+def validate(dataset_uri: str, quick: bool, no_write: bool, workers: int | None, as_json: bool) -> None:
     """Prove a data set from its records.
 
     Every record is read again. On a pass, datasets/latest.json names this data set.
@@ -210,7 +213,7 @@ def validate(dataset_uri: str, quick: bool, workers: int | None, as_json: bool) 
         verdict = refuse_unready(dataset_uri)
     else:
         with worker_pool(workers) as pool:
-            verdict = validate_dataset(dataset_uri, pool=pool)
+            verdict = validate_dataset(dataset_uri, pool=pool, write=not no_write)
     result = verdict.content() | {"dataset": dataset_uri, "verdict": "passed"}
     report("Validated", result, as_json, show=("dataset", "verdict", "windows", "files"))
 

@@ -144,8 +144,10 @@ def plan_of_dataset(output: Storage, dataset_id: str) -> Plan | None:
         If that plan belongs to another data set.
     """
     path = accounting_path(dataset_id)
+    accounting = Accounting.from_storage(output, path)
+    if accounting is None:
+        return None
     try:
-        accounting = Accounting.from_bytes(output.get(path), uri=output.uri_of(path))
         plan = read_plan(output, accounting.plan)
     except ObjectMissing:
         return None

@@ -13,7 +13,7 @@ from vitalprep.contract.document import Document, PerCase, Schema, canonical_jso
 from vitalprep.contract.paths import SplitName, build_summary_path, dataset_folder, dataset_path
 from vitalprep.contract.plan import Plan
 from vitalprep.runtime.errors import ReasonCode, RetryableError
-from vitalprep.storage import ObjectMissing, Storage
+from vitalprep.storage import Storage
 
 __all__ = [
     "SIZE",
@@ -229,10 +229,7 @@ class BuildSummary(Document):
 def read_build_summary(output: Storage, dataset_id: str, split: str) -> BuildSummary | None:
     """Return a split's summary, or None if it is not built."""
     path = build_summary_path(dataset_id, split)
-    try:
-        return BuildSummary.from_bytes(output.get(path), uri=output.uri_of(path))
-    except ObjectMissing:
-        return None
+    return BuildSummary.from_storage(output, path)
 
 
 def is_summary_of(summary: BuildSummary, plan: Plan, split: SplitName) -> bool:

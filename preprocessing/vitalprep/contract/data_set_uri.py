@@ -7,7 +7,7 @@ import os
 from vitalprep.contract.paths import DATASETS, LATEST, METADATA, dataset_folder, output_of_dataset
 from vitalprep.contract.verdict import Latest
 from vitalprep.runtime.errors import RefusedError, UsageError
-from vitalprep.storage import ObjectMissing, Storage, normalized_uri
+from vitalprep.storage import Storage, normalized_uri
 
 __all__ = ["data_set_uri"]
 
@@ -34,12 +34,11 @@ def data_set_uri(uri: str | os.PathLike[str]) -> str:
         place = Storage(where)
     else:
         return where
-    try:
-        latest = Latest.from_bytes(place.get(LATEST), uri=place.uri_of(LATEST))
-    except ObjectMissing:
+    latest = Latest.from_storage(place, LATEST)
+    if latest is None:
         if place.head(METADATA) is not None:
             return where
-        raise _nothing_there(place) from None
+        raise _nothing_there(place)
     return place.uri_of(dataset_folder(latest.dataset_id))
 
 

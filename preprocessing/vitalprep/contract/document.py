@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from vitalprep.runtime.errors import RefusedError
+from vitalprep.storage import Storage
 
 __all__ = [
     "DIGEST_LENGTH",
@@ -99,6 +100,12 @@ class Document(Schema):
     def to_bytes(self) -> bytes:
         """Return the canonical bytes that are stored."""
         return canonical_json(self.content()) + b"\n"
+
+    @classmethod
+    def from_storage(cls, storage: Storage, path: str) -> Self | None:
+        """Read a stored document as `from_bytes` does. Return None if it does not exist."""
+        data = storage.get_or_none(path)
+        return None if data is None else cls.from_bytes(data, uri=storage.uri_of(path))
 
     @classmethod
     def from_bytes(cls, data: bytes, *, uri: str) -> Self:

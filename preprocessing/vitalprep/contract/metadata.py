@@ -15,7 +15,7 @@ from vitalprep.contract.name import Name
 from vitalprep.contract.paths import METADATA, Digest, SplitName, dataset_path
 from vitalprep.contract.provenance import SettledProvenance
 from vitalprep.contract.warning import DataWarning
-from vitalprep.storage import ObjectMissing, Storage
+from vitalprep.storage import Storage
 
 __all__ = [
     "CaseCounts",
@@ -224,7 +224,4 @@ class Metadata(Document):
 def read_metadata(output: Storage, dataset_id: str) -> Metadata | None:
     """Return the metadata of an output's data set, or None where it is not published."""
     path = dataset_path(dataset_id, METADATA)
-    try:
-        return Metadata.from_bytes(output.get(path), uri=output.uri_of(path))
-    except ObjectMissing:
-        return None
+    return Metadata.from_storage(output, path)

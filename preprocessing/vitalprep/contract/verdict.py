@@ -11,7 +11,7 @@ from vitalprep.contract.content_id import ContentId
 from vitalprep.contract.document import Document, Schema
 from vitalprep.contract.paths import LATEST, VERDICT, Digest, SplitName, dataset_path
 from vitalprep.runtime.errors import RefusedError
-from vitalprep.storage import ObjectMissing, Storage
+from vitalprep.storage import Storage
 
 __all__ = ["Check", "Latest", "Verdict", "is_published", "is_refused", "read_verdict", "withdraw_verdict"]
 
@@ -59,10 +59,7 @@ class Latest(Document):
 def read_verdict(output: Storage, dataset_id: str) -> Verdict | None:
     """Return the stored verdict, or None if there is none."""
     path = dataset_path(dataset_id, VERDICT)
-    try:
-        return Verdict.from_bytes(output.get(path), uri=output.uri_of(path))
-    except ObjectMissing:
-        return None
+    return Verdict.from_storage(output, path)
 
 
 def withdraw_verdict(output: Storage, dataset_id: str) -> None:
@@ -91,8 +88,5 @@ def is_published(output: Storage, dataset_id: str, limits: Validation) -> bool:
     verdict = read_verdict(output, dataset_id)
     if verdict is None or not verdict.meets(limits):
         return False
-    try:
-        latest = Latest.from_bytes(output.get(LATEST), uri=output.uri_of(LATEST))
-    except ObjectMissing:
-        return False
-    return latest.dataset_id == dataset_id
+    latest = Latest.from_storage(output, LATEST)
+    return latest is not None and latest.dataset_id == dataset_id

@@ -21,7 +21,7 @@ from vitalprep.plan.recordings import recordings_there
 from vitalprep.runtime.console import log, progress
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.runtime.workers import StopRequest, WorkerPool
-from vitalprep.storage import ObjectMissing, Storage, StoredObject
+from vitalprep.storage import Storage, StoredObject
 
 __all__ = ["FetchRequest", "fetch"]
 
@@ -167,12 +167,12 @@ def _clinical_table(base_url: str, where: Download, cases: Collection[int], outp
         The requested cases' rows.
     """
     uri = output.uri_of(CLINICAL_TABLE)
-    try:
-        return "there already", rows_of(output.get(CLINICAL_TABLE), uri, cases)
-    except ObjectMissing:
-        table = fetch_clinical_table(base_url, where.clinical_table)
-        output.put(CLINICAL_TABLE, table)
-        return "fetched", rows_of(table, uri, cases)
+    stored = output.get_or_none(CLINICAL_TABLE)
+    if stored is not None:
+        return "there already", rows_of(stored, uri, cases)
+    table = fetch_clinical_table(base_url, where.clinical_table)
+    output.put(CLINICAL_TABLE, table)
+    return "fetched", rows_of(table, uri, cases)
 
 
 def _task(case_id: int, base_url: str, where: Download, output: Storage, there: StoredObject | None) -> FetchTask:

@@ -75,7 +75,7 @@ def contents_of(storage: Storage) -> Contents:
     else:
         if not files and not unreadable:
             found.refuse_none()
-    clinical = storage.head(CLINICAL_TABLE) is not None
+    clinical = storage.head(CLINICAL_TABLE, optional=True) is not None
     unnamed = tuple(file.path for file in files if number_of(file.path) is None)
     return Contents(tuple(files), unreadable, unnamed, bounded(left_out), problem, clinical)
 

@@ -10,8 +10,8 @@ from vitalprep.contract.document import Schema
 from vitalprep.contract.locations import refuse_locations
 from vitalprep.plan.make_plan import PlanRequest, make_plan, named_in_table
 from vitalprep.plan.recordings import described, find_recordings
-from vitalprep.runtime.errors import VitalprepError
-from vitalprep.storage import Storage
+from vitalprep.runtime.errors import UsageError, VitalprepError
+from vitalprep.storage import Storage, honours_create_only
 
 __all__ = ["CHECKS", "CheckOutcome", "run_checks"]
 
@@ -65,11 +65,20 @@ def _raw_data(subject: _Subject) -> str:
     refuse_locations(request.input, subject.output)
     recordings = find_recordings(Storage(request.input), _named(request))
     storage = Storage(subject.output, create=True)
-    storage.put(PROBE, b"")
-    storage.delete([PROBE])
+    _refuse_overwriting(storage)
     size = sum(file.size for files in recordings.by_case.values() for file in files)
     left_out = f"; left out: {described(recordings.left_out)}" if recordings.left_out else ""
     return f"{len(recordings.by_case)} recordings, {size / 1e6:.1f} MB; the output can be written{left_out}"
+
+
+def _refuse_overwriting(output: Storage) -> None:
+    """Refuse an output that cannot be written, or whose server replaces what it was told only to create."""
+    if not honours_create_only(output, PROBE):
+        raise UsageError(
+            f"The server of {output.uri} ignores create-only writes (If-None-Match: *): two workers could replace each "
+            "other's results.",
+            fix="use a server that refuses to create what exists; docs/how-to/s3-proxies-offline.md names some.",
+        )
 
 
 def _named(request: PlanRequest) -> dict[int, tuple[str, ...]]:

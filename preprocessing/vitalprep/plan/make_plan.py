@@ -276,10 +276,9 @@ def named_in_table(request: PlanRequest) -> dict[int, tuple[str, ...]]:
 
 def named_beside(source: Storage) -> dict[int, tuple[str, ...]]:
     """Return the paths that the clinical table beside the recordings names, by case; none where there is no table."""
-    try:
-        return named_files(source.get(CLINICAL_TABLE), source.uri_of(CLINICAL_TABLE))
-    except ObjectMissing:
+    if source.head(CLINICAL_TABLE, optional=True) is None:
         return {}
+    return named_files(source.get(CLINICAL_TABLE), source.uri_of(CLINICAL_TABLE))
 
 
 def _clinical_uri(request: PlanRequest, source: Storage) -> str:

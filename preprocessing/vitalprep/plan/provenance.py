@@ -85,7 +85,7 @@ def _is_simulated(recordings: Storage) -> bool:
 
 
 def _read(recordings: Storage, name: str, kind: type[Note]) -> Note | None:
-    found = recordings.head(name)
+    found = recordings.head(name, optional=True)
     if found is None:
         return None
     uri = recordings.uri_of(name)

@@ -9,7 +9,7 @@ from typing import Any
 from vitalprep.contract.plan import Plan
 from vitalprep.contract.progress import ShardProgress
 from vitalprep.contract.receipt import ListedReceipt
-from vitalprep.storage import ObjectMissing, Storage
+from vitalprep.storage import Storage
 
 __all__ = ["READERS", "read_heartbeats", "shard_statuses"]
 
@@ -20,10 +20,7 @@ def read_heartbeats(output: Storage, paths: Mapping[int, str]) -> dict[int, Shar
     """Read the listed heartbeats, except those that `--force` has removed since."""
 
     def read(path: str) -> ShardProgress | None:
-        try:
-            return ShardProgress.from_bytes(output.get(path), uri=output.uri_of(path))
-        except ObjectMissing:
-            return None
+        return ShardProgress.from_storage(output, path)
 
     with ThreadPoolExecutor(READERS) as pool:
         found = zip(paths, pool.map(read, paths.values()), strict=True)

@@ -29,7 +29,7 @@ from vitalprep.contract.verdict import Latest, Verdict
 from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.status.listing import ListedDataset, listed_datasets
 from vitalprep.status.shards import READERS, read_heartbeats, shard_statuses
-from vitalprep.storage import ObjectMissing, Storage
+from vitalprep.storage import Storage
 
 __all__ = ["status"]
 
@@ -98,9 +98,7 @@ class _Documents:
 
     def read(self, path: str, kind: type[Stored]) -> Stored | None:
         try:
-            return kind.from_bytes(self.output.get(path), uri=self.output.uri_of(path))
-        except ObjectMissing:
-            return None
+            return kind.from_storage(self.output, path)
         except RefusedError as error:
             self.refuse(error)
             return None

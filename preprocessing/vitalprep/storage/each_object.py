@@ -93,6 +93,11 @@ class EachObject:
             yield from metas
             after = metas[-1]["path"]
 
+    def has(self, path: str) -> bool:
+        """Return whether an object is listed."""
+        begun = self.below(path.rpartition("/")[0], path[:-1] or None)
+        return next((meta["path"] == path for meta in begun if meta["path"] >= path), False)
+
     def _skipped(self, error: OddKey) -> OddFolder:
         path = error.key.removeprefix(f"{self.store.prefix}/") if self.store.prefix else error.key
         where = odd_folder(path)

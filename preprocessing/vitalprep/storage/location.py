@@ -14,6 +14,8 @@ __all__ = ["holds_credentials", "normalized_uri", "uri_parts"]
 # USER:PASSWORD@ after any number of slashes. AWS secret keys may contain slashes.
 _CREDENTIALS = re.compile(r"(?>(?:(?:[a-z][a-z0-9+.-]*:|s3|https?)?/+)?)[^/]*:.*@", re.IGNORECASE | re.DOTALL)
 
+_DIRECTORY_BUCKET = "--x-s3"  # AWS reserves this ending
+
 
 def holds_credentials(uri: str) -> bool:
     """Return whether a URI, even a malformed one, contains a user or password. If so, never show it.
@@ -52,7 +54,8 @@ def normalized_uri(uri: str | os.PathLike[str]) -> str:
     ------
     UsageError
         If the location is empty, contains credentials or a query, has a scheme other than ``s3`` and ``file``, is an
-        ``s3://`` URI without a bucket, names the home folder of an unknown user, or is neither a string nor a path.
+        ``s3://`` URI without a bucket or with a directory bucket (S3 Express), names the home folder of an unknown
+        user, or is neither a string nor a path.
     """
     if not isinstance(uri, str):
         return _normalized_path(uri)
@@ -68,6 +71,11 @@ def normalized_uri(uri: str | os.PathLike[str]) -> str:
     if parts.scheme == "s3":
         if not parts.netloc:
             raise UsageError(f"{shown!r} names no bucket.", fix="write s3://bucket/prefix.")
+        if parts.netloc.endswith(_DIRECTORY_BUCKET):
+            raise UsageError(
+                f"{parts.netloc} is an S3 Express bucket, which lists its objects in no order; resuming relies on it.",
+                fix="use a general purpose bucket.",
+            )
         if parts.query or parts.fragment:
             raise UsageError(f"{shown!r} has a query (? or #).", fix="write s3://bucket/prefix.")
         return uri.rstrip("/")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from vitalprep.runtime.errors import RefusedError
+from vitalprep.runtime.errors import RefusedError, UsageError
 
-__all__ = ["ObjectChanged", "ObjectMissing", "OddKey"]
+__all__ = ["AccessDenied", "ObjectChanged", "ObjectMissing", "OddKey"]
+
+
+class AccessDenied(UsageError):  # noqa: N818
+    """S3 refuses a request for want of a right. A missing object is refused like that to whom may not list it."""
 
 
 class ObjectMissing(RefusedError):  # noqa: N818  a state of the store

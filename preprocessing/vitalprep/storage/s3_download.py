@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from obstore.store import ObjectStore
 
-__all__ = ["READ_CHUNK", "Download", "is_md5_of_other"]
+__all__ = ["READ_CHUNK", "Download", "is_md5_of_other", "quoted"]
 
 READ_CHUNK = 1024 * 1024
 _MD5_ETAG = re.compile(r'"[0-9a-f]{32}"')
@@ -48,7 +48,7 @@ class Download:
         self._pieces: Iterator[Any] | None = None
         self._position = 0
         self._demanded = etag is not None
-        self.etag = etag
+        self.etag = None if etag is None else quoted(etag)
         self.size = size
 
     def begin(self) -> int:
@@ -68,7 +68,7 @@ class Download:
             if self._demanded:
                 raise
             raise self._mismatch("it changed while it was being read") from None
-        size, etag = answer.meta["size"], answer.meta["e_tag"]
+        size, etag = answer.meta["size"], quoted(answer.meta["e_tag"] or "") or None
         if self.size not in (None, size):
             raise self._mismatch(f"the response gives a size of {size} bytes, expected {self.size}")
         if self.etag not in (None, etag):
@@ -99,6 +99,17 @@ class Download:
 
     def _mismatch(self, how: str) -> Transient:
         return Transient(RetryableError(f"Could not read {self._name}: {how}.", fix="run it again: it resumes."))
+
+
+def quoted(etag: str) -> str:
+    """Return an etag in quotes, as S3 writes it: some servers leave them out in listings, or in responses.
+
+    Examples
+    --------
+    >>> [quoted(etag) for etag in ('"0a"', "0a", "")]
+    ['"0a"', '"0a"', '']
+    """
+    return etag if not etag or '"' in etag else f'"{etag}"'
 
 
 def is_md5_of_other(etag: str | None, data: bytes) -> bool:

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from obstore.exceptions import AlreadyExistsError, InvalidPathError, PreconditionError
 
 from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
-from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing, OddKey
+from vitalprep.storage.object_errors import AccessDenied, ObjectChanged, ObjectMissing, OddKey
 from vitalprep.storage.retries import Transient
 
 __all__ = ["translated"]
 
-_CREDENTIALS = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the role of this machine."
+_CREDENTIALS = (
+    "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or AWS_PROFILE, or the role of this machine."
+)
 _NO_CREDENTIALS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with AWS_SESSION_TOKEN if they are temporary), or run on a "
     "machine whose role may use the bucket."
@@ -26,7 +28,6 @@ _EXPIRED = "renew the credentials, then run it again: it resumes."
 _REGION = "set AWS_REGION to the bucket's region."
 _LOCATION = "check the location, the credentials and the permissions."
 _FIXES = {
-    "AccessDenied": "grant these credentials permissions to list, get, put and delete there, or use another location.",
     "InvalidAccessKeyId": _CREDENTIALS,
     "SignatureDoesNotMatch": _CREDENTIALS,
     "InvalidToken": _CREDENTIALS,
@@ -39,9 +40,19 @@ _FIXES = {
     "NoSuchBucket": "check the bucket's name, the credentials and the permissions.",
     "InvalidObjectState": "restore the object from the archive first.",
 }
+_RIGHTS = {
+    "read": "s3:GetObject, and s3:ListBucket on the bucket (without it, a missing object looks like a forbidden one)",
+    "write": "s3:PutObject and s3:AbortMultipartUpload",
+    "list": "s3:ListBucket on the bucket, for this prefix",
+    "remove": "s3:DeleteObject",
+}
 _TRANSIENT_STATUS = frozenset({408, 409, 429})
 _TRANSIENT_CODES = frozenset(  # sent with status 400 to 404, although the request is correct
     {"RequestTimeout", "SlowDown", "InternalError", "IncompleteBody", "BadDigest", "NoSuchUpload"}
+)
+_CERTIFICATE = (
+    "name the file with your authority's certificates (PEM) in AWS_CA_BUNDLE or REQUESTS_CA_BUNDLE, and check the "
+    "endpoint's host name."
 )
 _TRIES_FOR_CREDENTIALS = 3  # fail fast on a machine without credentials
 
@@ -64,9 +75,13 @@ class _Answer:
     text: str
 
     @property
+    def is_distrusted(self) -> bool:
+        return "invalid certificate" in self.text
+
+    @property
     def is_transient(self) -> bool:
         if self.status == 0:
-            return "invalid certificate" not in self.text
+            return not self.is_distrusted
         if self.status == 501:  # not implemented: a retry gives the same
             return False
         return self.status >= 500 or self.status in _TRANSIENT_STATUS or self.code in _TRANSIENT_CODES
@@ -103,8 +118,12 @@ def translated(error: Exception, *, verb: str, uri: str) -> VitalprepError | Tra
         return Transient(
             RetryableError(what, fix="run it again: it resumes; if the error persists, check the storage service.")
         )
+    if answer.is_distrusted:
+        return UsageError(what, fix=_CERTIFICATE)
     if isinstance(error, FileNotFoundError) and answer.code != "NoSuchBucket":
         return ObjectMissing(f"{uri} does not exist.", fix="check the location, or run the stage that writes it.")
+    if answer.status == 403 and answer.code in ("", "AccessDenied"):  # a HEAD is answered without a code
+        return AccessDenied(what, fix=f"grant these credentials the permissions {_RIGHTS[verb]}; or use others.")
     if answer.code.startswith("KMS."):
         return UsageError(what, fix="grant these credentials the use of the bucket's KMS key.")
     return UsageError(what, fix=_FIXES.get(answer.code, _LOCATION))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import tempfile
@@ -9,26 +10,26 @@ from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
 
-from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError
+from vitalprep.runtime.console import log
+from vitalprep.runtime.errors import RetryableError, UsageError
 from vitalprep.storage.bucket import Bucket
 from vitalprep.storage.each_object import EachObject
 from vitalprep.storage.folder import STAGED, Folder, has_odd_name
 from vitalprep.storage.forks import refuse_fork
+from vitalprep.storage.local_reads import file_bytes, file_meta, file_pieces
 from vitalprep.storage.location import normalized_uri
-from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
+from vitalprep.storage.object_errors import AccessDenied, ObjectMissing
 from vitalprep.storage.retries import Transient
-from vitalprep.storage.s3_download import READ_CHUNK, Download, is_md5_of_other
+from vitalprep.storage.s3_download import Download, is_md5_of_other, quoted
 from vitalprep.storage.stream import Arriving
 
-__all__ = ["WRITE_BUFFER", "Storage", "StoredObject", "Writer", "read_uri"]
+__all__ = ["WRITE_BUFFER", "Storage", "StoredObject", "Writer"]
 
-MOST_BYTES = 256 * 10**6  # of an object that is read whole by its URI, such as a clinical table
 WRITE_BUFFER = 16 * 1024 * 1024  # larger objects go to S3 as multipart uploads with parts of this size
 PARTS_AT_ONCE = 4
 SPOOL = 256 * 1024 * 1024  # buffered in memory until the upload; larger objects are buffered in TMPDIR
@@ -53,27 +54,6 @@ class StoredObject:
     size: int
     etag: str
     modified: datetime | None = None
-
-
-def read_uri(uri: str, *, most: int = MOST_BYTES) -> bytes:
-    """Return the bytes of one object, given its full URI.
-
-    Raises
-    ------
-    ObjectMissing
-        If the object does not exist.
-    RefusedError
-        If it has more than `most` bytes, or is no regular file.
-    """
-    folder, _, name = normalized_uri(uri).rpartition("/")
-    storage = Storage(folder or "/")
-    found = storage.head(name)
-    if found is not None and found.size > most:
-        raise RefusedError(
-            f"{storage.uri_of(name)} has {found.size / 1e6:,.1f} MB; at most {most / 1e6:g} MB are read.",
-            fix="leave out what is not needed, or check the location.",
-        )
-    return storage.get(name)
 
 
 class Storage:
@@ -125,7 +105,8 @@ class Storage:
             If length or MD5 are wrong in every attempt.
         """
         if isinstance(self._place, Folder):
-            return self._read_file(path, etag, size)
+            self._refuse_odd(path)
+            return self._do("read", path, lambda: file_bytes(self._store, path, etag, size))
         before: bytes | None = None
 
         def attempt() -> bytes:
@@ -166,21 +147,45 @@ class Storage:
         """
         if isinstance(self._place, Folder):
             self._refuse_odd(path)
-            meta = self._do("read", path, lambda: self._file(path, etag, size))
-            pieces = self._file_pieces(self._place, path, meta)
+            meta = self._do("read", path, lambda: file_meta(self._store, path, etag, size))
+            pieces = file_pieces(self._place, path, meta)
             return Arriving(pieces, meta["size"], name=self.uri_of(path), hashed=hashed)
         download = Download(self._store, path, self.uri_of(path), etag=etag, size=size)
         total = self._do("read", path, download.begin)
         return Arriving(self._pieces(download, path), total, name=self.uri_of(path), hashed=hashed)
 
-    def head(self, path: str) -> StoredObject | None:
-        """Return an object's size and etag, or None if it does not exist."""
+    def get_or_none(self, path: str) -> bytes | None:
+        """Return an object's bytes as `get` does, or None if it does not exist."""
+        try:
+            return self.get(path)
+        except ObjectMissing:
+            return None
+        except AccessDenied as error:
+            self._refuse_unless_absent(path, error)
+            return None
+
+    def head(self, path: str, *, optional: bool = False) -> StoredObject | None:
+        """Return an object's size and etag, or None if it does not exist.
+
+        Parameters
+        ----------
+        optional : bool
+            Take an object that must not be looked at as one that does not exist, and log it.
+        """
         self._refuse_odd(path)
         try:
             meta = self._do("read", path, lambda: obstore.head(self._store, path))
         except ObjectMissing:
             return None
-        return _stored(meta)
+        except AccessDenied as error:
+            try:
+                self._refuse_unless_absent(path, error)
+            except AccessDenied:
+                if not optional:
+                    raise
+                log(f"{self.uri_of(path)} counts as absent: {error.message}", level=logging.WARNING, key=path)
+            return None
+        return self._stored(meta)
 
     def list(self, prefix: str = "", *, odd: MutableSequence[str] | None = None) -> Iterator[StoredObject]:
         """Yield every object below a prefix, recursively. The prefix matches whole path segments.
@@ -196,7 +201,7 @@ class Storage:
         if isinstance(self._place, Folder) and self._place.is_odd(prefix):
             yield from self._list_oddities(self._place, prefix)
             return
-        yield from map(_stored, EachObject(self._store, self._do, odd).below(prefix))
+        yield from map(self._stored, EachObject(self._store, self._do, odd).below(prefix))
 
     def odd_files(self, prefix: str = "") -> dict[str, str]:
         """Return what below a prefix cannot be read, by path, and why: local pipes, devices, times out of range."""
@@ -228,7 +233,7 @@ class Storage:
             try:
                 obstore.put(self._store, path, data, mode="create")
             except AlreadyExistsError:
-                stored = self._get_or_none(path)
+                stored = self.get_or_none(path)
                 if stored is None:  # deleted meanwhile, or another writer is active (S3's 409)
                     raise
                 return tries > 1 and stored == data
@@ -298,53 +303,29 @@ class Storage:
             if found is not None:
                 yield found
 
-    def _read_file(self, path: str, etag: str | None, size: int | None) -> bytes:
-        self._refuse_odd(path)
-
-        def read() -> bytes:
-            answer = obstore.get(self._store, path, options={"if_match": etag} if etag else None)
-            data = answer.bytes().to_bytes()
-            _refuse_size(len(data), answer.meta["size"] if size is None else size)
-            return data
-
-        return self._do("read", path, read)
-
-    def _file(self, path: str, etag: str | None, size: int | None) -> obstore.ObjectMeta:
-        options: Any = {"head": True} | ({"if_match": etag} if etag else {})
-        meta = obstore.get(self._store, path, options=options).meta
-        _refuse_size(meta["size"], meta["size"] if size is None else size)
-        return meta
-
-    def _file_pieces(self, folder: Folder, path: str, meta: obstore.ObjectMeta) -> Iterator[bytes]:
-        left, uri = meta["size"], self.uri_of(path)
-        # Reads the file directly: `obstore` copies each chunk twice and takes three times as long.
-        with folder.errors(verb="read", uri=uri), Path(folder.path, path).open("rb", buffering=0) as file:
-            while piece := file.read(READ_CHUNK):
-                left -= len(piece)
-                if left <= 0 and obstore.head(self._store, path)["e_tag"] != meta["e_tag"]:
-                    raise ObjectChanged(f"{uri} changed while it was being read.", fix="plan again.")
-                yield piece
-
     def _pieces(self, download: Download, path: str) -> Iterator[memoryview]:
         while (piece := self._do("read", path, download.piece)) is not None:
             yield piece
 
-    def _get_or_none(self, path: str) -> bytes | None:
+    def _refuse_unless_absent(self, path: str, denied: AccessDenied) -> None:
+        """Raise `denied` unless a listing proves that the object is not there.
+
+        S3 answers 403 for a missing object where the right to list holds for a prefix only.
+        """
         try:
-            return self.get(path)
-        except ObjectMissing:
-            return None
+            is_there = EachObject(self._store, self._do, []).has(path)
+        except AccessDenied:
+            is_there = True
+        if is_there:
+            raise denied
 
     def _upload(self, path: str, data: bytes | IO[bytes]) -> None:
         if not isinstance(data, bytes):
             data.seek(0)
         obstore.put(self._store, path, data, chunk_size=WRITE_BUFFER, max_concurrency=PARTS_AT_ONCE)
 
-
-def _stored(meta: obstore.ObjectMeta) -> StoredObject:
-    return StoredObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
-
-
-def _refuse_size(found: int, wanted: int) -> None:
-    if found != wanted:
-        raise OSError(f"read {found} of {wanted} bytes")
+    def _stored(self, meta: obstore.ObjectMeta) -> StoredObject:
+        etag = meta["e_tag"] or ""
+        if not isinstance(self._place, Folder):
+            etag = quoted(etag)
+        return StoredObject(meta["path"], meta["size"], etag, meta["last_modified"])

@@ -12,7 +12,7 @@ from vitalprep.contract.content_id import FEATURES, content_id
 from vitalprep.contract.metadata import read_metadata
 from vitalprep.contract.paths import METADATA, REPORT, dataset_folder, dataset_path, made_by_vitalprep
 from vitalprep.runtime.errors import RefusedError
-from vitalprep.storage import ObjectMissing, Storage
+from vitalprep.storage import Storage
 
 __all__ = ["content_problems", "description_problems"]
 
@@ -109,7 +109,4 @@ def _size_and_digest(output: Storage, dataset_id: str, name: str) -> tuple[int, 
 
 
 def _read(output: Storage, dataset_id: str, name: str) -> bytes | None:
-    try:
-        return output.get(dataset_path(dataset_id, name))
-    except ObjectMissing:
-        return None
+    return output.get_or_none(dataset_path(dataset_id, name))

@@ -32,8 +32,10 @@ from vitalprep.validate.recordings import recordings_still_there
 __all__ = ["validate_dataset"]
 
 
-def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
+def validate_dataset(dataset_uri: str, *, pool: WorkerPool, write: bool = True) -> Verdict:
     """Prove a data set, write the verdict, and update ``latest.json`` if it passed.
+
+    With `write` false it writes nothing, and needs no right to.
 
     The proof starts at the plan and the tables: every table is held against its receipt, and every record against its
     table.
@@ -57,13 +59,21 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
     except RefusedError as error:  # nothing can be proved from a document that is damaged
         check = Check(name="documents", passed=False, detail=error.message.rstrip("."))
         verdict, content_id, fix = _refused(dataset_id, check), None, error.fix
-    output.put(dataset_path(dataset_id, VERDICT), verdict.to_bytes())
+    if write:
+        output.put(dataset_path(dataset_id, VERDICT), verdict.to_bytes())
     _log(verdict)
     if not verdict.passed:
+        fix = fix if write else "validate it without --no-write, then run it again: that rebuilds a refused data set."
         failed = next(check for check in verdict.checks if not check.passed)
         raise RefusedError(
             f"{output.uri_of('datasets')}/{dataset_id} failed validation. {failed.name}: {failed.detail}.", fix=fix
         )
+    if write:
+        _name_latest(output, dataset_id, content_id)
+    return verdict
+
+
+def _name_latest(output: Storage, dataset_id: str, content_id: str | None) -> None:
     latest = Latest(
         schema_version=1 if content_id is None else 2,
         dataset_id=dataset_id,
@@ -71,7 +81,6 @@ def validate_dataset(dataset_uri: str, *, pool: WorkerPool) -> Verdict:
         content_id=content_id,
     )
     output.put(LATEST, latest.to_bytes())
-    return verdict
 
 
 def _verdict(output: Storage, dataset_id: str, pool: WorkerPool) -> tuple[Verdict, str | None]:
