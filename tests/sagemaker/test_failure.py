@@ -41,6 +41,7 @@ def test_it_is_in_both_places_and_there_in_full(folder: MlFolder, tmp_path: Path
     fail(folder, RefusedError("x" * 5000, fix="give more."))
     assert len(folder.failure.read_text()) == 1024
     content = {"exit_code": 65, "fix": "give more.", "host": "algo-2", "message": "x" * 5000, "schema_version": 1}
+    content |= {"start": folder.start.id, "started": folder.start.at.isoformat().replace("+00:00", "Z")}
     assert told(tmp_path) == content
 
 

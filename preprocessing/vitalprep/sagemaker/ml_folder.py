@@ -20,6 +20,7 @@ from vitalprep.contract.paths import output_of_plan
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import Stopped, UsageError, VitalprepError
 from vitalprep.runtime.printable import printable_lines
+from vitalprep.sagemaker.attempt import HostStart
 from vitalprep.sagemaker.hosts import RESOURCE_CONFIG, host_share
 from vitalprep.sagemaker.hyperparameters import WholePlan, read_hyperparameters
 from vitalprep.sagemaker.job_folder import OUTPUT, JobFolder
@@ -45,6 +46,7 @@ class MlFolder:
         self.resource_config = config / RESOURCE_CONFIG.name
         self.failure = Path(root, "output", "failure")
         self.data = Path(root, "output", "data")
+        self.start = HostStart.now()
 
     def log_file(self) -> str | None:
         """Return the path of this host's log file, or None, with a warning, if it cannot be written.
@@ -92,7 +94,15 @@ class MlFolder:
             output = self._output()
             folder = JobFolder.of_container(output) if output else None
             if folder is not None:
-                folder.put_failure(HostFailure(host=self._host(), exit_code=exit_code, message=message, fix=fix))
+                failure = HostFailure(
+                    host=self._host(),
+                    start=self.start.id,
+                    started=self.start.at,
+                    exit_code=exit_code,
+                    message=message,
+                    fix=fix,
+                )
+                folder.put_failure(failure)
         except Exception as error:  # whatever it is, the failure itself has to be seen
             log(f"the failure is not in the job's folder: {error}", level=logging.WARNING)
 
