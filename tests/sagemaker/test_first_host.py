@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
-from vitalprep.clean.inventory import take_inventory
+from tests.sagemaker.left import BEFORE, NOW, failure, living
 from vitalprep.contract.job import FirstHost, HostFailure
 from vitalprep.runtime.errors import RefusedError, RetryableError, Stopped, UsageError, VitalprepError
 from vitalprep.runtime.workers import StopRequest
 from vitalprep.sagemaker import pauses
 from vitalprep.sagemaker.attempt import HostStart
 from vitalprep.sagemaker.first_host import WatchedFirstHost, signs_of_life
-from vitalprep.sagemaker.job_folder import JobFolder, failure_told_there
+from vitalprep.sagemaker.job_folder import JobFolder
 from vitalprep.storage import AccessDenied, Storage
-
-NOW = HostStart.now()
-BEFORE = HostStart("before", NOW.at - timedelta(hours=1))  # of an attempt that was interrupted
-ARN = "arn:aws:sagemaker:{}:{}:training-job/job"
-
-
-def failure(start: HostStart = NOW, exit_code: int = 65, host: str = "algo-1") -> HostFailure:
-    return HostFailure(
-        host=host, start=start.id, started=start.at, exit_code=exit_code, message="Too few.", fix="give more."
-    )
-
-
-def living(start: HostStart = NOW, state: Literal["running", "done"] = "running", beat: int = 0) -> FirstHost:
-    updated = start.at + timedelta(seconds=30 * beat)
-    return FirstHost(host="algo-1", start=start.id, started=start.at, state=state, updated=updated)
 
 
 def not_built() -> bool:
@@ -234,18 +217,6 @@ def test_a_place_that_cannot_be_read_at_first_is_looked_at_again(tmp_path: Path)
     assert folder.faults == 0
 
 
-def test_what_is_answered_403_for_want_of_it_is_not_there(
-    folder: JobFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """S3 does so where the right to list holds for a prefix only."""
-
-    def denied(storage: Storage, path: str) -> bytes:
-        raise AccessDenied(f"S3 refuses {path}.", fix="give the right.")
-
-    monkeypatch.setattr(Storage, "get", denied)
-    assert (folder.first_host(), folder.failure_of("algo-1")) == (None, None)
-
-
 def test_a_place_that_can_never_be_read_is_named_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -266,54 +237,3 @@ def test_a_damaged_document_is_waited_out(folder: JobFolder, tmp_path: Path) -> 
         first.wait(0.02, StopRequest(), not_built)
     folder.put_first_host(living(state="done"))
     first.wait(60, StopRequest(), not_built)
-
-
-def test_jobs_of_the_same_name_elsewhere_have_folders_of_their_own(tmp_path: Path) -> None:
-    """Names are unique in a region of an account only."""
-    here, there, account = (
-        JobFolder(Storage(tmp_path), "job", arn=ARN.format(*place))
-        for place in (("eu-north-1", "1" * 12), ("eu-west-1", "1" * 12), ("eu-north-1", "2" * 12))
-    )
-    for other in (there, account):
-        other.put_first_host(living(state="done"))
-        other.put_failure(failure())
-    assert (here.first_host(), here.failure_of("algo-1"), here.failures()) == (None, None, [])
-    assert here.uri.endswith("/sagemaker/job/eu-north-1-111111111111")
-
-
-def test_the_cause_is_of_the_last_attempt_and_of_this_job(tmp_path: Path) -> None:
-    arn = ARN.format("eu-north-1", "1" * 12)
-    folder = JobFolder(Storage(tmp_path), "job", arn=arn)
-    for host in ("algo-1", "algo-2"):
-        folder.put_failure(failure(host=host))
-    interrupted = (NOW.at - timedelta(hours=1)).timestamp()
-    os.utime(next(tmp_path.rglob("failure-algo-1.json")), (interrupted, interrupted))
-    told = failure_told_there(str(tmp_path), "job", "", arn=arn, since=NOW.at)
-    assert told == failure(host="algo-2")
-    assert failure_told_there(str(tmp_path), "job", "", arn=arn) == failure(host="algo-1")
-    assert failure_told_there(str(tmp_path), "job", "", arn=ARN.format("eu-west-1", "1" * 12)) is None
-
-
-def test_the_cause_of_a_failed_job_is_the_first_failure_with_its_exit_code(folder: JobFolder, tmp_path: Path) -> None:
-    folder.put_failure(failure(host="algo-2", exit_code=1))
-    folder.put_failure(failure())
-    output = str(tmp_path)
-    assert failure_told_there(output, "job", "AlgorithmError: , exit code: 65") == failure()
-    first = failure_told_there(output, "job", "")
-    assert first is not None
-    assert first.host == "algo-2"
-    assert failure_told_there(output, "job", "AlgorithmError: , exit code: 137") is None
-    assert failure_told_there(output, "job", "InternalServerError: We encountered an error") is None
-    assert failure_told_there(output, "another", "") is None
-
-
-def test_a_cause_that_cannot_be_read_is_not_in_the_way(folder: JobFolder, tmp_path: Path) -> None:
-    folder.put_failure(failure())
-    (tmp_path / "sagemaker" / "job" / "failure-algo-1.json").write_text("{")
-    assert failure_told_there(str(tmp_path), "job", "") is None
-
-
-def test_clean_leaves_the_folders_of_jobs_alone(folder: JobFolder, tmp_path: Path) -> None:
-    folder.put_failure(failure())
-    inventory = take_inventory(Storage(tmp_path), now=datetime.now(UTC), older_than=timedelta(0))
-    assert (inventory.items, inventory.foreign) == ((), 0)
