@@ -144,7 +144,7 @@ def submit(
 
     The plan is made on this machine. The instances share the cases; then the first instance builds, publishes and
     validates. An interrupted job resumes from the receipts, and so does submitting the same run again. While a job for
-    the data set runs, no second one is started.
+    the data set runs in that region, no second one is started, unless the first was given a --job-name of its own.
     """
     from vitalprep.runtime.workers import stop_on_signals
     from vitalprep.sagemaker import submit as jobs
