@@ -92,11 +92,11 @@ test-worker: develop
 test-airflow: develop airflow
 	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(addprefix --ignore ,$(WHOLE_RUNS)) tests/airflow
 
-# The first two wait a good deal, for processes that they start: three at a time on two cores.
+# Sessions of -n 3 wait a good deal, for processes that they start: three at a time on two cores.
 test-apart: develop airflow  ## whole runs of the worker and of Airflow, kills and faults, simulator, SageMaker jobs, reports, fetch, snippets of the docs, pages in a browser, a short benchmark, giant files
 	.venv/bin/python -m pytest -n 3 --dist loadfile $(RUNS)
 	.venv/bin/python -m pytest -n 3 --dist loadfile $(addprefix --ignore ,$(LONG)) tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs
-	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(WHOLE_RUNS)
+	.venv-airflow/bin/python -m pytest -n 3 --dist loadfile -m "not deployment" $(WHOLE_RUNS)
 	.venv/bin/python -m pytest -n 2 --dist loadfile tests/browser $(LONG)
 
 test-deployment: develop airflow infra  ## images in real containers, Terraform against the provider's schema; skips what is not at hand
@@ -120,8 +120,7 @@ clean: ## remove everything that make installed or made
 	@if [ -x .venv-airflow/bin/python ]; then .venv-airflow/bin/python -m local_airflow down; fi
 	rm -rf .venv .venv-airflow .venv-infra .uv .demo .bench .soak build docs/_build *.egg-info preprocessing/*.egg-info preprocessing/vitalprep/**/*.so .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-PLATFORM ?= linux/amd64
-.PHONY: terraform-check push env-from-terraform
+.PHONY: terraform-check push env-from-terraform run-on-aws
 terraform-check:  ## check terraform/ with Terraform's own means (no AWS account; fetches the provider)
 	terraform fmt -check -recursive terraform
 	terraform -chdir=terraform init -backend=false -input=false
@@ -131,10 +130,14 @@ terraform-check:  ## check terraform/ with Terraform's own means (no AWS account
 push:  ## build the worker's image under the name that Terraform gave it, and push it (after terraform apply)
 	@environment() { terraform -chdir=terraform output -json environment | $(PYTHON) -c "import json, sys; print(json.load(sys.stdin)['$$1'])"; }; \
 	image=$$(environment VITALPREP_SAGEMAKER_IMAGE); region=$$(environment AWS_DEFAULT_REGION); \
+	platform=$$(terraform -chdir=terraform output -raw platform); \
 	aws ecr get-login-password --region "$$region" | docker login --username AWS --password-stdin "$${image%%/*}"; \
-	docker build --platform $(PLATFORM) --file docker/Dockerfile.worker --tag "$$image" .; \
+	docker build --platform "$$platform" --file docker/Dockerfile.worker --tag "$$image" .; \
 	docker push "$$image"
 
 env-from-terraform:  ## write what Terraform made into .env (after terraform apply)
 	@terraform -chdir=terraform output -json | $(PYTHON) terraform/env_from_terraform.py .env
 	@grep -q '^VITALPREP_ENV=' .env || echo VITALPREP_ENV=.env >> .env  # what the compose file's containers are told
+
+run-on-aws:  ## do a whole run in one Fargate task (CASES=1-3000; RUN="--dry-run" shows the command, "--spot", "--set ...")
+	@terraform -chdir=terraform output -json | $(PYTHON) terraform/run_on_aws.py $(if $(CASES),--cases "$(CASES)") $(RUN)

@@ -22,9 +22,10 @@ not retry them, because a retry would fail in the same way. Airflow retries all 
   below). If the input has changed since it was planned, trigger a new run.
 * `build` failed: a harmonized table does not match its receipt, or the storage failed. Clear the task with Downstream.
   If it is refused again, trigger a new run with *Do everything again*.
-* `publish` failed: a shard or a split is missing (fix that task first), or too many recordings are damaged. The numbers
-  are in `accounting.json` beside the plan. The reason for each case is in its receipt, beside the harmonized tables.
-  Replace the damaged recordings and trigger a new run.
+* `publish` failed: a shard or a split is missing (fix that task first), or too many recordings are damaged. It starts
+  once all shards and splits have ended, also after a failed one. The numbers are in `accounting.json` beside the plan.
+  The reason for each case is in its receipt, beside the harmonized tables. Replace the damaged recordings and trigger a
+  new run.
 * `validate` failed: the records on storage differ from those that were built. **Do not use this data set.** Clear
   `build` with Downstream: it builds a refused data set again. If `validate` refuses it again, trigger a new run with
   *Do everything again*.
@@ -53,7 +54,7 @@ These are environment variables of Airflow.
 |---|---|---|
 | `VITALPREP_INPUT`, `_OUTPUT`, `_CASES`, `_CLINICAL`, `_CONFIG`, `_SHARDS` | defaults of the trigger form | |
 | `VITALPREP_COMMAND` | the worker's command | `vitalprep` |
-| `VITALPREP_BACKEND` | where the steps run: `local`, `ecs` or `sagemaker` | `local` |
+| `VITALPREP_BACKEND` | where the steps run: `local`, `ecs`, `sagemaker` or `batch` | `local` |
 | `VITALPREP_SHARDS_AT_ONCE` | shards that run at the same time | 2; on AWS 16 |
 | `VITALPREP_RETRIES` | retries of a failed task | 3 |
 | `VITALPREP_RETRY_DELAY` | seconds before the first retry; doubles up to 15 minutes | 30 |
@@ -83,6 +84,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, AssetWatcher, Param, TriggerRule, get_current_context, task
 
 from vitalprep_airflow.backends import backend_problem, mapped_worker_task, worker_task
@@ -308,6 +310,11 @@ with DAG(
     plan: Any = plan_shards()  # an XComArg here, and its value in the tasks that take it
     harmonize = mapped_worker_task("harmonize", unfinished_shards(plan), interruptible=True)
     build = mapped_worker_task("build", splits_to_build(plan), trigger_rule=TriggerRule.NONE_FAILED)
+    # `build` gives up with the first failed shard. These two run nothing: `shards_ended` is done when all shards have
+    # ended, however, and `may_publish` in addition only if there is a plan. publish itself cannot wait for `harmonize`:
+    # its rule leaves it out where `harmonize` is skipped because all shards are finished.
+    shards_ended = EmptyOperator(task_id="shards_ended", trigger_rule=TriggerRule.ALL_DONE)
+    may_publish = EmptyOperator(task_id="may_publish")
     # publish also runs after a failed shard: it writes the accounting, then refuses and names what is missing. It does
     # not run after a failed plan, which leaves nothing to account for.
     publish = worker_task(
@@ -326,7 +333,8 @@ with DAG(
 
     check_config() >> check_raw_data() >> check_enough_cases() >> plan
     harmonize >> build >> publish >> validate >> dataset_ready
-    plan >> publish
+    harmonize >> shards_ended >> may_publish >> publish
+    plan >> may_publish
     if is_wanted():
         # A teardown runs also after failed and skipped tasks, and the run's state does not depend on it.
         dataset_ready >> NotifyOperator(task_id="notify").as_teardown()

@@ -21,10 +21,12 @@ class Airflow:
 
     :param url: such as ``http://127.0.0.1:8080``.
     :param login: name and password; None where every visitor is an admin.
+    :param dag: the DAG that all calls are about.
     """
 
-    def __init__(self, url: str, login: tuple[str, str] | None = None) -> None:
+    def __init__(self, url: str, login: tuple[str, str] | None = None, dag: str = DAG_ID) -> None:
         self.url = url
+        self._dag = dag
         self._login = login
         self._http = httpx.Client(base_url=url, timeout=TIMEOUT)
 
@@ -42,17 +44,17 @@ class Airflow:
                 return False
             if "Authorization" not in self._http.headers:
                 self._http.headers["Authorization"] = f"Bearer {self._token()}"
-            return self._http.get(f"/api/v2/dags/{DAG_ID}").is_success
+            return self._http.get(f"/api/v2/dags/{self._dag}").is_success
         except (httpx.HTTPError, ValueError, KeyError):
             return False
 
     def unpause(self) -> None:
         """Let the scheduler run what is triggered."""
-        self._call("PATCH", f"/api/v2/dags/{DAG_ID}", json={"is_paused": False})
+        self._call("PATCH", f"/api/v2/dags/{self._dag}", json={"is_paused": False})
 
     def trigger(self, **conf: Any) -> str:
         """Trigger a run with these params and return its id."""
-        run = self._call("POST", f"/api/v2/dags/{DAG_ID}/dagRuns", json={"logical_date": None, "conf": conf})
+        run = self._call("POST", f"/api/v2/dags/{self._dag}/dagRuns", json={"logical_date": None, "conf": conf})
         return str(run["dag_run_id"])
 
     def wait(self, run: str, *, seconds: float, watch: Callable[[list[dict[str, Any]]], None] | None = None) -> str:
@@ -65,52 +67,54 @@ class Airflow:
             if state in FINISHED:
                 return state
             time.sleep(1)
-        raise TimeoutError(f"The run {run} did not end within {seconds:.0f} s; see {self.url}/dags/{DAG_ID}/runs/{run}")
+        raise TimeoutError(
+            f"The run {run} did not end within {seconds:.0f} s; see {self.url}/dags/{self._dag}/runs/{run}"
+        )
 
     def details(self, run: str) -> dict[str, Any]:
         """Return a run's state, dates and other fields, as the API has them."""
-        found: dict[str, Any] = self._call("GET", f"/api/v2/dags/{DAG_ID}/dagRuns/{run}")
+        found: dict[str, Any] = self._call("GET", f"/api/v2/dags/{self._dag}/dagRuns/{run}")
         return found
 
     def runs(self) -> list[dict[str, Any]]:
         """Return the DAG's latest runs, as the API has them, newest first."""
-        path = f"/api/v2/dags/{DAG_ID}/dagRuns"
+        path = f"/api/v2/dags/{self._dag}/dagRuns"
         found: list[dict[str, Any]] = self._call("GET", path, params={"order_by": "-run_after"})["dag_runs"]
         return found
 
     def tasks(self, run: str) -> list[dict[str, Any]]:
         """Return the run's task instances; a mapped task has one for each index."""
-        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances"
+        path = f"/api/v2/dags/{self._dag}/dagRuns/{run}/taskInstances"
         found: list[dict[str, Any]] = self._call("GET", path, params={"limit": 1000})["task_instances"]
         return found
 
     def result(self, run: str, task: str, *, map_index: int = -1, key: str = "return_value") -> Any:
         """Return one XCom of a task, None if there is none."""
-        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}/xcomEntries/{key}"
+        path = f"/api/v2/dags/{self._dag}/dagRuns/{run}/taskInstances/{task}/xcomEntries/{key}"
         answer = self._http.get(path, params={"map_index": map_index, "deserialize": True})
         return None if answer.status_code == httpx.codes.NOT_FOUND else answer.raise_for_status().json()["value"]
 
     def log_lines(self, run: str, task: str, try_number: int, *, map_index: int = -1) -> list[str]:
         """Return the lines of one try's task log as the UI shows them, without the group marks."""
-        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}/logs/{try_number}"
+        path = f"/api/v2/dags/{self._dag}/dagRuns/{run}/taskInstances/{task}/logs/{try_number}"
         content = self._call("GET", path, params={"map_index": map_index, "full_content": True})["content"]
         lines = [_line(entry) for entry in content]
         return [line for line in lines if "::group::" not in line and "::endgroup::" not in line]
 
-    def clear(self, run: str, task: str, map_index: int, *, downstream: bool = True) -> None:
+    def clear(self, run: str, task: str, map_index: int, *, downstream: bool = True, only_failed: bool = True) -> None:
         """Clear one mapped task and the failed tasks after it, so that they run again."""
         body = {
             "dag_run_id": run,
             "task_ids": [[task, map_index]],
             "include_downstream": downstream,
-            "only_failed": True,
+            "only_failed": only_failed,
             "dry_run": False,
         }
-        self._call("POST", f"/api/v2/dags/{DAG_ID}/clearTaskInstances", json=body)
+        self._call("POST", f"/api/v2/dags/{self._dag}/clearTaskInstances", json=body)
 
     def set_failed(self, run: str, task: str, map_index: int = -1) -> None:
         """Mark a task as failed, as the UI does."""
-        path = f"/api/v2/dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task}"
+        path = f"/api/v2/dags/{self._dag}/dagRuns/{run}/taskInstances/{task}"
         path += f"/{map_index}" if map_index >= 0 else ""
         self._call("PATCH", path, json={"new_state": "failed"})
 

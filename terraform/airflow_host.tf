@@ -19,7 +19,7 @@ resource "aws_security_group" "airflow" {
 
   name        = "${var.name}-airflow"
   description = "No ingress; HTTPS out, and HTTP to the signed packages of Ubuntu"
-  vpc_id      = aws_vpc.tasks.id
+  vpc_id      = local.vpc_id
 }
 
 resource "aws_vpc_security_group_egress_rule" "airflow" {
@@ -47,10 +47,10 @@ resource "aws_instance" "airflow" {
 
   ami                         = data.aws_ssm_parameter.ubuntu[each.key].insecure_value
   instance_type               = var.airflow_instance_type
-  subnet_id                   = aws_subnet.tasks["${var.region}${var.zones[0]}"].id
+  subnet_id                   = local.subnet_ids[0]
   vpc_security_group_ids      = [aws_security_group.airflow[each.key].id]
   iam_instance_profile        = aws_iam_instance_profile.airflow[each.key].name
-  associate_public_ip_address = true
+  associate_public_ip_address = var.assign_public_ip
   ebs_optimized               = true
 
   metadata_options {
@@ -63,6 +63,7 @@ resource "aws_instance" "airflow" {
     volume_size = var.airflow_disk_gib
     encrypted   = true
     kms_key_id  = var.kms_key_arn
+    tags        = local.tags # default_tags end at the instance
   }
 
   # Ubuntu's own packages, whose signatures apt checks. The image includes the SSM agent.

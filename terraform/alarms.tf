@@ -49,8 +49,11 @@ resource "aws_sns_topic_subscription" "email" {
   endpoint  = each.value
 }
 
-# Covers the whole account instead of a tag, because tags must first be activated for billing.
+# Covers the whole account instead of a tag, because tags must first be activated for billing. An account that has its
+# own budgets needs none (budget_usd = null).
 resource "aws_budgets_budget" "monthly" {
+  count = var.budget_usd == null ? 0 : 1
+
   name         = var.name
   budget_type  = "COST"
   time_unit    = "MONTHLY"
@@ -74,7 +77,7 @@ resource "aws_budgets_budget" "monthly" {
 check "someone_is_told" {
   assert {
     condition     = var.alarm_email != null
-    error_message = "alarm_email is not set: nobody is notified when the budget is spent or a run fails."
+    error_message = "alarm_email is not set: nobody is notified when ${var.budget_usd == null ? "" : "the budget is spent or "}a run fails."
   }
 }
 

@@ -13,21 +13,49 @@ locals {
 
   container  = "vitalprep"
   log_prefix = "task"
+  salt       = [for arn in compact([var.subject_salt_secret_arn]) : { name = "VITALPREP_SUBJECT_SALT", valueFrom = arn }]
 
   tasks = {
     worker = {
       size    = var.worker_size
+      disk    = null
       stages  = "harmonize on spot"
       secrets = []
       metrics = "emf" # numbers of finished cases and bytes, as metrics that CloudWatch extracts from the log
     }
     builder = {
-      size   = var.builder_size
-      stages = "build publish validate on demand"
-      secrets = [
-        for arn in compact([var.subject_salt_secret_arn]) : { name = "VITALPREP_SUBJECT_SALT", valueFrom = arn }
-      ]
+      size    = var.builder_size
+      disk    = null
+      stages  = "build publish validate on demand"
+      secrets = local.salt
       metrics = null
+    }
+    runner = { # a whole `vitalprep run`, without Airflow: make run-on-aws
+      size    = var.runner_size
+      disk    = var.runner_disk_gib
+      stages  = "run"
+      secrets = local.salt
+      metrics = null
+    }
+  }
+}
+
+locals {
+  environments = {
+    for name, task in local.tasks : name => concat(
+      [{ name = "AWS_REGION", value = var.region }],
+      [for format in compact([task.metrics]) : { name = "VITALPREP_METRICS", value = format }],
+    )
+  }
+
+  log_configuration = {
+    logDriver = "awslogs"
+    options = {
+      awslogs-group         = aws_cloudwatch_log_group.tasks.name
+      awslogs-region        = var.region
+      awslogs-stream-prefix = local.log_prefix
+      mode                  = "non-blocking" # a slow CloudWatch must not block the worker
+      max-buffer-size       = "25m"
     }
   }
 }
@@ -39,6 +67,15 @@ resource "aws_ecs_cluster" "tasks" {
     name  = "containerInsights" # shows a shard's peak memory, by which to choose its size
     value = "enabled"
   }
+
+  depends_on = [aws_cloudwatch_log_group.insights] # else ECS creates the group, which is kept for ever
+}
+
+resource "aws_cloudwatch_log_group" "insights" {
+  #checkov:skip=CKV_AWS_158:Contains only resource usage of tasks; set kms_key_arn to use a customer key.
+  name              = "/aws/ecs/containerinsights/${var.name}/performance" # Container Insights writes only here
+  retention_in_days = var.log_days
+  kms_key_id        = var.kms_key_arn
 }
 
 resource "aws_ecs_cluster_capacity_providers" "tasks" {
@@ -75,6 +112,13 @@ resource "aws_ecs_task_definition" "tasks" {
     cpu_architecture        = var.cpu_architecture
   }
 
+  dynamic "ephemeral_storage" { # Fargate includes 20 GiB
+    for_each = compact([each.value.disk])
+    content {
+      size_in_gib = ephemeral_storage.value
+    }
+  }
+
   volume {
     name = "tmp" # the root file system is read-only
   }
@@ -89,21 +133,9 @@ resource "aws_ecs_task_definition" "tasks" {
     privileged             = false
     linuxParameters        = { capabilities = { add = [], drop = ["ALL"] }, initProcessEnabled = false }
     mountPoints            = [{ sourceVolume = "tmp", containerPath = "/tmp", readOnly = false }]
-    environment = concat(
-      [{ name = "AWS_REGION", value = var.region }],
-      [for format in compact([each.value.metrics]) : { name = "VITALPREP_METRICS", value = format }],
-    )
-    secrets = each.value.secrets
-    logConfiguration = {
-      logDriver = "awslogs"
-      options = {
-        awslogs-group         = aws_cloudwatch_log_group.tasks.name
-        awslogs-region        = var.region
-        awslogs-stream-prefix = local.log_prefix
-        mode                  = "non-blocking" # a slow CloudWatch must not block the worker
-        max-buffer-size       = "25m"
-      }
-    }
+    environment            = local.environments[each.key]
+    secrets                = each.value.secrets
+    logConfiguration       = local.log_configuration
   }])
 
   tags = { stages = each.value.stages }

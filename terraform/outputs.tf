@@ -1,8 +1,8 @@
 output "environment" {
   description = "Environment variables for the DAG; `make env-from-terraform` writes them into .env."
-  value = {
+  value = merge({
     AWS_DEFAULT_REGION              = var.region
-    VITALPREP_BACKEND               = "ecs"
+    VITALPREP_BACKEND               = var.batch ? "batch" : "ecs"
     VITALPREP_INPUT                 = "s3://${local.raw_bucket}/${var.raw_prefix}"
     VITALPREP_OUTPUT                = "s3://${local.output.bucket}"
     VITALPREP_ECS_CLUSTER           = aws_ecs_cluster.tasks.name
@@ -10,16 +10,35 @@ output "environment" {
     VITALPREP_ECS_SHARD_CPU         = tostring(var.worker_size.cpu) # as in the task definition; Airflow's page uses it for cost estimates
     VITALPREP_ECS_SHARD_MEMORY      = tostring(var.worker_size.memory)
     VITALPREP_ECS_BUILDER_TASK      = aws_ecs_task_definition.tasks["builder"].family
+    VITALPREP_ECS_CPU_ARCHITECTURE  = var.cpu_architecture # whose prices `vitalprep cost` and Airflow's page show
     VITALPREP_ECS_CONTAINER         = local.container
-    VITALPREP_ECS_SUBNETS           = join(",", [for subnet in aws_subnet.tasks : subnet.id])
+    VITALPREP_ECS_SUBNETS           = join(",", local.subnet_ids)
     VITALPREP_ECS_SECURITY_GROUPS   = aws_security_group.tasks.id
-    VITALPREP_ECS_ASSIGN_PUBLIC_IP  = "true" # without a NAT gateway, a task needs it to reach ECR and CloudWatch
+    VITALPREP_ECS_ASSIGN_PUBLIC_IP  = tostring(var.assign_public_ip) # without a NAT gateway, a task needs it to reach ECR and CloudWatch
     VITALPREP_ECS_LOG_GROUP         = aws_cloudwatch_log_group.tasks.name
     VITALPREP_ECS_LOG_STREAM_PREFIX = local.log_prefix
     VITALPREP_SAGEMAKER_ROLE        = aws_iam_role.vitalprep["sagemaker"].arn
     VITALPREP_SAGEMAKER_IMAGE       = local.image
     VITALPREP_NOTIFY_TOPIC          = aws_sns_topic.runs.arn
-  }
+    }, var.batch ? {
+    VITALPREP_BATCH_SPOT_QUEUE   = aws_batch_job_queue.tasks["spot"].name
+    VITALPREP_BATCH_QUEUE        = aws_batch_job_queue.tasks["on-demand"].name
+    VITALPREP_BATCH_WORKER_JOB   = aws_batch_job_definition.tasks["worker"].name
+    VITALPREP_BATCH_BUILDER_JOB  = aws_batch_job_definition.tasks["builder"].name
+    VITALPREP_BATCH_SHARD_CPU    = tostring(var.worker_size.cpu)
+    VITALPREP_BATCH_SHARD_MEMORY = tostring(var.worker_size.memory)
+    VITALPREP_BATCH_LOG_GROUP    = aws_cloudwatch_log_group.tasks.name
+  } : {})
+}
+
+output "runner_task" {
+  description = "Task definition that does a whole `vitalprep run`; `make run-on-aws` starts it."
+  value       = aws_ecs_task_definition.tasks["runner"].family
+}
+
+output "platform" {
+  description = "What `make push` builds the worker's image for: the platform of cpu_architecture."
+  value       = local.platforms[var.cpu_architecture]
 }
 
 output "repositories" {

@@ -1,5 +1,6 @@
 locals {
   repositories = toset(["worker", "airflow"])
+  platforms    = { X86_64 = "linux/amd64", ARM64 = "linux/arm64" }
   image        = "${aws_ecr_repository.images["worker"].repository_url}${startswith(var.image, "sha256:") ? "@" : ":"}${var.image}"
 }
 

@@ -8,7 +8,7 @@ locals {
 }
 
 # vitalprep check, plan (also with --force), validate --quick, status and report --stored, which Airflow runs on its own
-# host. They read the clinical table and a configuration next to it, but no recording.
+# host, and planning in the runner. They read the clinical table and a configuration next to it, but no recording.
 data "aws_iam_policy_document" "plan" {
   statement {
     sid       = "ListRaw"

@@ -1,5 +1,6 @@
 locals {
   training_jobs = "arn:${local.partition}:sagemaker:${var.region}:${local.account}:training-job/${var.name}-*"
+  batch         = "arn:${local.partition}:batch:${var.region}:${local.account}"
   ecs           = "arn:${local.partition}:ecs:${var.region}:${local.account}"
   task_arns     = "${local.ecs}:task/${aws_ecs_cluster.tasks.name}/*"
   training_logs = "arn:${local.partition}:logs:${var.region}:${local.account}:log-group:/aws/sagemaker/TrainingJobs"
@@ -44,8 +45,8 @@ data "aws_iam_policy_document" "train" {
   }
 }
 
-# Calls of the ECS operator: RunTask, DescribeTasks, ListTasks (to reattach to a task after a restart of the operator),
-# StopTask, and reading the task's log.
+# Calls of the ECS operator and of make run-on-aws: RunTask, DescribeTasks, ListTasks (to reattach to a task after a
+# restart of the operator), StopTask, and reading the task's log.
 data "aws_iam_policy_document" "run_tasks" {
   statement {
     sid       = "RunTasks"
@@ -85,7 +86,7 @@ data "aws_iam_policy_document" "run_tasks" {
   statement {
     sid       = "PassTaskRoles"
     actions   = ["iam:PassRole"]
-    resources = [for role in ["execution", "worker", "builder"] : aws_iam_role.vitalprep[role].arn]
+    resources = [for role in concat(["execution"], keys(local.tasks)) : aws_iam_role.vitalprep[role].arn]
     condition {
       test     = "StringEquals"
       variable = "iam:PassedToService"
@@ -96,6 +97,36 @@ data "aws_iam_policy_document" "run_tasks" {
     sid       = "ReadTaskLogs"
     actions   = ["logs:GetLogEvents"]
     resources = ["${aws_cloudwatch_log_group.tasks.arn}:log-stream:*"]
+  }
+  statement {
+    sid       = "FollowTaskLogs" # aws logs tail
+    actions   = ["logs:FilterLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.tasks.arn}:*"]
+  }
+}
+
+# Calls of the Batch operator. Its jobs log to the same group as ECS tasks.
+data "aws_iam_policy_document" "run_jobs" {
+  count = var.batch ? 1 : 0
+
+  statement {
+    sid     = "SubmitJobs"
+    actions = ["batch:SubmitJob"]
+    resources = concat(
+      [for queue in aws_batch_job_queue.tasks : queue.arn],
+      [for job in aws_batch_job_definition.tasks : "${local.batch}:job-definition/${job.name}"],
+      [for job in aws_batch_job_definition.tasks : "${local.batch}:job-definition/${job.name}:*"],
+    )
+  }
+  statement {
+    sid       = "TagAndStopJobs"
+    actions   = ["batch:TagResource", "batch:TerminateJob"]
+    resources = ["${local.batch}:job/*"]
+  }
+  statement {
+    sid       = "DescribeJobs"
+    actions   = ["batch:DescribeJobs"] # supports no resources
+    resources = ["*"]
   }
 }
 

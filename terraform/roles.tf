@@ -5,6 +5,7 @@ locals {
     execution = "ecs-tasks.amazonaws.com" # ECS itself, before the container starts
     worker    = "ecs-tasks.amazonaws.com"
     builder   = "ecs-tasks.amazonaws.com"
+    runner    = "ecs-tasks.amazonaws.com"
     airflow   = "ec2.amazonaws.com"
     sagemaker = "sagemaker.amazonaws.com"
   }
@@ -13,9 +14,10 @@ locals {
     execution = concat(["pull_images", "write_task_logs"], var.subject_salt_secret_arn == null ? [] : ["read_salt"])
     worker    = concat(["harmonize"], local.key_grant)
     builder   = concat(["build"], local.key_grant)
+    runner    = concat(["plan", "harmonize", "build"], local.key_grant)
     airflow = concat(
       ["plan", "run_tasks", "run_training", "announce"], local.key_grant,
-      var.airflow_host ? ["pull_images", "open_session"] : [],
+      var.batch ? ["run_jobs"] : [], var.airflow_host ? ["pull_images", "open_session"] : [],
     )
     sagemaker = concat(["harmonize", "build", "train", "pull_images"], local.key_grant)
   }
@@ -25,8 +27,9 @@ locals {
 resource "aws_iam_role" "vitalprep" {
   for_each = local.roles
 
-  name               = "${var.name}-${each.key}"
-  assume_role_policy = data.aws_iam_policy_document.trust[each.key].json
+  name                 = "${var.name}-${each.key}"
+  assume_role_policy   = data.aws_iam_policy_document.trust[each.key].json
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy_attachment" "vitalprep" {
@@ -86,6 +89,7 @@ locals {
     },
     { for document in data.aws_iam_policy_document.use_keys : "use_keys" => document },
     { for document in data.aws_iam_policy_document.read_salt : "read_salt" => document },
+    { for document in data.aws_iam_policy_document.run_jobs : "run_jobs" => document },
     { for document in data.aws_iam_policy_document.open_session : "open_session" => document },
   )
 }

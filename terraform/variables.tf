@@ -31,6 +31,10 @@ variable "raw_bucket" {
     condition     = var.raw_bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.raw_bucket))
     error_message = "Give only the bucket's name: no s3://, no path, no ARN."
   }
+  validation {
+    condition     = !endswith(coalesce(var.raw_bucket, "none"), "--x-s3")
+    error_message = "Directory buckets (S3 Express One Zone) list their objects in no order, on which resuming relies. Use a general purpose bucket."
+  }
 }
 
 variable "raw_prefix" {
@@ -114,7 +118,7 @@ variable "image" {
 }
 
 variable "cpu_architecture" {
-  description = "Architecture of the worker's image: X86_64 or ARM64 (about 20 % cheaper; not for SageMaker)."
+  description = "Architecture of the worker's image: X86_64 or ARM64 (cheaper: `vitalprep cost --architecture ARM64`; not for SageMaker). `make push` builds for it."
   type        = string
   default     = "X86_64"
 
@@ -146,6 +150,48 @@ variable "builder_size" {
   }
 }
 
+variable "batch" {
+  description = "Whether to make AWS Batch queues and job definitions as well, for VITALPREP_BACKEND=batch."
+  type        = bool
+  default     = false
+}
+
+variable "batch_max_vcpus" {
+  description = "Most vCPUs that the jobs of one Batch queue use at a time."
+  type        = number
+  default     = 64
+
+  validation {
+    condition     = var.batch_max_vcpus >= 1 && var.batch_max_vcpus <= 10000 && floor(var.batch_max_vcpus) == var.batch_max_vcpus
+    error_message = "Use a whole number from 1 to 10000."
+  }
+}
+
+variable "runner_size" {
+  description = "Size of the task that does a whole run (`make run-on-aws`), on demand: `cpu` in 1/1024 of a vCPU, `memory` in MiB. It runs one process per vCPU."
+  type        = object({ cpu = number, memory = number })
+  default     = { cpu = 8192, memory = 16384 }
+
+  validation {
+    condition     = contains(lookup(local.fargate_memory, var.runner_size.cpu, []), var.runner_size.memory)
+    error_message = "Fargate does not offer this combination of cpu and memory; cpu 8192 allows memory 16384 to 61440 in steps of 4096."
+  }
+}
+
+variable "runner_disk_gib" {
+  description = <<-EOT
+    Its disk in GiB, of which Fargate includes 20. Uploads of more than 256 MB are buffered there: with
+    output.layout=single, a whole split.
+  EOT
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.runner_disk_gib >= 21 && var.runner_disk_gib <= 200 && floor(var.runner_disk_gib) == var.runner_disk_gib
+    error_message = "Fargate offers 21 to 200 whole GiB."
+  }
+}
+
 variable "subject_salt_secret_arn" {
   description = "Secrets Manager secret whose text is the salt of privacy.hash_subjects. Null: tasks get no salt."
   type        = string
@@ -165,54 +211,6 @@ variable "log_days" {
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_days)
     error_message = "CloudWatch keeps logs for 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731 ... days."
-  }
-}
-
-# Network
-
-variable "vpc_cidr" {
-  description = "Address range of the network. It is not connected to other networks, so any private range works."
-  type        = string
-  default     = "10.37.0.0/20"
-
-  validation {
-    condition     = can(cidrsubnet(var.vpc_cidr, 2, 2)) && can(regex("/(1[6-9]|2[0-4])$", var.vpc_cidr))
-    error_message = "Use a range between /16 and /24, such as 10.37.0.0/20: every running task needs one address."
-  }
-}
-
-variable "zones" {
-  description = "Letters of the availability zones in which tasks may start; more zones offer more spot capacity."
-  type        = list(string)
-  default     = ["a", "b", "c"]
-
-  validation {
-    condition     = length(var.zones) >= 1 && length(var.zones) <= 4 && length(distinct(var.zones)) == length(var.zones) && alltrue([for letter in var.zones : can(regex("^[a-z]$", letter))])
-    error_message = "Use one to four different letters, such as a, b and c for eu-north-1a, eu-north-1b and eu-north-1c."
-  }
-}
-
-# Budget and notifications
-
-variable "alarm_email" {
-  description = "E-mail address for the budget alarm and for finished and failed runs. AWS asks it to confirm the latter. Null: no e-mails."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.alarm_email == null || can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", var.alarm_email))
-    error_message = "Use one e-mail address."
-  }
-}
-
-variable "budget_usd" {
-  description = "Monthly budget of the whole account in USD. It alarms at 80 % spent and at 100 % forecast, but stops nothing."
-  type        = number
-  default     = 30
-
-  validation {
-    condition     = var.budget_usd > 0
-    error_message = "Use a number above 0."
   }
 }
 

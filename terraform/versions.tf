@@ -13,7 +13,7 @@ provider "aws" {
   region = var.region
 
   default_tags {
-    tags = { project = var.name }
+    tags = local.tags
   }
 }
 
@@ -22,6 +22,8 @@ data "aws_caller_identity" "here" {}
 data "aws_partition" "here" {}
 
 locals {
+  tags = merge({ project = var.name }, var.tags)
+
   account   = data.aws_caller_identity.here.account_id
   partition = data.aws_partition.here.partition
 }

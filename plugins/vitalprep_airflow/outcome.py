@@ -14,6 +14,7 @@ __all__ = [
     "DONE",
     "NEVER_RETRY",
     "REFUSED",
+    "RESULT_CODES",
     "Outcome",
     "WorkerFailed",
     "WorkerRefused",
@@ -23,8 +24,9 @@ __all__ = [
     "result_of",
 ]
 
-DONE, USAGE, REFUSED, STOPPED = 0, 2, 65, 143
+DONE, FAILED, USAGE, REFUSED, STOPPED = 0, 1, 2, 65, 143
 NEVER_RETRY = (USAGE, REFUSED)
+RESULT_CODES = (DONE, FAILED, USAGE, REFUSED)  # with which a command prints its JSON result
 
 
 class WorkerFailed(AirflowException):

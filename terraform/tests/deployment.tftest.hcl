@@ -49,8 +49,21 @@ run "as_it_comes" {
     error_message = "Fargate runs awsvpc tasks on X86_64 or ARM64."
   }
   assert {
-    condition     = length(distinct([for task in aws_ecs_task_definition.tasks : task.family])) == 2
-    error_message = "Worker and builder are two families."
+    condition     = length(distinct([for task in aws_ecs_task_definition.tasks : task.family])) == 3
+    error_message = "Worker, builder and runner are three families."
+  }
+  assert {
+    condition = (
+      aws_ecs_task_definition.tasks["runner"].family == output.runner_task &&
+      aws_ecs_task_definition.tasks["runner"].cpu == "8192" && aws_ecs_task_definition.tasks["runner"].memory == "16384"
+    )
+    error_message = "The runner has the size that vitalprep cost reckons with."
+  }
+  assert {
+    condition = {
+      for name, task in aws_ecs_task_definition.tasks : name => [for disk in task.ephemeral_storage : disk.size_in_gib]
+    } == { worker = [], builder = [], runner = [50] }
+    error_message = "Only the runner has more disk than Fargate includes: a single file of records is buffered there."
   }
 
   # Storage
@@ -161,7 +174,7 @@ run "as_it_comes" {
         if contains(statement.actions, "s3:DeleteObject")
       ])
     ])
-    error_message = "Only planning (--force) deletes, and it runs where Airflow is; other stages withdraw verdicts only."
+    error_message = "Only planning (--force) deletes; other stages withdraw verdicts only."
   }
   assert {
     condition = alltrue([
@@ -173,7 +186,10 @@ run "as_it_comes" {
     error_message = "Nobody writes to the recordings."
   }
   assert {
-    condition     = local.grants.worker == ["harmonize"] && local.grants.builder == ["build"]
+    condition = (
+      local.grants.worker == ["harmonize"] && local.grants.builder == ["build"] &&
+      local.grants.runner == ["plan", "harmonize", "build"]
+    )
     error_message = "A task has its stages' rights and no more."
   }
 
@@ -184,11 +200,11 @@ run "as_it_comes" {
     error_message = "Three zones, and nothing gets a public address unless it asks for one."
   }
   assert {
-    condition     = length(aws_security_group.tasks.ingress) == 0 && length(aws_default_security_group.unused.ingress) == 0
+    condition     = length(aws_security_group.tasks.ingress) == 0 && length(aws_default_security_group.unused[0].ingress) == 0
     error_message = "No security group lets anything in."
   }
   assert {
-    condition     = aws_vpc_endpoint.s3.vpc_endpoint_type == "Gateway" && endswith(aws_vpc_endpoint.s3.service_name, ".s3")
+    condition     = aws_vpc_endpoint.s3[0].vpc_endpoint_type == "Gateway" && endswith(aws_vpc_endpoint.s3[0].service_name, ".s3")
     error_message = "S3 is reached by the free gateway endpoint."
   }
   assert {
@@ -199,11 +215,11 @@ run "as_it_comes" {
   # Money and messages
 
   assert {
-    condition     = aws_budgets_budget.monthly.limit_amount == "30.00" && aws_budgets_budget.monthly.time_unit == "MONTHLY"
+    condition     = aws_budgets_budget.monthly[0].limit_amount == "30.00" && aws_budgets_budget.monthly[0].time_unit == "MONTHLY"
     error_message = "The alarm is at $30 a month."
   }
   assert {
-    condition     = alltrue([for one in aws_budgets_budget.monthly.notification : contains(one.subscriber_email_addresses, "team@example.org")])
+    condition     = alltrue([for one in aws_budgets_budget.monthly[0].notification : contains(one.subscriber_email_addresses, "team@example.org")])
     error_message = "The alarm goes to the address."
   }
   assert {
@@ -211,20 +227,30 @@ run "as_it_comes" {
     error_message = "Spot interruptions are what is recorded."
   }
   assert {
-    condition     = alltrue([for group in [aws_cloudwatch_log_group.tasks, aws_cloudwatch_log_group.interruptions] : group.retention_in_days == 365])
+    condition     = alltrue([for group in [aws_cloudwatch_log_group.tasks, aws_cloudwatch_log_group.insights, aws_cloudwatch_log_group.interruptions] : group.retention_in_days == 365])
     error_message = "Logs are kept for a year, not for ever."
+  }
+  assert {
+    condition     = aws_cloudwatch_log_group.insights.name == "/aws/ecs/containerinsights/${aws_ecs_cluster.tasks.name}/performance"
+    error_message = "Container Insights finds its group and makes none of its own, which nobody would remove."
   }
   assert {
     condition     = startswith(aws_cloudwatch_log_group.interruptions.name, "/aws/events/")
     error_message = "EventBridge can write only to groups below /aws/events/."
   }
 
-  # What Airflow is told
+  # What Airflow and make are told
+
+  assert {
+    condition     = output.platform == "linux/amd64"
+    error_message = "The image is built for the architecture that tasks run on."
+  }
 
   assert {
     condition = toset(keys(output.environment)) == toset([
       "AWS_DEFAULT_REGION", "VITALPREP_BACKEND", "VITALPREP_INPUT", "VITALPREP_OUTPUT",
       "VITALPREP_ECS_ASSIGN_PUBLIC_IP", "VITALPREP_ECS_BUILDER_TASK", "VITALPREP_ECS_CLUSTER", "VITALPREP_ECS_CONTAINER",
+      "VITALPREP_ECS_CPU_ARCHITECTURE",
       "VITALPREP_ECS_LOG_GROUP", "VITALPREP_ECS_LOG_STREAM_PREFIX", "VITALPREP_ECS_SECURITY_GROUPS",
       "VITALPREP_ECS_SHARD_CPU", "VITALPREP_ECS_SHARD_MEMORY", "VITALPREP_ECS_SUBNETS", "VITALPREP_ECS_WORKER_TASK",
       "VITALPREP_SAGEMAKER_IMAGE", "VITALPREP_SAGEMAKER_ROLE", "VITALPREP_NOTIFY_TOPIC",

@@ -17,6 +17,7 @@ run "with_everything" {
     cpu_architecture        = "ARM64"
     harmonized_days         = 0
     subject_salt_secret_arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:salt-AbCdEf"
+    batch                   = true
     airflow_host            = true
     airflow_instance_type   = "t4g.medium"
     airflow_trusted_arns    = ["arn:aws:iam::111122223333:role/mwaa"]
@@ -59,10 +60,40 @@ run "with_everything" {
   }
   assert {
     condition = (
+      { for name, one in aws_batch_compute_environment.tasks : name => one.compute_resources[0].type } ==
+      { spot = "FARGATE_SPOT", on-demand = "FARGATE" }
+    )
+    error_message = "Shards have a queue on spot capacity, all else one on demand."
+  }
+  assert {
+    condition = alltrue([
+      for job in aws_batch_job_definition.tasks :
+      job.platform_capabilities == toset(["FARGATE"]) && strcontains(job.container_properties, "ARM64") && strcontains(job.container_properties, "@sha256:aaaa")
+    ])
+    error_message = "Batch's jobs are the tasks that ECS runs."
+  }
+  assert {
+    condition = (
+      strcontains(aws_batch_job_definition.tasks["builder"].container_properties, "VITALPREP_SUBJECT_SALT") &&
+      !strcontains(aws_batch_job_definition.tasks["worker"].container_properties, "VITALPREP_SUBJECT_SALT")
+    )
+    error_message = "Only the builder's job gets the salt."
+  }
+  assert {
+    condition     = contains(local.grants.airflow, "run_jobs") && output.environment.VITALPREP_BACKEND == "batch"
+    error_message = "Airflow may submit jobs, and does."
+  }
+  assert {
+    condition     = output.platform == "linux/arm64" && output.environment.VITALPREP_ECS_CPU_ARCHITECTURE == "ARM64"
+    error_message = "The image is built, and priced, for the architecture that tasks run on."
+  }
+  assert {
+    condition = (
       strcontains(aws_ecs_task_definition.tasks["builder"].container_definitions, "VITALPREP_SUBJECT_SALT") &&
+      strcontains(aws_ecs_task_definition.tasks["runner"].container_definitions, "VITALPREP_SUBJECT_SALT") &&
       !strcontains(aws_ecs_task_definition.tasks["worker"].container_definitions, "VITALPREP_SUBJECT_SALT")
     )
-    error_message = "Only the builder, which writes subject ids, gets the salt."
+    error_message = "Who writes subject ids gets the salt, and nobody else."
   }
   assert {
     condition = alltrue([

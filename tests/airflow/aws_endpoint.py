@@ -7,10 +7,15 @@ import os
 import signal
 import subprocess
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, Self
+
+from aws_patterns import target_of, unfitting
 
 
 class Container(Protocol):
@@ -69,12 +74,51 @@ class Refusal(Exception):
         self.code, self.text, self.status = code, text, status
 
 
+@dataclass
+class CallFault:
+    """A call that is refused, `times` times."""
+
+    operation: str
+    code: str
+    text: str = "Rate exceeded"
+    times: int = 1_000_000
+    status: int = 400
+
+
+class Bucket:
+    """A limit of AWS's kind: so many calls a second, and `burst` of them at once."""
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._per_second, self._burst = per_second, burst
+        self._tokens, self._at = float(burst), time.monotonic()
+        self._lock = threading.Lock()
+
+    def passes(self) -> bool:
+        """Whether one more call is within the limit."""
+        with self._lock:
+            now = time.monotonic()
+            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
+            self._at = now
+            if self._tokens < 1:
+                return False
+            self._tokens -= 1
+            return True
+
+
 class Endpoint:
-    """Answers JSON 1.1 calls on a loopback port; a context manager. `url` is where."""
+    """Answers JSON 1.1 and REST-JSON calls on a loopback port; a context manager.
+
+    `url` is where, `calls` what was asked how often, `call_faults` and `limits` what is refused, and `lost_answers` the
+    operations whose first answer does not arrive.
+    """
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _requests_to(self))
         self._server.daemon_threads = True
+        self.calls: Counter[str] = Counter()
+        self.call_faults: list[CallFault] = []
+        self.limits: dict[str, Bucket] = {}
+        self.lost_answers: set[str] = set()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
@@ -91,6 +135,16 @@ class Endpoint:
         """Return what still runs."""
         raise NotImplementedError
 
+    def take(self, operation: str) -> None:
+        """Count a call. Raises Refusal if it is to fail."""
+        self.calls[operation] += 1
+        if operation in self.limits and not self.limits[operation].passes():
+            raise Refusal("ThrottlingException", "Rate exceeded")
+        for fault in self.call_faults:
+            if fault.operation == operation and fault.times > 0:
+                fault.times -= 1
+                raise Refusal(fault.code, fault.text, fault.status)
+
     def answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """Do one call. Raises Refusal."""
         raise NotImplementedError
@@ -102,11 +156,19 @@ def _requests_to(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            operation = self.headers["X-Amz-Target"].rsplit(".", 1)[1]
+            target = self.headers["X-Amz-Target"] or target_of(self.path)
+            operation = target.rsplit(".", 1)[1]
             try:
+                if problem := unfitting(target, request):
+                    raise Refusal("ValidationException", problem)
+                endpoint.take(operation)
                 status, answer = 200, endpoint.answer(operation, request)
             except Refusal as refusal:
-                status, answer = refusal.status, {"__type": refusal.code, "message": refusal.text}
+                status, answer = refusal.status, {"__type": refusal.code, "code": refusal.code, "message": refusal.text}
+            if operation in endpoint.lost_answers:
+                endpoint.lost_answers.remove(operation)
+                self.close_connection = True
+                return
             body = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/x-amz-json-1.1")

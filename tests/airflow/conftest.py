@@ -185,16 +185,17 @@ def own_recordings(recordings: Path, tmp_path: Path) -> Path:
 def fake_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """``fake_worker(harmonize="exit 1")``: a worker that is a shell script, for what a command's exit code does.
 
-    Returns the file to which it appends the name of each command that it is started with.
+    Its plan has so many shards. Returns the file to which it appends the name of each command that it is started with.
     """
 
-    def make(**commands: str) -> Path:
+    def make(shards: int = 1, **commands: str) -> Path:
         calls = tmp_path / "calls"
         script = tmp_path / "worker"
+        shard = '{"index": %d, "cases": 1, "bytes": 1, "unfinished": 1, "label": "case 1 (1 case, 1 MB)"}'
         plan = (
             '{"ok": true, "plan": "/nowhere/plan.json", "dataset": "/nowhere/set", "dataset_id": "set", '
             '"up_to_date": false, "cases": {"requested": 1, "present": 1, "excluded": {}}, "splits": {"train": {}}, '
-            '"shards": [{"index": 0, "cases": 1, "bytes": 1, "unfinished": 1, "label": "case 1 (1 case, 1 MB)"}]}'
+            f'"shards": [{", ".join(shard % index for index in range(shards))}]}}'
         )
         bodies = {
             "check": """echo '{"ok": true, "checks": []}'""",

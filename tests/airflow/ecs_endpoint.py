@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from aws_endpoint import Container, Endpoint, Launch, Refusal
@@ -110,6 +111,7 @@ class EcsEndpoint(Endpoint):
         self.tasks: list[Task] = []
         self.faults: list[Fault] = []
         self.definitions = {WORKER, BUILDER}
+        self.shows: Callable[[str], bool] = lambda line: True  # whether CloudWatch has a line already
         self.described: set[str] = set()  # the tasks that were asked for
         self._lock = threading.Lock()
 
@@ -236,7 +238,7 @@ class EcsEndpoint(Endpoint):
         task = streams.get(request["logStreamName"])
         if request["logGroupName"] != LOG_GROUP or task is None:
             raise Refusal("ResourceNotFoundException", "The specified log stream does not exist.")
-        events = list(task.events)
+        events = list(takewhile(lambda event: self.shows(event["message"]), task.events))
         if not request.get("startFromHead", False) and "nextToken" not in request:
             begin = max(0, len(events) - request.get("limit", 10_000))
         else:

@@ -121,6 +121,8 @@ class SageMakerEndpoint(Endpoint):
         fault = self._fault_for(request["HyperParameters"]["arguments"], request["EnableManagedSpotTraining"])
         if fault and fault.kind == "refuse":
             raise Refusal(fault.code, fault.message)
+        if request["TrainingJobName"] in self.jobs:
+            raise Refusal("ResourceInUse", "Training job names must be unique; one with this name already exists.")
         job = self.jobs[request["TrainingJobName"]] = Job(request)
         threading.Thread(target=self._live, args=(job, fault), daemon=True).start()
         return {"TrainingJobArn": ARN + job.name}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,6 +35,30 @@ class TaskInstance:
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value
+
+
+def executed(task: Any, context: Any) -> Any:
+    """Execute a task as Airflow does, from its start to its end."""
+    return finished(task, waiting(task, context), context)
+
+
+def waiting(task: Any, context: Any) -> Any:
+    """Execute a task until it waits, and return what waits, as the triggerer makes it from what the database holds."""
+    from airflow.sdk.exceptions import TaskDeferred
+    from airflow.sdk.module_loading import import_string
+
+    try:
+        task.execute(context)
+    except TaskDeferred as deferred:
+        path, arguments = deferred.trigger.serialize()
+        return import_string(path)(**json.loads(json.dumps(arguments)))
+    raise AssertionError("the task did not wait")
+
+
+def finished(task: Any, trigger: Any, context: Any) -> Any:
+    """Let the triggerer wait, and execute what comes then; usually that is another process."""
+    event = asyncio.run(anext(trigger.run()))
+    return task.resume_execution("container_ended", {"event": json.loads(json.dumps(event.payload))}, context)
 
 
 def kind(error: Exception) -> str:

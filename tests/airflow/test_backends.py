@@ -65,7 +65,7 @@ def test_the_dag_takes_its_limits_from_the_backend(toy: Path, request: pytest.Fi
     assert harmonize.retries == 1 + 4, "VITALPREP_RETRIES, and what interruptions may cost"
 
 
-@pytest.mark.parametrize("name", ["local", "ecs", "sagemaker"])
+@pytest.mark.parametrize("name", ["local", "ecs", "sagemaker", "batch"])
 def test_our_backends_have_what_the_protocol_asks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from vitalprep_airflow.backends import BACKENDS, deployed_backend
     from vitalprep_airflow.step import Step, StepOperator
@@ -94,7 +94,7 @@ def test_a_step_survives_an_xcom() -> None:
     assert Step.of(mapped["step"]) == Step.of(step) == step
 
 
-@pytest.mark.parametrize("name", ["local", "ecs", "sagemaker"])
+@pytest.mark.parametrize("name", ["local", "ecs", "sagemaker", "batch"])
 def test_only_arguments_and_output_are_templates(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And once: what a template yields is not rendered again. An argument that ends in .json is no template's file."""
     from vitalprep_airflow.backends import deployed_backend

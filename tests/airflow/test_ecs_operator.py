@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from aws_endpoint import WorkerProcess
 from ecs_endpoint import EcsEndpoint, Fault
 from ecs_settings import ecs_settings
-from task_context import Kept, TaskInstance, kind, until
+from task_context import Kept, TaskInstance, executed, finished, kind, until, waiting
 
 SHARD = {
     "command": "harmonize",
@@ -39,6 +40,7 @@ def ecs(script: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Generator[Ec
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("VITALPREP_ECS_POLL_SECONDS", "0.05")
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        monkeypatch.setenv("VITALPREP_AWS_PATIENCE", "0.3")
         yield endpoint
 
 
@@ -56,12 +58,12 @@ def operator(step: dict[str, Any] = SHARD, **kwargs: Any) -> Any:
 
 def failure(context: dict[str, Any], **kwargs: Any) -> Exception:
     with pytest.raises(Exception) as caught:  # noqa: PT011  (what it is, is what the tests ask)
-        operator(**kwargs).execute(context)
+        executed(operator(**kwargs), context)
     return caught.value
 
 
 def test_the_result_is_the_last_line_of_the_log(ecs: EcsEndpoint, context: dict[str, Any]) -> None:
-    assert operator().execute(context) == {"ok": True, "harmonized": 5}
+    assert executed(operator(), context) == {"ok": True, "harmonized": 5}
     request = ecs.tasks[0].request
     assert request["overrides"] == {"containerOverrides": [{"name": "vitalprep", "command": [*SHARD_LINE, "--json"]}]}
     assert request["capacityProviderStrategy"] == [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
@@ -75,7 +77,7 @@ def test_log_lines_read_as_those_of_the_local_backend(
     metrics = """echo '{"_aws": {"Timestamp": 1}, "Cases": 3}'"""
     line = """echo '{"level": "WARNING", "message": "case 4 excluded", "case_id": 4}'"""
     script["body"] = f"""{metrics}; {line}; echo '{{"ok": true}}'"""
-    operator().execute(context)
+    executed(operator(), context)
     assert "case 4 excluded case_id=4" in task_log()
     assert not any("_aws" in shown for shown in task_log())
 
@@ -84,19 +86,30 @@ def test_a_result_is_not_needed_where_no_log_is_kept(
     ecs: EcsEndpoint, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("VITALPREP_ECS_LOG_GROUP")
-    assert operator().execute(context) == {}
+    assert executed(operator(), context) == {}
 
 
 def test_sizes_and_on_demand_shards(ecs: EcsEndpoint, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITALPREP_ECS_SHARD_CPU", "1024")
     monkeypatch.setenv("VITALPREP_ECS_SHARD_MEMORY", "4096")
     monkeypatch.setenv("VITALPREP_ON_DEMAND_SHARDS", "4")
-    operator().execute(context)
-    operator(PUBLISH).execute(context)
+    executed(operator(), context)
+    executed(operator(PUBLISH), context)
     shard, publish = (task.request for task in ecs.tasks)
     assert (shard["overrides"]["cpu"], shard["overrides"]["memory"]) == ("1024", "4096")
     assert shard["capacityProviderStrategy"][0]["capacityProvider"] == "FARGATE", "the first four shards"
     assert "cpu" not in publish["overrides"]
+
+
+@pytest.mark.parametrize("run_id", ["replay~2026-01-01", "\N{ROCKET} (ärger)" + "x" * 300, "AWS:1", "Ω/2²"])
+def test_tags_are_what_ecs_takes(ecs: EcsEndpoint, context: dict[str, Any], run_id: str) -> None:
+    """The endpoint refuses what ECS's own patterns refuse."""
+    context["ti"].run_id, context["ti"].dag_id = run_id, "größen"
+    executed(operator(), context)
+    tags = {tag["key"]: tag["value"] for tag in ecs.tasks[0].request["tags"]}
+    assert tags["airflow-dag"] == "größen"
+    cleaned = {"r": "replay_2026-01-01", "A": "AWS_1", "Ω": "Ω/2²"}
+    assert tags["airflow-run"] == cleaned.get(run_id[0], "_ _ärger_" + "x" * 247)
 
 
 @pytest.mark.parametrize("code", [2, 65])
@@ -111,7 +124,7 @@ def test_refused_is_never_retried(ecs: EcsEndpoint, context: dict[str, Any], scr
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ("echo 'no space left'; exit 1", "harmonize failed (exit 1): no space left"),
+        ("echo 'no space left'; exit 1", "harmonize failed (exit 1): the last lines of its log: no space left"),
         ("exit 143", "was stopped by SIGTERM"),
         ("kill -KILL $$", "killed by SIGKILL"),
     ],
@@ -158,7 +171,7 @@ def test_pauses_after_interruptions_grow_and_failures_wait_as_the_dag_says(
     for _ in range(6):
         task = operator()
         with pytest.raises(Exception, match="taken away") as caught:
-            task.execute(context)
+            executed(task, context)
         pauses.append(task.retry_policy.evaluate(caught.value, 1, 9, context).retry_delay.total_seconds())
     assert pauses == [15, 30, 60, 120, 240, 300]
     assert task.retry_policy.evaluate(ValueError(), 1, 9, context).retry_delay is None
@@ -231,9 +244,16 @@ STARTS = [
         "log group",
     ),
     (
-        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed",
+        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
+        "unable to retrieve secret from asm: service call has been retried 1 time(s): AccessDeniedException: User: x",
         "WorkerRefused",
-        "secret",
+        "read that secret",
+    ),
+    (
+        "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: "
+        "unable to retrieve ecr registry auth: service call has been retried 3 time(s): dial tcp: i/o timeout",
+        "WorkerRefused",
+        "PUBLIC_IP",
     ),
     ("ResourceInitializationError: failed to create network: i/o timeout", "WorkerRefused", "PUBLIC_IP"),
     (
@@ -278,63 +298,97 @@ WAITING = (
 )
 
 
+def begun(context: dict[str, Any], ecs: EcsEndpoint) -> Any:
+    """Execute a task until it waits for its container, and return what waits."""
+    trigger = waiting(operator(), context)
+    until(lambda: all(task.events for task in ecs.tasks))
+    return trigger
+
+
 def test_a_new_airflow_process_finds_the_running_container(
     ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], tmp_path: Path
 ) -> None:
     """After a crash of Airflow the shard goes on; nothing is started twice."""
     script["body"] = WAITING.format(go=tmp_path / "go")
-    lost = operator()
-    thread = threading.Thread(target=lost.execute, args=(context,), daemon=True)
-    thread.start()
-    until(lambda: ecs.tasks and ecs.tasks[0].events)
-    again = operator()
-    _when(lambda: again.arn, (tmp_path / "go").touch)
-    assert again.execute({"ti": TaskInstance(try_number=2), "task_state_store": Kept()}) == {"ok": True}
+    begun(context, ecs)
+    context["ti"].try_number = 2
+    again = begun(context, ecs)
+    (tmp_path / "go").touch()
+    assert finished(operator(), again, context) == {"ok": True}
     assert len(ecs.tasks) == 1
-    thread.join(120)
-    other = {"ti": TaskInstance(map_index=4), "task_state_store": Kept()}
-    operator().execute(other)
+    executed(operator(), {"ti": TaskInstance(map_index=4), "task_state_store": Kept()})
     assert len(ecs.tasks) == 2, "another shard is another container"
 
 
-def _when(condition: Callable[[], Any], action: Callable[[], Any]) -> None:
-    """Do something once another thread has come so far."""
-
-    def wait() -> None:
-        until(condition)
-        action()
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def test_stopping_the_task_stops_the_container(
+def test_clearing_a_task_stops_its_container_and_starts_another(
     ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], tmp_path: Path
 ) -> None:
     script["body"] = WAITING.format(go=tmp_path / "go")
-    task = operator()
-    errors: list[BaseException] = []
+    begun(context, ecs)
+    context["ti"].max_tries += 3  # as Airflow does on clearing
+    begun(context, ecs)
+    cleared, new = ecs.tasks
+    until(lambda: cleared.exit_code == 143)
+    assert new.exit_code is None
+    (tmp_path / "go").touch()
 
-    def execute() -> None:
-        try:
-            task.execute(context)
-        except Exception as error:
-            errors.append(error)
 
-    thread = threading.Thread(target=execute, daemon=True)
-    thread.start()
-    until(lambda: task.arn and ecs.tasks[0].events)
-    task.on_kill()
-    thread.join(120)
-    assert ecs.tasks[0].stop_code == "UserInitiated"
-    assert ecs.tasks[0].exit_code == 143
-    assert [kind(error) for error in errors] == ["WorkerFailed"]  # type: ignore[arg-type]
+async def _ended_by_a_person(trigger: Any, ecs: EcsEndpoint) -> None:
+    """Do what the triggerer does when the waiting task is marked as failed or cleared."""
+    waits = asyncio.ensure_future(anext(trigger.run()))
+    await asyncio.to_thread(until, lambda: ecs.described)
+    waits.cancel()
+    with suppress(asyncio.CancelledError):
+        await waits
+    await trigger.on_kill()
+
+
+@pytest.mark.parametrize(("state", "stopped"), [("failed", True), ("deferred", False)])
+def test_only_a_person_stops_the_container(
+    ecs: EcsEndpoint,
+    context: dict[str, Any],
+    script: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    stopped: bool,
+) -> None:
+    """Airflow calls the same hook of a triggerer that lost the task to another one; then the task still waits."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    def states(dag: str, index: int, tasks: list[str], *, run_ids: list[str]) -> dict[str, dict[str, str]]:
+        return {run_ids[0]: {f"{tasks[0]}_{index}": state}}
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", states)
+    script["body"] = WAITING.format(go=tmp_path / "go")
+    trigger = begun(context, ecs)
+    trigger.task_instance = context["ti"]
+    asyncio.run(_ended_by_a_person(trigger, ecs))
+    if not stopped:
+        (tmp_path / "go").touch()
+    until(lambda: ecs.tasks[0].exit_code is not None)
+    assert (ecs.tasks[0].stop_code, ecs.tasks[0].exit_code) == (
+        ("UserInitiated", 143) if stopped else ("EssentialContainerExited", 0)
+    )
+
+
+def test_a_container_that_takes_longer_than_the_execution_timeout_is_stopped(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], tmp_path: Path
+) -> None:
+    from airflow.sdk.exceptions import TaskDeferralTimeout
+
+    script["body"] = WAITING.format(go=tmp_path / "go")
+    begun(context, ecs)
+    with pytest.raises(TaskDeferralTimeout):
+        operator().resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+    until(lambda: ecs.tasks[0].exit_code == 143)
 
 
 def test_links_to_the_task_and_its_log(ecs: EcsEndpoint, context: dict[str, Any]) -> None:
     from vitalprep_airflow.backends.ecs_operator import EcsTaskLink
 
     task = operator()
-    task.execute(context)
+    executed(task, context)
     conf = context["ti"].xcoms
     number = ecs.tasks[0].id
     url = EcsTaskLink().format_link(**conf["ecs_task"])

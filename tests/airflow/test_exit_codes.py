@@ -35,10 +35,13 @@ def test_failed_is_retried_and_may_succeed(trigger: Any, fake_worker: Any, tmp_p
 
 
 def test_retries_end_and_the_accounting_is_still_written(trigger: Any, fake_worker: Any) -> None:
-    calls = fake_worker(harmonize="exit 1", publish="exit 65")
+    """It is written when all shards have ended: the first one is lost at once, the second one after its retry."""
+    harmonize = 'case "$*" in *"--shard 0"*) exit 65;; *) exit 1;; esac'
+    calls = fake_worker(shards=2, harmonize=harmonize, publish="exit 65")
     run = trigger(**WHERE)
     assert run.state == "failed"
-    assert started(calls, "harmonize") == 2
+    assert calls.read_text().split()[4:] == ["harmonize", "harmonize", "harmonize", "publish"]
+    assert (run.tries["harmonize[0]"], run.tries["harmonize[1]"]) == (1, 2)
     assert run.states["build"] == "upstream_failed"
     assert started(calls, "build") == 0
     assert started(calls, "publish") == 1

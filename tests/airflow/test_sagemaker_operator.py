@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_endpoint import WorkerProcess
+from aws_endpoint import CallFault, WorkerProcess
 from sagemaker_endpoint import Fault, SageMakerEndpoint
 from task_context import Kept, TaskInstance, kind, until
 
@@ -72,8 +72,12 @@ def operator(step: dict[str, Any] = SHARD) -> Any:
 
 
 def failure(context: dict[str, Any]) -> Exception:
+    return failure_of(operator(), context)
+
+
+def failure_of(task: Any, context: dict[str, Any]) -> Exception:
     with pytest.raises(Exception) as caught:  # noqa: PT011  (what it is, is what the tests ask)
-        operator().execute(context)
+        task.execute(context)
     return caught.value
 
 
@@ -97,22 +101,19 @@ def test_build_and_proof_are_jobs_on_demand(sagemaker: SageMakerEndpoint, contex
     assert job.request["ResourceConfig"]["InstanceType"] == "ml.m5.xlarge"
 
 
-def test_requests_are_what_sagemaker_takes(sagemaker: SageMakerEndpoint, context: dict[str, Any]) -> None:
-    """botocore checks names and types before it sends; lengths and patterns are left to the service."""
-    import re
+@pytest.mark.parametrize("run_id", ["replay~2026-01-01", "\N{ROCKET} (ärger)" + "x" * 300, "aws:1", "Ω/2²"])
+def test_names_and_tags_are_what_sagemaker_takes(
+    sagemaker: SageMakerEndpoint, context: dict[str, Any], run_id: str
+) -> None:
+    """The endpoint refuses what SageMaker's own patterns refuse."""
+    from vitalprep_airflow.backends.aws import tag_value
 
-    import botocore.session
-
-    shape = botocore.session.get_session().get_service_model("sagemaker").shape_for("CreateTrainingJobRequest")
-    context["ti"].run_id = "scheduled__2026-11-21T07:00:00+00:00 (ärger)" + "x" * 300
+    context["ti"].run_id, context["ti"].dag_id = run_id, "größen"
     operator().execute(context)
     (job,) = sagemaker.jobs.values()
-    name = shape.members["TrainingJobName"].metadata
-    assert re.fullmatch(name["pattern"], job.name)
-    assert len(job.name) <= name["max"]
-    assert all(len(tag["Value"]) <= 256 for tag in job.request["Tags"])
-    for value in job.request["HyperParameters"].values():
-        assert len(value) <= shape.members["HyperParameters"].value.metadata["max"]
+    tags = {tag["Key"]: tag["Value"] for tag in job.request["Tags"]}
+    assert tags["airflow-run"] == tag_value(run_id)
+    assert tags["airflow-dag"] == "größen"
 
 
 def test_an_interrupted_job_goes_on_by_itself(
@@ -189,8 +190,98 @@ def test_a_new_airflow_process_follows_the_running_job(
     again.join(120)
     assert len(sagemaker.jobs) == 1
     thread.join(120)
-    operator().execute(context)
-    assert len(sagemaker.jobs) == 2, "a job that has ended is not followed"
+
+
+@pytest.mark.parametrize(("max_tries", "jobs"), [(3, 1), (7, 2)])
+def test_a_completed_job_is_not_paid_twice_unless_the_task_was_cleared(
+    sagemaker: SageMakerEndpoint, context: dict[str, Any], max_tries: int, jobs: int
+) -> None:
+    """Airflow crashed after the job had completed. Clearing a task raises `max_tries`."""
+    first = operator().execute(context)
+    context["ti"].max_tries = max_tries
+    again = operator().execute(context)
+    assert len(sagemaker.jobs) == jobs
+    assert (again["job"] == first["job"]) is (jobs == 1)
+
+
+@pytest.mark.parametrize("note", [{"name": "vitalprep-harmonize-3-1-1", "max_tries": 3}, "vitalprep-harmonize-3-1-1"])
+def test_a_noted_job_that_sagemaker_does_not_know_is_started_anew(
+    sagemaker: SageMakerEndpoint, context: dict[str, Any], note: Any
+) -> None:
+    context["task_state_store"].set("training_job", note)
+    assert operator().execute(context)["job"] in sagemaker.jobs
+
+
+def test_no_job_starts_before_a_stopping_one_has_ended(
+    sagemaker: SageMakerEndpoint, context: dict[str, Any], script: dict[str, str], tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    script["body"] = f"trap '' TERM; echo begun; while ! test -e {go}; do sleep 0.02; done"
+    task = operator()
+    # The stopped try ends with an error.
+    first = threading.Thread(target=lambda: failure_of(task, context), daemon=True)
+    first.start()
+    until(lambda: sagemaker.jobs and next(iter(sagemaker.jobs.values())).events and task._job)
+    task.on_kill()
+    second = threading.Thread(target=operator().execute, args=(context,), daemon=True)
+    calls = sagemaker.calls["DescribeTrainingJob"]
+    second.start()
+    until(lambda: sagemaker.calls["DescribeTrainingJob"] > calls + 8)
+    assert [job.status for job in sagemaker.jobs.values()] == ["Stopping"]
+    go.touch()
+    second.join(60)
+    first.join(60)
+    assert [job.status for job in sagemaker.jobs.values()] == ["Stopped", "Completed"]
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException", ""])
+def test_a_job_is_followed_without_its_log(
+    sagemaker: SageMakerEndpoint,
+    context: dict[str, Any],
+    code: str,
+    task_log: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if code:
+        sagemaker.call_faults = [CallFault("DescribeLogStreams", code), CallFault("GetLogEvents", code)]
+    else:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "http://127.0.0.1:9")
+    assert operator().execute(context)["billable_seconds"] == 100
+    assert len([line for line in task_log() if "cannot be read now" in line]) == 1
+
+
+def test_a_sagemaker_that_throttles_or_fails_is_asked_again(
+    sagemaker: SageMakerEndpoint, context: dict[str, Any]
+) -> None:
+    sagemaker.call_faults = [
+        CallFault("DescribeTrainingJob", "ThrottlingException", times=2),
+        CallFault("DescribeTrainingJob", "InternalFailure", times=2, status=500),
+    ]
+    assert operator().execute(context)["billable_seconds"] == 100
+    assert len(sagemaker.jobs) == 1
+
+
+def test_after_a_long_silence_the_next_try_takes_the_result(
+    sagemaker: SageMakerEndpoint, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITALPREP_AWS_PATIENCE", "0.05")
+    sagemaker.call_faults = [CallFault("DescribeTrainingJob", "ThrottlingException")]
+    assert kind(failure(context)) == "WorkerFailed"
+    sagemaker.call_faults = []
+    (job,) = sagemaker.jobs.values()
+    until(lambda: job.status == "Completed")
+    assert operator().execute(context)["job"] == job.name
+    assert len(sagemaker.jobs) == 1
+
+
+def test_the_lost_answer_of_a_started_job_is_no_failure(
+    sagemaker: SageMakerEndpoint, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """botocore asks again, and SageMaker has that name already."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    sagemaker.lost_answers = {"CreateTrainingJob"}
+    assert operator().execute(context)["billable_seconds"] == 100
+    assert len(sagemaker.jobs) == 1
 
 
 REFUSALS = [

@@ -5,6 +5,7 @@ Recordings that arrive begin a run by themselves.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -16,6 +17,9 @@ from typing import Any
 
 import psutil
 import pytest
+from aws_endpoint import WorkerProcess
+from ecs_endpoint import EcsEndpoint
+from ecs_settings import ecs_settings
 
 from local_airflow.rest import Airflow
 from local_airflow.server import noted, running
@@ -23,6 +27,24 @@ from local_airflow.server import noted, running
 SHARDS = 3
 RUN_SECONDS = 600
 LOOK_SECONDS = 4
+
+CONTAINERS = """
+from airflow.sdk import DAG
+
+from vitalprep_airflow.backends.ecs_operator import EcsWorkerOperator
+from vitalprep_airflow.step import Step
+
+with DAG("containers", schedule=None):
+    steps = [Step(command="harmonize", arguments=()).mapped() for _ in range(2)]
+    EcsWorkerOperator.partial(task_id="container", retries=0).expand_kwargs(steps)
+"""
+# A container whose work goes on until the file "done" is there.
+CONTAINER = """
+trap 'exit 143' TERM
+echo begun
+while ! test -e {folder}/done; do sleep 0.1; done
+echo '{{"ok": true}}'
+"""
 
 # The real worker, whose shard 1 is refused while the file "refuse" is there, and waits while "wait" is there.
 WORKER = """#!/bin/sh
@@ -47,12 +69,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def airflow(folder: Path, recordings: Path, worker: list[str]) -> Generator[Airflow]:
+def ecs(folder: Path) -> Generator[EcsEndpoint]:
+    def launch(command: Any, environment: Any) -> WorkerProcess:
+        return WorkerProcess(["/bin/sh", "-c", CONTAINER.format(folder=folder), "vitalprep"], command, environment)
+
+    with EcsEndpoint(launch, {}) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="module")
+def airflow(folder: Path, recordings: Path, worker: list[str], ecs: EcsEndpoint) -> Generator[Airflow]:
     """A running Airflow; that no process of it is left behind is tested at the end, and with it the tests' own."""
     script = folder / "worker"
     script.write_text(WORKER.format(folder=folder, worker=shlex.join(worker)))
     script.chmod(0o755)
-    environment = {
+    (folder / "dags").mkdir()
+    (folder / "dags" / "containers.py").write_text(CONTAINERS)
+    bundle = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    bundles = [
+        {"name": "dags-folder", "classpath": bundle, "kwargs": {}},
+        {"name": "containers", "classpath": bundle, "kwargs": {"path": str(folder / "dags")}},
+    ]
+    environment = ecs_settings(ecs.url) | {
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+        "VITALPREP_BACKEND": "local",
         "VITALPREP_COMMAND": str(script),
         "VITALPREP_SCHEDULE": "@arrival",
         "VITALPREP_ARRIVAL_SECONDS": str(LOOK_SECONDS),
@@ -150,6 +190,27 @@ def test_marking_a_task_failed_stops_its_worker(airflow: Airflow, folder: Path, 
     assert not worker.is_running()
     (folder / "wait").unlink()
     assert airflow.wait(run, seconds=RUN_SECONDS) == "failed"
+
+
+def test_ending_a_task_that_waits_for_a_container_stops_the_container(
+    airflow: Airflow, folder: Path, ecs: EcsEndpoint
+) -> None:
+    """The task waits in the triggerer; a person marks it as failed, or clears it."""
+    with Airflow(airflow.url, dag="containers") as containers:
+        wait_until(containers.is_healthy, "the DAG of the containers is not parsed")
+        run = containers.trigger()
+        wait_until(lambda: len(ecs.described) == 2, "the triggerer does not wait for both")
+        assert set(states(containers, run).values()) == {"deferred"}
+        failed, cleared = sorted(ecs.tasks, key=lambda task: task.request["tags"][2]["value"])
+        containers.set_failed(run, "container", 0)
+        containers.clear(run, "container", 1, only_failed=False)
+        wait_until(lambda: (failed.exit_code, cleared.exit_code) == (143, 143), "the containers were not stopped")
+        wait_until(lambda: len(ecs.described) == 3, "the cleared task did not begin anew")
+        (folder / "done").touch()
+        assert containers.wait(run, seconds=RUN_SECONDS) == "failed"
+        assert states(containers, run) == {"container[0]": "failed", "container[1]": "success"}
+        assert ecs.tasks[2].exit_code == 0
+        assert "INFO begun" in containers.log_lines(run, "container", 2, map_index=1), "its log is the task's log"
 
 
 def test_recordings_that_arrive_begin_a_run(airflow: Airflow, folder: Path, recordings: Path) -> None:

@@ -12,6 +12,7 @@ from vitalprep.contract.config_file import load_config
 from vitalprep.cost.command import cost
 from vitalprep.cost.figures import load_figures
 from vitalprep.cost.tables import print_cost
+from vitalprep.runtime.errors import UsageError
 from vitalprep.runtime.region import DEFAULT_REGION
 from vitalprep.storage import Storage
 
@@ -40,7 +41,7 @@ def test_it_reckons_from_the_listing(tmp_path: Path) -> None:
     assert result["median_minutes"] == pytest.approx(minutes)
     assert result["windows"] == 20 * ((int(60 * minutes) - 330) // 30 + 1)
     assert result["gb_out"] == pytest.approx(result["windows"] * 24.3e3 / 1e9, rel=0.01)
-    assert set(result["backends"]) == {"fargate_spot", "fargate", "sagemaker_spot"}
+    assert set(result["backends"]) == {"one_task", "fargate_spot", "fargate", "sagemaker_spot"}
     for item in result["backends"].values():
         assert item["dollars"] == pytest.approx(item["compute"] + item["requests"] + item["transfer"])
     assert result["backends"]["fargate_spot"]["dollars"] < result["backends"]["fargate"]["dollars"]
@@ -102,7 +103,7 @@ def test_sizes_that_no_recording_has_give_no_estimate(tmp_path: Path, capsys: py
     assert "vCPU-hours" not in shown
 
 
-def test_the_priced_region_is_named_beside_the_one_that_runs_go_to(
+def test_prices_are_those_of_the_region_that_runs_go_to(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
@@ -111,22 +112,52 @@ def test_the_priced_region_is_named_beside_the_one_that_runs_go_to(
     assert f'default     = "{DEFAULT_REGION}"' in variables
     folder = str(_sparse(tmp_path / "raw", {1: 15 * MB}))
     result = cost(folder, load_config(), load_figures())
-    assert (result["figures"]["region"], result["deployment_region"]) == ("eu-west-1", DEFAULT_REGION)
+    assert result["figures"]["region"] == result["deployment_region"] == DEFAULT_REGION
     print_cost(result)
-    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "of eu-west-1. Runs are deployed to eu-north-1" in shown
-    monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    print_cost(cost(folder, load_config(), load_figures()))
     assert "Runs are deployed" not in capsys.readouterr().out
+    monkeypatch.setenv("AWS_REGION", "af-south-1")
+    print_cost(cost(folder, load_config(), load_figures()))
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "of eu-north-1. Runs are deployed to af-south-1" in shown
+    assert "it has those of eu-north-1, eu-west-1" in shown
+
+
+def test_arm_leaves_out_what_does_not_run_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    folder = _sparse(tmp_path / "raw", dict.fromkeys(range(1, 11), 15 * MB))
+    x86, arm = (
+        run_vitalprep("cost", "--input", folder, "--architecture", architecture).result
+        for architecture in ("X86_64", "ARM64")
+    )
+    assert x86["backends"].keys() - arm["backends"].keys() == {"sagemaker_spot"}
+    assert any("SageMaker" in limit for limit in arm["limits"])
+    before, after = x86["backends"]["fargate"], arm["backends"]["fargate"]
+    assert after["vcpu_hours"] == before["vcpu_hours"]
+    hour = 2 * 0.03238 + 4 * 0.00356 + 0.005
+    assert after["compute"] == pytest.approx(after["vcpu_hours"] / 2 * hour)
+    assert before["compute"] == pytest.approx(before["vcpu_hours"] / 2 * (2 * 0.04048 + 4 * 0.004445 + 0.005))
+    deployed = {"VITALPREP_ECS_CPU_ARCHITECTURE": "ARM64"}  # as Terraform tells Airflow and its page
+    hour_of = ("cost", "--hour-of", "fargate")
+    assert "(ARM)" in run_vitalprep(*hour_of, environment=deployed).result["label"]
+    assert "(ARM)" not in run_vitalprep(*hour_of, "--architecture", "X86_64", environment=deployed).result["label"]
+
+
+def test_no_arm_at_all_is_refused(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("backends: {fargate: {arm: }, fargate_spot: {arm: }}\n", "utf-8")
+    folder = str(_sparse(tmp_path / "raw", {1: 15 * MB}))
+    with pytest.raises(UsageError, match="ARM"):
+        cost(folder, load_config(), load_figures(str(prices)), architecture="ARM64")
 
 
 def test_configuration_prices_and_shards_are_honoured(tmp_path: Path) -> None:
     folder = _sparse(tmp_path / "raw", dict.fromkeys(range(1, 11), 15 * MB))
     prices = tmp_path / "prices.yaml"
-    prices.write_text("backends: {fargate: {vcpu_hour: 0.4048, memory_gb_hour: 0.04445, extra_hour: 0.05}}\n", "utf-8")
-    plain = run_vitalprep("cost", "--input", folder, "--shards", "3").result
+    prices.write_text("backends: {fargate: {vcpu_hour: 0.445, memory_gb_hour: 0.049, extra_hour: 0.05}}\n", "utf-8")
+    region = {"AWS_DEFAULT_REGION": DEFAULT_REGION}
+    plain = run_vitalprep("cost", "--input", folder, "--shards", "3", environment=region).result
     arguments = ("--shards", "3", "--prices", prices, "--set", "windowing.step=300")
-    changed = run_vitalprep("cost", "--input", folder, *arguments).result
+    changed = run_vitalprep("cost", "--input", folder, *arguments, environment=region).result
     assert changed["windows"] == pytest.approx(plain["windows"] / 10, rel=0.05)
     before, after = plain["backends"]["fargate"], changed["backends"]["fargate"]
     assert before["shards"] == after["shards"] == 3

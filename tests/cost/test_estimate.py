@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vitalprep.contract.config import Config
 from vitalprep.contract.config_file import load_config
-from vitalprep.cost.estimate import BackendCost, estimate, file_count, run_cpu_seconds
+from vitalprep.cost.estimate import BackendCost, estimate, estimate_one_task, file_count, run_cpu_seconds
 from vitalprep.cost.figures import Figures, load_figures
 from vitalprep.cost.volume import volume_of
 
@@ -55,6 +55,33 @@ def test_minutes_and_dollars_by_hand() -> None:
     assert cost.vcpu_hours == pytest.approx(2 * billed / 3600)
     assert cost.dollars == cost.compute == pytest.approx(billed / 3600 * (2 * 1 + 4 * 0.25))
     assert cost.minutes == pytest.approx((5 * 30 + 200) / 60)
+
+
+def _one_task(sizes: dict[int, int], figures: Figures = FIGURES) -> BackendCost:
+    return estimate_one_task(volume_of(sizes, CONFIG, mb_per_minute=0.1), CONFIG, figures, figures.runner)
+
+
+def test_one_task_by_hand() -> None:
+    # 4 x 100 MB: 400 CPU seconds, at half speed 800 s, over as many of its 8 vCPU as there are cases: 200 s.
+    figures = _round_figures(extra_hour=0.5)
+    cost = _one_task(dict.fromkeys((1, 2, 3, 4), 100_000_000), figures)
+    assert (cost.label, cost.shards, cost.tasks) == ("One task on ECS Fargate", 1, 1)
+    assert cost.vcpu_hours == pytest.approx(8 * (20 + 200) / 3600)
+    hour = 8 * 1 + 16 * 0.25 + 0.5 + figures.one_task.disk_hour.value
+    assert cost.dollars == cost.compute == pytest.approx((20 + 200) / 3600 * hour)
+    assert cost.minutes == pytest.approx((30 + 200) / 60)
+    least = _one_task({1: 1_000_000}, figures)
+    assert least.vcpu_hours == pytest.approx(8 * 60 / 3600)
+
+
+@given(cases=st.integers(1, 9000))
+@settings(max_examples=30, deadline=None)
+def test_one_task_starts_once_and_ends_sooner_than_many_small_ones(cases: int) -> None:
+    sizes = dict.fromkeys(range(1, cases + 1), 15_000_000)
+    one, many = _one_task(sizes), _cost(sizes)
+    assert one.minutes < many.minutes
+    assert one.requests == many.requests
+    assert one.dollars <= _one_task(sizes | {10_000: 15_000_000}).dollars
 
 
 def test_spot_repeats_a_share_and_costs_less() -> None:

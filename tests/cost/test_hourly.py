@@ -11,7 +11,7 @@ from vitalprep.cost.figures import load_figures
 from vitalprep.cost.hourly import hourly_price
 from vitalprep.runtime.errors import UsageError
 
-FIGURES = load_figures()
+FIGURES = load_figures(region="eu-west-1")
 
 
 def test_fargate_by_vcpu_and_memory() -> None:
@@ -20,6 +20,18 @@ def test_fargate_by_vcpu_and_memory() -> None:
     assert price["on_demand"] == pytest.approx(4 * 0.04048 + 8 * 0.004445 + 0.005)
     assert price["label"] == "ECS Fargate with 4 vCPU and 8 GB"
     assert price["priced"] == "2026-09-11", "the older one of the two prices"
+
+
+def test_fargate_on_arm() -> None:
+    price = hourly_price(FIGURES, "fargate", vcpus=4, memory_gb=8, architecture="ARM64")
+    assert price["spot"] == pytest.approx(4 * 0.00979124 + 8 * 0.00107649 + 0.005)
+    assert price["on_demand"] == pytest.approx(4 * 0.03238 + 8 * 0.00356 + 0.005)
+    assert price["label"] == "ECS Fargate (ARM) with 4 vCPU and 8 GB"
+
+
+def test_sagemaker_has_no_arm() -> None:
+    with pytest.raises(UsageError, match="SageMaker managed spot has no ARM prices"):
+        hourly_price(FIGURES, "ml.m5.large", architecture="ARM64")
 
 
 def test_the_default_size_is_what_an_estimate_reckons_with() -> None:

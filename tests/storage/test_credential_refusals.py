@@ -109,6 +109,15 @@ def test_an_expired_sso_token_is_named_at_once(
     assert not lines.records
 
 
+def test_a_profile_that_asks_for_an_mfa_code_is_refused(faulty: FaultyS3, profiles: Profiles) -> None:
+    role = "[profile study]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = a\nmfa_serial = arn:aws:iam::1:mfa/x\n"
+    profiles("study", config=role, credentials=KEYS.format("a", "AKIA"))
+    with pytest.raises(UsageError, match="'study' asks for an MFA code") as caught:
+        put_one()
+    assert "export-credentials" in caught.value.fix
+    assert not faulty.requests
+
+
 @pytest.mark.parametrize(
     ("variable", "files"),
     [
@@ -116,6 +125,8 @@ def test_an_expired_sso_token_is_named_at_once(
         ("", {"credentials": KEYS.format("default", "AKIDEFAULT")}),
         ("", {"config": "[default]\ncredential_process = tool\n"}),
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", {}),
+        ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", {"credentials": KEYS.format("default", "AKIDEFAULT")}),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", {"config": "[default]\nrole_arn = arn:aws:iam::1:role/x\n"}),
     ],
 )
 def test_without_boto3_what_needs_it_is_refused(

@@ -63,6 +63,61 @@ def test_keys_in_the_environment_come_before_the_profile(
         put_one()
 
 
+def test_a_location_keeps_the_identity_with_which_it_was_opened(
+    faulty: FaultyS3, profiles: Profiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiles("a", credentials=KEYS.format("a", "AKIA") + KEYS.format("b", "AKIB"))
+    used, unused = (Storage(f"s3://{BUCKET}/{name}") for name in ("used", "unused"))
+    used.put("a", b"x")
+    monkeypatch.setenv("AWS_PROFILE", "b")
+    put_one()
+    used.put("b", b"x")
+    assert [request.signer for request in faulty.requests] == ["AKIA", "AKIB", "AKIA"]
+    unused.put("a", b"x")
+    assert faulty.requests[-1].signer == "AKIA"
+
+
+def test_a_location_of_another_environment_is_refused_rather_than_opened_as_somebody_else(
+    faulty: FaultyS3, profiles: Profiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiles("a", credentials=KEYS.format("a", "AKIA") + KEYS.format("b", "AKIB"))
+    unused = Storage(f"s3://{BUCKET}/unused")
+    monkeypatch.setenv("AWS_PROFILE", "b")
+    with pytest.raises(UsageError, match="changed since this location was opened"):
+        unused.put("a", b"x")
+    assert not faulty.requests
+
+
+def test_keys_that_were_written_anew_are_taken(faulty: FaultyS3, profiles: Profiles) -> None:
+    profiles("a", credentials=KEYS.format("a", "AKIOLD"))
+    put_one()
+    profiles("a", credentials=KEYS.format("a", "AKIRENEWED"))
+    put_one()
+    assert [request.signer for request in faulty.requests] == ["AKIOLD", "AKIRENEWED"]
+
+
+def test_an_empty_profile_is_none(faulty: FaultyS3, profiles: Profiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    profiles("", credentials=KEYS.format("default", "AKIDEFAULT") + KEYS.format("a", "AKIA"))
+    put_one()
+    monkeypatch.setenv("AWS_DEFAULT_PROFILE", "")
+    monkeypatch.setenv("AWS_PROFILE", "a")
+    put_one()
+    assert [request.signer for request in faulty.requests] == ["AKIDEFAULT", "AKIA"]
+
+
+def test_the_default_profile_s_endpoint_counts_beside_keys_and_a_region(
+    faulty: FaultyS3, profiles: Profiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else keys and names of a hospital's own server would go to AWS."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "AKIENVIRONMENT")
+    profiles(None, config=f"[default]\nendpoint_url = {faulty.url}\n")
+    put_one()
+    assert [request.signer for request in faulty.requests] == ["AKIENVIRONMENT"]
+
+
 PROCESS = """
 import json, sys, time
 from datetime import datetime, timedelta, UTC

@@ -70,6 +70,14 @@ def test_optional_objects_that_must_not_be_looked_at_are_absent_with_a_line_each
         assert f"{name} counts as absent" in line
 
 
+def test_an_optional_object_that_is_there_and_must_not_be_read_is_refused(storage: Storage, faulty: FaultyS3) -> None:
+    """Else simulated patients would count as real ones."""
+    storage.put("simulation.json", b"{}")
+    faulty.rules.extend(Rule("403 AccessDenied", method=method, key="*.json", times=None) for method in ("GET", "HEAD"))
+    with pytest.raises(AccessDenied, match=r"simulation\.json"):
+        noted_provenance(storage)
+
+
 RIGHTS = {
     "s3:ListBucket": lambda storage: list(storage.list("a")),
     "s3:PutObject": lambda storage: storage.put("a", b"x"),

@@ -1,4 +1,4 @@
-"""`make push` builds the worker's image under the name that Terraform gave it."""
+"""`make push` builds the worker's image under the name and for the architecture that Terraform knows."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGE = "registry.example/vitalprep-worker:0.1.0"
 
 
-def test_the_image_gets_terraform_s_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("platform", ["linux/amd64", "linux/arm64"])
+def test_the_image_gets_terraform_s_name_and_platform(tmp_path: Path, platform: str) -> None:
     """The programs it calls are stand-ins that say how they were called; containers and accounts are not needed."""
     outputs = json.dumps({"VITALPREP_SAGEMAKER_IMAGE": IMAGE, "AWS_DEFAULT_REGION": "eu-west-1"})
     calls = tmp_path / "calls"
     programs = {
-        "terraform": f"echo '{outputs}'",
+        "terraform": f"case \"$*\" in *platform*) echo {platform};; *) echo '{outputs}';; esac",
         "aws": "echo password",
         "docker": 'if test "$1" = login; then test "$(cat)" = password; fi',
     }
@@ -32,6 +35,6 @@ def test_the_image_gets_terraform_s_name(tmp_path: Path) -> None:
         "docker login --username AWS --password-stdin registry.example",
     ]
     assert made[2:] == [
-        f"docker build --platform linux/amd64 --file docker/Dockerfile.worker --tag {IMAGE} .",
+        f"docker build --platform {platform} --file docker/Dockerfile.worker --tag {IMAGE} .",
         f"docker push {IMAGE}",
     ]

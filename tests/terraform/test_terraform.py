@@ -35,6 +35,8 @@ GONE = 65  # what is planned is no longer there
 EVERYTHING = {
     "alarm_email": "team@example.org",
     "airflow_host": "true",
+    "permissions_boundary_arn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
+    "tags": '{owner = "anaesthesia"}',
     "airflow_trusted_arns": f'["arn:aws:iam::{ACCOUNT}:role/elsewhere"]',
     "kms_key_arn": f"arn:aws:kms:eu-north-1:{ACCOUNT}:key/ours",
     "subject_salt_secret_arn": f"arn:aws:secretsmanager:eu-north-1:{ACCOUNT}:secret:salt-AbCdEf",
@@ -76,7 +78,7 @@ def state() -> Iterator[Path]:
         pytest.skip("terraform is not installed")
     folder = Path(tempfile.gettempdir()) / f"vitalprep-terraform-check-{os.getuid()}"  # keeps its virtual environment
     folder.mkdir(exist_ok=True)
-    run(str(TERRAFORM_CHECK), str(FOLDER), state=folder)
+    (folder / "report.txt").write_text(run(str(TERRAFORM_CHECK), str(FOLDER), state=folder))
     yield folder
     shutil.rmtree(folder / "work")
 
@@ -121,9 +123,13 @@ def test_the_plan_as_it_comes_makes_what_the_issue_names(state: Path) -> None:
 
 
 def test_its_own_tests_pass(state: Path) -> None:
-    report = run("terraform", "-chdir=work", "test", "-no-color", state=state)
-    assert "Success!" in report
-    assert "0 failed" in report
+    """As part of terraform-check, after the plan."""
+    tests = (state / "report.txt").read_text().partition("Plan:")[2]
+    assert "Success!" in tests
+    assert ", 0 failed" in tests
+    assert [
+        path.name for path in (FOLDER / "tests").glob("*.tftest.hcl") if f"tests/{path.name}... pass" not in tests
+    ] == []
 
 
 def test_every_variable_and_output_is_described(state: Path) -> None:
@@ -137,6 +143,12 @@ def test_the_example_names_variables_that_exist(state: Path) -> None:
     lines = (FOLDER / "terraform.tfvars.example").read_text().splitlines()
     named = {line.lstrip("# ").split("=")[0].strip() for line in lines if " = " in line}
     assert named == set(plan["variables"]) - {"vpc_cidr", "airflow_disk_gib"}
+
+
+def test_the_provider_puts_the_tags_on_everything(state: Path) -> None:
+    provider = json.loads((state / "plan.json").read_text())["configuration"]["provider_config"]["aws"]
+    [tags] = provider["expressions"]["default_tags"]
+    assert tags["tags"] == {"references": ["local.tags"]}
 
 
 def test_nothing_opens_a_port_or_carries_an_ssh_key(applied: dict[str, Any]) -> None:
@@ -158,7 +170,8 @@ def test_outputs_become_an_env_file(applied: dict[str, Any], state: Path, tmp_pa
     assert len(lines["VITALPREP_ECS_SUBNETS"].split(",")) == 3
     assert lines["VITALPREP_SAGEMAKER_IMAGE"].endswith("/vitalprep/worker:0.1.0")
     families = {one["family"] for one in of_type(applied, "aws_ecs_task_definition").values()}
-    assert {lines["VITALPREP_ECS_WORKER_TASK"], lines["VITALPREP_ECS_BUILDER_TASK"]} == families
+    asked = {lines["VITALPREP_ECS_WORKER_TASK"], lines["VITALPREP_ECS_BUILDER_TASK"]}
+    assert asked == families - {json.loads(printed)["runner_task"]["value"]}
 
 
 def test_iam_actions_exist_and_fit_their_resources(applied: dict[str, Any], tmp_path: Path) -> None:
@@ -287,13 +300,36 @@ def test_roles_can_do_their_stages_and_no_others(applied: dict[str, Any], record
         assert as_role("worker", *harmonize).exit_code == GONE, "a missing recording is not a missing right"
 
 
+def test_the_runner_does_a_whole_run_and_resumes_it(applied: dict[str, Any], recordings: Path) -> None:
+    raw, output = (f"vitalprep-{name}-{ACCOUNT}-eu-north-1" for name in ("raw", "output"))
+    with guarded_s3(policies_of_roles(applied)) as endpoint:
+
+        def environment_of(role: str) -> dict[str, str]:
+            keys = {"AWS_ACCESS_KEY_ID": role, "AWS_SECRET_ACCESS_KEY": "testing"}
+            return {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "eu-north-1", **keys}
+
+        owner = s3_client(environment_of(OWNER))
+        for bucket in {raw, output} - {one["Name"] for one in owner.list_buckets()["Buckets"]}:
+            owner.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-north-1"})
+        for path in (*recordings.rglob("*.vital"), *recordings.rglob("*.csv")):
+            owner.upload_file(str(path), raw, f"raw-data/{path.relative_to(recordings)}")
+
+        where = ("--input", f"s3://{raw}/raw-data", "--output", f"s3://{output}", "--set", "windowing.step=50")
+        command = ("run", *where, "--set", "validation.min_success_rate=0.5", "--workers", "2")
+        first, second = (run_vitalprep(*command, environment=environment_of("runner")) for _ in range(2))
+        assert (first.exit_code, second.exit_code) == (0, 0), first.result
+        assert first.result["dataset"] == second.result["dataset"]
+        with pytest.raises(ClientError):
+            s3_client(environment_of("runner")).put_object(Bucket=raw, Key="raw-data/9999.vital", Body=b"")
+
+
 def test_the_worker_alone_prints_metrics_of_its_progress(applied: dict[str, Any]) -> None:
     tasks = of_type(applied, "aws_ecs_task_definition").values()
     containers = {one["family"].rpartition("-")[2]: json.loads(one["container_definitions"])[0] for one in tasks}
     asked = {name: {one["name"]: one["value"] for one in each["environment"]} for name, each in containers.items()}
     assert asked["worker"]["VITALPREP_METRICS"] == "emf"
-    assert "VITALPREP_METRICS" not in asked["builder"]
-    assert asked["worker"]["AWS_REGION"] == asked["builder"]["AWS_REGION"]
+    assert "VITALPREP_METRICS" not in asked["builder"] | asked["runner"]
+    assert asked["worker"]["AWS_REGION"] == asked["builder"]["AWS_REGION"] == asked["runner"]["AWS_REGION"]
 
 
 def test_the_submitter_may_call_what_submit_calls(applied: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ BACKENDS: dict[str, str] = {
     "local": "vitalprep_airflow.backends.local.LocalBackend",
     "ecs": "vitalprep_airflow.backends.ecs.EcsBackend",
     "sagemaker": "vitalprep_airflow.backends.sagemaker.SageMakerBackend",
+    "batch": "vitalprep_airflow.backends.batch.BatchBackend",
 }
 DEFAULT = "local"
 

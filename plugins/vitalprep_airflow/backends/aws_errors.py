@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import random
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from airflow.sdk.exceptions import AirflowException
-from botocore.exceptions import BotoCoreError, NoCredentialsError, NoRegionError, PartialCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
 
 from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
 
-__all__ = ["CREDENTIALS", "Kind", "Refusal", "no_answer", "refused"]
+__all__ = ["CREDENTIALS", "Kind", "Patience", "Refusal", "no_answer", "patiently", "refused"]
 
+LONGEST_PAUSE = 60.0  # s between two calls that AWS throttles or does not answer
+
+Answer = TypeVar("Answer")
 Kind = type[WorkerFailed] | type[WorkerRefused]
 # A service's answer: pattern of the error code, pattern of the text, what to raise, the fix.
 Refusal = tuple[str, str, Kind, str]
@@ -21,6 +28,66 @@ CREDENTIALS: Refusal = (
     WorkerRefused,
     "renew the AWS credentials in Airflow's environment; on EC2 set none, so that the instance's role is used",
 )
+_THROTTLE = re.compile("Throttl|TooManyRequests|RequestLimitExceeded|SlowDown")
+_OUTAGE = re.compile("RequestTimeout|ServiceUnavailable|InternalFailure|InternalError|InternalServer|ServerException")
+_SETTINGS = (NoCredentialsError, PartialCredentialsError, NoRegionError)
+
+log = logging.getLogger("airflow.task")
+
+
+class Patience:
+    """How long AWS may throttle calls, or not answer them, before its error counts.
+
+    Parameters
+    ----------
+    pause : float
+        Seconds before the second call. The pauses double, up to a minute, and vary at random, so that the calls of many
+        tasks spread.
+    limit : float
+        Seconds after which the error counts.
+    throttles_only : bool
+        Whether only a throttled call may be made again: it did nothing.
+    """
+
+    def __init__(self, *, pause: float, limit: float, throttles_only: bool = False) -> None:
+        self._pause = pause
+        self._longest = max(LONGEST_PAUSE, pause)
+        self._deadline = time.monotonic() + limit
+        self._passes = _is_throttle if throttles_only else _is_transient
+        self._warned = False
+
+    def after(self, error: ClientError | BotoCoreError) -> float:
+        """Return how many seconds to wait before the call is made again. Raises the error if it counts."""
+        left = self._deadline - time.monotonic()
+        if left <= 0 or not self._passes(error):
+            raise error
+        if not self._warned:
+            log.warning("AWS does not answer now. What runs, runs on, and AWS is asked again. (%s)", error)
+        self._warned = True
+        pause = min(self._pause * random.uniform(0.5, 1.5), left)
+        self._pause = min(self._pause * 2, self._longest)
+        return pause
+
+
+def patiently(call: Callable[[], Answer], *, pause: float, limit: float, throttles_only: bool = False) -> Answer:
+    """Return a call's answer. While AWS throttles the call or does not answer, it is made again; see `Patience`."""
+    patience = Patience(pause=pause, limit=limit, throttles_only=throttles_only)
+    while True:
+        try:
+            return call()
+        except (ClientError, BotoCoreError) as error:
+            time.sleep(patience.after(error))
+
+
+def _is_throttle(error: ClientError | BotoCoreError) -> bool:
+    return isinstance(error, ClientError) and bool(_THROTTLE.search(error.response["Error"]["Code"]))
+
+
+def _is_transient(error: ClientError | BotoCoreError) -> bool:
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= 500 or _is_throttle(error) or bool(_OUTAGE.search(error.response["Error"]["Code"]))
+    return not isinstance(error, _SETTINGS)
 
 
 def refused(service: str, call: str, code: str, message: str, table: Iterable[Refusal]) -> AirflowException:
@@ -33,7 +100,7 @@ def refused(service: str, call: str, code: str, message: str, table: Iterable[Re
 
 def no_answer(service: str, error: BotoCoreError) -> AirflowException:
     """Return the error for a call that got no answer."""
-    if isinstance(error, NoCredentialsError | PartialCredentialsError | NoRegionError):
+    if isinstance(error, _SETTINGS):
         return WorkerRefused(
             f"Airflow cannot call {service}: {error} Fix: set AWS credentials and AWS_DEFAULT_REGION in Airflow's "
             "environment; on EC2 the instance's role is used."

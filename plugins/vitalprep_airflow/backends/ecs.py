@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from vitalprep_airflow.backends.aws import missing, region
+from vitalprep_airflow.backends.aws import fargate_machine, log_seconds, missing, patience_seconds, region
 from vitalprep_airflow.backends.spot import on_demand_after
 from vitalprep_airflow.step import StepOperator
 
@@ -30,9 +32,7 @@ class EcsBackend:
     @property
     def priced_machine(self) -> list[str]:
         """Fargate, with the shards' own size if the deployment sets one."""
-        sizes = {"--vcpus": _setting("SHARD_CPU"), "--memory-gb": _setting("SHARD_MEMORY")}
-        given = {option: int(size) / 1024 for option, size in sizes.items() if size.isdigit() and int(size)}
-        return ["fargate", *(word for option, size in given.items() for word in (option, f"{size:g}"))]
+        return fargate_machine(cpu=_setting("SHARD_CPU"), memory=_setting("SHARD_MEMORY"))
 
     @property
     def operator(self) -> type[StepOperator]:
@@ -59,6 +59,9 @@ class EcsSettings:
     shard_cpu: str  # in 1/1024 vCPU, as ECS counts
     shard_memory: str  # MiB
     poll_seconds: float
+    patience_seconds: float
+    log_seconds: float
+    log_reads: float  # a second, of all tasks together
 
     @classmethod
     def from_environment(cls) -> EcsSettings:
@@ -77,7 +80,27 @@ class EcsSettings:
             shard_cpu=_setting("SHARD_CPU"),
             shard_memory=_setting("SHARD_MEMORY"),
             poll_seconds=float(_setting("POLL_SECONDS") or 6),
+            patience_seconds=patience_seconds(),
+            log_seconds=log_seconds(),
+            log_reads=float(_setting("LOG_READS") or 5),
         )
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> EcsSettings:
+        """Return the settings whose fields these are, as JSON has them."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        return cls(**values)
+
+    @property
+    def keeps_log(self) -> bool:
+        """Whether the settings say where the containers' log is."""
+        return bool(self.log_group and self.log_prefix)
+
+    def log_stream(self, task_arn: str) -> str:
+        """Return the name of a container's log stream, as the ``awslogs`` driver makes it."""
+        return f"{self.log_prefix}/{self.container}/{task_arn.rsplit('/', 1)[-1]}"
 
     @property
     def problem(self) -> str | None:

@@ -6,17 +6,20 @@ No function here calls AWS.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowException
+from botocore.exceptions import BotoCoreError, ClientError
 
 from vitalprep_airflow.backends.aws import ENVIRONMENT
-from vitalprep_airflow.backends.aws_errors import CREDENTIALS, Kind, Refusal, refused
+from vitalprep_airflow.backends.aws_errors import CREDENTIALS, Kind, Refusal, no_answer, refused
+from vitalprep_airflow.backends.container_end import end_of_container
+from vitalprep_airflow.backends.container_log import LogEnd
 from vitalprep_airflow.backends.spot import SpotLost
-from vitalprep_airflow.outcome import Outcome, WorkerFailed, WorkerRefused, document_in, result_of
+from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
 
-__all__ = ["end_of_task", "refused_call", "refused_start"]
+__all__ = ["end_of_task", "exit_code_of", "refused_call", "refused_start", "unanswered"]
 
 SPOT_ENDS = ("SpotInterruption", "TerminationNotice")
 NO_CAPACITY = r"capacity is unavailable|(?-i:RESOURCE:[A-Z])|insufficient capacity"
@@ -91,6 +94,12 @@ _STARTS: tuple[tuple[str, Kind, str], ...] = (
         "execution role must be allowed to pull it, and the subnet to reach the registry",
     ),
     (
+        # ECS begins with "unable to pull secrets or registry auth" whichever of the two it was.
+        r"ResourceInitializationError.*(from asm|secretsmanager|retrieve secret)(?!.*(timeout|deadline))",
+        WorkerRefused,
+        "check subject_salt_secret_arn, and that the execution role may read that secret",
+    ),
+    (
         r"assume the role|role.*(not exist|trust)|AccessDenied",
         WorkerRefused,
         "the roles of the task definition must exist and trust ecs-tasks.amazonaws.com; `terraform apply` makes them",
@@ -99,11 +108,6 @@ _STARTS: tuple[tuple[str, Kind, str], ...] = (
         r"ResourceInitializationError.*(log|awslogs)",
         WorkerRefused,
         "the log group of the task definition must exist in this region; `terraform apply` makes it",
-    ),
-    (
-        r"ResourceInitializationError.*secret",
-        WorkerRefused,
-        "check subject_salt_secret_arn, and that the execution role may read that secret",
     ),
     (
         r"ResourceInitializationError",
@@ -127,6 +131,14 @@ def refused_call(code: str, message: str, *, call: str, spot: bool) -> AirflowEx
     return refused("ECS", call, code, message, _CALLS)
 
 
+def unanswered(error: ClientError | BotoCoreError, *, spot: bool) -> AirflowException:
+    """Return the error for a call that ECS refused or did not answer."""
+    if isinstance(error, BotoCoreError):
+        return no_answer("ECS", error)
+    said = error.response["Error"]
+    return refused_call(said["Code"], said["Message"], call=error.operation_name, spot=spot)
+
+
 def refused_start(reasons: Sequence[str], *, spot: bool) -> AirflowException:
     """Return the error for a task that ECS did not start, by its reasons."""
     reason = "; ".join(filter(None, reasons)) or "no reason given"
@@ -144,7 +156,7 @@ def end_of_task(
     container: str,
     command: str,
     spot: bool,
-    last_lines: Callable[[], Sequence[str]],
+    log_end: LogEnd,
 ) -> dict[str, Any]:
     """Return the worker's result from a stopped task as DescribeTasks describes it.
 
@@ -156,8 +168,8 @@ def end_of_task(
         The worker's command, for messages.
     spot : bool
         Whether the task asked for spot capacity.
-    last_lines : callable
-        Returns the end of the container's log.
+    log_end : LogEnd
+        The end of the container's log.
 
     Raises
     ------
@@ -167,27 +179,29 @@ def end_of_task(
         If it did not start, or by its exit code.
     """
     code, reason = task.get("stopCode", ""), task.get("stoppedReason", "")
-    ours: Mapping[str, Any] = next((one for one in task.get("containers", []) if one.get("name") == container), {})
+    ours = _container(task, container)
     if code in SPOT_ENDS or re.search(r"spot.*interrupt", reason, re.IGNORECASE):
         raise SpotLost(f"Spot capacity was taken away ({reason.rstrip('.')}). Finished cases are kept.")
     if code == "TaskFailedToStart" or (ours.get("exitCode") is None and not _ran(task)):
         raise refused_start([reason, *(one.get("reason", "") for one in task.get("containers", []))], spot=spot)
-    lines = tuple(last_lines())
-    exit_code, why = ours.get("exitCode"), ours.get("reason", "")
-    if "OutOfMemory" in why or "memory usage" in why:
-        raise WorkerFailed(
-            f"{command} was killed because it ran out of memory ({why.rstrip('.')}). Finished cases are kept. Fix: "
-            "give the task more memory (VITALPREP_ECS_SHARD_MEMORY, or worker_size and builder_size in "
-            "terraform.tfvars)."
-        )
-    if exit_code is None:
-        raise WorkerFailed(f"ECS does not say how {command} ended ({reason or why or 'no reason given'}).")
-    # By a shell's convention, 129 and more is a signal. 143 is the worker's own exit code for SIGTERM.
-    signalled = exit_code > 128 and exit_code != 143
-    said = document_in(lines)
-    text = tuple(line for line in lines if not document_in([line])) or (reason,)
-    result = result_of(Outcome(command, 128 - exit_code if signalled else exit_code, said, text[-3:]))
-    return result if result.get("ok") else {}
+    return end_of_container(
+        ours,
+        service="ECS",
+        command=command,
+        reason=reason,
+        memory="VITALPREP_ECS_SHARD_MEMORY, or worker_size and builder_size in terraform.tfvars",
+        log_end=log_end,
+    )
+
+
+def exit_code_of(task: Mapping[str, Any], container: str) -> int | None:
+    """Return the exit code of a container of a task as DescribeTasks describes it, None if there is none."""
+    code: int | None = _container(task, container).get("exitCode")
+    return code
+
+
+def _container(task: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return next((one for one in task.get("containers", []) if one.get("name") == name), {})
 
 
 def _ran(task: Mapping[str, Any]) -> bool:

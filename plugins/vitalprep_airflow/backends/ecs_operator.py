@@ -1,39 +1,41 @@
 """The operator that runs a step as a container on ECS Fargate.
 
-A container's results are in S3. Airflow reads from ECS how it ended, and its log from CloudWatch.
+A container's results are in S3. ECS alone says how it ended; its log is read from CloudWatch for people.
 """
 
 from __future__ import annotations
 
 import logging
 import shlex
-import time
-from collections.abc import Generator
-from datetime import timedelta
-from typing import Any
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, NoReturn
 
 from airflow.providers.amazon.aws.exceptions import EcsOperatorError
 from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, BaseAwsLink
 from airflow.providers.amazon.aws.links.logs import CloudWatchEventsLink
 from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
-from airflow.providers.amazon.aws.utils.task_log_fetcher import AwsTaskLogFetcher
+from airflow.providers.amazon.aws.utils.identifiers import generate_uuid
 from airflow.sdk import Context
+from airflow.sdk.exceptions import TaskDeferralTimeout
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vitalprep_airflow.backends.aws import connection_arguments
-from vitalprep_airflow.backends.aws_errors import no_answer
+from vitalprep_airflow.backends.aws import connection_arguments, tag_value
+from vitalprep_airflow.backends.aws_errors import patiently
+from vitalprep_airflow.backends.container_log import LogEnd
 from vitalprep_airflow.backends.ecs import EcsSettings
-from vitalprep_airflow.backends.ecs_errors import end_of_task, refused_call, refused_start
-from vitalprep_airflow.backends.spot import InterruptionsApart, Tally
-from vitalprep_airflow.outcome import WorkerFailed
+from vitalprep_airflow.backends.ecs_errors import end_of_task, refused_start, unanswered
+from vitalprep_airflow.backends.ecs_trigger import ContainerEnds
+from vitalprep_airflow.backends.spot import InterruptionsApart, SpotLost, Tally
+from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
 from vitalprep_airflow.page.links import PageLink
-from vitalprep_airflow.process import readable
 from vitalprep_airflow.step import StepOperator, map_index
 
 __all__ = ["EcsTaskLink", "EcsWorkerOperator"]
 
-LAST_LINES = 10
-POLLS_MISSING = 10  # ECS may not know a task in its first seconds
+KEPT = "container"  # of the last try, in Airflow's state store
+ERRORS = {kind.__name__: kind for kind in (SpotLost, WorkerFailed, WorkerRefused)}
 
 log = logging.getLogger("airflow.task")
 
@@ -44,19 +46,6 @@ class EcsTaskLink(BaseAwsLink):
     name = "ECS task"
     key = "ecs_task"
     format_str = BASE_AWS_CONSOLE_LINK + "/ecs/v2/clusters/{cluster}/tasks/{task_id}/configuration?region={region_name}"
-
-
-class _Log(AwsTaskLogFetcher):
-    def _get_log_events(self, skip_token: Any = None) -> Generator[Any, None, None]:
-        """Leave out metrics: they are for CloudWatch and repeat what the lines say."""
-        for event in super()._get_log_events(skip_token):
-            if not event["message"].startswith('{"_aws"'):
-                yield event
-
-    @staticmethod
-    def event_to_str(event: dict[str, Any]) -> str:
-        """Format a line as the local backend does."""
-        return readable(event["message"])[1]
 
 
 class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
@@ -84,47 +73,91 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
                 }
             },
             container_name=settings.container,
-            awslogs_group=settings.log_group or None,
-            awslogs_stream_prefix=settings.log_prefix or None,
-            awslogs_fetch_interval=timedelta(seconds=min(5, settings.poll_seconds)),
-            number_logs_exception=LAST_LINES,
+            # No awslogs_group: an error of the parent's log fetcher would fail the task.
             reattach=True,
-            # Only this mode stops the container when the task is stopped.
-            deferrable=False,
             **connection_arguments(),
             **kwargs,
         )
         self.settings = settings
         self._spot = False
         self._context: Context | None = None
-        self._described: dict[str, Any] = {}
-        self._result: dict[str, Any] = {}
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Run the command to its end and return its result, if its log shows one.
+    def execute(self, context: Context) -> NoReturn:
+        """Start the container, or find the one that an earlier try left running, and wait for it in the triggerer.
+
+        Raises
+        ------
+        TaskDeferred
+            `container_ended` goes on when the container has ended.
+        SpotLost, WorkerFailed, WorkerRefused
+            If it cannot be started; WorkerRefused also after too many failures.
+        """
+        self._context = context
+        with self._failures_counted(context) as tally:
+            self._prepare(context, spot=tally.takes_spot(context, self.step))
+            try:
+                self._start_or_find(context)
+            except (ClientError, BotoCoreError) as error:
+                raise unanswered(error, spot=self._spot) from error
+        self.defer(
+            trigger=ContainerEnds(
+                arn=str(self.arn), spot=self._spot, settings=asdict(self.settings), connection=self.aws_conn_id
+            ),
+            method_name="container_ended",
+            timeout=self.execution_timeout,
+        )
+
+    def container_ended(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Judge how the container ended, and return the command's result, if its log shows one.
 
         Raises
         ------
         SpotLost, WorkerFailed, WorkerRefused
             See `end_of_task`; WorkerRefused also after too many failures.
         """
-        self._context = context
-        tally = Tally.of(context)
-        self._prepare(context, spot=tally.takes_spot(context, self.step))
+        with self._failures_counted(context):
+            if "error" in event:
+                kind, text = event["error"]
+                raise ERRORS[kind](text)
+            if not event["task"]:
+                raise WorkerFailed(f"ECS no longer knows the task {event['arn']}. Finished cases are kept.")
+            return end_of_task(
+                event["task"],
+                container=self.settings.container,
+                command=self.step.command,
+                spot=event["spot"],
+                log_end=LogEnd(**event["log"]),
+            )
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after the wait. If it took longer than ``execution_timeout``, stop the container."""
         try:
-            self._run(context)
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            self.arn = _kept(context).get("arn")
+            self.on_kill()
+            raise
+
+    @contextmanager
+    def _failures_counted(self, context: Context) -> Generator[Tally]:
+        tally = Tally.of(context)
+        try:
+            yield tally
         except WorkerFailed as error:
             raise tally.after(error, context, step=self.step, retries=int(self.retries or 0)) from error
-        return self._result
 
-    def _run(self, context: Context) -> None:
-        try:
-            super().execute(context)  # type: ignore[no-untyped-call]
-        except ClientError as error:
-            said = error.response["Error"]
-            raise refused_call(said["Code"], said["Message"], call=error.operation_name, spot=self._spot) from error
-        except BotoCoreError as error:
-            raise no_answer("ECS", error) from error
+    def _start_or_find(self, context: Context) -> None:
+        ti = context["ti"]
+        self._started_by = generate_uuid(*map(str, [ti.dag_id, ti.task_id, ti.run_id, ti.map_index]))
+        self._waiting_out_throttles(lambda: self._find_earlier(context))
+        if not self.arn:
+            self._waiting_out_throttles(self._start_task)
+        context["task_state_store"].set(KEPT, {"arn": self.arn, "max_tries": ti.max_tries})
+        self._link()
+
+    def _waiting_out_throttles(self, call: Callable[[], None]) -> None:
+        settings = self.settings
+        patiently(call, pause=settings.poll_seconds, limit=settings.patience_seconds, throttles_only=True)
 
     def _prepare(self, context: Context, *, spot: bool) -> None:
         settings, step, ti = self.settings, self.step, context["ti"]
@@ -139,12 +172,13 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
             self.overrides |= {name: value for name, value in size.items() if value}
         index = map_index(context)
         # For grouping in the bill and in the console.
-        self.tags = {
+        told = {
             "airflow-dag": ti.dag_id,
-            "airflow-run": ti.run_id[:256],
+            "airflow-run": ti.run_id,
             "airflow-task": ti.task_id if index < 0 else f"{ti.task_id}/{index}",
             "airflow-try": str(ti.try_number),
         }
+        self.tags = {name: tag_value(text) for name, text in told.items()}
         log.info("%s on %s, try %s", shlex.join(step.command_line), provider, ti.try_number)
 
     def _start_task(self) -> None:
@@ -152,66 +186,51 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
             super()._start_task()  # type: ignore[no-untyped-call]
         except EcsOperatorError as error:
             raise refused_start([str(one.get("reason", one)) for one in error.failures], spot=self._spot) from error
-        self._link()
 
-    def _try_reattach_task(self, started_by: str) -> None:
-        super()._try_reattach_task(started_by)
-        if self.arn:
-            self._link()
+    def _find_earlier(self, context: Context) -> None:
+        """Follow the container that an earlier try left running, and stop all others.
+
+        A container from before the task was cleared is not followed: whoever clears a task wants it to begin anew.
+        """
+        found = self.client.list_tasks(cluster=self.cluster, desiredStatus="RUNNING", startedBy=self._started_by)
+        running = list(found["taskArns"])
+        tries = context["ti"].max_tries
+        if running and _kept(context).get("max_tries", tries) == tries:
+            self.arn = running.pop(0)
+            log.info("the task %s is already running", self.arn)
+        for other in running:
+            self._stop_second(other)
+
+    def _stop_second(self, arn: str) -> None:
+        """Stop a second container of this step: the answer to its RunTask was lost. It commits finished cases."""
+        log.warning("A second task for the same step is running and is stopped: %s", arn)
+        try:
+            self.client.stop_task(cluster=self.cluster, task=arn, reason=f"{self.arn} does the same work")
+        except (ClientError, BotoCoreError) as error:
+            # It does no harm: both write the same bytes.
+            log.warning(
+                "It was not stopped (%s). Fix: aws ecs stop-task --cluster %s --task %s", error, self.cluster, arn
+            )
 
     def _link(self) -> None:
         if self._context is None or not self.arn:
             return
         place = {"region_name": self.client.meta.region_name, "aws_partition": self.arn.split(":")[1]}
-        task = str(self._get_ecs_task_id(self.arn))
-        EcsTaskLink.persist(context=self._context, operator=self, **place, cluster=self.cluster, task_id=task)
-        if self._aws_logs_enabled():  # type: ignore[no-untyped-call]
+        EcsTaskLink.persist(
+            context=self._context, operator=self, **place, cluster=self.cluster, task_id=self.arn.rsplit("/", 1)[-1]
+        )
+        if self.settings.keeps_log:
             CloudWatchEventsLink.persist(
                 context=self._context,
                 operator=self,
                 **place,
-                awslogs_region=self.resolve_awslogs_region() or place["region_name"],
-                awslogs_group=self.awslogs_group,
-                awslogs_stream_name=self._get_logs_stream_name(),
+                awslogs_region=place["region_name"],
+                awslogs_group=self.settings.log_group,
+                awslogs_stream_name=self.settings.log_stream(self.arn),
             )
 
-    def _get_task_log_fetcher(self) -> AwsTaskLogFetcher:
-        return _Log(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.resolve_awslogs_region(),
-            log_group=str(self.awslogs_group),
-            log_stream_name=self._get_logs_stream_name(),
-            fetch_interval=self.awslogs_fetch_interval,
-            logger=log,  # type: ignore[arg-type]  # as the local backend's lines
-        )
 
-    def _wait_for_task_ended(self) -> None:
-        """Wait until the task has stopped. The provider's own waiter never ends for a task that ECS no longer knows."""
-        missing = 0
-        while missing < POLLS_MISSING:
-            self._described = next(
-                iter(self.client.describe_tasks(cluster=self.cluster, tasks=[self.arn])["tasks"]), {}
-            )
-            if self._described.get("lastStatus") == "STOPPED":
-                return
-            missing = 0 if self._described else missing + 1
-            time.sleep(self.settings.poll_seconds)
-        raise WorkerFailed(f"ECS no longer knows the task {self.arn}. Finished cases are kept.")
-
-    def _check_success_task(self) -> None:
-        self._result = end_of_task(
-            self._described,
-            container=self.settings.container,
-            command=self.step.command,
-            spot=self._spot,
-            last_lines=self._last_lines,
-        )
-
-    def _last_lines(self) -> list[str]:
-        if self.task_log_fetcher is None:
-            return []
-        try:
-            return list(self.task_log_fetcher.get_last_log_messages(LAST_LINES))
-        except (ClientError, BotoCoreError) as error:
-            log.warning("The end of the container's log cannot be read: %s", error)
-            return []
+def _kept(context: Context) -> dict[str, Any]:
+    """Return what the state store says of the last container; clearing a task raises its ``max_tries``."""
+    kept: Any = context["task_state_store"].get(KEPT)
+    return kept if isinstance(kept, dict) else {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from vitalprep_airflow.backends.aws import missing, region
+from vitalprep_airflow.backends.aws import missing, patience_seconds, region
 from vitalprep_airflow.backends.spot import on_demand_after
 from vitalprep_airflow.step import StepOperator
 
@@ -55,6 +55,7 @@ class SageMakerSettings:
     max_run: int  # s
     max_wait: int  # s
     poll_seconds: float
+    patience_seconds: float
 
     @classmethod
     def from_environment(cls) -> SageMakerSettings:
@@ -68,6 +69,7 @@ class SageMakerSettings:
             max_run=int(_setting("MAX_RUN") or 4 * 3600),
             max_wait=int(_setting("MAX_WAIT") or 8 * 3600),
             poll_seconds=float(_setting("POLL_SECONDS") or 15),
+            patience_seconds=patience_seconds(),
         )
 
     @property

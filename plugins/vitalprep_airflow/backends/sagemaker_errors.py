@@ -16,7 +16,7 @@ from vitalprep_airflow.backends.aws_errors import CREDENTIALS, Kind, Refusal, re
 from vitalprep_airflow.backends.spot import SpotLost
 from vitalprep_airflow.outcome import Outcome, WorkerFailed, WorkerRefused, failure_of
 
-__all__ = ["end_of_job", "refused_call"]
+__all__ = ["end_of_job", "exists_already", "is_unknown", "refused_call"]
 
 # Answers to CreateTrainingJob.
 _CALLS: tuple[Refusal, ...] = (
@@ -64,6 +64,16 @@ _FAILURES: tuple[tuple[str, Kind, str], ...] = (
 def refused_call(code: str, message: str, *, call: str) -> AirflowException:
     """Return the error for SageMaker's answer to a call."""
     return refused("SageMaker", call, code, message, _CALLS)
+
+
+def is_unknown(code: str, message: str) -> bool:
+    """Return whether SageMaker says that it does not know a job."""
+    return code == "ResourceNotFound" or (code == "ValidationException" and "not found" in message.lower())
+
+
+def exists_already(code: str, message: str) -> bool:
+    """Return whether SageMaker says that there is a job of this name."""
+    return code == "ResourceInUse" and "already exists" in message
 
 
 def end_of_job(job: Mapping[str, Any], *, name: str, command: str, spot: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import json
 import logging
 import shlex
 import time
+from functools import partial
 from typing import Any
 
 from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, BaseAwsLink
@@ -16,21 +17,21 @@ from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOp
 from airflow.sdk import Context
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vitalprep_airflow.backends.aws import connection_arguments
-from vitalprep_airflow.backends.aws_errors import no_answer
+from vitalprep_airflow.backends.aws import connection_arguments, tag_value
+from vitalprep_airflow.backends.aws_errors import no_answer, patiently
+from vitalprep_airflow.backends.container_log import ContainerLog, logs_client
 from vitalprep_airflow.backends.sagemaker import SageMakerSettings
-from vitalprep_airflow.backends.sagemaker_errors import end_of_job, refused_call
+from vitalprep_airflow.backends.sagemaker_errors import end_of_job, exists_already, is_unknown, refused_call
 from vitalprep_airflow.backends.spot import InterruptionsApart, Tally
 from vitalprep_airflow.command import run_worker
 from vitalprep_airflow.outcome import WorkerFailed
 from vitalprep_airflow.page.links import PageLink
-from vitalprep_airflow.process import readable
 from vitalprep_airflow.step import StepOperator, map_index
 
 __all__ = ["SageMakerWorkerOperator"]
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-JOB_KEY = "training_job"  # under which Airflow keeps the job's name from one try to the next
+JOB_KEY = "training_job"  # under which Airflow keeps the job's name and `max_tries` from one try to the next
 RUNNING = ("InProgress", "Stopping")
 
 log = logging.getLogger("airflow.task")
@@ -48,7 +49,8 @@ class SageMakerWorkerOperator(StepOperator, SageMakerTrainingOperator):
     """Runs one step as a training job and judges how it ended.
 
     Shards run on managed spot. A job that finds no capacity in time is tried again, and after too many such tries on
-    demand. After a crash of Airflow the next try follows the job that still runs.
+    demand. After a crash of Airflow the next try follows the job that still runs, or takes the result of the completed
+    one.
     """
 
     operator_extra_links = (TrainingJobLink(), PageLink())
@@ -65,7 +67,6 @@ class SageMakerWorkerOperator(StepOperator, SageMakerTrainingOperator):
         self.settings = SageMakerSettings.from_environment()
         self._job = ""
         self._spot = False
-        self._seen: dict[str, str] = {}  # log stream => token of what follows
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the command to its end and return what it cost.
@@ -91,7 +92,7 @@ class SageMakerWorkerOperator(StepOperator, SageMakerTrainingOperator):
 
     def _run(self, context: Context) -> dict[str, Any]:
         try:
-            self._job = self._running_job(context) or self._start(context)
+            self._job = self._noted_job(context) or self._start(context)
             TrainingJobLink.persist(
                 context=context,
                 operator=self,
@@ -99,26 +100,60 @@ class SageMakerWorkerOperator(StepOperator, SageMakerTrainingOperator):
                 aws_partition=self.hook.conn_partition,
                 job=self._job,
             )
-            return self._result(self._followed())
+            return self._result(self._followed(self._job))
         except ClientError as error:
             said = error.response["Error"]
             raise refused_call(said["Code"], said["Message"], call=error.operation_name) from error
         except BotoCoreError as error:
             raise no_answer("SageMaker", error) from error
 
-    def _running_job(self, context: Context) -> str:
-        """Return the name of the job that an earlier try left running; empty if there is none."""
-        name = context["task_state_store"].get(JOB_KEY)
-        if isinstance(name, str) and self.hook.describe_training_job(name)["TrainingJobStatus"] == "InProgress":
+    def _noted_job(self, context: Context) -> str:
+        """Return the name of the job that an earlier try started and whose result counts; empty if there is none.
+
+        That is a running job, and a completed one unless the task was cleared since: a cleared task runs again.
+        """
+        note: Any = context["task_state_store"].get(JOB_KEY)
+        if isinstance(note, str):  # by version 0.2.0
+            note = {"name": note}
+        if not isinstance(note, dict) or not (job := self._known(note["name"])):
+            return ""
+        name = str(note["name"])
+        if job["TrainingJobStatus"] == "Stopping":
+            log.info("the job %s is stopping; no other one starts before it has ended", name)
+            job = self._followed(name)
+        if job["TrainingJobStatus"] == "InProgress":
             log.info("the job %s is already running", name)
             return name
+        if job["TrainingJobStatus"] == "Completed" and note.get("max_tries") == context["ti"].max_tries:
+            log.info("the job %s has completed meanwhile", name)
+            return name
         return ""
+
+    def _known(self, name: str) -> dict[str, Any]:
+        """Return the description of a job; empty if SageMaker does not know it, as in another region or account."""
+        try:
+            return self._described(name)
+        except ClientError as error:
+            said = error.response["Error"]
+            if not is_unknown(said["Code"], said["Message"]):
+                raise
+        log.info(
+            "SageMaker does not know the job %s, which an earlier try wanted to start; another one is started", name
+        )
+        return {}
 
     def _start(self, context: Context) -> str:
         self.config = self._request(context)
         name = str(self.config["TrainingJobName"])
-        self.hook.create_training_job(self.config, wait_for_completion=False, print_log=False)
-        context["task_state_store"].set(JOB_KEY, name)
+        # Noted first: if the answer is lost, the next try finds the job.
+        context["task_state_store"].set(JOB_KEY, {"name": name, "max_tries": context["ti"].max_tries})
+        try:
+            self.hook.create_training_job(self.config, wait_for_completion=False, print_log=False)
+        except ClientError as error:
+            said = error.response["Error"]
+            # No other job has its name: an answer was lost, and botocore has asked again.
+            if not exists_already(said["Code"], said["Message"]):
+                raise
         machine = f"{self.config['ResourceConfig']['InstanceType']} {'on spot' if self._spot else 'on demand'}"
         log.info("%s as job %s, %s", shlex.join(self.step.command_line), name, machine)
         return name
@@ -142,41 +177,52 @@ class SageMakerWorkerOperator(StepOperator, SageMakerTrainingOperator):
         if self._spot:
             options["--max-wait"] = str(settings.max_wait)
         arguments = [word for option in options.items() for word in option]
-        arguments += [word for key, value in tags.items() for word in ("--tag", f"{key}={value}")]
+        arguments += [word for key, value in tags.items() for word in ("--tag", f"{key}={tag_value(value)}")]
         arguments += ["--use-spot" if self._spot else "--on-demand"]
         request: dict[str, Any] = run_worker("sagemaker-request", arguments)["request"]
         return request
 
-    def _followed(self) -> dict[str, Any]:
-        """Log the job's status and its container's lines until it ends, and return its description."""
+    def _described(self, name: str) -> dict[str, Any]:
+        """Return DescribeTrainingJob's answer. The job runs on while SageMaker does not answer."""
+        job: dict[str, Any] = patiently(
+            partial(self.hook.describe_training_job, name),
+            pause=self.settings.poll_seconds,
+            limit=self.settings.patience_seconds,
+        )
+        return job
+
+    def _followed(self, name: str) -> dict[str, Any]:
+        """Log a job's status and its container's lines until it ends, and return its description."""
+        lines = self._log_of(name)
         shown = ""
         while True:
-            job: dict[str, Any] = self.hook.describe_training_job(self._job)
-            self._forward_log()
+            job = self._described(name)
+            lines.forward()
             if job["SecondaryStatus"] != shown:
                 shown = job["SecondaryStatus"]
-                log.info("%s: %s", self._job, shown)
+                log.info("%s: %s", name, shown)
             if job["TrainingJobStatus"] not in RUNNING:
+                lines.end(ok=job["TrainingJobStatus"] == "Completed", seconds=0)
                 return job
             time.sleep(self.settings.poll_seconds)
 
-    def _forward_log(self) -> None:
-        logs = self.hook.logs_hook.conn
-        try:
-            found = logs.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self._job}/")
-            for stream in (one["logStreamName"] for one in found["logStreams"]):
-                place = {"logGroupName": LOG_GROUP, "logStreamName": stream, "startFromHead": True}
-                since = {"nextToken": self._seen[stream]} if stream in self._seen else {}
-                answer = logs.get_log_events(**place, **since)
-                self._seen[stream] = answer["nextForwardToken"]
-                for event in answer["events"]:
-                    log.log(*readable(event["message"]))
-        except ClientError as error:
-            # An account has no log group before its first job. A role that may not read the log still runs jobs.
-            log.debug("The job's log cannot be read: %s", error)
+    def _log_of(self, name: str) -> ContainerLog:
+        def streams(client: Any) -> list[str]:
+            found = client.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/")
+            return [one["logStreamName"] for one in found["logStreams"]]
+
+        return ContainerLog(
+            logs_client(self.aws_conn_id, self.region_name),
+            group=LOG_GROUP,
+            streams=streams,
+            poll_seconds=self.settings.poll_seconds,
+            where=f"the streams {name}/... of the CloudWatch log group {LOG_GROUP}",
+        )
 
     def _result(self, job: dict[str, Any]) -> dict[str, Any]:
         billed, ran = job.get("BillableTimeInSeconds", 0), job.get("TrainingTimeInSeconds", 0)
         saved = f", {1 - billed / ran:.0%} less than on demand" if ran else ""
         log.info("%s: %s s billed%s", self._job, billed, saved)
-        return end_of_job(job, name=self._job, command=self.step.command, spot=self._spot)
+        return end_of_job(
+            job, name=self._job, command=self.step.command, spot=bool(job.get("EnableManagedSpotTraining"))
+        )

@@ -34,6 +34,15 @@ __all__: list[str] = []
 @click.option("--hour-of", metavar="MACHINE", help="Print only the price of one hour of fargate, ml.m5.large, ...")
 @click.option("--vcpus", type=click.FloatRange(min=0.25), help="vCPUs of the task, with --hour-of fargate.")
 @click.option("--memory-gb", type=click.FloatRange(min=0.5), help="Memory of the task in GB, with --hour-of fargate.")
+@click.option(
+    "--architecture",
+    type=click.Choice(["X86_64", "ARM64"]),
+    default="X86_64",
+    show_default=True,
+    envvar="VITALPREP_ECS_CPU_ARCHITECTURE",
+    show_envvar=True,
+    help="Architecture of the machines, as Terraform's cpu_architecture.",
+)
 @configured
 @logs
 def cost(
@@ -56,15 +65,16 @@ def cost(
     from vitalprep.cost import command, tables
     from vitalprep.cost.figures import load_figures
     from vitalprep.cost.hourly import hourly_price
+    from vitalprep.runtime.region import deployment_region
 
+    figures = load_figures(prices, deployment_region())
     if hour_of and not input_uri:
-        report(
-            "Price of one hour", hourly_price(load_figures(prices), hour_of, vcpus=vcpus, memory_gb=memory_gb), as_json
-        )
+        size = {"vcpus": vcpus, "memory_gb": memory_gb}
+        report("Price of one hour", hourly_price(figures, hour_of, **size, architecture=asked["architecture"]), as_json)
         return
     if hour_of or not input_uri:
         raise UsageError("Give either --input or --hour-of.", fix="give the recordings, or a type of machine.")
-    result = command.cost(input_uri, load_config(config_file, settings, profiles), load_figures(prices), **asked)
+    result = command.cost(input_uri, load_config(config_file, settings, profiles), figures, **asked)
     if as_json:
         print_result({"ok": True} | result)
     else:

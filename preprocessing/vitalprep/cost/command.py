@@ -10,18 +10,20 @@ from typing import Any
 
 from vitalprep.contract.case_list import parse_case_list, short_case_list
 from vitalprep.contract.config import Config
-from vitalprep.cost.estimate import BackendCost, estimate, file_count, run_cpu_seconds
-from vitalprep.cost.figures import Figures
+from vitalprep.cost.estimate import BackendCost, estimate, estimate_one_task, file_count, run_cpu_seconds
+from vitalprep.cost.figures import Architecture, Backend, Figures, priced_regions
 from vitalprep.cost.volume import Volume, volume_of
 from vitalprep.plan.make_plan import named_beside
 from vitalprep.plan.recordings import find_recordings
 from vitalprep.runtime.console import log
-from vitalprep.runtime.errors import RefusedError
+from vitalprep.runtime.errors import RefusedError, UsageError
 from vitalprep.runtime.region import deployment_region
 from vitalprep.runtime.workers import default_workers
 from vitalprep.storage import Storage
 
 __all__ = ["cost"]
+
+ONE_TASK = "one_task"
 
 
 def cost(
@@ -32,6 +34,7 @@ def cost(
     cases: str | None = None,
     numeric_only: bool = False,
     shards: int | None = None,
+    architecture: Architecture = "X86_64",
 ) -> dict[str, Any]:
     """Estimate time, storage and cost of a run. No recording is opened.
 
@@ -43,14 +46,17 @@ def cost(
         The recordings hold no waves, so that a minute takes far fewer bytes.
     shards : int, optional
         Shards on every backend; default as many as each backend needs.
+    architecture : str
+        Whose prices count, named as Terraform's `cpu_architecture`. Backends that have none of ARM are left out.
 
     Raises
     ------
     RefusedError
         If there is no recording, or none of the requested ones.
     UsageError
-        If the case list or the location is wrong.
+        If the case list or the location is wrong, or no backend has prices of the architecture.
     """
+    backends = _backends(figures, architecture)
     source = Storage(input_uri)
     recordings = find_recordings(source, named_beside(source)).by_case
     requested = parse_case_list(cases) if cases is not None else tuple(recordings)
@@ -64,21 +70,46 @@ def cost(
     kind = figures.recordings.numeric_only if numeric_only else figures.recordings.waves
     volume = volume_of(sizes, config, mb_per_minute=kind.value)
     costs = {
-        name: estimate(volume, config, figures, backend, shards=shards) for name, backend in figures.backends.items()
+        name: estimate_one_task(volume, config, figures, backend)
+        if name == ONE_TASK
+        else estimate(volume, config, figures, backend, shards=shards)
+        for name, backend in backends.items()
     }
-    result = _described(volume, config, figures, costs) | _plausibility(volume, figures, numeric_only=numeric_only)
+    result = _described(volume, config, figures, backends, costs) | _plausibility(
+        volume, figures, numeric_only=numeric_only
+    )
     result |= {
         "input": source.uri,
         "requested": len(requested),
         "missing": short_case_list(missing),
         "recorded": "numeric_only" if numeric_only else "waves",
+        "architecture": architecture,
         "deployment_region": deployment_region(),
+        "priced_regions": priced_regions(),
     }
+    result["limits"] += [f"{item.label} (no ARM)" for name, item in figures.backends.items() if name not in backends]
     _warn(result, missing)
     return result
 
 
-def _described(volume: Volume, config: Config, figures: Figures, costs: Mapping[str, BackendCost]) -> dict[str, Any]:
+def _backends(figures: Figures, architecture: Architecture) -> dict[str, Backend]:
+    known = {ONE_TASK: figures.runner, **figures.backends}
+    found = {name: backend.on(architecture) for name, backend in known.items()}
+    backends = {name: backend for name, backend in found.items() if backend is not None}
+    if not backends:
+        raise UsageError(
+            "No backend has ARM prices.", fix="give them below backends: fargate: arm: in the --prices file."
+        )
+    return backends
+
+
+def _described(
+    volume: Volume,
+    config: Config,
+    figures: Figures,
+    backends: Mapping[str, Backend],
+    costs: Mapping[str, BackendCost],
+) -> dict[str, Any]:
     load, workers = volume.load, default_workers()
     seconds = run_cpu_seconds(volume, figures.machine, workers=workers)
     minutes = [volume.minutes(case) for case in volume.sizes]
@@ -95,7 +126,7 @@ def _described(volume: Volume, config: Config, figures: Figures, costs: Mapping[
         "files": file_count(volume.gb_out, config),
         "local": {"workers": workers, "cpu_seconds": seconds | {"total": sum(seconds.values())}},
         "backends": {
-            name: asdict(item) | {"dollars": item.dollars, "priced": str(figures.backends[name].priced or "by you")}
+            name: asdict(item) | {"dollars": item.dollars, "priced": str(backends[name].priced or "by you")}
             for name, item in costs.items()
         },
         "storage_dollars_per_month": (volume.gb_out + tables) * figures.s3.storage_gb_month.value,

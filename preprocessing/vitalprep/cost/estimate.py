@@ -12,7 +12,7 @@ from vitalprep.cost.volume import Load, Volume
 from vitalprep.plan.shards import balanced_shards
 from vitalprep.storage import WRITE_BUFFER
 
-__all__ = ["STAGES", "BackendCost", "cpu_seconds", "estimate", "file_count", "run_cpu_seconds"]
+__all__ = ["STAGES", "BackendCost", "cpu_seconds", "estimate", "estimate_one_task", "file_count", "run_cpu_seconds"]
 
 STAGES: tuple[Stage, ...] = ("plan", "harmonize", "build", "publish", "validate")
 
@@ -106,6 +106,24 @@ def estimate(
     )
 
 
+def estimate_one_task(volume: Volume, config: Config, figures: Figures, backend: Backend) -> BackendCost:
+    """Estimate `vitalprep run` in one task: the stages follow one another in one container."""
+    tasks = _tasks(volume, config, figures, 1)
+    start = 2 * figures.machine.process_seconds / backend.speed.value  # the command, then its workers side by side
+    work = (start + sum(_busy_seconds(task, figures, backend) for task in tasks)) * (1 + backend.redone.value)
+    billed = max(backend.minimum_seconds.value, backend.billed_start_seconds.value + work)
+    return BackendCost(
+        label=backend.label,
+        shards=1,
+        tasks=1,
+        vcpu_hours=billed * backend.vcpus.value / 3600,
+        minutes=(backend.start_seconds.value + work) / 60,
+        compute=billed * backend.hour / 3600,
+        requests=_request_dollars(volume, config, figures.s3),
+        transfer=sum(task.mb_moved for task in tasks) / 1e3 * figures.s3.transfer_gb.value,
+    )
+
+
 def file_count(gb: float, config: Config) -> int:
     """Return the number of files for some GB of records."""
     if config.output.layout == "single":
@@ -147,14 +165,18 @@ def _harmonize_task(volume: Volume, figures: Figures, shard: tuple[int, ...]) ->
 
 
 def _work_seconds(task: _Task, figures: Figures, backend: Backend) -> float:
-    """Return the working time of a task: computing overlaps with transfer, small requests are waited for."""
-    machine, s3 = figures.machine, figures.s3
-    start = machine.process_seconds * (2 if task.pieces else 1)  # the command, then its workers side by side
+    """Return the working time of a task, with starting its processes."""
+    start = figures.machine.process_seconds * (2 if task.pieces else 1)  # the command, then its workers side by side
+    return start / backend.speed.value + _busy_seconds(task, figures, backend)
+
+
+def _busy_seconds(task: _Task, figures: Figures, backend: Backend) -> float:
+    """Return the time of a task's work: computing overlaps with transfer, small requests are waited for."""
     processes = max(1.0, min(backend.vcpus.value, task.pieces))
-    computing = cpu_seconds(task.stage, task.load, machine) / backend.speed.value
-    moving = task.mb_moved / s3.stream_mb_s.value
-    waiting = task.waits * s3.request_seconds.value
-    return start / backend.speed.value + (max(computing, moving) + waiting) / processes
+    computing = cpu_seconds(task.stage, task.load, figures.machine) / backend.speed.value
+    moving = task.mb_moved / figures.s3.stream_mb_s.value
+    waiting = task.waits * figures.s3.request_seconds.value
+    return (max(computing, moving) + waiting) / processes
 
 
 def _shards_for(volume: Volume, figures: Figures, backend: Backend) -> int:

@@ -13,11 +13,24 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from vitalprep.contract.document import Schema
 from vitalprep.runtime.errors import RefusedError, UsageError
+from vitalprep.runtime.region import DEFAULT_REGION
 from vitalprep.runtime.strict_yaml import yaml_content
 from vitalprep.storage import read_uri
 
-__all__ = ["Backend", "Figure", "Figures", "Machine", "Rates", "Stage", "Storing", "load_figures"]
+__all__ = [
+    "Architecture",
+    "Backend",
+    "Figure",
+    "Figures",
+    "Machine",
+    "Rates",
+    "Stage",
+    "Storing",
+    "load_figures",
+    "priced_regions",
+]
 
+Architecture = Literal["X86_64", "ARM64"]
 Stage = Literal["plan", "harmonize", "build", "publish", "validate"]
 
 _DEFAULTS = ("prices.yaml", "machine.yaml")
@@ -73,10 +86,27 @@ class Storing(Schema):
     request_seconds: Figure
 
 
+class OneTask(Schema):
+    """The task that does a whole run: its size, and what its disk costs beside what Fargate includes."""
+
+    label: str
+    vcpus: PositiveFigure
+    memory_gb: PositiveFigure
+    disk_hour: Figure
+
+
+class ArmPrices(Schema):
+    """Prices of vCPU and memory on ARM."""
+
+    vcpu_hour: Figure
+    memory_gb_hour: Figure
+
+
 class Backend(Schema):
     """A backend: size of its tasks, price of an hour, and cost of starting a task.
 
-    `machine` is the type that `machine_hour` is the price of, where machines are what is billed.
+    `machine` is the type that `machine_hour` is the price of, where machines are what is billed. `arm` is None where
+    the worker does not run on ARM.
     """
 
     label: str
@@ -93,6 +123,16 @@ class Backend(Schema):
     start_seconds: Figure
     billed_start_seconds: Figure
     minimum_seconds: Figure
+    arm: ArmPrices | None = None
+
+    def on(self, architecture: Architecture) -> Backend | None:
+        """Return the backend with an architecture's prices; None if it has none."""
+        if architecture == "X86_64":
+            return self
+        if self.arm is None:
+            return None
+        prices = {"vcpu_hour": self.arm.vcpu_hour, "memory_gb_hour": self.arm.memory_gb_hour}
+        return self.model_copy(update={"label": f"{self.label}, ARM", **prices})
 
     @property
     def hour(self) -> float:
@@ -139,28 +179,44 @@ class Figures(Schema):
     recordings: Recordings
     tasks: Tasks
     s3: Storing
+    one_task: OneTask
     backends: dict[str, Backend] = Field(min_length=1)
     machine: Machine
 
+    @property
+    def runner(self) -> Backend:
+        """Fargate on demand with the size of the task that does a whole run."""
+        fargate, one = self.backends["fargate"], self.one_task
+        extra = fargate.extra_hour.value + one.disk_hour.value
+        changed = {"label": one.label, "vcpus": one.vcpus, "memory_gb": one.memory_gb}
+        return fargate.model_copy(
+            update=changed | {"extra_hour": fargate.extra_hour.model_copy(update={"value": extra})}
+        )
 
-def load_figures(file: str | None = None) -> Figures:
+
+def load_figures(file: str | None = None, region: str = DEFAULT_REGION) -> Figures:
     """Return the figures, with the user's file laid over the defaults.
 
     Parameters
     ----------
     file : str, optional
         Path or URI of a YAML file laid over the defaults, key by key; a number alone keeps the default's unit.
+    region : str
+        Region to price, unless the file names one. One without prices of its own gets those of the default region.
 
     Raises
     ------
     UsageError
         Naming the file that cannot be read, or the key that is unknown, missing, negative or no number.
     """
-    content: dict[str, Any] = {}
-    for name in _DEFAULTS:
-        content |= _parsed(files("vitalprep.cost").joinpath(name).read_bytes(), name)
+    content = _defaults()
+    regions = content.pop("regions")
+    given = _parsed(_read(file), file) if file else {}
+    priced = str(given.get("region", region))
+    if priced in regions:
+        content = _laid_over(content, {"region": priced} | regions[priced], _DEFAULTS[0])
     if file:
-        content = _laid_over(content, _parsed(_read(file), file), file)
+        content = _laid_over(content, given, file)
     try:
         return Figures.model_validate(content)
     except ValidationError as error:
@@ -168,6 +224,19 @@ def load_figures(file: str | None = None) -> Figures:
         key = ".".join(str(part) for part in first["loc"])
         problem = "this key is unknown" if first["type"] == "extra_forbidden" else str(first["msg"])
         raise UsageError(f"{file or 'The figures'}: {key}: {problem[0].lower()}{problem[1:]}.", fix=_FIX) from error
+
+
+def priced_regions() -> list[str]:
+    """Return the regions that there are prices of, the default one first."""
+    content = _defaults()
+    return [content["region"], *content["regions"]]
+
+
+def _defaults() -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for name in _DEFAULTS:
+        content |= _parsed(files("vitalprep.cost").joinpath(name).read_bytes(), name)
+    return content
 
 
 def _read(file: str) -> bytes:

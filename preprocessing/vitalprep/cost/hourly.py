@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from vitalprep.cost.figures import Backend, Figures
+from vitalprep.cost.figures import Architecture, Backend, Figures
 from vitalprep.runtime.errors import UsageError
 
 __all__ = ["hourly_price"]
@@ -15,7 +15,12 @@ INSTANCE = re.compile(r"(ml\.[a-z0-9]+)\.(?:(\d*)xlarge|large)")
 
 
 def hourly_price(
-    figures: Figures, machine: str, *, vcpus: float | None = None, memory_gb: float | None = None
+    figures: Figures,
+    machine: str,
+    *,
+    vcpus: float | None = None,
+    memory_gb: float | None = None,
+    architecture: Architecture = "X86_64",
 ) -> dict[str, Any]:
     """Return what ``vitalprep cost --hour-of MACHINE --json`` prints.
 
@@ -25,6 +30,8 @@ def hourly_price(
         ``fargate``, or an instance type of SageMaker such as ``ml.m5.large``. Within a family AWS prices by vCPU.
     vcpus, memory_gb : float, optional
         Size of a Fargate task; default from the figures.
+    architecture : str
+        Of the task, named as Terraform's `cpu_architecture`.
 
     Returns
     -------
@@ -37,10 +44,12 @@ def hourly_price(
         If the figures have no price for such a machine.
     """
     if machine == FARGATE:
-        spot, on_demand = (_fargate(figures, name, vcpus, memory_gb) for name in ("fargate_spot", "fargate"))
-        label = f"ECS Fargate with {spot.vcpus.value:g} vCPU and {spot.memory_gb.value:g} GB"
+        backends = [_backend(figures, name, architecture) for name in ("fargate_spot", "fargate")]
+        spot, on_demand = (_sized(backend, vcpus, memory_gb) for backend in backends)
+        arm = " (ARM)" if architecture == "ARM64" else ""
+        label = f"ECS Fargate{arm} with {spot.vcpus.value:g} vCPU and {spot.memory_gb.value:g} GB"
     else:
-        spot = _instance(_backend(figures, "sagemaker_spot"), machine)
+        spot = _instance(_backend(figures, "sagemaker_spot", architecture), machine)
         on_demand = _changed(spot, discount=0.0)
         label = f"SageMaker on {machine}"
     dates = [backend.priced for backend in (spot, on_demand)]
@@ -53,16 +62,21 @@ def hourly_price(
     }
 
 
-def _backend(figures: Figures, name: str) -> Backend:
+def _backend(figures: Figures, name: str, architecture: Architecture) -> Backend:
     if name not in figures.backends:
         raise UsageError(
             f"The figures have no backend {name}.", fix="name this backend in the --prices file, or give none."
         )
-    return figures.backends[name]
+    backend = figures.backends[name].on(architecture)
+    if backend is None:
+        raise UsageError(
+            f"{figures.backends[name].label} has no ARM prices.",
+            fix="leave out --architecture ARM64 (VITALPREP_ECS_CPU_ARCHITECTURE).",
+        )
+    return backend
 
 
-def _fargate(figures: Figures, name: str, vcpus: float | None, memory_gb: float | None) -> Backend:
-    backend = _backend(figures, name)
+def _sized(backend: Backend, vcpus: float | None, memory_gb: float | None) -> Backend:
     return _changed(backend, vcpus=vcpus or backend.vcpus.value, memory_gb=memory_gb or backend.memory_gb.value)
 
 

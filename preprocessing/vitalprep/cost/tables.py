@@ -48,8 +48,8 @@ def _prices(result: Mapping[str, Any]) -> str:
     if priced == deployed:
         return f"of {priced}"
     return (
-        f"of {priced}. Runs are deployed to {deployed}, whose prices vitalprep does not have: expect other prices, "
-        "or give them with --prices"
+        f"of {priced}. Runs are deployed to {deployed}, whose prices vitalprep does not have (it has those of "
+        f"{', '.join(result['priced_regions'])}): expect other prices, or give them with --prices"
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import configparser
 import os
 import threading
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Chain", "chosen_chain"]
 
 _RENEW_BEFORE = timedelta(minutes=15)  # boto3's own; short-lived credentials are renewed after half their life
+_DEFAULT = ("default", "profile default")
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _PROFILE = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")  # in boto3's order
 _WEB_IDENTITY = "AWS_WEB_IDENTITY_TOKEN_FILE"
@@ -34,14 +36,25 @@ _CONTAINER_URL = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 _SOURCES = frozenset(  # settings of a profile that give credentials
     {"aws_access_key_id", "credential_process", "login_session", "role_arn", "sso_session", "sso_start_url"}
 )
-_WITHOUT_BOTO3 = (
-    "install the extra `aws`: pip install 'vitalprep[aws]'. Or set the keys: "
-    'eval "$(aws configure export-credentials --format env)", and unset AWS_PROFILE.'
-)
+_ELSEWHERE = frozenset({"ca_bundle", "endpoint_url", "services"})  # settings of a profile that lead to another server
+_EXPORT = 'eval "$(aws configure export-credentials --format env)", and unset AWS_PROFILE.'
+_WITHOUT_BOTO3 = f"install the extra `aws`: pip install 'vitalprep[aws]'. Or set the keys: {_EXPORT}"
+
+_Environment = tuple[tuple[str, str], ...]
 
 
 class Chain:
     """boto3's credentials for `obstore`, renewed in time. One object serves all threads of a process.
+
+    It belongs to one environment: the profile is settled here, the source at the first request, which is refused if
+    the environment has changed since.
+
+    Parameters
+    ----------
+    profile : str
+        The profile's name; empty for `default`, if there is one.
+    environment : tuple
+        As `_aws_environment` gives it.
 
     Attributes
     ----------
@@ -49,10 +62,12 @@ class Chain:
         What the profile says, empty if it says nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, profile: str, environment: _Environment) -> None:
         import botocore.session
 
-        self._session = botocore.session.Session()
+        # As boto3's variable, but settled now, and never empty. `profile=` would switch the keys' variables off.
+        self._session = botocore.session.Session(session_vars={"profile": (None, None, profile or None, None)})
+        self._environment = environment
         self._lock = threading.Lock()
         self._current: S3Credential | None = None
         self._renew_at: datetime | None = None
@@ -64,6 +79,11 @@ class Chain:
         except _failures() as error:
             raise self._translated(error) from None
         self.ca_bundle = str(said.get("ca_bundle") or "")
+        if "mfa_serial" in said:  # each process would ask for a code, and a code works once
+            raise UsageError(
+                f"The AWS profile {profile or 'default'!r} asks for an MFA code, and the worker can ask nobody.",
+                fix=f"take keys for a session: {_EXPORT}",
+            )
 
     def __call__(self) -> S3Credential:
         """Return the credentials; `obstore` asks for them before a request."""
@@ -74,6 +94,10 @@ class Chain:
             return self._current
 
     def _renew(self) -> None:
+        if self._current is None and self._environment != _aws_environment():
+            raise UsageError(
+                "The AWS variables have changed since this location was opened.", fix="open the location anew."
+            )
         try:
             found = self._session.get_credentials()
             if found is None:
@@ -111,21 +135,43 @@ def chosen_chain() -> Chain | None:
     if len(keys) == 1:
         missing = next(name for name in _KEYS if name not in keys)
         raise UsageError(f"{keys[0]} is set without {missing}.", fix=f"set {missing} as well, or neither.")
-    alone = _is_unsigned() or (keys and (_has_region() or not _file("AWS_CONFIG_FILE", "config").exists()))
-    if alone and not profile:
+    if _is_unsigned() or (keys and not profile and _needs_no_profile()):
         return None
     try:
         import boto3  # noqa: F401  what the extra `aws` installs
     except ImportError:
         _refuse_without_boto3(profile, bool(keys))
         return None
-    return _chain(tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_") or item[0] == "HOME")))
+    return _chain(profile, _aws_environment(), tuple(map(_state, _files())))
 
 
 @lru_cache(maxsize=4)
-def _chain(environment: tuple[tuple[str, str], ...]) -> Chain:
-    """Return the chain of an environment: a process that opens many stores asks for credentials once."""
-    return Chain()
+def _chain(profile: str, environment: _Environment, files: tuple[object, ...]) -> Chain:
+    """Return the chain of an environment and of files: a process that opens many stores asks for credentials once."""
+    return Chain(profile, environment)
+
+
+def _aws_environment() -> _Environment:
+    return tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_") or item[0] == "HOME"))
+
+
+def _files() -> tuple[Path, Path]:
+    """Return where profiles are looked up."""
+    return _file("AWS_SHARED_CREDENTIALS_FILE", "credentials"), _file("AWS_CONFIG_FILE", "config")
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _needs_no_profile() -> bool:
+    """Return whether keys in the environment are enough: no file gives the region, or leads to another server."""
+    config = _files()[1]
+    return not config.exists() or (_has_region() and not _says(config, _ELSEWHERE))
 
 
 def _failures() -> tuple[type[Exception], ...]:
@@ -159,7 +205,13 @@ def _refuse_without_boto3(profile: str, has_keys: bool) -> None:
     """Refuse what only boto3 can do, so that nothing runs as the machine's role instead."""
     if profile:
         raise UsageError(f"The AWS profile {profile!r} needs boto3, which is not installed.", fix=_WITHOUT_BOTO3)
-    if has_keys or any(os.environ.get(name) for name in (_WEB_IDENTITY, _CONTAINER)):
+    if has_keys:
+        return
+    web_identity = os.environ.get(_WEB_IDENTITY)
+    for file in _files():  # boto3 would take them, before the role of the container or the machine
+        if _says(file, {"role_arn"} if web_identity else _SOURCES):
+            raise UsageError(f"The AWS credentials in {file} need boto3, which is not installed.", fix=_WITHOUT_BOTO3)
+    if web_identity or os.environ.get(_CONTAINER):
         return
     if os.environ.get(_CONTAINER_URL):
         if not os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"):
@@ -168,18 +220,15 @@ def _refuse_without_boto3(profile: str, has_keys: bool) -> None:
                 fix="install the extra `aws`: pip install 'vitalprep[aws]'.",
             )
         return
-    for file in (_file("AWS_SHARED_CREDENTIALS_FILE", "credentials"), _file("AWS_CONFIG_FILE", "config")):
-        if _gives_credentials(file):
-            raise UsageError(f"The AWS credentials in {file} need boto3, which is not installed.", fix=_WITHOUT_BOTO3)
     if is_metadata_disabled():
         raise located(no_credentials(), "Could not use S3")
 
 
-def _gives_credentials(file: Path) -> bool:
-    """Return whether a file of profiles gives credentials to the profile `default`."""
+def _says(file: Path, settings: Collection[str]) -> bool:
+    """Return whether a file of profiles has one of some settings for the profile `default`."""
     profiles = configparser.RawConfigParser(strict=False, default_section="")
     try:
         profiles.read(file, encoding="utf-8")
     except (configparser.Error, OSError, ValueError) as error:
         raise UsageError(f"{file} cannot be read: {str(error).splitlines()[0]}.", fix="correct it.") from None
-    return any(name in profiles and not _SOURCES.isdisjoint(profiles[name]) for name in ("default", "profile default"))
+    return any(name in profiles and any(map(profiles[name].__contains__, settings)) for name in _DEFAULT)

@@ -122,10 +122,10 @@ def translated(error: Exception, *, verb: str, uri: str) -> VitalprepError | Tra
         return UsageError(what, fix=_CERTIFICATE)
     if isinstance(error, FileNotFoundError) and answer.code != "NoSuchBucket":
         return ObjectMissing(f"{uri} does not exist.", fix="check the location, or run the stage that writes it.")
+    if answer.code.startswith("KMS.") or "kms:" in answer.text:
+        return UsageError(what, fix="grant these credentials the use of the bucket's KMS key.")
     if answer.status == 403 and answer.code in ("", "AccessDenied"):  # a HEAD is answered without a code
         return AccessDenied(what, fix=f"grant these credentials the permissions {_RIGHTS[verb]}; or use others.")
-    if answer.code.startswith("KMS."):
-        return UsageError(what, fix="grant these credentials the use of the bucket's KMS key.")
     return UsageError(what, fix=_FIXES.get(answer.code, _LOCATION))
 
 

@@ -160,8 +160,9 @@ class Storage:
             return self.get(path)
         except ObjectMissing:
             return None
-        except AccessDenied as error:
-            self._refuse_unless_absent(path, error)
+        except AccessDenied:
+            if self._is_listed(path) is not False:
+                raise
             return None
 
     def head(self, path: str, *, optional: bool = False) -> StoredObject | None:
@@ -170,7 +171,7 @@ class Storage:
         Parameters
         ----------
         optional : bool
-            Take an object that must not be looked at as one that does not exist, and log it.
+            Where these credentials may neither read nor list, take the object as one that does not exist, and log it.
         """
         self._refuse_odd(path)
         try:
@@ -178,11 +179,10 @@ class Storage:
         except ObjectMissing:
             return None
         except AccessDenied as error:
-            try:
-                self._refuse_unless_absent(path, error)
-            except AccessDenied:
-                if not optional:
-                    raise
+            listed = self._is_listed(path)
+            if listed or (listed is None and not optional):
+                raise
+            if listed is None:
                 log(f"{self.uri_of(path)} counts as absent: {error.message}", level=logging.WARNING, key=path)
             return None
         return self._stored(meta)
@@ -307,17 +307,15 @@ class Storage:
         while (piece := self._do("read", path, download.piece)) is not None:
             yield piece
 
-    def _refuse_unless_absent(self, path: str, denied: AccessDenied) -> None:
-        """Raise `denied` unless a listing proves that the object is not there.
+    def _is_listed(self, path: str) -> bool | None:
+        """Return whether a listing has an object; None where these credentials may not list.
 
         S3 answers 403 for a missing object where the right to list holds for a prefix only.
         """
         try:
-            is_there = EachObject(self._store, self._do, []).has(path)
+            return EachObject(self._store, self._do, []).has(path)
         except AccessDenied:
-            is_there = True
-        if is_there:
-            raise denied
+            return None
 
     def _upload(self, path: str, data: bytes | IO[bytes]) -> None:
         if not isinstance(data, bytes):

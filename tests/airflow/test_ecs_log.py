@@ -1,0 +1,175 @@
+"""A container's log that fails, lags or is silent, and an ECS that throttles: the exit code alone decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_endpoint import CallFault, WorkerProcess
+from ecs_endpoint import EcsEndpoint
+from ecs_settings import ecs_settings
+from task_context import Kept, TaskInstance, executed, finished, kind, until, waiting
+
+SHARD = {"command": "harmonize", "arguments": ("--plan", "s3://bucket/plan.json"), "interruptible": True}
+RESULT = """echo '{"ok": true, "harmonized": 5}'"""
+REFUSED = """echo '{"ok": false, "message": "The input changed: cases 4.", "fix": "plan again."}'; exit 65"""
+COMMITTED = """echo '{"level": "INFO", "message": "case 3 is committed", "ok": true}'"""
+WAITING = "echo begun; while ! test -e {go}; do sleep 0.02; done; " + RESULT.replace("{", "{{").replace("}", "}}")
+
+
+@pytest.fixture
+def script() -> dict[str, str]:
+    """The container's program; a test sets ``script["body"]``."""
+    return {"body": RESULT}
+
+
+@pytest.fixture
+def ecs(script: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Generator[EcsEndpoint]:
+    def launch(command: Any, environment: Any) -> WorkerProcess:
+        return WorkerProcess(["/bin/sh", "-c", script["body"], "vitalprep"], command, environment)
+
+    with EcsEndpoint(launch, {}) as endpoint:
+        for name, value in ecs_settings(endpoint.url).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("VITALPREP_ECS_POLL_SECONDS", "0.02")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        operator()  # the first import of Airflow sets up logging; not in a test that reads the log
+        yield endpoint
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    return {"ti": TaskInstance(), "task_state_store": Kept()}
+
+
+def operator() -> Any:
+    from vitalprep_airflow.backends.ecs_operator import EcsWorkerOperator
+    from vitalprep_airflow.step import Step
+
+    return EcsWorkerOperator(task_id="harmonize", step=Step(**SHARD), retries=3)
+
+
+def failure(context: dict[str, Any]) -> Exception:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  (what it is, is what the tests ask)
+        executed(operator(), context)
+    return caught.value
+
+
+def unreadable(lines: list[str]) -> list[str]:
+    return [line for line in lines if "cannot be read now" in line]
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException", ""])
+def test_exit_0_is_a_success_whatever_becomes_of_the_log(
+    ecs: EcsEndpoint,
+    context: dict[str, Any],
+    code: str,
+    task_log: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if code:
+        ecs.call_faults = [CallFault("GetLogEvents", code)]
+    else:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "http://127.0.0.1:9")
+    assert executed(operator(), context) == {}
+    (warning,) = unreadable(task_log())
+    assert f"task/vitalprep/{ecs.tasks[0].id} of the CloudWatch log group /vitalprep/tasks" in warning
+
+
+def test_a_log_that_can_be_read_again_is_caught_up_with(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], task_log: Callable[[], list[str]]
+) -> None:
+    script["body"] = "for i in 1 2 3 4; do echo line $i; sleep 0.05; done; " + RESULT
+    ecs.call_faults = [CallFault("GetLogEvents", "ThrottlingException", times=3)]
+    assert executed(operator(), context) == {"ok": True, "harmonized": 5}
+    assert [line for line in task_log() if line.startswith("line")] == ["line 1", "line 2", "line 3", "line 4"]
+    assert len(unreadable(task_log())) == 1
+
+
+def test_the_last_line_is_waited_for(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITALPREP_LOG_WAIT", "60")
+    polls = iter(range(1000))
+    ecs.shows = lambda line: '"ok": false' not in line or (ecs.tasks[0].exit_code == 65 and next(polls) > 3)
+    script["body"] = f"{COMMITTED}; {REFUSED}"
+    error = failure(context)
+    assert kind(error) == "WorkerRefused"
+    assert str(error) == "harmonize refused (exit 65): The input changed: cases 4. Fix: plan again."
+
+
+@pytest.mark.parametrize("shown", ["case 3", "nothing"])
+def test_no_other_line_stands_for_a_reason_that_has_not_arrived(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], shown: str
+) -> None:
+    ecs.shows = lambda line: shown in line
+    script["body"] = f"{COMMITTED}; {REFUSED}"
+    error = failure(context)
+    assert kind(error) == "WorkerRefused"
+    assert str(error) == (
+        "harmonize refused (exit 65): the worker's message has not arrived from its log. Fix: read the last lines of "
+        f"its log, the stream task/vitalprep/{ecs.tasks[0].id} of the CloudWatch log group /vitalprep/tasks."
+    )
+
+
+def test_a_refusal_without_a_configured_log(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VITALPREP_ECS_LOG_GROUP")
+    script["body"] = REFUSED
+    assert "set VITALPREP_ECS_LOG_GROUP and VITALPREP_ECS_LOG_STREAM_PREFIX" in str(failure(context))
+
+
+def test_a_log_record_is_no_result(ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str]) -> None:
+    script["body"] = COMMITTED
+    assert executed(operator(), context) == {}
+
+
+@pytest.mark.parametrize(("code", "status"), [("ThrottlingException", 400), ("ServerException", 500)])
+def test_a_throttled_describe_tasks_does_not_fail_the_task(
+    ecs: EcsEndpoint, context: dict[str, Any], code: str, status: int, task_log: Callable[[], list[str]]
+) -> None:
+    ecs.call_faults = [CallFault("DescribeTasks", code, times=3, status=status)]
+    assert executed(operator(), context) == {"ok": True, "harmonized": 5}
+    assert len(ecs.tasks) == 1
+    assert len([line for line in task_log() if "AWS is asked again" in line]) == 1
+
+
+def test_after_a_long_silence_of_ecs_the_next_try_follows_the_container(
+    ecs: EcsEndpoint,
+    context: dict[str, Any],
+    script: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VITALPREP_AWS_PATIENCE", "0.05")
+    script["body"] = WAITING.format(go=tmp_path / "go")
+    ecs.call_faults = [CallFault("DescribeTasks", "ThrottlingException")]
+    error = failure(context)
+    assert kind(error) == "WorkerFailed"
+    assert "Rate exceeded" in str(error)
+    ecs.call_faults = []
+    context["ti"].try_number = 2
+    again = waiting(operator(), context)
+    (tmp_path / "go").touch()
+    assert finished(operator(), again, context) == {"ok": True, "harmonized": 5}
+    assert len(ecs.tasks) == 1
+
+
+def test_of_two_containers_of_one_step_one_is_stopped(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], tmp_path: Path, task_log: Callable[[], list[str]]
+) -> None:
+    """The answer to a RunTask was lost."""
+    script["body"] = "trap 'exit 143' TERM; " + WAITING.format(go=tmp_path / "go")
+    waiting(operator(), context)
+    ecs.answer("RunTask", dict(ecs.tasks[0].request))
+    until(lambda: all(task.events for task in ecs.tasks))
+    context["ti"].try_number = 2
+    again = waiting(operator(), context)
+    until(lambda: ecs.tasks[1].exit_code is not None)
+    (tmp_path / "go").touch()
+    assert finished(operator(), again, context) == {"ok": True, "harmonized": 5}
+    assert (ecs.tasks[0].exit_code, ecs.tasks[1].exit_code) == (0, 143)
+    assert any(ecs.tasks[1].arn in line for line in task_log() if "second task" in line)
