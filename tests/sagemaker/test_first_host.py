@@ -229,6 +229,14 @@ def test_a_place_that_can_never_be_read_is_named_in_the_end(
     assert len({id(one) for one in caplog.records if "S3 refuses it" in one.getMessage()}) == 1
 
 
+def test_where_it_must_not_be_read_the_data_set_tells(tmp_path: Path) -> None:
+    folder = Flapping(Storage(tmp_path), "job")
+    folder.faults, folder.error = 1000, AccessDenied("S3 refuses it.", fix="give the right.")
+    answers = iter([False, False, True])
+    watched(folder).wait(60, StopRequest(), lambda: next(answers))
+    assert list(answers) == []
+
+
 def test_a_damaged_document_is_waited_out(folder: JobFolder, tmp_path: Path) -> None:
     folder.put_first_host(living())
     (tmp_path / "sagemaker" / "job" / "failure-algo-1.json").write_text("{")

@@ -70,6 +70,7 @@ class WatchedFirstHost:
         self._folder = folder
         self._host = host
         self._others = OtherHosts(folder, start)
+        self._done_before: FirstHost | None = None
         self._others.sign()
         self._others.failure_of(host)
 
@@ -82,7 +83,7 @@ class WatchedFirstHost:
             How long to wait without a sign of life.
         is_built : callable
             Returns whether the data set is up to date. It is asked where the first host's word is of an earlier
-            attempt, or does not come.
+            attempt, does not come, or must not be read.
 
         Raises
         ------
@@ -94,14 +95,10 @@ class WatchedFirstHost:
             When a stop is asked for.
         """
         last: FirstHost | None = None
-        earlier: FirstHost | None = None
         since = time.monotonic()
         for wait in growing_pauses(LONGEST_PAUSE):
             sign, current = self._others.sign()
-            if sign is not None and sign.state == "done" and not current and sign != earlier:
-                earlier = sign
-                current = _holds(is_built)
-            if current and sign is not None and sign.state == "done":
+            if self._has_finished(sign, current, is_built):
                 log(f"{self._host} has validated the data set", host=self._host)
                 return
             new = current and sign != last
@@ -118,6 +115,14 @@ class WatchedFirstHost:
                 return
             pause(min(wait, patience), stop)
             stop.raise_if_requested(f"waiting for {self._host}")
+
+    def _has_finished(self, sign: FirstHost | None, current: bool, is_built: Callable[[], bool]) -> bool:
+        if sign is None:
+            return self._others.denied and _holds(is_built)
+        if current or sign.state != "done":
+            return sign.state == "done"
+        asked, self._done_before = sign == self._done_before, sign
+        return not asked and _holds(is_built)
 
     def _give_up(self, seconds: float, is_built: Callable[[], bool]) -> None:
         """Return if the data set is built nevertheless; raise `RetryableError` if it is not."""

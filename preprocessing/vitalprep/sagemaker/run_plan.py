@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
 from vitalprep.contract.accounting import account
@@ -80,16 +81,22 @@ def run_plan(
         first = WatchedFirstHost(folder, share.hosts[0], start) if folder else None
         summary = harmonize_shards(part, output, [share.index], pool=pool, plan_path=path)
         if first is not None:
-            first.wait(wait_seconds, pool.stop, lambda: _is_built(plan_uri))
+            first.wait(wait_seconds, pool.stop, _up_to_date(plan_uri))
         return done | summary.content()
     failure_of = _failures_of(folder, share, start) if folder else _no_failure
     with signs_of_life(folder, share.host, start) if folder else nullcontext():
         return done | _run_first(plan_uri, path, share, failure_of, wait_seconds=wait_seconds, pool=pool)
 
 
-def _is_built(plan_uri: str) -> bool:
-    plan, output = load_plan(plan_uri)
-    return is_up_to_date(output, plan)
+def _up_to_date(plan_uri: str) -> Callable[[], bool]:
+    """Return what tells whether a plan's data set is up to date; it reads the plan once."""
+    loaded = cache(load_plan)
+
+    def is_built() -> bool:
+        plan, output = loaded(plan_uri)
+        return is_up_to_date(output, plan)
+
+    return is_built
 
 
 def _no_failure(host: str) -> None:
