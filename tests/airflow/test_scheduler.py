@@ -93,6 +93,7 @@ def airflow(folder: Path, recordings: Path, worker: list[str], ecs: EcsEndpoint)
     environment = ecs_settings(ecs.url) | {
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
         "VITALPREP_BACKEND": "local",
+        "VITALPREP_ECS_POLL_SECONDS": "3",
         "VITALPREP_COMMAND": str(script),
         "VITALPREP_SCHEDULE": "@arrival",
         "VITALPREP_ARRIVAL_SECONDS": str(LOOK_SECONDS),

@@ -62,7 +62,8 @@ class Backend(Protocol):
 
         Its instances promise:
 
-        - *Command.* ``execute`` runs ``self.step.command_line`` plus ``--json``, to its end, and blocks meanwhile.
+        - *Command.* ``execute`` runs ``self.step.command_line`` plus ``--json``. It waits for its end, or defers: then
+          another process of Airflow goes on after the end.
         - *Success.* It returns the command's JSON result, or what is known of it, as a dict. It returns only if the
           command ended with exit code 0.
         - *Failure.* Otherwise it raises. `outcome.result_of` maps an exit code to the right error: WorkerRefused for 2
@@ -72,7 +73,8 @@ class Backend(Protocol):
           The operator raises `backends.spot.SpotLost` and does not spend a retry for failures on it.
         - *Retries.* A new try runs the same command; the worker resumes from its receipts. After a crash of Airflow,
           a new try follows the command that still runs, or runs it again: both are safe.
-        - *Stopping.* ``on_kill`` sends the command SIGTERM and leaves it 30 s to commit finished cases.
+        - *Stopping.* ``on_kill``, of the trigger too if it defers, sends the command SIGTERM and leaves it 30 s to
+          commit finished cases.
         - *Log.* Each line of the command goes to the logger ``airflow.task`` as `process.readable` formats it, while
           the command runs.
         """

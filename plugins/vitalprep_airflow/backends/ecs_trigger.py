@@ -29,6 +29,9 @@ NO_LOG = (
     "time)"
 )
 
+# Airflow takes a task for failed that goes on before the scheduler knows that its first process has ended.
+POLLS_BEFORE_END = 2
+
 log = logging.getLogger("airflow.task")
 
 
@@ -59,12 +62,14 @@ class ContainerEnds(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait until the container has ended and its log is read."""
         known: dict[str, Any] = {"arn": self.arn, "spot": self.spot}
+        earliest = asyncio.create_task(asyncio.sleep(POLLS_BEFORE_END * self.settings.poll_seconds))
         with watching(Cluster(self.settings, self.connection)) as watch:
             try:
                 found = await self._end(watch)
             except (ClientError, BotoCoreError) as error:
                 failure = unanswered(error, spot=self.spot)
                 found = {"error": [type(failure).__name__, str(failure)]}
+        await earliest
         yield TriggerEvent(known | found)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
@@ -105,7 +110,7 @@ class ContainerEnds(BaseTrigger):
         clock = asyncio.get_running_loop().time
         deadline = clock() + (self.settings.log_seconds if exit_code in RESULT_CODES else 0)
         while True:
-            end = await watch.in_reader(lambda: container_log.end(ok=exit_code == DONE, seconds=0))
+            end = await watch.in_reader(lambda: container_log.end(ok=exit_code == DONE, seconds=0), ended=True)
             if end.result or clock() >= deadline:
                 return end
             await asyncio.sleep(self.settings.poll_seconds)

@@ -32,6 +32,7 @@ __all__ = ["Cluster", "Watch", "watching"]
 TASKS_A_CALL = 100  # as many as DescribeTasks takes
 POLLS_MISSING = 10  # ECS may not know a task in its first seconds
 LOG_READERS = 16  # threads
+END_READERS = 4  # threads for the logs of ended containers, which need not wait behind all others
 STOP_SECONDS = 25  # Airflow waits 30 s for a trigger's `on_kill`
 
 Answer = TypeVar("Answer")
@@ -64,6 +65,7 @@ class Watch:
         self._making = threading.Lock()  # botocore's sessions must not be used by two threads at once, its clients may
         self._pace = _Pace(cluster.settings.log_reads)
         self._readers = ThreadPoolExecutor(LOG_READERS, thread_name_prefix="container-log")
+        self._end_readers = ThreadPoolExecutor(END_READERS, thread_name_prefix="container-log-end")
         self._waiting: dict[asyncio.Future[dict[str, Any]], str] = {}
         self._missing: Counter[str] = Counter()
         self._polling: asyncio.Task[None] | None = None
@@ -87,10 +89,10 @@ class Watch:
         finally:
             del self._waiting[end]
 
-    async def in_reader(self, read: Callable[[], Answer]) -> Answer:
+    async def in_reader(self, read: Callable[[], Answer], *, ended: bool = False) -> Answer:
         """Call what reads a log, in a thread whose lines go where the caller's go."""
-        context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._readers, context.run, read)
+        readers, context = self._end_readers if ended else self._readers, contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(readers, context.run, read)
 
     def log_of(self, arn: str) -> ContainerLog | None:
         """Return a task's log; None if the settings do not say where it is."""
@@ -116,6 +118,7 @@ class Watch:
     def close(self) -> None:
         """Let the threads end."""
         self._readers.shutdown(wait=False)
+        self._end_readers.shutdown(wait=False)
 
     async def _poll(self) -> None:
         try:

@@ -86,7 +86,7 @@ function showProblems(problems) {
 function showStages(tasks) {
   const all = STAGES.map((name) => [name, tasks.filter((task) => task.task_id === name)]).filter(([, found]) => found.length);
   const words = all.map(([name, found]) => {
-    const worst = ["failed", "running", "up_for_retry", "upstream_failed", "queued", "scheduled"].find((one) => found.some((task) => task.state === one));
+    const worst = ["failed", "running", "deferred", "up_for_retry", "upstream_failed", "queued", "scheduled"].find((one) => found.some((task) => task.state === one));
     const [sign, word] = state(worst ?? found[0].state);
     const done = found.filter((task) => task.state === "success").length;
     return [sign, name, found.length > 1 ? `${done} of ${found.length} done` : word];

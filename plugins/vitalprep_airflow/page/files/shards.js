@@ -20,6 +20,7 @@ export function join(tasks, reported) {
 /** Airflow's state of the task decides; the worker's report only has the progress. */
 function stateOf(shard) {
   if (!shard.task) return shard.state === "done" ? "done" : shard.state;
+  if (shard.task.state === "deferred") return "running"; // waits in the triggerer while its container runs
   return shard.task.state ?? "waiting";
 }
 

@@ -6,7 +6,7 @@ const STATES = {
   running: ["▶", "running", ""], harmonizing: ["▶", "harmonizing", ""], building: ["▶", "building", ""],
   up_for_retry: ["↻", "will be retried soon", ""], up_for_reschedule: ["…", "waits for its next poll", ""],
   stopped: ["■", "stopped", ""], skipped: ["–", "skipped: nothing to do", ""], removed: ["–", "removed", ""],
-  queued: ["…", "queued", ""], scheduled: ["…", "queued", ""], deferred: ["…", "waits", ""], restarting: ["↻", "restarting", ""],
+  queued: ["…", "queued", ""], scheduled: ["…", "queued", ""], deferred: ["▶", "running", ""], restarting: ["↻", "restarting", ""],
   planned: ["…", "planned", ""], waiting: ["…", "waiting", ""],
 };
 
