@@ -14,7 +14,7 @@ data "aws_iam_policy_document" "train" {
     resources = ["${local.output.arn}/sagemaker/*"]
   }
   statement {
-    sid       = "ReadWhatTheOtherHostsSay" # <job>/first-host.json, failure-<host>.json
+    sid       = "ReadWhatTheOtherHostsSay" # <job>/<region>-<account>/{first-host,failure-<host>}.json
     actions   = ["s3:GetObject"]
     resources = ["${local.output.arn}/sagemaker/*.json"]
   }

@@ -159,7 +159,8 @@ def test_two_training_containers_make_the_data_set_also_where_they_may_not_write
     (folders["algo-2"] / "output" / "data").chmod(0o755)  # of whoever runs the tests, not of the image's user
 
     def mounted(host: str) -> tuple[str, ...]:
-        return ("--volume", f"{folders[host]}:/opt/ml", "--env", "AWS_DEFAULT_REGION=eu-north-1")
+        variables = ("--env", "AWS_DEFAULT_REGION=eu-north-1", "--env", "TRAINING_JOB_NAME=vitalprep-trained")
+        return ("--volume", f"{folders[host]}:/opt/ml", *variables)
 
     first = run(image, s3, "sagemaker-job", options=mounted("algo-1"))
     started.append(first)
@@ -168,6 +169,7 @@ def test_two_training_containers_make_the_data_set_also_where_they_may_not_write
     assert second.exit_code() == 0, second.log()
     assert first.exit_code() == 0, first.log()
     assert "no log file: /opt/ml/output/data/vitalprep-algo-2.jsonl" in second.log()
+    assert "algo-1 has validated the data set" in second.log(), "it did not end before"
     assert (folders["algo-1"] / "output" / "data" / "vitalprep-algo-1.jsonl").read_text()
     assert (result(first)["harmonized"], result(second)["harmonized"]) == (12, 12)
 

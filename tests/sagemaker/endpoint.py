@@ -130,6 +130,7 @@ class Job:
         self.becomes("Training")
         environment = self.environment | self.request.get("Environment", {})
         environment |= {"TRAINING_JOB_NAME": self.request["TrainingJobName"]}
+        environment |= {"TRAINING_JOB_ARN": self.described["TrainingJobArn"]}
         folders = [lay_out(attempt / name, name, names, self.request["HyperParameters"]) for name in names]
         if self.output_of_others:
             for folder in folders:

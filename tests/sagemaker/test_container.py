@@ -92,6 +92,7 @@ def test_a_host_killed_in_the_middle_is_waited_for_and_goes_on(
     running.append(repeated)
     assert repeated.ended() == 0, "started once more after the end, it finds everything done"
     assert repeated.result["harmonized"] == 0
+    assert repeated.log[-1]["message"] == "the data set is built and proved", "nor does it withdraw the verdict"
     assert data_digests(repeated.result["dataset"]) == data_digests(undisturbed)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipeline import BUCKET
 from tests.sagemaker.hosts import lay_out
 from vitalprep.runtime.errors import RefusedError, Stopped, VitalprepError
+from vitalprep.sagemaker.job_folder import failure_told_there
 from vitalprep.sagemaker.ml_folder import MlFolder
 
 PLAN = "runs/0123456789ab/plan-0123456789ab.json"
@@ -39,6 +41,7 @@ def test_it_is_in_both_places_and_there_in_full(folder: MlFolder, tmp_path: Path
     fail(folder, RefusedError("x" * 5000, fix="give more."))
     assert len(folder.failure.read_text()) == 1024
     content = {"exit_code": 65, "fix": "give more.", "host": "algo-2", "message": "x" * 5000, "schema_version": 1}
+    content |= {"start": folder.start.id, "started": folder.start.at.isoformat().replace("+00:00", "Z")}
     assert told(tmp_path) == content
 
 
@@ -78,6 +81,23 @@ def test_the_request_says_where_the_output_of_one_command_is(
     assert told(tmp_path, "told")["message"] == "Too few."
 
 
+def test_where_the_hyperparameters_are_wrong_the_request_says_it_too(
+    folder: MlFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITALPREP_OUTPUT", str(tmp_path / "told"))
+    folder.hyperparameters.write_text('{"command": "run-plan"}')
+    fail(folder, RefusedError("Too few.", fix="give more."))
+    assert told(tmp_path, "told")["exit_code"] == 65
+
+
+def test_the_plan_s_output_is_where_the_other_hosts_look(
+    folder: MlFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITALPREP_OUTPUT", str(tmp_path / "told"))
+    fail(folder, RefusedError("Too few.", fix="give more."))
+    assert told(tmp_path)["exit_code"] == 65
+
+
 @pytest.mark.parametrize("name", ["", "a/../b"])
 def test_without_the_job_s_name_it_is_in_sagemaker_s_folder_alone(
     folder: MlFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -86,6 +106,20 @@ def test_without_the_job_s_name_it_is_in_sagemaker_s_folder_alone(
     fail(folder, RefusedError("Too few.", fix="give more."))
     assert folder.failure.read_text() == "exit code 65: Too few. Fix: give more."
     assert not (tmp_path / "out").exists()
+
+
+def test_the_endpoint_that_the_sdk_s_local_mode_sets_is_taken(
+    folder: MlFolder, s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (s3_environment | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_environment["AWS_ENDPOINT_URL"])
+    plan = f"s3://{BUCKET}/local-mode/{PLAN}"
+    folder.hyperparameters.write_text(json.dumps({"command": "run-plan", "plan": plan}))
+    fail(folder, RefusedError("Too few.", fix="give more."))
+    told = failure_told_there(f"s3://{BUCKET}/local-mode", "job", "")
+    assert told is not None
+    assert told.message == "Too few."
 
 
 def test_a_stop_is_no_failure_of_the_job(folder: MlFolder, tmp_path: Path) -> None:

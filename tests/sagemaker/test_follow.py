@@ -135,3 +135,14 @@ def test_who_stops_following_is_told_how_to_go_on(served: SageMaker) -> None:
     assert "with --wait follows it and starts no second job" in stopped.value.fix
     assert f"aws sagemaker stop-training-job --training-job-name runs --region {REGION}" in stopped.value.fix
     assert not served.jobs["runs"].stopping
+
+
+def test_a_job_began_with_its_last_attempt(served: SageMaker) -> None:
+    starts = [(100, "Starting"), (200, "Training"), (300, "Interrupted"), (400, "Training"), (500, "Uploading")]
+    steps = [{"Status": status, "StartTime": at, "StatusMessage": ""} for at, status in starts]
+    request = REQUEST | {"TrainingJobName": "twice", "SecondaryStatusTransitions": steps, "TrainingStartTime": 200}
+    served.jobs["twice"] = Job(request, served.folder, {}, status="Failed", secondary="Failed")
+    ended = followed(served, "twice")
+    assert ended.started is not None
+    assert ended.started.timestamp() == 400
+    assert ended.arn.endswith(":training-job/twice")

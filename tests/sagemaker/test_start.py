@@ -13,7 +13,7 @@ from tests.sagemaker.endpoint import REGION, Job, SageMaker, sagemaker
 from vitalprep.runtime.errors import RetryableError, UsageError
 from vitalprep.sagemaker.aws import client
 from vitalprep.sagemaker.request import JobOptions, job_name, plan_job
-from vitalprep.sagemaker.start import StartedJob, start
+from vitalprep.sagemaker.start import StartedJob, running_job, start
 
 DATASET = "2c5263cda312"
 OPTIONS = JobOptions(
@@ -101,3 +101,25 @@ def test_a_name_that_was_asked_for_is_not_replaced(served: SageMaker) -> None:
     with pytest.raises(UsageError) as refused:
         started([request(job_name(DATASET, 1))])
     assert refused.value.fix == "leave out --job-name, or give another."
+
+
+def seen(served: SageMaker) -> StartedJob | None:
+    """What is seen of a data set's own names by somebody who asks for another."""
+    names = (job_name(DATASET, number) for number in count(1))
+    return running_job(names, request("vitalprep-mine"), sagemaker=client("sagemaker", REGION))
+
+
+def test_a_running_job_is_seen_also_where_another_name_is_asked_for(served: SageMaker) -> None:
+    assert seen(served) is None
+    taken(served, 1, "Failed")
+    assert seen(served) is None
+    taken(served, 2, "InProgress")
+    assert seen(served) == StartedJob(f"vitalprep-{DATASET}-2", new=False)
+
+
+def test_who_may_look_at_their_own_names_only_is_not_held_up(
+    served: SageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken(served, 1, "InProgress")
+    monkeypatch.setattr(served, "describe_answer", (400, "AccessDeniedException", "not authorized"))
+    assert seen(served) is None

@@ -334,13 +334,13 @@ def test_the_worker_alone_prints_metrics_of_its_progress(applied: dict[str, Any]
 
 def test_the_submitter_may_call_what_submit_calls(applied: dict[str, Any]) -> None:
     policies = policies_of_roles(applied)["airflow"]
-    job = f"arn:aws:sagemaker:eu-north-1:{ACCOUNT}:training-job/vitalprep-2c5263cda312-20260304-050607"
+    job = f"arn:aws:sagemaker:eu-north-1:{ACCOUNT}:training-job/vitalprep-2c5263cda312-1"
     group = f"arn:aws:logs:eu-north-1:{ACCOUNT}:log-group:/aws/sagemaker/TrainingJobs"
     wanted = [
         *((f"sagemaker:{call}", job) for call in ("CreateTrainingJob", "AddTags", "DescribeTrainingJob")),
         ("logs:DescribeLogStreams", f"{group}:log-stream:"),  # what IAM is asked, to judge by its refusals
         ("logs:DescribeLogStreams", group),
-        ("logs:GetLogEvents", f"{group}:log-stream:vitalprep-2c5263cda312-20260304-050607/algo-1-1"),
+        ("logs:GetLogEvents", f"{group}:log-stream:vitalprep-2c5263cda312-1/algo-1-1"),
     ]
     assert [one for one in wanted if not granted(policies, *one, prefix="")] == []
     left = f"arn:aws:s3:::vitalprep-output-{ACCOUNT}-eu-north-1/sagemaker/vitalprep-2c5263cda312-1"

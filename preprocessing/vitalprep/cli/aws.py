@@ -144,7 +144,7 @@ def submit(
 
     The plan is made on this machine. The instances share the cases; then the first instance builds, publishes and
     validates. An interrupted job resumes from the receipts, and so does submitting the same run again. While a job for
-    the data set runs, no second one is started.
+    the data set runs in that region, no second one is started, unless the first was given a --job-name of its own.
     """
     from vitalprep.runtime.workers import stop_on_signals
     from vitalprep.sagemaker import submit as jobs
@@ -199,7 +199,9 @@ def _followed(name: str, output: str, dataset: str, sagemaker: Any, stop: Any) -
     from vitalprep.sagemaker.job_folder import failure_told_there
 
     job = follow(name, sagemaker=sagemaker, logs=client("logs", sagemaker.meta.region_name), stop=stop)
-    refuse_unsuccessful(job, failure_told_there(output, name, job.reason) if job.status == "Failed" else None)
+    failed = job.status == "Failed"
+    told = failure_told_there(output, name, job.reason, arn=job.arn, since=job.started) if failed else None
+    refuse_unsuccessful(job, told)
     verdict = refuse_unready(dataset)  # the data set decides, not what the job reports
     return job.described() | {"windows": verdict.windows}
 
@@ -273,5 +275,5 @@ def sagemaker_job(ml_folder: str, as_json: bool) -> None:
 
         with worker_pool(task.workers) as pool:
             share = host_share(os.environ, resource_config=folder.resource_config)
-            result = run_plan(task.plan, share, wait_seconds=task.wait_seconds, pool=pool)
+            result = run_plan(task.plan, share, start=folder.start, wait_seconds=task.wait_seconds, pool=pool)
     report("Done", result, as_json=True)

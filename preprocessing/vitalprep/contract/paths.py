@@ -170,19 +170,25 @@ def build_summary_path(dataset_id: str, split: str) -> str:
     return dataset_path(dataset_id, f"build-{split}.json")
 
 
-def job_folder(job: str) -> str:
-    """Path of a SageMaker job's folder."""
-    return f"{SAGEMAKER}/{job}"
+def job_folder(job: str, place: str = "") -> str:
+    """Path of a SageMaker job's folder.
+
+    Parameters
+    ----------
+    place : str
+        Region and account of the job, where they are known: names are unique there only.
+    """
+    return f"{SAGEMAKER}/{job}/{place}" if place else f"{SAGEMAKER}/{job}"
 
 
-def host_failure_path(job: str, host: str) -> str:
+def host_failure_path(job: str, place: str, host: str) -> str:
     """Path of the reason why a host of a SageMaker job failed."""
-    return f"{job_folder(job)}/failure-{host}.json"
+    return f"{job_folder(job, place)}/failure-{host}.json"
 
 
-def first_host_path(job: str) -> str:
+def first_host_path(job: str, place: str) -> str:
     """Path of the sign of life of a SageMaker job's first host."""
-    return f"{job_folder(job)}/first-host.json"
+    return f"{job_folder(job, place)}/first-host.json"
 
 
 def tfrecord_name(split: str, index: int, count: int, *, layout: str) -> str:

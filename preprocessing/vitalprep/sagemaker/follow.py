@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NoReturn
 
 from vitalprep.contract.job import HostFailure
@@ -29,7 +30,10 @@ _DECORATION = re.compile(r"^(?:AlgorithmError: )?exit code \d+: |,? exit code: \
 
 @dataclass(frozen=True)
 class EndedJob:
-    """How a job ended: SageMaker's status and reason, and its seconds (of each instance)."""
+    """How a job ended: SageMaker's status and reason, and its seconds (of each instance).
+
+    `started` is when its last attempt began, where SageMaker tells it.
+    """
 
     name: str
     status: str
@@ -38,6 +42,8 @@ class EndedJob:
     instances: int
     training_seconds: int
     billable_seconds: int
+    arn: str = ""
+    started: datetime | None = None
 
     @property
     def saving(self) -> float:
@@ -186,6 +192,8 @@ def _ended(name: str, job: dict[str, Any]) -> EndedJob:
         instances=job["ResourceConfig"].get("InstanceCount", 1),
         training_seconds=job.get("TrainingTimeInSeconds", 0),
         billable_seconds=job.get("BillableTimeInSeconds", 0),
+        arn=job.get("TrainingJobArn", ""),
+        started=_last_start(job),
     )
     log(
         f"{name}: {ended.billable_seconds} of {ended.training_seconds} s are billed on each of {ended.instances} "
@@ -194,3 +202,9 @@ def _ended(name: str, job: dict[str, Any]) -> EndedJob:
         **ended.described(),
     )
     return ended
+
+
+def _last_start(job: dict[str, Any]) -> datetime | None:
+    """Return when the last attempt began: an interrupted job trains more than once."""
+    steps = [step for step in job.get("SecondaryStatusTransitions", []) if step["Status"] == "Training"]
+    return max((step["StartTime"] for step in steps), default=job.get("TrainingStartTime"))

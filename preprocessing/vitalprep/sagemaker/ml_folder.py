@@ -20,6 +20,7 @@ from vitalprep.contract.paths import output_of_plan
 from vitalprep.runtime.console import log
 from vitalprep.runtime.errors import Stopped, UsageError, VitalprepError
 from vitalprep.runtime.printable import printable_lines
+from vitalprep.sagemaker.attempt import HostStart
 from vitalprep.sagemaker.hosts import RESOURCE_CONFIG, host_share
 from vitalprep.sagemaker.hyperparameters import WholePlan, read_hyperparameters
 from vitalprep.sagemaker.job_folder import OUTPUT, JobFolder
@@ -45,6 +46,7 @@ class MlFolder:
         self.resource_config = config / RESOURCE_CONFIG.name
         self.failure = Path(root, "output", "failure")
         self.data = Path(root, "output", "data")
+        self.start = HostStart.now()
 
     def log_file(self) -> str | None:
         """Return the path of this host's log file, or None, with a warning, if it cannot be written.
@@ -92,7 +94,15 @@ class MlFolder:
             output = self._output()
             folder = JobFolder.of_container(output) if output else None
             if folder is not None:
-                folder.put_failure(HostFailure(host=self._host(), exit_code=exit_code, message=message, fix=fix))
+                failure = HostFailure(
+                    host=self._host(),
+                    start=self.start.id,
+                    started=self.start.at,
+                    exit_code=exit_code,
+                    message=message,
+                    fix=fix,
+                )
+                folder.put_failure(failure)
         except Exception as error:  # whatever it is, the failure itself has to be seen
             log(f"the failure is not in the job's folder: {error}", level=logging.WARNING)
 
@@ -104,14 +114,14 @@ class MlFolder:
             log(f"{self.failure} cannot be written ({error.strerror})", level=logging.WARNING)
 
     def _output(self) -> str | None:
-        """Return the output that the job's request names, or else that of its plan."""
-        if os.environ.get(OUTPUT):
-            return os.environ[OUTPUT]
+        """Return the output of the job's plan, where the other hosts look, or else the one that its request names."""
         try:
             task = read_hyperparameters(self.hyperparameters)
-        except UsageError:  # this is what is being told
-            return None
-        return output_of_plan(task.plan)[0] if isinstance(task, WholePlan) else None
+            if isinstance(task, WholePlan):
+                return output_of_plan(task.plan)[0]
+        except UsageError as error:  # it is the failure itself
+            log(f"no plan tells the output: {error.message}", level=logging.DEBUG)
+        return os.environ.get(OUTPUT)
 
     def _host(self) -> str:
         try:

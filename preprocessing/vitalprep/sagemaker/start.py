@@ -2,11 +2,12 @@
 
 SageMaker never frees a job's name and gives each only once. So the names of a data set's jobs are numbered: whoever
 finds a number taken sees by that job whether the data set is being made, also where the answer to the own request was
-lost.
+lost. A job under a name of the user's own is seen by nobody who does not give that name too.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,9 @@ from vitalprep.runtime.errors import RetryableError, UsageError
 from vitalprep.sagemaker.aws import aws_errors, error_code
 from vitalprep.sagemaker.follow import described, how_to_go_on
 
-__all__ = ["StartedJob", "start"]
+__all__ = ["StartedJob", "running_job", "start"]
+
+_NOT_THERE = ("ValidationException", "ResourceNotFound")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,33 @@ def start(requests: Iterable[Mapping[str, Any]], *, sagemaker: Any) -> StartedJo
         if _runs(name, request, sagemaker):
             return StartedJob(name, new=False)
     raise taken
+
+
+def running_job(names: Iterable[str], request: Mapping[str, Any], *, sagemaker: Any) -> StartedJob | None:
+    """Return a job that makes a request's data set now, among names that are given out one after the other.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Looked at up to the first that no job has.
+
+    Raises
+    ------
+    UsageError, RetryableError
+        If AWS does not say how one stands, or if it is just stopping.
+    """
+    for name in names:
+        try:
+            if _runs(name, request, sagemaker):
+                return StartedJob(name, new=False)
+        except UsageError as error:
+            if error_code(error) in _NOT_THERE:
+                return None
+            if error_code(error) != "AccessDeniedException":
+                raise
+            log(f"a job {name} for this data set would not be noticed: {error.message}", level=logging.WARNING)
+            return None
+    return None
 
 
 def _runs(name: str, request: Mapping[str, Any], sagemaker: Any) -> bool:

@@ -16,7 +16,7 @@ from vitalprep.runtime.errors import UsageError
 from vitalprep.runtime.workers import StopRequest
 from vitalprep.sagemaker.follow import how_to_go_on
 from vitalprep.sagemaker.request import JobOptions, console_link, job_name, plan_job, refuse_job_name, refuse_outside_s3
-from vitalprep.sagemaker.start import StartedJob, start
+from vitalprep.sagemaker.start import StartedJob, running_job, start
 from vitalprep.storage import Storage
 
 __all__ = ["SubmittedJob", "preview", "submit"]
@@ -56,8 +56,8 @@ def submit(
 ) -> SubmittedJob:
     """Store a plan with a shard for each instance, and create a training job for it.
 
-    Nothing is created if the data set is published already, or a job makes it now. The plan is stored from here, since
-    the role of the containers may not write plans.
+    Nothing is created if the data set is published already, or a job makes it now that has the name asked for, or one
+    of the data set's own names. The plan is stored from here, since the role of the containers may not write plans.
 
     Parameters
     ----------
@@ -82,8 +82,7 @@ def submit(
         log("nothing new: the data set is built and proved, no job is needed", dataset=planned.dataset_uri)
         return SubmittedJob(planned, None, options.region)
     stop.raise_if_requested("no job was started")
-    jobs = _jobs(planned.plan, planned.output, options, name)
-    job = start(jobs, sagemaker=sagemaker)
+    job = _started(planned, options, name, sagemaker)
     said = "submitted" if job.new else "runs already"
     log(f"{said}: {console_link(job.name, options.region)}", job=job.name)
     if job.new:
@@ -101,6 +100,19 @@ def preview(request: PlanRequest, output_uri: str, options: JobOptions, *, name:
     return next(_jobs(settled_plan(request, output_uri), Storage(output_uri), options, name))
 
 
+def _started(planned: Planned, options: JobOptions, name: str | None, sagemaker: Any) -> StartedJob:
+    """Return the job that makes the data set, started unless it runs."""
+    jobs = list(_jobs(planned.plan, planned.output, options, name)) if name else None
+    if jobs and (running := running_job(_names(planned.plan), jobs[0], sagemaker=sagemaker)):
+        return running
+    return start(jobs or _jobs(planned.plan, planned.output, options, None), sagemaker=sagemaker)
+
+
+def _names(plan: Plan) -> Iterator[str]:
+    """Yield the names that a job for a data set can have, unless another is asked for."""
+    return (job_name(plan.dataset_id, number) for number in count(1))
+
+
 def _jobs(plan: Plan, output: Storage, options: JobOptions, name: str | None) -> Iterator[dict[str, Any]]:
     """Yield requests for a job of this name, or else of each name that a job for the data set can have."""
     if len(plan.shards) < options.instance_count:
@@ -108,7 +120,7 @@ def _jobs(plan: Plan, output: Storage, options: JobOptions, name: str | None) ->
             f"{options.instance_count} instances for {len(plan.cases)} cases: some would have none.",
             fix=f"give --instance-count {len(plan.shards)} or less.",
         )
-    for one in [name] if name else (job_name(plan.dataset_id, number) for number in count(1)):
+    for one in [name] if name else _names(plan):
         yield plan_job(
             options,
             name=one,
