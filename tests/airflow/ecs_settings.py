@@ -20,7 +20,7 @@ def ecs_settings(url: str) -> dict[str, str]:
         "VITALPREP_ECS_ASSIGN_PUBLIC_IP": "true",
         "VITALPREP_ECS_LOG_GROUP": LOG_GROUP,
         "VITALPREP_ECS_LOG_STREAM_PREFIX": LOG_PREFIX,
-        "VITALPREP_ECS_POLL_SECONDS": "0.05",
+        "VITALPREP_ECS_POLL_SECONDS": "0.2",
         "VITALPREP_LOG_WAIT": "0.2",
         "VITALPREP_ECS_LOG_READS": "1000",
         "VITALPREP_INTERRUPTION_PAUSE": "0.5",
