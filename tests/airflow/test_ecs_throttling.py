@@ -74,7 +74,7 @@ def test_two_hundred_shards_at_once(ecs: EcsEndpoint, go: threading.Event) -> No
     ecs.limits = {
         "DescribeTasks": Bucket(20 * FASTER, burst=40),
         # Narrower than the others, so that one process reaches it with all its threads.
-        "RunTask": Bucket(10 * FASTER / 4, burst=20),
+        "RunTask": Bucket(10 * FASTER / 2, burst=20),
         "GetLogEvents": Bucket(10 * FASTER, burst=20),
     }
     with ThreadPoolExecutor(SHARDS) as processes:
