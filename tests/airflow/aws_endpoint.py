@@ -105,6 +105,11 @@ class Bucket:
             return True
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256  # callers that connect at once
+
+
 class Endpoint:
     """Answers JSON 1.1 and REST-JSON calls on a loopback port; a context manager.
 
@@ -113,8 +118,7 @@ class Endpoint:
     """
 
     def __init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _requests_to(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _requests_to(self))
         self.calls: Counter[str] = Counter()
         self.call_faults: list[CallFault] = []
         self.limits: dict[str, Bucket] = {}

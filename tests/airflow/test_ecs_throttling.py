@@ -73,7 +73,8 @@ def context(index: int) -> dict[str, Any]:
 def test_two_hundred_shards_at_once(ecs: EcsEndpoint, go: threading.Event) -> None:
     ecs.limits = {
         "DescribeTasks": Bucket(20 * FASTER, burst=40),
-        "RunTask": Bucket(10 * FASTER, burst=20),
+        # Narrower than the others, so that one process reaches it with all its threads.
+        "RunTask": Bucket(10 * FASTER / 2, burst=20),
         "GetLogEvents": Bucket(10 * FASTER, burst=20),
     }
     with ThreadPoolExecutor(SHARDS) as processes:
@@ -99,13 +100,24 @@ class Fired:
         yield self._event
 
 
-async def _all_end(triggers: list[Any], ecs: EcsEndpoint, go: threading.Event) -> list[Any]:
+async def _all_end(triggers: list[Any], ecs: EcsEndpoint, go: threading.Event, *, shards: int = SHARDS) -> list[Any]:
     """Wait as the triggerer does, and let the containers end once each has been asked for."""
     waits = asyncio.gather(*(anext(trigger.run()) for trigger in triggers))
-    while len(ecs.described) < SHARDS:
+    while len(ecs.described) < shards:
         await asyncio.sleep(0.01)
     go.set()
     return await waits
+
+
+def test_the_logs_of_all_shards_are_read_at_one_pace(
+    ecs: EcsEndpoint, go: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITALPREP_ECS_LOG_READS", "10")
+    monkeypatch.setenv("VITALPREP_ECS_POLL_SECONDS", "0.01")
+    triggers = [waiting(operator(), context(index)) for index in range(4)]
+    began = time.monotonic()
+    asyncio.run(_all_end(triggers, ecs, go, shards=4))
+    assert ecs.calls["GetLogEvents"] <= 10 * (time.monotonic() - began) + 1
 
 
 @pytest.mark.parametrize("operation", ["ListTasks", "RunTask", "DescribeTasks"])
