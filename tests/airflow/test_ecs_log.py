@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,31 @@ def test_after_a_long_silence_of_ecs_the_next_try_follows_the_container(
     (tmp_path / "go").touch()
     assert finished(operator(), again, context) == {"ok": True, "harmonized": 5}
     assert len(ecs.tasks) == 1
+
+
+def test_who_waits_since_later_has_patience_for_longer(ecs: EcsEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vitalprep_airflow.backends.ecs_watch import Cluster, watching
+
+    monkeypatch.setenv("VITALPREP_AWS_PATIENCE", "0.5")
+    monkeypatch.delenv("VITALPREP_ECS_LOG_GROUP")
+    first, second = (
+        waiting(operator(), {"ti": TaskInstance(map_index=index), "task_state_store": Kept()}) for index in (1, 2)
+    )
+    ecs.call_faults = [CallFault("DescribeTasks", "ThrottlingException")]
+
+    async def both() -> tuple[Any, Any]:
+        with watching(Cluster(first.settings, None)) as watch:
+            await watch.in_stopper(watch._client)  # which takes longer to make than the patience is
+            early = asyncio.ensure_future(anext(first.run()))
+            await asyncio.to_thread(until, lambda: ecs.calls["DescribeTasks"] > 2, seconds=20)
+            late = asyncio.ensure_future(anext(second.run()))
+            failed = await early
+            ecs.call_faults = []
+            return failed, await late
+
+    failed, ended = asyncio.run(both())
+    assert "Rate exceeded" in failed.payload["error"][1]
+    assert ended.payload["task"]["containers"][0]["exitCode"] == 0
 
 
 def test_of_two_containers_of_one_step_one_is_stopped(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_endpoint import WorkerProcess
+from aws_endpoint import CallFault, WorkerProcess
 from ecs_endpoint import EcsEndpoint, Fault
 from ecs_settings import ecs_settings
 from task_context import Kept, TaskInstance, executed, finished, kind, until, waiting
@@ -370,6 +371,51 @@ def test_only_a_person_stops_the_container(
     assert (ecs.tasks[0].stop_code, ecs.tasks[0].exit_code) == (
         ("UserInitiated", 143) if stopped else ("EssentialContainerExited", 0)
     )
+
+
+def test_a_container_is_stopped_although_airflow_cancels_the_stop_again_and_again(
+    ecs: EcsEndpoint,
+    context: dict[str, Any],
+    script: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    asked, answers = threading.Event(), threading.Event()
+
+    def slow(*_: Any, **__: Any) -> dict[str, dict[str, str]]:
+        asked.set()
+        answers.wait()
+        return {}
+
+    async def killed(trigger: Any) -> None:
+        kill = asyncio.create_task(trigger.on_kill())
+        await asyncio.to_thread(asked.wait)
+        for _ in range(2):
+            kill.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await kill
+        answers.set()
+        await asyncio.to_thread(until, lambda: ecs.calls["StopTask"], seconds=20)
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", slow)
+    script["body"] = WAITING.format(go=tmp_path / "go")
+    trigger = begun(context, ecs)
+    trigger.task_instance = context["ti"]
+    asyncio.run(killed(trigger))
+    until(lambda: ecs.tasks[0].exit_code == 143)
+
+
+def test_a_container_that_cannot_be_stopped_is_named_with_the_command_that_stops_it(
+    ecs: EcsEndpoint, context: dict[str, Any], task_log: Callable[[], list[str]]
+) -> None:
+    trigger = begun(context, ecs)
+    ecs.call_faults = [CallFault("StopTask", "AccessDeniedException", "No.")]
+    asyncio.run(trigger.on_kill())
+    (line,) = [line for line in task_log() if "was not stopped" in line]
+    assert line.endswith(f"To stop it: aws ecs stop-task --cluster vitalprep --task {ecs.tasks[0].arn}")
 
 
 def test_a_container_that_takes_longer_than_the_execution_timeout_is_stopped(

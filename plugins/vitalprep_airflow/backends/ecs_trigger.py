@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from vitalprep_airflow.backends.container_log import ContainerLog, LogEnd
 from vitalprep_airflow.backends.ecs import EcsSettings
-from vitalprep_airflow.backends.ecs_errors import exit_code_of, unanswered
+from vitalprep_airflow.backends.ecs_errors import exit_code_of, runs_on, unanswered
 from vitalprep_airflow.backends.ecs_watch import Cluster, Watch, watching
 from vitalprep_airflow.outcome import DONE, RESULT_CODES
 
@@ -33,6 +33,8 @@ NO_LOG = (
 POLLS_BEFORE_END = 2
 
 log = logging.getLogger("airflow.task")
+
+_stopping: set[asyncio.Task[None]] = set()  # an event loop itself holds no task; a cancelled `on_kill` neither
 
 
 class ContainerEnds(BaseTrigger):
@@ -73,21 +75,35 @@ class ContainerEnds(BaseTrigger):
         yield TriggerEvent(known | found)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Stop the container, because a person ended the task."""
-        if await self._is_deferred():
-            log.info("another triggerer waits for the task; its container runs on")
-            return
-        log.info("stopping the container %s", self.arn)
-        try:
-            with watching(Cluster(self.settings, self.connection)) as watch:
-                await watch.stop(self.arn, "Task ended by the user in Airflow")
-        except (ClientError, BotoCoreError) as error:
-            log.error(
-                "The container was not stopped and runs to its end: %s Fix: aws ecs stop-task --cluster %s --task %s",
-                error,
-                self.settings.cluster,
-                self.arn,
-            )
+        """Stop the container, because a person ended the task.
+
+        Airflow cancels this every second until it has ended; the work goes on. From the first such cancel on, its lines
+        are in the triggerer's own log, because Airflow has closed the task's.
+        """
+        stopping = asyncio.create_task(self._stop())
+        _stopping.add(stopping)
+        stopping.add_done_callback(self._end_of_stop)
+        await asyncio.wait({stopping})  # which a cancel of `on_kill` does not cancel
+
+    async def _stop(self) -> None:
+        with watching(Cluster(self.settings, self.connection)) as watch:
+            if await self._is_deferred(watch):
+                log.info(
+                    "%s: the task waits. Another triggerer waits for its container, or it was cleared and has begun "
+                    "anew; a new try stops what ran before the clear. Here nothing is stopped.",
+                    self.arn,
+                )
+                return
+            log.info("stopping the container %s", self.arn)
+            await watch.stop(self.arn, "Task ended by the user in Airflow")
+            log.info("ECS stops the container %s; it commits finished cases", self.arn)
+
+    def _end_of_stop(self, stopping: asyncio.Task[None]) -> None:
+        """Say what a failed stop leaves behind, whoever still waits for it."""
+        _stopping.discard(stopping)
+        error = "the triggerer ended." if stopping.cancelled() else stopping.exception()
+        if error is not None:
+            log.error("The container was not stopped: %s %s", error, runs_on(self.settings.cluster, self.arn))
 
     async def _end(self, watch: Watch) -> dict[str, Any]:
         container_log = watch.log_of(self.arn)
@@ -115,14 +131,16 @@ class ContainerEnds(BaseTrigger):
                 return end
             await asyncio.sleep(self.settings.poll_seconds)
 
-    async def _is_deferred(self) -> bool:
-        """Whether the task still waits: then no person ended it, and another triggerer has taken it over."""
+    async def _is_deferred(self, watch: Watch) -> bool:
+        """Whether the task waits: another triggerer has taken it over, or a person cleared it and it has begun anew."""
         task = self.task_instance
         if task is None:
             return False
         try:
-            found = await asyncio.to_thread(
-                RuntimeTaskInstance.get_task_states, task.dag_id, task.map_index, [task.task_id], run_ids=[task.run_id]
+            found = await watch.in_stopper(
+                lambda: RuntimeTaskInstance.get_task_states(
+                    task.dag_id, task.map_index, [task.task_id], run_ids=[task.run_id]
+                )
             )
         except AirflowRuntimeError as error:
             log.warning("Airflow does not say what became of the task (%s); its container is stopped.", error)
