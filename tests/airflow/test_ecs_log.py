@@ -151,6 +151,7 @@ def test_after_a_long_silence_of_ecs_the_next_try_follows_the_container(
     error = failure(context)
     assert kind(error) == "WorkerFailed"
     assert "Rate exceeded" in str(error)
+    assert f"aws ecs stop-task --cluster vitalprep --task {ecs.tasks[0].arn}" in str(error)
     ecs.call_faults = []
     context["ti"].try_number = 2
     again = waiting(operator(), context)

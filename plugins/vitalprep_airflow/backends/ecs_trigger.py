@@ -24,11 +24,6 @@ from vitalprep_airflow.outcome import DONE, RESULT_CODES
 
 __all__ = ["ContainerEnds"]
 
-NO_LOG = (
-    "in no log that Airflow knows (set VITALPREP_ECS_LOG_GROUP and VITALPREP_ECS_LOG_STREAM_PREFIX to see it here next "
-    "time)"
-)
-
 # Airflow takes a task for failed that goes on before the scheduler knows that its first process has ended.
 POLLS_BEFORE_END = 2
 
@@ -45,7 +40,7 @@ class ContainerEnds(BaseTrigger):
 
     :param arn: the ECS task.
     :param spot: whether it asked for spot capacity.
-    :param settings: fields of `EcsSettings`.
+    :param settings: `EcsSettings.watched`.
     :param connection: Airflow's connection to AWS, if it is not the environment's.
     """
 
@@ -59,7 +54,7 @@ class ContainerEnds(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments from which Airflow makes this trigger again."""
         arguments = {"arn": self.arn, "spot": self.spot, "connection": self.connection}
-        return "vitalprep_airflow.backends.ecs_trigger.ContainerEnds", arguments | {"settings": asdict(self.settings)}
+        return "vitalprep_airflow.backends.ecs_trigger.ContainerEnds", arguments | {"settings": self.settings.watched}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait until the container has ended and its log is read."""
@@ -122,7 +117,7 @@ class ContainerEnds(BaseTrigger):
     async def _log_end(self, watch: Watch, container_log: ContainerLog | None, exit_code: int | None) -> LogEnd:
         """Read the log to its end; after an exit code with a result, wait for the result a while."""
         if container_log is None:
-            return LogEnd({}, (), NO_LOG)
+            return LogEnd({}, (), self.settings.log_place(self.arn))
         clock = asyncio.get_running_loop().time
         deadline = clock() + (self.settings.log_seconds if exit_code in RESULT_CODES else 0)
         while True:

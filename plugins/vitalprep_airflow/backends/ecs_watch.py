@@ -101,16 +101,16 @@ class Watch:
         return await _called(self._stoppers, call)
 
     def log_of(self, arn: str) -> ContainerLog | None:
-        """Return a task's log; None if the settings do not say where it is."""
+        """Return a task's log; None if the settings do not say where it is, or that it is not read."""
         settings, stream = self._settings, self._settings.log_stream(arn)
-        if not settings.keeps_log:
+        if not (settings.keeps_log and settings.log_reads > 0):
             return None
         return ContainerLog(
             self._paced_logs,
             group=settings.log_group,
             streams=lambda client: [stream],
             poll_seconds=settings.poll_seconds,
-            where=f"the stream {stream} of the CloudWatch log group {settings.log_group}",
+            where=settings.log_place(arn),
         )
 
     async def stop(self, arn: str, reason: str) -> None:
@@ -217,7 +217,7 @@ class _Pace:
     """Spaces the calls of several threads evenly: never more than so many in a second."""
 
     def __init__(self, per_second: float) -> None:
-        self._pause = 1 / per_second
+        self._pause = 1 / per_second if per_second > 0 else math.inf
         self._next = 0.0
         self._lock = threading.Lock()
 
