@@ -104,15 +104,25 @@ class ContainerEnds(BaseTrigger):
         container_log = watch.log_of(self.arn)
         ended = asyncio.create_task(watch.stopped(self.arn))
         try:
-            while not ended.done():
-                if container_log is not None:
-                    await watch.in_reader(container_log.forward)
-                await asyncio.wait({ended}, timeout=self.settings.poll_seconds)
-            task = ended.result()
+            while container_log is not None and not ended.done():
+                await self._forward(watch, container_log, until=ended)
+            task = await ended
         finally:
             ended.cancel()
         exit_code = exit_code_of(task, self.settings.container)
         return {"task": _described(task), "log": asdict(await self._log_end(watch, container_log, exit_code))}
+
+    async def _forward(self, watch: Watch, container_log: ContainerLog, *, until: asyncio.Task[Any]) -> None:
+        """Read the log once, and pause. The end of the container ends both; no second thread reads meanwhile."""
+        reading = watch.reading(container_log.forward)
+        read = asyncio.wrap_future(reading)
+        try:
+            await asyncio.wait({until, read}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            begun = not reading.cancel()
+        if begun:
+            await read
+        await asyncio.wait({until}, timeout=self.settings.poll_seconds)
 
     async def _log_end(self, watch: Watch, container_log: ContainerLog | None, exit_code: int | None) -> LogEnd:
         """Read the log to its end; after an exit code with a result, wait for the result a while."""
@@ -121,7 +131,7 @@ class ContainerEnds(BaseTrigger):
         clock = asyncio.get_running_loop().time
         deadline = clock() + (self.settings.log_seconds if exit_code in RESULT_CODES else 0)
         while True:
-            end = await watch.in_reader(lambda: container_log.end(ok=exit_code == DONE, seconds=0), ended=True)
+            end = await watch.in_end_reader(lambda: container_log.end(ok=exit_code == DONE, seconds=0))
             if end.result or clock() >= deadline:
                 return end
             await asyncio.sleep(self.settings.poll_seconds)

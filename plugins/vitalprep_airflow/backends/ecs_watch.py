@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -92,9 +92,13 @@ class Watch:
         finally:
             del self._waiting[end]
 
-    async def in_reader(self, read: Callable[[], Answer], *, ended: bool = False) -> Answer:
+    def reading(self, read: Callable[[], None]) -> Future[None]:
         """Call what reads a log, in a thread whose lines go where the caller's go."""
-        return await _called(self._end_readers if ended else self._readers, read)
+        return self._readers.submit(contextvars.copy_context().run, read)
+
+    async def in_end_reader(self, read: Callable[[], Answer]) -> Answer:
+        """Call what reads the log of an ended container, likewise."""
+        return await _called(self._end_readers, read)
 
     async def in_stopper(self, call: Callable[[], Answer]) -> Answer:
         """Call what stops a container, or asks whether to, in a thread whose lines go where the caller's go."""
