@@ -70,7 +70,7 @@ def document_in(lines: Sequence[str]) -> dict[str, Any]:
     """Return the JSON object on the last line of a command's output; empty if there is none."""
     try:
         document = json.loads(lines[-1])
-    except (IndexError, ValueError):
+    except (IndexError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 

@@ -170,9 +170,13 @@ def readable(line: str) -> tuple[int, str]:
 
 def _parsed(line: str) -> tuple[int, str]:
     try:
-        record = json.loads(line)
+        return _told(line)
     except (ValueError, RecursionError):
         return logging.INFO, line.rstrip()
+
+
+def _told(line: str) -> tuple[int, str]:
+    record = json.loads(line)
     if not isinstance(record, dict):
         return logging.INFO, line.rstrip()
     level = logging.getLevelNamesMapping().get(str(record.pop("level", "")).upper(), logging.INFO)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,74 @@ def test_a_refusal_without_a_configured_log(
     assert "set VITALPREP_ECS_LOG_GROUP and VITALPREP_ECS_LOG_STREAM_PREFIX" in str(failure(context))
 
 
+@pytest.mark.parametrize("line", ['{"a":' + "[" * 100_000, "[" * 100_000, "1" * 10_000, '{"ok": [true', "\x00"])
+def test_no_line_is_more_than_a_line(ecs: EcsEndpoint, line: str) -> None:
+    from vitalprep_airflow.outcome import document_in
+
+    assert document_in([line]) == {}
+
+
+def test_a_deeply_nested_record_is_a_line_at_any_depth() -> None:
+    from vitalprep_airflow.process import readable
+
+    lines = ('{"message": "x", "a": ' + "[" * depth + "]" * depth + "}" for depth in range(800, 1100))
+    assert all(readable(line)[1].endswith(("]", "}")) for line in lines)
+
+
+class Pages:
+    """CloudWatch Logs with pages of a log: each a token and its lines."""
+
+    def __init__(self, *pages: tuple[str, list[str]]) -> None:
+        self._pages = list(pages)
+
+    def get_log_events(self, **request: Any) -> dict[str, Any]:
+        token, lines = self._pages.pop(0) if len(self._pages) > 1 else self._pages[0]
+        return {"nextForwardToken": token, "events": [{"message": line} for line in lines]}
+
+
+def log_of(pages: Pages) -> Any:
+    from vitalprep_airflow.backends.container_log import ContainerLog
+
+    return ContainerLog(lambda: pages, group="g", streams=lambda client: ["s"], poll_seconds=0, where="here")
+
+
+def test_an_empty_page_with_a_new_token_is_not_the_end_of_a_log(ecs: EcsEndpoint) -> None:
+    log = log_of(Pages(("1", ["begun"]), ("2", []), ("3", []), ("4", ['{"ok": true}']), ("4", [])))
+    assert log.end(ok=True, seconds=0).result == {"ok": True}
+
+
+def test_a_log_that_promises_more_for_ever_ends_nevertheless(ecs: EcsEndpoint) -> None:
+    log = log_of(Pages(*((str(page), []) for page in range(1000)), ("end", ["late"])))
+    assert log.end(ok=False, seconds=0).last_lines == ()
+
+
+def test_a_long_line_is_cut_in_what_the_database_keeps(ecs: EcsEndpoint) -> None:
+    log = log_of(Pages(("1", ["x" * 200_000]), ("1", [])))
+    assert log.end(ok=False, seconds=0).last_lines == ("x" * 1000,)
+
+
+def test_a_slow_log_does_not_delay_the_end(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All threads that read logs are busy until this container's end is known."""
+    from vitalprep_airflow.backends.ecs_watch import LOG_READERS, Cluster, watching
+
+    trigger, ended = waiting(operator(), context), threading.Event()
+
+    def hold() -> None:
+        ended.wait(60)
+
+    async def end() -> Any:
+        with watching(Cluster(trigger.settings, None)) as watch:
+            busy = [watch.reading(hold) for _ in range(LOG_READERS)]
+            fired = await anext(trigger.run())
+            assert not any(one.done() for one in busy)
+            ended.set()
+            return fired
+
+    assert asyncio.run(end()).payload["log"]["result"] == {"ok": True, "harmonized": 5}
+
+
 def test_a_log_record_is_no_result(ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str]) -> None:
     script["body"] = COMMITTED
     assert executed(operator(), context) == {}
@@ -150,12 +220,38 @@ def test_after_a_long_silence_of_ecs_the_next_try_follows_the_container(
     error = failure(context)
     assert kind(error) == "WorkerFailed"
     assert "Rate exceeded" in str(error)
+    assert f"aws ecs stop-task --cluster vitalprep --task {ecs.tasks[0].arn}" in str(error)
     ecs.call_faults = []
     context["ti"].try_number = 2
     again = waiting(operator(), context)
     (tmp_path / "go").touch()
     assert finished(operator(), again, context) == {"ok": True, "harmonized": 5}
     assert len(ecs.tasks) == 1
+
+
+def test_who_waits_since_later_has_patience_for_longer(ecs: EcsEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vitalprep_airflow.backends.ecs_watch import Cluster, watching
+
+    monkeypatch.setenv("VITALPREP_AWS_PATIENCE", "0.5")
+    monkeypatch.delenv("VITALPREP_ECS_LOG_GROUP")
+    first, second = (
+        waiting(operator(), {"ti": TaskInstance(map_index=index), "task_state_store": Kept()}) for index in (1, 2)
+    )
+    ecs.call_faults = [CallFault("DescribeTasks", "ThrottlingException")]
+
+    async def both() -> tuple[Any, Any]:
+        with watching(Cluster(first.settings, None)) as watch:
+            await watch.in_stopper(watch._client)  # which takes longer to make than the patience is
+            early = asyncio.ensure_future(anext(first.run()))
+            await asyncio.to_thread(until, lambda: ecs.calls["DescribeTasks"] > 2, seconds=20)
+            late = asyncio.ensure_future(anext(second.run()))
+            failed = await early
+            ecs.call_faults = []
+            return failed, await late
+
+    failed, ended = asyncio.run(both())
+    assert "Rate exceeded" in failed.payload["error"][1]
+    assert ended.payload["task"]["containers"][0]["exitCode"] == 0
 
 
 def test_of_two_containers_of_one_step_one_is_stopped(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_endpoint import WorkerProcess
+from aws_endpoint import CallFault, WorkerProcess
 from ecs_endpoint import EcsEndpoint, Fault
 from ecs_settings import ecs_settings
 from task_context import Kept, TaskInstance, executed, finished, kind, until, waiting
@@ -69,6 +70,7 @@ def test_the_result_is_the_last_line_of_the_log(ecs: EcsEndpoint, context: dict[
     assert request["capacityProviderStrategy"] == [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
     assert "launchType" not in request
     assert {"key": "airflow-task", "value": "harmonize/3"} in request["tags"]
+    assert request["propagateTags"] == "TASK_DEFINITION", "which has Terraform's"
 
 
 def test_log_lines_read_as_those_of_the_local_backend(
@@ -330,6 +332,7 @@ def test_clearing_a_task_stops_its_container_and_starts_another(
     cleared, new = ecs.tasks
     until(lambda: cleared.exit_code == 143)
     assert new.exit_code is None
+    assert cleared.reason == "Its task was cleared in Airflow"
     (tmp_path / "go").touch()
 
 
@@ -372,6 +375,51 @@ def test_only_a_person_stops_the_container(
     )
 
 
+def test_a_container_is_stopped_although_airflow_cancels_the_stop_again_and_again(
+    ecs: EcsEndpoint,
+    context: dict[str, Any],
+    script: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    asked, answers = threading.Event(), threading.Event()
+
+    def slow(*_: Any, **__: Any) -> dict[str, dict[str, str]]:
+        asked.set()
+        answers.wait()
+        return {}
+
+    async def killed(trigger: Any) -> None:
+        kill = asyncio.create_task(trigger.on_kill())
+        await asyncio.to_thread(asked.wait)
+        for _ in range(2):
+            kill.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await kill
+        answers.set()
+        await asyncio.to_thread(until, lambda: ecs.calls["StopTask"], seconds=20)
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", slow)
+    script["body"] = WAITING.format(go=tmp_path / "go")
+    trigger = begun(context, ecs)
+    trigger.task_instance = context["ti"]
+    asyncio.run(killed(trigger))
+    until(lambda: ecs.tasks[0].exit_code == 143)
+
+
+def test_a_container_that_cannot_be_stopped_is_named_with_the_command_that_stops_it(
+    ecs: EcsEndpoint, context: dict[str, Any], task_log: Callable[[], list[str]]
+) -> None:
+    trigger = begun(context, ecs)
+    ecs.call_faults = [CallFault("StopTask", "AccessDeniedException", "No.")]
+    asyncio.run(trigger.on_kill())
+    (line,) = [line for line in task_log() if "was not stopped" in line]
+    assert line.endswith(f"To stop it: aws ecs stop-task --cluster vitalprep --task {ecs.tasks[0].arn}")
+
+
 def test_a_container_that_takes_longer_than_the_execution_timeout_is_stopped(
     ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], tmp_path: Path
 ) -> None:
@@ -382,6 +430,42 @@ def test_a_container_that_takes_longer_than_the_execution_timeout_is_stopped(
     with pytest.raises(TaskDeferralTimeout):
         operator().resume_execution("__fail__", {"error": "Trigger timeout"}, context)
     until(lambda: ecs.tasks[0].exit_code == 143)
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"), [("Trigger timeout", "TaskDeferralTimeout"), ("Trigger failure", "TaskDeferralError")]
+)
+def test_a_wait_that_fails_says_what_becomes_of_the_container(
+    ecs: EcsEndpoint, context: dict[str, Any], reason: str, expected: str, task_log: Callable[[], list[str]]
+) -> None:
+    begun(context, ecs)
+    ecs.call_faults = [CallFault("StopTask", "AccessDeniedException", "No.")]
+    with pytest.raises(Exception, match=reason) as caught:
+        operator().resume_execution("__fail__", {"error": reason}, context)
+    assert kind(caught.value) == expected
+    said = "\n".join([*task_log(), str(caught.value)])
+    assert f"aws ecs stop-task --cluster vitalprep --task {ecs.tasks[0].arn}" in said
+
+
+def test_a_trigger_of_another_version_waits_on(ecs: EcsEndpoint, context: dict[str, Any]) -> None:
+    from vitalprep_airflow.backends.ecs_trigger import ContainerEnds
+
+    _, arguments = begun(context, ecs).serialize()
+    fields = arguments["settings"]
+    assert "subnets" not in fields, "the wait needs none"
+    del fields["log_reads"]
+    again = ContainerEnds(**arguments | {"settings": fields | {"subnets": ["subnet-1"], "unheard_of": 1}})
+    assert again.settings.log_reads == 1000, "the environment's"
+    assert finished(operator(), again, context) == {"ok": True, "harmonized": 5}
+
+
+def test_a_log_that_is_never_read(
+    ecs: EcsEndpoint, context: dict[str, Any], script: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITALPREP_ECS_LOG_READS", "0")
+    script["body"] = "exit 65"
+    assert "of the CloudWatch log group /vitalprep/tasks" in str(failure(context))
+    assert not ecs.calls["GetLogEvents"]
 
 
 def test_links_to_the_task_and_its_log(ecs: EcsEndpoint, context: dict[str, Any]) -> None:

@@ -120,11 +120,19 @@ def test_the_logs_of_all_shards_are_read_at_one_pace(
     assert ecs.calls["GetLogEvents"] <= 10 * (time.monotonic() - began) + 1
 
 
-@pytest.mark.parametrize("operation", ["ListTasks", "RunTask", "DescribeTasks"])
-def test_a_throttled_call_is_made_again(
-    ecs: EcsEndpoint, go: threading.Event, operation: str, task_log: Callable[[], list[str]]
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("ListTasks", "ThrottlingException"),
+        ("ListTasks", "ServerException"),
+        ("RunTask", "ThrottlingException"),
+        ("DescribeTasks", "ThrottlingException"),
+    ],
+)
+def test_a_call_without_an_answer_is_made_again(
+    ecs: EcsEndpoint, go: threading.Event, operation: str, code: str, task_log: Callable[[], list[str]]
 ) -> None:
-    ecs.call_faults = [CallFault(operation, "ThrottlingException", times=2)]
+    ecs.call_faults = [CallFault(operation, code, times=2)]
     go.set()
     assert executed(operator(), context(0)) == {"ok": True}
     assert ecs.calls[operation] == 3

@@ -169,6 +169,7 @@ def test_a_stopped_job_is_no_success(
     thread = threading.Thread(target=execute, daemon=True)
     thread.start()
     until(lambda: sagemaker.jobs and next(iter(sagemaker.jobs.values())).events and task._job)
+    sagemaker.call_faults = [CallFault("StopTrainingJob", "ThrottlingException", times=1)]
     task.on_kill()
     thread.join(120)
     assert [kind(error) for error in errors] == ["WorkerFailed"]
@@ -210,6 +211,17 @@ def test_a_noted_job_that_sagemaker_does_not_know_is_started_anew(
 ) -> None:
     context["task_state_store"].set("training_job", note)
     assert operator().execute(context)["job"] in sagemaker.jobs
+
+
+def test_a_job_that_cannot_be_stopped_is_named_with_the_command_that_stops_it(
+    sagemaker: SageMakerEndpoint, task_log: Callable[[], list[str]]
+) -> None:
+    sagemaker.call_faults = [CallFault("StopTrainingJob", "AccessDeniedException", "No.")]
+    task = operator()
+    task._job = "job-1"
+    task.on_kill()
+    (line,) = [line for line in task_log() if "was not stopped" in line]
+    assert line.endswith("To stop it: aws sagemaker stop-training-job --training-job-name job-1")
 
 
 def test_no_job_starts_before_a_stopping_one_has_ended(

@@ -74,7 +74,7 @@ class Backend(Protocol):
         - *Retries.* A new try runs the same command; the worker resumes from its receipts. After a crash of Airflow,
           a new try follows the command that still runs, or runs it again: both are safe.
         - *Stopping.* ``on_kill``, of the trigger too if it defers, sends the command SIGTERM and leaves it 30 s to
-          commit finished cases.
+          commit finished cases. It does not raise: if the command cannot be stopped, it logs how a person stops it.
         - *Log.* Each line of the command goes to the logger ``airflow.task`` as `process.readable` formats it, while
           the command runs.
         """

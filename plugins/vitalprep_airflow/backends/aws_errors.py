@@ -10,13 +10,26 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from airflow.sdk.exceptions import AirflowException
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    InvalidRegionError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
 
 from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
 
-__all__ = ["CREDENTIALS", "Kind", "Patience", "Refusal", "no_answer", "patiently", "refused"]
+__all__ = ["CREDENTIALS", "STOP_SECONDS", "Kind", "Patience", "Refusal", "no_answer", "patiently", "refused"]
 
 LONGEST_PAUSE = 60.0  # s between two calls that AWS throttles or does not answer
+STOP_SECONDS = 3  # for which an `on_kill` asks again; Airflow kills its process 5 s after SIGTERM
 
 Answer = TypeVar("Answer")
 Kind = type[WorkerFailed] | type[WorkerRefused]
@@ -30,7 +43,20 @@ CREDENTIALS: Refusal = (
 )
 _THROTTLE = re.compile("Throttl|TooManyRequests|RequestLimitExceeded|SlowDown")
 _OUTAGE = re.compile("RequestTimeout|ServiceUnavailable|InternalFailure|InternalError|InternalServer|ServerException")
-_SETTINGS = (NoCredentialsError, PartialCredentialsError, NoRegionError)
+# botocore's own errors that asking again does not help against, and the fix.
+_SETTINGS: tuple[tuple[tuple[type[BotoCoreError], ...], str], ...] = (
+    (
+        (SSOError, TokenRetrievalError, CredentialRetrievalError),
+        "renew the AWS credentials of Airflow's environment (`aws sso login`, or what its profile calls)",
+    ),
+    ((ProfileNotFound,), "set AWS_PROFILE in Airflow's environment to a profile that exists there"),
+    ((NoRegionError, InvalidRegionError), "set AWS_DEFAULT_REGION in Airflow's environment to a region of AWS"),
+    ((ParamValidationError,), "check the backend's VITALPREP_ settings in Airflow's environment"),
+    (
+        (NoCredentialsError, PartialCredentialsError),
+        "set AWS credentials and AWS_DEFAULT_REGION in Airflow's environment; on EC2 the instance's role is used",
+    ),
+)
 
 log = logging.getLogger("airflow.task")
 
@@ -87,7 +113,7 @@ def _is_transient(error: ClientError | BotoCoreError) -> bool:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status >= 500 or _is_throttle(error) or bool(_OUTAGE.search(error.response["Error"]["Code"]))
-    return not isinstance(error, _SETTINGS)
+    return not _fix_of(error)
 
 
 def refused(service: str, call: str, code: str, message: str, table: Iterable[Refusal]) -> AirflowException:
@@ -100,9 +126,11 @@ def refused(service: str, call: str, code: str, message: str, table: Iterable[Re
 
 def no_answer(service: str, error: BotoCoreError) -> AirflowException:
     """Return the error for a call that got no answer."""
-    if isinstance(error, _SETTINGS):
-        return WorkerRefused(
-            f"Airflow cannot call {service}: {error} Fix: set AWS credentials and AWS_DEFAULT_REGION in Airflow's "
-            "environment; on EC2 the instance's role is used."
-        )
+    if fix := _fix_of(error):
+        return WorkerRefused(f"Airflow cannot call {service}: {error} Fix: {fix}.")
     return WorkerFailed(f"Airflow cannot reach {service} to follow its task: {error}")
+
+
+def _fix_of(error: BotoCoreError) -> str:
+    """Return how to fix the settings that caused an error; empty if no setting did."""
+    return next((fix for kinds, fix in _SETTINGS if isinstance(error, kinds)), "")

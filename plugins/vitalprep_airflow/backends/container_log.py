@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,8 @@ from vitalprep_airflow.process import readable
 __all__ = ["ContainerLog", "LogEnd", "logs_client"]
 
 LAST_LINES = 10
+LINE_LENGTH = 1000  # characters of each that are kept
+EMPTY_PAGES = 100  # in a row, after which a log that promises more ends nevertheless
 LONGEST_PAUSE = 60.0  # s between two reads while the log cannot be read
 METRICS = '{"_aws"'  # such lines are for CloudWatch and repeat what the others say
 # A read that is not answered soon is given up: the next one catches up.
@@ -42,7 +44,7 @@ class LogEnd:
     result : dict
         The worker's JSON result; empty if it has not arrived.
     last_lines : tuple of str
-        The last other lines.
+        The last other lines, their first 1,000 characters.
     where : str
         Where the log is.
     """
@@ -54,6 +56,8 @@ class LogEnd:
 
 class ContainerLog:
     """Forwards the lines of a container to the task's log, each once, and keeps the worker's result.
+
+    A new object begins at the head of the log again.
 
     Parameters
     ----------
@@ -84,6 +88,7 @@ class ContainerLog:
         self._poll_seconds = poll_seconds
         self._where = where
         self._tokens: dict[str, str] = {}  # log stream => token of what follows
+        self._empty: Counter[str] = Counter()  # log stream => pages without a line since the last one
         self._result: dict[str, Any] = {}
         self._last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self._pause = poll_seconds
@@ -113,7 +118,7 @@ class ContainerLog:
         return LogEnd(result, tuple(self._last_lines), self._where)
 
     def _read(self) -> bool:
-        """Forward the next page of each stream. Returns whether there were lines; an error is no line."""
+        """Forward the next page of each stream. Returns whether more may follow; after an error, not now."""
         try:
             client = self._client()
             found = [self._page(client, stream) for stream in self._streams(client)]
@@ -126,10 +131,13 @@ class ContainerLog:
     def _page(self, client: Any, stream: str) -> bool:
         since = {"nextToken": self._tokens[stream]} if stream in self._tokens else {}
         answer = client.get_log_events(logGroupName=self._group, logStreamName=stream, startFromHead=True, **since)
+        # A page may be empty although more follows: only at the end does CloudWatch return the token that it was given.
+        moved = answer["nextForwardToken"] != since.get("nextToken")
         self._tokens[stream] = answer["nextForwardToken"]
         for event in answer["events"]:
             self._forward(event["message"])
-        return bool(answer["events"])
+        self._empty[stream] = 0 if answer["events"] else self._empty[stream] + 1
+        return bool(answer["events"]) or (moved and self._empty[stream] < EMPTY_PAGES)
 
     def _forward(self, line: str) -> None:
         if line.startswith(METRICS):
@@ -140,7 +148,7 @@ class ContainerLog:
         if isinstance(document.get("ok"), bool) and "level" not in document:  # a log record has a level
             self._result = document
         else:
-            self._last_lines.append(text)
+            self._last_lines.append(text[:LINE_LENGTH])
 
     def _unreadable(self, error: ClientError | BotoCoreError) -> None:
         self._next_read = time.monotonic() + self._pause

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vitalprep_airflow.backends.aws import fargate_machine, log_seconds, missing, patience_seconds, region
@@ -12,6 +12,23 @@ from vitalprep_airflow.backends.spot import on_demand_after
 from vitalprep_airflow.step import StepOperator
 
 __all__ = ["EcsBackend", "EcsSettings"]
+
+# The settings that the wait for a container needs.
+WATCHED = (
+    "cluster",
+    "container",
+    "log_group",
+    "log_prefix",
+    "region",
+    "poll_seconds",
+    "patience_seconds",
+    "log_seconds",
+    "log_reads",
+)
+NO_LOG = (
+    "in no log that Airflow knows (set VITALPREP_ECS_LOG_GROUP and VITALPREP_ECS_LOG_STREAM_PREFIX to see it here next "
+    "time)"
+)
 
 
 class EcsBackend:
@@ -61,7 +78,7 @@ class EcsSettings:
     poll_seconds: float
     patience_seconds: float
     log_seconds: float
-    log_reads: float  # a second, of all tasks together
+    log_reads: float  # a second, of all tasks together; 0: none
 
     @classmethod
     def from_environment(cls) -> EcsSettings:
@@ -87,16 +104,28 @@ class EcsSettings:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> EcsSettings:
-        """Return the settings whose fields these are, as JSON has them."""
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
-        }
-        return cls(**values)
+        """Return the environment's settings, but with some of `watched` from another process.
+
+        That one may have been of an earlier or later version: what it does not know is the environment's, and what
+        this one does not know is left out.
+        """
+        return replace(cls.from_environment(), **{name: fields[name] for name in WATCHED if name in fields})
+
+    @property
+    def watched(self) -> dict[str, Any]:
+        """What the wait for a container needs, as JSON can hold it."""
+        return {name: getattr(self, name) for name in WATCHED}
 
     @property
     def keeps_log(self) -> bool:
         """Whether the settings say where the containers' log is."""
         return bool(self.log_group and self.log_prefix)
+
+    def log_place(self, task_arn: str) -> str:
+        """Return where a container's log is, for messages."""
+        if not self.keeps_log:
+            return NO_LOG
+        return f"the stream {self.log_stream(task_arn)} of the CloudWatch log group {self.log_group}"
 
     def log_stream(self, task_arn: str) -> str:
         """Return the name of a container's log stream, as the ``awslogs`` driver makes it."""

@@ -19,7 +19,7 @@ from vitalprep_airflow.backends.container_log import LogEnd
 from vitalprep_airflow.backends.spot import SpotLost
 from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
 
-__all__ = ["end_of_task", "exit_code_of", "refused_call", "refused_start", "unanswered"]
+__all__ = ["end_of_task", "exit_code_of", "refused_call", "refused_start", "runs_on", "unanswered"]
 
 SPOT_ENDS = ("SpotInterruption", "TerminationNotice")
 NO_CAPACITY = r"capacity is unavailable|(?-i:RESOURCE:[A-Z])|insufficient capacity"
@@ -148,6 +148,11 @@ def refused_start(reasons: Sequence[str], *, spot: bool) -> AirflowException:
         if re.search(pattern, reason, re.IGNORECASE | re.DOTALL):
             return kind(f"The container did not start: {reason.rstrip('.')}. Fix: {fix}.")
     return WorkerFailed(f"The container did not start: {reason.rstrip('.')}. It is tried again.")
+
+
+def runs_on(cluster: str, arn: str) -> str:
+    """Return the sentences that say what becomes of a container that Airflow does not stop."""
+    return f"It runs to its end. To stop it: aws ecs stop-task --cluster {cluster} --task {arn}"
 
 
 def end_of_task(

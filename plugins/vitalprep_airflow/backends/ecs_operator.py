@@ -9,8 +9,7 @@ import logging
 import shlex
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from airflow.providers.amazon.aws.exceptions import EcsOperatorError
 from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, BaseAwsLink
@@ -18,14 +17,14 @@ from airflow.providers.amazon.aws.links.logs import CloudWatchEventsLink
 from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
 from airflow.providers.amazon.aws.utils.identifiers import generate_uuid
 from airflow.sdk import Context
-from airflow.sdk.exceptions import TaskDeferralTimeout
+from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
 from botocore.exceptions import BotoCoreError, ClientError
 
 from vitalprep_airflow.backends.aws import connection_arguments, tag_value
-from vitalprep_airflow.backends.aws_errors import patiently
+from vitalprep_airflow.backends.aws_errors import STOP_SECONDS, patiently
 from vitalprep_airflow.backends.container_log import LogEnd
 from vitalprep_airflow.backends.ecs import EcsSettings
-from vitalprep_airflow.backends.ecs_errors import end_of_task, refused_start, unanswered
+from vitalprep_airflow.backends.ecs_errors import end_of_task, refused_start, runs_on, unanswered
 from vitalprep_airflow.backends.ecs_trigger import ContainerEnds
 from vitalprep_airflow.backends.spot import InterruptionsApart, SpotLost, Tally
 from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
@@ -36,6 +35,8 @@ __all__ = ["EcsTaskLink", "EcsWorkerOperator"]
 
 KEPT = "container"  # of the last try, in Airflow's state store
 ERRORS = {kind.__name__: kind for kind in (SpotLost, WorkerFailed, WorkerRefused)}
+
+Answer = TypeVar("Answer")
 
 log = logging.getLogger("airflow.task")
 
@@ -75,6 +76,7 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
             container_name=settings.container,
             # No awslogs_group: an error of the parent's log fetcher would fail the task.
             reattach=True,
+            propagate_tags="TASK_DEFINITION",  # Terraform's; of two tags with one key, ours counts
             **connection_arguments(),
             **kwargs,
         )
@@ -101,7 +103,7 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
                 raise unanswered(error, spot=self._spot) from error
         self.defer(
             trigger=ContainerEnds(
-                arn=str(self.arn), spot=self._spot, settings=asdict(self.settings), connection=self.aws_conn_id
+                arn=str(self.arn), spot=self._spot, settings=self.settings.watched, connection=self.aws_conn_id
             ),
             method_name="container_ended",
             timeout=self.execution_timeout,
@@ -118,7 +120,9 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
         with self._failures_counted(context):
             if "error" in event:
                 kind, text = event["error"]
-                raise ERRORS[kind](text)
+                raise ERRORS[kind](
+                    f"{text} The container was not stopped. {runs_on(self.settings.cluster, event['arn'])}"
+                )
             if not event["task"]:
                 raise WorkerFailed(f"ECS no longer knows the task {event['arn']}. Finished cases are kept.")
             return end_of_task(
@@ -130,13 +134,30 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
             )
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on after the wait. If it took longer than ``execution_timeout``, stop the container."""
+        """Go on after the wait. If it took longer than ``execution_timeout``, stop the container.
+
+        Raises
+        ------
+        TaskDeferralTimeout, TaskDeferralError
+            If the wait took too long, or failed: then the container runs on, and the next try follows it.
+        """
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
             self.arn = _kept(context).get("arn")
             self.on_kill()
             raise
+        except TaskDeferralError as error:
+            after = runs_on(self.settings.cluster, _kept(context).get("arn", ""))
+            raise TaskDeferralError(
+                f"{error}. The container was not stopped, and a next try follows it. {after}"
+            ) from error
+
+    def on_kill(self) -> None:
+        """Stop the container; the worker in it commits finished cases."""
+        if self.arn:
+            log.info("stopping the container %s", self.arn)
+            self._stop(self.arn, "Stopped by Airflow")
 
     @contextmanager
     def _failures_counted(self, context: Context) -> Generator[Tally]:
@@ -149,15 +170,18 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
     def _start_or_find(self, context: Context) -> None:
         ti = context["ti"]
         self._started_by = generate_uuid(*map(str, [ti.dag_id, ti.task_id, ti.run_id, ti.map_index]))
-        self._waiting_out_throttles(lambda: self._find_earlier(context))
+        self._find_earlier(context)
         if not self.arn:
-            self._waiting_out_throttles(self._start_task)
+            # Without an answer nobody knows whether it started a container, so only a throttled call is made again.
+            self._patiently(self._start_task, throttles_only=True)
         context["task_state_store"].set(KEPT, {"arn": self.arn, "max_tries": ti.max_tries})
         self._link()
 
-    def _waiting_out_throttles(self, call: Callable[[], None]) -> None:
+    def _patiently(self, call: Callable[[], Answer], *, throttles_only: bool = False) -> Answer:
         settings = self.settings
-        patiently(call, pause=settings.poll_seconds, limit=settings.patience_seconds, throttles_only=True)
+        return patiently(
+            call, pause=settings.poll_seconds, limit=settings.patience_seconds, throttles_only=throttles_only
+        )
 
     def _prepare(self, context: Context, *, spot: bool) -> None:
         settings, step, ti = self.settings, self.step, context["ti"]
@@ -192,25 +216,33 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
 
         A container from before the task was cleared is not followed: whoever clears a task wants it to begin anew.
         """
-        found = self.client.list_tasks(cluster=self.cluster, desiredStatus="RUNNING", startedBy=self._started_by)
+        found = self._patiently(
+            lambda: self.client.list_tasks(cluster=self.cluster, desiredStatus="RUNNING", startedBy=self._started_by)
+        )
         running = list(found["taskArns"])
         tries = context["ti"].max_tries
-        if running and _kept(context).get("max_tries", tries) == tries:
+        if running and _kept(context).get("max_tries", tries) != tries:
+            for earlier in running:
+                log.warning("The task was cleared and begins anew; its container from before is stopped: %s", earlier)
+                self._stop(earlier, "Its task was cleared in Airflow")
+            return
+        if running:
             self.arn = running.pop(0)
             log.info("the task %s is already running", self.arn)
-        for other in running:
-            self._stop_second(other)
+        for second in running:  # the answer to its RunTask was lost
+            log.warning("A second task for the same step is running and is stopped: %s", second)
+            self._stop(second, f"{self.arn} does the same work")
 
-    def _stop_second(self, arn: str) -> None:
-        """Stop a second container of this step: the answer to its RunTask was lost. It commits finished cases."""
-        log.warning("A second task for the same step is running and is stopped: %s", arn)
+    def _stop(self, arn: str, reason: str) -> None:
+        """Stop a container. One that is not stopped does no harm: two for one step write the same bytes."""
         try:
-            self.client.stop_task(cluster=self.cluster, task=arn, reason=f"{self.arn} does the same work")
-        except (ClientError, BotoCoreError) as error:
-            # It does no harm: both write the same bytes.
-            log.warning(
-                "It was not stopped (%s). Fix: aws ecs stop-task --cluster %s --task %s", error, self.cluster, arn
+            patiently(
+                lambda: self.client.stop_task(cluster=self.cluster, task=arn, reason=reason),
+                pause=0.5,
+                limit=STOP_SECONDS,
             )
+        except (ClientError, BotoCoreError) as error:
+            log.error("The container was not stopped: %s %s", error, runs_on(self.settings.cluster, arn))
 
     def _link(self) -> None:
         if self._context is None or not self.arn:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -23,7 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from vitalprep_airflow.backends.aws import connection_arguments
-from vitalprep_airflow.backends.aws_errors import Patience, patiently
+from vitalprep_airflow.backends.aws_errors import Patience
 from vitalprep_airflow.backends.container_log import ContainerLog, logs_client
 from vitalprep_airflow.backends.ecs import EcsSettings
 
@@ -33,7 +34,7 @@ TASKS_A_CALL = 100  # as many as DescribeTasks takes
 POLLS_MISSING = 10  # ECS may not know a task in its first seconds
 LOG_READERS = 16  # threads
 END_READERS = 4  # threads for the logs of ended containers, which need not wait behind all others
-STOP_SECONDS = 25  # Airflow waits 30 s for a trigger's `on_kill`
+STOPPERS = 8  # threads that stop containers, which need not wait behind anything else
 
 Answer = TypeVar("Answer")
 
@@ -66,10 +67,11 @@ class Watch:
         self._pace = _Pace(cluster.settings.log_reads)
         self._readers = ThreadPoolExecutor(LOG_READERS, thread_name_prefix="container-log")
         self._end_readers = ThreadPoolExecutor(END_READERS, thread_name_prefix="container-log-end")
-        self._waiting: dict[asyncio.Future[dict[str, Any]], str] = {}
+        self._stoppers = ThreadPoolExecutor(STOPPERS, thread_name_prefix="container-stop")
+        self._waiting: dict[asyncio.Future[dict[str, Any]], _Waiter] = {}
         self._missing: Counter[str] = Counter()
         self._polling: asyncio.Task[None] | None = None
-        self._patience = self._new_patience()
+        self._patience = self._endless_patience()
 
     async def stopped(self, arn: str) -> dict[str, Any]:
         """Wait until a task has stopped, and return what ECS says of it; empty if ECS no longer knows it.
@@ -80,8 +82,9 @@ class Watch:
             If ECS refuses to say, or does not answer for ``patience_seconds``.
         """
         end: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._waiting[end] = arn
+        self._waiting[end] = _Waiter(arn)
         if self._polling is None or self._polling.done():
+            self._patience = self._endless_patience()
             # In a context of its own: what is logged there belongs to no single task.
             self._polling = asyncio.create_task(self._poll(), context=contextvars.Context())
         try:
@@ -89,36 +92,56 @@ class Watch:
         finally:
             del self._waiting[end]
 
-    async def in_reader(self, read: Callable[[], Answer], *, ended: bool = False) -> Answer:
+    def reading(self, read: Callable[[], None]) -> Future[None]:
         """Call what reads a log, in a thread whose lines go where the caller's go."""
-        readers, context = self._end_readers if ended else self._readers, contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(readers, context.run, read)
+        return self._readers.submit(contextvars.copy_context().run, read)
+
+    async def in_end_reader(self, read: Callable[[], Answer]) -> Answer:
+        """Call what reads the log of an ended container, likewise."""
+        return await _called(self._end_readers, read)
+
+    async def in_stopper(self, call: Callable[[], Answer]) -> Answer:
+        """Call what stops a container, or asks whether to, in a thread whose lines go where the caller's go."""
+        return await _called(self._stoppers, call)
 
     def log_of(self, arn: str) -> ContainerLog | None:
-        """Return a task's log; None if the settings do not say where it is."""
+        """Return a task's log; None if the settings do not say where it is, or that it is not read."""
         settings, stream = self._settings, self._settings.log_stream(arn)
-        if not settings.keeps_log:
+        if not (settings.keeps_log and settings.log_reads > 0):
             return None
         return ContainerLog(
             self._paced_logs,
             group=settings.log_group,
             streams=lambda client: [stream],
             poll_seconds=settings.poll_seconds,
-            where=f"the stream {stream} of the CloudWatch log group {settings.log_group}",
+            where=settings.log_place(arn),
         )
 
     async def stop(self, arn: str, reason: str) -> None:
-        """Stop a task. The worker in it commits its finished cases. Raises ClientError or BotoCoreError."""
+        """Stop a task. The worker in it commits its finished cases.
 
-        def call() -> Any:
-            return self._client().stop_task(cluster=self._settings.cluster, task=arn, reason=reason)
+        Raises
+        ------
+        ClientError, BotoCoreError
+            If ECS refuses, or does not answer for ``patience_seconds``.
+        """
 
-        await asyncio.to_thread(patiently, call, pause=1, limit=STOP_SECONDS)
+        def call() -> None:
+            self._client().stop_task(cluster=self._settings.cluster, task=arn, reason=reason)
+
+        patience = Patience(pause=1, limit=self._settings.patience_seconds)
+        while True:
+            try:
+                return await self.in_stopper(call)
+            except (ClientError, BotoCoreError) as error:
+                pause = patience.after(error)
+            await asyncio.sleep(pause)
 
     def close(self) -> None:
         """Let the threads end."""
         self._readers.shutdown(wait=False)
         self._end_readers.shutdown(wait=False)
+        self._stoppers.shutdown(wait=False)
 
     async def _poll(self) -> None:
         self._patience = self._new_patience()
@@ -131,13 +154,14 @@ class Watch:
                     end.set_exception(error)
 
     async def _poll_once(self) -> float:
-        """Ask ECS once, and return how long to wait then. Raises the error that ends its patience."""
-        asked = {arn for end, arn in self._waiting.items() if not end.done()}
+        """Ask ECS once, and return how long to wait then. Raises an error that asking again does not help against."""
+        asked = {waiter.arn for end, waiter in self._waiting.items() if not end.done()}
         try:
             described = await asyncio.to_thread(self._describe, sorted(asked))
         except (ClientError, BotoCoreError) as error:
-            return self._patience.after(error)
-        self._patience = self._new_patience()
+            pause = self._patience.after(error)
+            return min([pause, *self._patience_left(error)])
+        self._patience = self._endless_patience()
         self._tell(asked, described)
         return self._settings.poll_seconds
 
@@ -150,10 +174,23 @@ class Watch:
     def _tell(self, asked: Collection[str], described: dict[str, dict[str, Any]]) -> None:
         """Wake up those whose task has stopped, or is unknown for a while."""
         self._missing = Counter({arn: self._missing[arn] + 1 for arn in asked if arn not in described})
-        for end, arn in self._waiting.items():
-            task = described.get(arn, {})
-            if not end.done() and (task.get("lastStatus") == "STOPPED" or self._missing[arn] >= POLLS_MISSING):
+        for end, waiter in self._waiting.items():
+            task = described.get(waiter.arn, {})
+            if waiter.arn in asked:
+                waiter.answered = time.monotonic()
+            if not end.done() and (task.get("lastStatus") == "STOPPED" or self._missing[waiter.arn] >= POLLS_MISSING):
                 end.set_result(task)
+
+    def _patience_left(self, error: Exception) -> list[float]:
+        """Give the error to those who have waited for an answer too long, and return how long the others still wait."""
+        left = []
+        for end, waiter in self._waiting.items():
+            seconds = waiter.answered + self._settings.patience_seconds - time.monotonic()
+            if not end.done() and seconds <= 0:
+                end.set_exception(error)
+            elif not end.done():
+                left.append(seconds)
+        return left
 
     def _client(self) -> Any:
         with self._making:
@@ -163,15 +200,29 @@ class Watch:
         with self._making:
             return _PacedLogs(self._logs(), self._pace)
 
-    def _new_patience(self) -> Patience:
-        return Patience(pause=self._settings.poll_seconds, limit=self._settings.patience_seconds)
+    def _endless_patience(self) -> Patience:
+        """Return what the pauses between polls are; each waiter has a limit of its own."""
+        return Patience(pause=self._settings.poll_seconds, limit=math.inf)
+
+
+@dataclass
+class _Waiter:
+    """Somebody who waits for the end of a task."""
+
+    arn: str
+    answered: float = field(default_factory=time.monotonic)  # when ECS answered last, or the wait began
+
+
+async def _called(threads: ThreadPoolExecutor, call: Callable[[], Answer]) -> Answer:
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(threads, context.run, call)
 
 
 class _Pace:
     """Spaces the calls of several threads evenly: never more than so many in a second."""
 
     def __init__(self, per_second: float) -> None:
-        self._pause = 1 / per_second
+        self._pause = 1 / per_second if per_second > 0 else math.inf
         self._next = 0.0
         self._lock = threading.Lock()
 

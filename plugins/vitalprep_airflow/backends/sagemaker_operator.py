@@ -18,7 +18,7 @@ from airflow.sdk import Context
 from botocore.exceptions import BotoCoreError, ClientError
 
 from vitalprep_airflow.backends.aws import connection_arguments, tag_value
-from vitalprep_airflow.backends.aws_errors import no_answer, patiently
+from vitalprep_airflow.backends.aws_errors import STOP_SECONDS, no_answer, patiently
 from vitalprep_airflow.backends.container_log import ContainerLog, logs_client
 from vitalprep_airflow.backends.sagemaker import SageMakerSettings
 from vitalprep_airflow.backends.sagemaker_errors import end_of_job, exists_already, is_unknown, refused_call
@@ -60,7 +60,7 @@ class SageMakerWorkerOperator(StepOperator, SageMakerTrainingOperator):
         kwargs.setdefault("retry_policy", InterruptionsApart())
         super().__init__(
             config={},
-            deferrable=False,  # only this mode stops the job when the task is stopped
+            deferrable=False,  # the provider's trigger stops no job when the task is stopped
             **connection_arguments(),
             **kwargs,
         )
@@ -87,8 +87,16 @@ class SageMakerWorkerOperator(StepOperator, SageMakerTrainingOperator):
 
     def on_kill(self) -> None:
         """Stop the job; the worker commits finished cases."""
-        if self._job:
-            self.hook.conn.stop_training_job(TrainingJobName=self._job)
+        if not self._job:
+            return
+        by_hand = f"aws sagemaker stop-training-job --training-job-name {self._job}"
+        log.info("stopping the job %s (by hand: %s)", self._job, by_hand)
+        try:
+            patiently(
+                lambda: self.hook.conn.stop_training_job(TrainingJobName=self._job), pause=0.5, limit=STOP_SECONDS
+            )
+        except (ClientError, BotoCoreError) as error:
+            log.error("The job was not stopped and runs to its end: %s To stop it: %s", error, by_hand)
 
     def _run(self, context: Context) -> dict[str, Any]:
         try:
