@@ -10,7 +10,7 @@ from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vitalprep_airflow.backends.aws_errors import patiently
+from vitalprep_airflow.backends.aws_errors import STOP_SECONDS, patiently
 from vitalprep_airflow.backends.batch import BatchSettings
 from vitalprep_airflow.backends.batch_errors import is_interrupted
 
@@ -18,7 +18,6 @@ __all__ = ["ENDED", "WAITING", "Jobs"]
 
 WAITING = ("SUBMITTED", "PENDING", "RUNNABLE")
 ENDED = ("SUCCEEDED", "FAILED")
-STOP_SECONDS = 20.0  # Airflow gives a task that is stopped 60 s
 ONE_TRY = Config(retries={"total_max_attempts": 1})
 
 log = logging.getLogger("airflow.task")
@@ -68,7 +67,7 @@ class Jobs:
         """Stop a job; its worker commits finished cases. If Batch does not take it, log how to stop it."""
         try:
             call = lambda: self._client.terminate_job(jobId=job, reason=reason)  # noqa: E731
-            patiently(call, pause=1, limit=STOP_SECONDS)
+            patiently(call, pause=0.5, limit=STOP_SECONDS)
         except (ClientError, BotoCoreError) as error:
             log.error(
                 "The job %s was not stopped and runs on: %s Fix: aws batch terminate-job --job-id %s --reason x",

@@ -144,7 +144,6 @@ class Watch:
         self._stoppers.shutdown(wait=False)
 
     async def _poll(self) -> None:
-        self._patience = self._new_patience()
         try:
             while self._waiting:
                 await asyncio.sleep(await self._poll_once())
