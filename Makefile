@@ -92,10 +92,11 @@ test-worker: develop
 test-airflow: develop airflow
 	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(addprefix --ignore ,$(WHOLE_RUNS)) tests/airflow
 
-# Sessions of -n 3 wait a good deal, for processes that they start: three at a time on two cores.
+# Sessions of -n 3 wait a good deal, for processes that they start: three at a time on two cores. Mutants, which take
+# longest, begin first, so that no other process ends long before them.
 test-apart: develop airflow  ## whole runs of the worker and of Airflow, kills and faults, simulator, SageMaker jobs, reports, fetch, snippets of the docs, pages in a browser, a short benchmark, giant files
 	.venv/bin/python -m pytest -n 3 --dist loadfile $(RUNS)
-	.venv/bin/python -m pytest -n 3 --dist loadfile $(addprefix --ignore ,$(LONG)) tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs
+	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(addprefix --ignore ,$(LONG)) tests/reliability/mutants tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs
 	.venv-airflow/bin/python -m pytest -n 3 --dist loadfile -m "not deployment" $(WHOLE_RUNS)
 	.venv/bin/python -m pytest -n 2 --dist loadfile tests/browser $(LONG)
 
