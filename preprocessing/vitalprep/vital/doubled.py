@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +28,20 @@ def doubled_seconds(scans: Sequence[VitalScan], start: float | None) -> dict[str
         for track in scan.tracks():
             if track.header.kind == NUMERIC:
                 devices[scan.name_of(track.header)][track.header.device_id].append(track.index)
-        for name, tracks_of in devices.items():
-            if len(tracks_of) > 1 and start is not None:
-                found[name] += _contradictions([scan.rows.of(tracks) for tracks in tracks_of.values()], start)
+        doubled = {name: list(tracks_of.values()) for name, tracks_of in devices.items() if len(tracks_of) > 1}
+        if doubled and start is not None:
+            samples = iter(_samples(scan, [tracks for own in doubled.values() for tracks in own]))
+            for name, own in doubled.items():
+                found[name] += _contradictions(list(islice(samples, len(own))), start)
     return {name: count for name, count in sorted(found.items()) if count}
+
+
+def _samples(scan: VitalScan, devices: Sequence[Sequence[int]]) -> list[Samples]:
+    """Return the samples of each device, by the indices of its tracks."""
+    group_of = np.full(scan.track_count, -1, dtype=np.int32)
+    for group, tracks in enumerate(devices):
+        group_of[tracks] = group
+    return scan.rows.copied(group_of, len(devices))
 
 
 def _contradictions(samples: Sequence[Samples], start: float) -> int:

@@ -59,12 +59,30 @@ class NumericRows:
             )
         self.block, self.filled = _empty(ROWS * len(self._full)), 0
 
-    def of(self, tracks: Sequence[int]) -> Samples:
-        """Return the samples of some tracks in file order. Nothing is released."""
-        blocks = [*self._full, self.block[: self.filled]]
-        found = [block[np.isin(block["track"], tracks)] for block in blocks]
-        rows = np.concatenate(found) if found else np.empty(0, dtype=ROW)
-        return rows["time"], rows["value"]
+    def copied(self, group_of: NDArray[np.int32], groups: int) -> list[Samples]:
+        """Return copies of the samples of each group in file order. Nothing is released.
+
+        One pass over the samples, however many groups there are.
+
+        Parameters
+        ----------
+        group_of : ndarray of int32, shape (tracks,)
+            Group of each track; -1 for tracks of none.
+        groups : int
+            How many there are.
+        """
+        found, times, values = [], [], []
+        for block in [*self._full, self.block[: self.filled]]:
+            own = group_of[block["track"]]
+            chosen = own >= 0
+            found.append(own[chosen])
+            times.append(block["time"][chosen])
+            values.append(block["value"][chosen])
+        group = np.concatenate(found)
+        order = np.argsort(group, kind="stable")
+        ends = np.searchsorted(group, np.arange(groups + 1), sorter=order)
+        time, value = np.concatenate(times)[order], np.concatenate(values)[order]
+        return [(time[start:end], value[start:end]) for start, end in pairwise(ends)]
 
     def grouped(self, group_of: NDArray[np.int64], sizes: Sequence[int]) -> list[Samples]:
         """Return the samples of each group in file order, and release the blocks.

@@ -128,6 +128,11 @@ class VitalScan:
         """Decompressed bytes so far."""
         return self._offset + len(self._rest)
 
+    @property
+    def track_count(self) -> int:
+        """How many indices the tracks have, of tracks without records too."""
+        return self._tracks.count
+
     def tracks(self) -> Iterator[TrackRecords]:
         """Return the wave and numeric tracks that have records, in the file order of their headers."""
         return self._tracks.with_records()
@@ -154,7 +159,7 @@ class VitalScan:
         Every numeric track must belong to exactly one group. Times are Unix times in s; values are in the file's unit,
         with gain and offset applied to integer formats. Both are float64 of shape (n,).
         """
-        group_of = np.full(self._tracks.count, -1, dtype=np.int64)
+        group_of = np.full(self.track_count, -1, dtype=np.int64)
         for number, group in enumerate(groups):
             group_of[[track.index for track in group]] = number
         return self.rows.grouped(group_of, [sum(track.records for track in group) for group in groups])

@@ -126,6 +126,16 @@ def as_many_tracks_and_samples_as_are_read(size: int) -> Pieces:
     yield from _repeated(_numbers(50_000), 18 * (MOST_SAMPLES - 50_000 - MOST_TRACKS))
 
 
+def many_names_of_two_devices(size: int) -> Pieces:
+    """Each of which is compared, second by second."""
+    devices = [DeviceHeader(device_id=number, name="Solar8000") for number in (1, 2)]
+    yield gzip_bytes(encode_file(FileHeader(start=START), devices))
+    for device in (1, 2):
+        yield from _every_track(MOST_TRACKS // 2, device_id=device)
+    yield gzip_bytes(TRACKS)
+    yield from _repeated(_numbers(50_000), size // 2)
+
+
 def many_tracks_with_long_names(size: int) -> Pieces:
     yield gzip_bytes(HEAD)
     yield from _every_track(15_000, name="N" * 10_000)
@@ -235,6 +245,7 @@ GIANTS: dict[str, tuple[Callable[[int], Pieces], str]] = {
     "as_many_samples_as_are_read": (as_many_samples_as_are_read, "ok"),
     "too_many_samples": (too_many_samples, "too_large"),
     "as_many_tracks_and_samples_as_are_read": (as_many_tracks_and_samples_as_are_read, "ok"),
+    "many_names_of_two_devices": (many_names_of_two_devices, "ok"),
     "many_tracks_with_long_names": (many_tracks_with_long_names, "too_large"),
     "a_device_with_a_long_name": (a_device_with_a_long_name, "too_large"),
     "names_that_are_no_text": (names_that_are_no_text, "too_large"),
