@@ -81,7 +81,8 @@ def test_one_task_starts_once_and_ends_sooner_than_many_small_ones(cases: int) -
     one, many = _one_task(sizes), _cost(sizes)
     assert one.minutes < many.minutes
     assert one.requests == many.requests
-    assert one.dollars <= _one_task(sizes | {10_000: 15_000_000}).dollars
+    # Not with one case more: a further file of records is written by a further process, so that `build` ends sooner.
+    assert one.dollars < _one_task(dict.fromkeys(range(1, 2 * cases + 1), 15_000_000)).dollars
 
 
 def test_spot_repeats_a_share_and_costs_less() -> None:
