@@ -85,6 +85,11 @@ def test_prices_that_were_not_seen_for_the_region_say_so() -> None:
         backends = load_figures(region=region).backends
         assumed = {name: backends[name].vcpu_hour.source + backends[name].machine_hour.source for name in backends}
         assert [name for name, source in assumed.items() if "assumed" not in source] == names
+    for region in ("eu-north-1", "us-east-1"):
+        figures = load_figures(region=region)
+        prices = (figures.s3.storage_gb_month, figures.s3.thousand_writes, figures.s3.thousand_reads)
+        for price in (*prices, figures.one_task.disk_hour):
+            assert price.source.startswith("assumed") == (region != "us-east-1")
     arm = load_figures(region="eu-west-1").backends["fargate"].arm
     assert arm is not None
     assert (arm.vcpu_hour.value, arm.memory_gb_hour.value) == (0.03238, 0.00356)
