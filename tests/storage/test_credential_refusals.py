@@ -13,6 +13,7 @@ from tests.reliability.faulty_s3 import FaultyS3
 from tests.storage.aws import KEYS, Profiles, Role, put_one
 from tests.storage.conftest import Lines
 from vitalprep.runtime.errors import UsageError
+from vitalprep.sagemaker.aws import client
 
 
 @pytest.mark.parametrize("metadata", ["true", "false"])
@@ -91,6 +92,13 @@ def test_a_broken_source_is_named_at_once(
     assert fix in caught.value.fix
     assert not faulty.requests
     assert not lines.records
+
+
+def test_submit_names_a_broken_source_as_storage_does(profiles: Profiles) -> None:
+    profiles("study", config=BROKEN["missing process"][0])
+    with pytest.raises(UsageError, match="/nowhere/tool") as caught:
+        client("sagemaker", "eu-north-1")
+    assert "by hand" in caught.value.fix
 
 
 def test_an_expired_sso_token_is_named_at_once(

@@ -12,7 +12,7 @@ from vitalprep.plan.check import run_checks
 from vitalprep.plan.make_plan import PlanRequest, named_beside
 from vitalprep.plan.provenance import noted_provenance
 from vitalprep.runtime.errors import UsageError
-from vitalprep.storage import AccessDenied, Storage, honours_create_only
+from vitalprep.storage import AccessDenied, ObjectMissing, Storage, honours_create_only
 
 
 @pytest.mark.parametrize("method", ["LIST", "GET", "*"])
@@ -42,6 +42,9 @@ def test_a_missing_object_that_a_listing_does_not_show_is_absent(
     assert storage.head("a") is None
     assert read_verdict(storage, "x") is None
     assert noted_provenance(storage) is None
+    for read in (storage.get, storage.arriving):
+        with pytest.raises(ObjectMissing, match=r"validation\.json does not exist"):
+            read("datasets/x/validation.json")
     assert not lines.records
 
 

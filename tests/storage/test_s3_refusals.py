@@ -48,7 +48,8 @@ def test_a_permanent_fault_ends_at_once(
     assert f"S3 answered {fault}" in caught.value.message
     assert f"{storage.uri}/a/b.json" in caught.value.message
     assert FIXES[fault.split()[1]] in caught.value.fix
-    assert faulty.count() == 1
+    looked_up = fault == "403 AccessDenied" and operation in ("get", "arriving")  # in a listing: it may be missing
+    assert faulty.count() == 1 + looked_up
     assert not lines.records
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
+from vitalprep.storage import refuse_broken_credentials
 
 __all__ = ["aws_errors", "client", "error_code"]
 
@@ -54,17 +55,18 @@ def client(service: str, region: str) -> Any:
     Raises
     ------
     UsageError
-        If boto3 is not installed, or the settings name a profile that is not there.
+        If boto3 is not installed, or the source of the credentials fails.
     """
     try:
         import boto3
     except ImportError as error:
         raise UsageError(
-            "boto3 is not installed, which only `vitalprep submit` needs.",
+            "boto3 is not installed, which `vitalprep submit` needs.",
             fix="install the extra `aws`: pip install 'vitalprep[aws]'; `make worker` does.",
         ) from error
     from botocore.config import Config
 
+    refuse_broken_credentials()
     with aws_errors(f"ask {service}"):
         session = boto3.session.Session(region_name=region)
         return session.client(service, config=Config(retries={"mode": "standard", "total_max_attempts": 5}))

@@ -5,9 +5,10 @@ the project's own and names the object. Transient S3 faults are retried first; e
 """
 
 from vitalprep.storage.create_only import honours_create_only
+from vitalprep.storage.credentials import refuse_broken_credentials
 from vitalprep.storage.location import normalized_uri
 from vitalprep.storage.object_errors import AccessDenied, ObjectChanged, ObjectMissing
-from vitalprep.storage.s3_download import READ_CHUNK
+from vitalprep.storage.s3_download import READ_CHUNK, same_etag
 from vitalprep.storage.storage import WRITE_BUFFER, Storage, StoredObject, Writer
 from vitalprep.storage.whole_object import read_uri
 
@@ -23,4 +24,6 @@ __all__ = [
     "honours_create_only",
     "normalized_uri",
     "read_uri",
+    "refuse_broken_credentials",
+    "same_etag",
 ]

@@ -8,7 +8,14 @@ from typing import Any
 from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
 from vitalprep.storage.retries import Transient
 
-__all__ = ["NO_CREDENTIALS", "credential_error", "is_metadata_disabled", "located", "no_credentials"]
+__all__ = [
+    "NO_CREDENTIALS",
+    "TRIES_FOR_CREDENTIALS",
+    "credential_error",
+    "is_metadata_disabled",
+    "located",
+    "no_credentials",
+]
 
 NO_CREDENTIALS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with AWS_SESSION_TOKEN if they are temporary) or AWS_PROFILE, or "

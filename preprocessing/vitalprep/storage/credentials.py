@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitalprep.runtime.errors import UsageError
+from vitalprep.runtime.region import REGION_VARIABLES
 from vitalprep.storage.credential_errors import credential_error, is_metadata_disabled, located, no_credentials
 from vitalprep.storage.retries import Transient
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
 
-__all__ = ["Chain", "chosen_chain"]
+__all__ = ["Chain", "chosen_chain", "refuse_broken_credentials"]
 
 _RENEW_BEFORE = timedelta(minutes=15)  # boto3's own; short-lived credentials are renewed after half their life
 _DEFAULT = ("default", "profile default")
@@ -145,6 +146,15 @@ def chosen_chain() -> Chain | None:
     return _chain(profile, _aws_environment(), tuple(map(_state, _files())))
 
 
+def refuse_broken_credentials() -> None:
+    """Raise the error of the source of credentials, if it fails: for clients of AWS that storage does not make."""
+    try:
+        if chain := chosen_chain():
+            chain()
+    except Transient as error:
+        raise error.error from None
+
+
 @lru_cache(maxsize=4)
 def _chain(profile: str, environment: _Environment, files: tuple[object, ...]) -> Chain:
     """Return the chain of an environment and of files: a process that opens many stores asks for credentials once."""
@@ -169,7 +179,10 @@ def _state(file: Path) -> tuple[int, int] | None:
 
 
 def _needs_no_profile() -> bool:
-    """Return whether keys in the environment are enough: no file gives the region, or leads to another server."""
+    """Return whether keys in the environment are enough.
+
+    They are if there is no config file, or if the environment has the region and the file leads to no other server.
+    """
     config = _files()[1]
     return not config.exists() or (_has_region() and not _says(config, _ELSEWHERE))
 
@@ -194,7 +207,7 @@ def _is_unsigned() -> bool:
 
 
 def _has_region() -> bool:
-    return any(os.environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION"))
+    return any(map(os.environ.get, REGION_VARIABLES))
 
 
 def _file(variable: str, name: str) -> Path:

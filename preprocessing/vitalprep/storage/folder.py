@@ -18,7 +18,7 @@ from obstore.store import LocalStore
 
 from vitalprep.runtime.errors import RefusedError, RetryableError, UsageError, VitalprepError
 from vitalprep.runtime.unforeseen import FIX_SCARCE, SCARCE
-from vitalprep.storage.object_errors import ObjectChanged, ObjectMissing
+from vitalprep.storage.object_errors import ObjectChanged, missing
 
 __all__ = ["STAGED", "Folder", "has_odd_name"]
 
@@ -249,7 +249,7 @@ def _translated(error: Exception, *, verb: str, uri: str) -> VitalprepError:
     if isinstance(error, PreconditionError):
         return ObjectChanged(f"{uri} has changed since it was planned.", fix="plan again.")
     if isinstance(error, FileNotFoundError):
-        return ObjectMissing(f"{uri} does not exist.", fix="check the location, or run the stage that writes it.")
+        return missing(uri)
     if number in _NOT_ALLOWED:
         return UsageError(what, fix="choose a folder that this user can write to, or change its permissions.")
     return _fault(what, error)

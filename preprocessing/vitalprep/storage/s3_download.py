@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from obstore.store import ObjectStore
 
-__all__ = ["READ_CHUNK", "Download", "is_md5_of_other", "quoted"]
+__all__ = ["READ_CHUNK", "Download", "is_md5_of_other", "quoted", "same_etag"]
 
 READ_CHUNK = 1024 * 1024
 _MD5_ETAG = re.compile(r'"[0-9a-f]{32}"')
@@ -110,6 +110,11 @@ def quoted(etag: str) -> str:
     ['"0a"', '"0a"', '']
     """
     return etag if not etag or '"' in etag else f'"{etag}"'
+
+
+def same_etag(one: str, other: str) -> bool:
+    """Return whether two etags are the same, each with or without its quotes."""
+    return quoted(one) == quoted(other)
 
 
 def is_md5_of_other(etag: str | None, data: bytes) -> bool:

@@ -12,17 +12,14 @@ from dataclasses import dataclass
 from obstore.exceptions import AlreadyExistsError, InvalidPathError, PreconditionError
 
 from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
-from vitalprep.storage.object_errors import AccessDenied, ObjectChanged, ObjectMissing, OddKey
+from vitalprep.storage.credential_errors import NO_CREDENTIALS, TRIES_FOR_CREDENTIALS
+from vitalprep.storage.object_errors import AccessDenied, ObjectChanged, OddKey, missing
 from vitalprep.storage.retries import Transient
 
 __all__ = ["translated"]
 
 _CREDENTIALS = (
     "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or AWS_PROFILE, or the role of this machine."
-)
-_NO_CREDENTIALS = (
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with AWS_SESSION_TOKEN if they are temporary), or run on a "
-    "machine whose role may use the bucket."
 )
 _EXPIRED = "renew the credentials, then run it again: it resumes."
 _REGION = "set AWS_REGION to the bucket's region."
@@ -54,7 +51,6 @@ _CERTIFICATE = (
     "name the file with your authority's certificates (PEM) in AWS_CA_BUNDLE or REQUESTS_CA_BUNDLE, and check the "
     "endpoint's host name."
 )
-_TRIES_FOR_CREDENTIALS = 3  # fail fast on a machine without credentials
 
 _URL = re.compile(r"Error performing \w+ (\S+) in ")
 _STATUS = re.compile(r"status code: (\d{3}) ?([\w ]*)")
@@ -110,8 +106,8 @@ def translated(error: Exception, *, verb: str, uri: str) -> VitalprepError | Tra
     if _is_credentials_source(str(error), uri):
         role = f"HTTP {answer.status}" if answer.status else answer.text
         none = f"no AWS credentials were found (no keys in the environment; this machine's role: {role})"
-        no_credentials = UsageError(f"Could not {verb} {uri}: {none}.", fix=_NO_CREDENTIALS)
-        return Transient(no_credentials, tries=_TRIES_FOR_CREDENTIALS)
+        no_credentials = UsageError(f"Could not {verb} {uri}: {none}.", fix=NO_CREDENTIALS)
+        return Transient(no_credentials, tries=TRIES_FOR_CREDENTIALS)
     if isinstance(error, PreconditionError) and verb == "read":
         return ObjectChanged(f"{uri} has changed since it was planned.", fix="plan again.")
     if isinstance(error, AlreadyExistsError) or answer.is_transient:  # the former: another process is writing it now
@@ -121,7 +117,7 @@ def translated(error: Exception, *, verb: str, uri: str) -> VitalprepError | Tra
     if answer.is_distrusted:
         return UsageError(what, fix=_CERTIFICATE)
     if isinstance(error, FileNotFoundError) and answer.code != "NoSuchBucket":
-        return ObjectMissing(f"{uri} does not exist.", fix="check the location, or run the stage that writes it.")
+        return missing(uri)
     if answer.code.startswith("KMS.") or "kms:" in answer.text:
         return UsageError(what, fix="grant these credentials the use of the bucket's KMS key.")
     if answer.status == 403 and answer.code in ("", "AccessDenied"):  # a HEAD is answered without a code

@@ -23,7 +23,7 @@ from vitalprep.storage.folder import STAGED, Folder, has_odd_name
 from vitalprep.storage.forks import refuse_fork
 from vitalprep.storage.local_reads import file_bytes, file_meta, file_pieces
 from vitalprep.storage.location import normalized_uri
-from vitalprep.storage.object_errors import AccessDenied, ObjectMissing
+from vitalprep.storage.object_errors import AccessDenied, ObjectMissing, missing
 from vitalprep.storage.retries import Transient
 from vitalprep.storage.s3_download import Download, is_md5_of_other, quoted
 from vitalprep.storage.stream import Arriving
@@ -126,7 +126,7 @@ class Storage:
             )
             raise Transient(wrong)
 
-        return self._do("read", path, attempt)
+        return self._read(path, attempt)
 
     def arriving(
         self, path: str, *, etag: str | None = None, size: int | None = None, hashed: bool = False
@@ -151,7 +151,7 @@ class Storage:
             pieces = file_pieces(self._place, path, meta)
             return Arriving(pieces, meta["size"], name=self.uri_of(path), hashed=hashed)
         download = Download(self._store, path, self.uri_of(path), etag=etag, size=size)
-        total = self._do("read", path, download.begin)
+        total = self._read(path, download.begin)
         return Arriving(self._pieces(download, path), total, name=self.uri_of(path), hashed=hashed)
 
     def get_or_none(self, path: str) -> bytes | None:
@@ -159,10 +159,6 @@ class Storage:
         try:
             return self.get(path)
         except ObjectMissing:
-            return None
-        except AccessDenied:
-            if self._is_listed(path) is not False:
-                raise
             return None
 
     def head(self, path: str, *, optional: bool = False) -> StoredObject | None:
@@ -288,6 +284,15 @@ class Storage:
                 f"Could not {verb} {self.uri_of(path)!r}: a path must not have an empty, '.' or '..' segment.",
                 fix="correct the path.",
             ) from error
+
+    def _read(self, path: str, action: Callable[[], Outcome]) -> Outcome:
+        """Read an object. One that is answered with 403, and that a listing does not have, is missing."""
+        try:
+            return self._do("read", path, action)
+        except AccessDenied:
+            if self._is_listed(path) is False:
+                raise missing(self.uri_of(path)) from None
+            raise
 
     def _refuse_odd(self, path: str) -> None:
         if isinstance(self._place, Folder):
