@@ -16,6 +16,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.configuration import conf
 from airflow.sdk.module_loading import import_string  # type: ignore[attr-defined]
 
+from vitalprep_airflow.backends.aws import region
 from vitalprep_airflow.page.links import report_path
 
 __all__ = ["NotifyOperator", "is_wanted"]
@@ -98,7 +99,7 @@ def _notifier() -> Any:
     arguments = json.loads(os.environ.get("VITALPREP_NOTIFIER_ARGS") or "null") or {
         "aws_conn_id": os.environ.get("VITALPREP_AWS_CONNECTION") or None,
         "target_arn": os.environ.get("VITALPREP_NOTIFY_TOPIC", ""),
-        "region_name": os.environ.get("AWS_DEFAULT_REGION") or None,
+        "region_name": region() or None,
         "subject": "{{ run_subject }}",
         "message": "{{ run_message }}",
     }

@@ -15,6 +15,7 @@ __all__ = [
     "NEVER_RETRY",
     "REFUSED",
     "RESULT_CODES",
+    "STOPPED",
     "Outcome",
     "WorkerFailed",
     "WorkerRefused",

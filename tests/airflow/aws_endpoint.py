@@ -154,6 +154,16 @@ class Endpoint:
         raise NotImplementedError
 
 
+def log_page(events: Sequence[dict[str, Any]], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer GetLogEvents from the head of a stream, or from a token on."""
+    begin = int(request.get("nextToken", "f/0").split("/")[1])
+    return {
+        "events": list(events[begin:]),
+        "nextForwardToken": f"f/{len(events)}",
+        "nextBackwardToken": f"b/{begin}",
+    }
+
+
 def _requests_to(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
     class Requests(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aws_endpoint import Container, Endpoint, Launch, Refusal
+from aws_endpoint import Container, Endpoint, Launch, Refusal, log_page
 
 __all__ = ["BUILDER", "LOG_GROUP", "ON_DEMAND", "SPOT", "WORKER", "BatchEndpoint", "Fault", "Job", "batch_settings"]
 
@@ -222,15 +222,7 @@ class BatchEndpoint(Endpoint):
         if request["logGroupName"] != LOG_GROUP or request["logStreamName"] not in streams:
             raise Refusal("ResourceNotFoundException", "The specified log stream does not exist.")
         events = list(streams[request["logStreamName"]])
-        if not request.get("startFromHead", False) and "nextToken" not in request:
-            begin = max(0, len(events) - request.get("limit", 10_000))
-        else:
-            begin = int(request.get("nextToken", "f/0").split("/")[1])
-        return {
-            "events": events[begin:],
-            "nextForwardToken": f"f/{len(events)}",
-            "nextBackwardToken": f"b/{begin}",
-        }
+        return log_page(events, request)
 
 
 def batch_settings(url: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
-from aws_endpoint import Container, Endpoint, Launch, Refusal
+from aws_endpoint import Container, Endpoint, Launch, Refusal, log_page
 
 CLUSTER, CONTAINER, LOG_GROUP, LOG_PREFIX = "vitalprep", "vitalprep", "/vitalprep/tasks", "task"
 WORKER, BUILDER = "vitalprep-worker", "vitalprep-builder"
@@ -239,12 +239,4 @@ class EcsEndpoint(Endpoint):
         if request["logGroupName"] != LOG_GROUP or task is None:
             raise Refusal("ResourceNotFoundException", "The specified log stream does not exist.")
         events = list(takewhile(lambda event: self.shows(event["message"]), task.events))
-        if not request.get("startFromHead", False) and "nextToken" not in request:
-            begin = max(0, len(events) - request.get("limit", 10_000))
-        else:
-            begin = int(request.get("nextToken", "f/0").split("/")[1])
-        return {
-            "events": events[begin:],
-            "nextForwardToken": f"f/{len(events)}",
-            "nextBackwardToken": f"b/{begin}",
-        }
+        return log_page(events, request)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aws_endpoint import Container, Endpoint, Launch, Refusal
+from aws_endpoint import Container, Endpoint, Launch, Refusal, log_page
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 ARN = "arn:aws:sagemaker:eu-north-1:000000000000:training-job/"
@@ -197,9 +197,4 @@ class SageMakerEndpoint(Endpoint):
 
     def _events(self, request: dict[str, Any]) -> dict[str, Any]:
         events = list(self.jobs[request["logStreamName"].split("/")[0]].events)
-        begin = int(request.get("nextToken", "f/0").split("/")[1])
-        return {
-            "events": events[begin:],
-            "nextForwardToken": f"f/{len(events)}",
-            "nextBackwardToken": f"b/{begin}",
-        }
+        return log_page(events, request)

@@ -1,4 +1,4 @@
-"""Settings that the AWS backends share, from the environment. Imports nothing of AWS."""
+"""What the AWS backends share: settings from the environment, and texts as AWS takes them. Imports nothing of AWS."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def connection_arguments() -> dict[str, Any]:
 
 
 def patience_seconds() -> float:
-    """Return how long AWS may throttle, or not answer, the calls that watch a running task or job."""
+    """Return how long AWS may throttle, or not answer, the calls that find and watch a task or job."""
     return float(os.environ.get("VITALPREP_AWS_PATIENCE") or 1800)
 
 
@@ -55,7 +55,8 @@ def tag_value(text: str) -> str:
 
     Airflow's run ids may have other characters, as ``~``; each becomes ``_``. ``aws:`` at the beginning is AWS's own.
     """
-    cleaned = "".join(one if unicodedata.category(one)[0] in "LZN" or one in "_.:/=+-@" else "_" for one in text)
+    composed = unicodedata.normalize("NFC", text)
+    cleaned = "".join(one if unicodedata.category(one)[0] in "LZN" or one in "_.:/=+-@" else "_" for one in composed)
     return re.sub("^(aws):", r"\1_", cleaned, flags=re.IGNORECASE)[:TAG_LENGTH]
 
 

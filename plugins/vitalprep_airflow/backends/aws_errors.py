@@ -26,10 +26,10 @@ from botocore.exceptions import (
 
 from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
 
-__all__ = ["CREDENTIALS", "STOP_SECONDS", "Kind", "Patience", "Refusal", "no_answer", "patiently", "refused"]
+__all__ = ["CREDENTIALS", "Kind", "Patience", "Refusal", "no_answer", "patiently", "refused", "stop_or_say_how"]
 
 LONGEST_PAUSE = 60.0  # s between two calls that AWS throttles or does not answer
-STOP_SECONDS = 3  # for which an `on_kill` asks again; Airflow kills its process 5 s after SIGTERM
+_STOP_SECONDS = 3  # for which an `on_kill` asks again; Airflow kills its process 5 s after SIGTERM
 
 Answer = TypeVar("Answer")
 Kind = type[WorkerFailed] | type[WorkerRefused]
@@ -105,6 +105,25 @@ def patiently(call: Callable[[], Answer], *, pause: float, limit: float, throttl
             time.sleep(patience.after(error))
 
 
+def stop_or_say_how(call: Callable[[], object], *, what: str, by_hand: str) -> None:
+    """Stop what runs on AWS. Never raises: the log says how a person stops it, before AWS is asked.
+
+    Parameters
+    ----------
+    call : callable
+        Asks AWS to stop it. Its worker commits finished cases.
+    what : str
+        Names it in messages.
+    by_hand : str
+        The command that stops it.
+    """
+    log.info("stopping %s (by hand: %s)", what, by_hand)
+    try:
+        patiently(call, pause=0.5, limit=_STOP_SECONDS)
+    except (ClientError, BotoCoreError) as error:
+        log.error("%s was not stopped and runs to its end: %s To stop it: %s", what, error, by_hand)
+
+
 def _is_throttle(error: ClientError | BotoCoreError) -> bool:
     return isinstance(error, ClientError) and bool(_THROTTLE.search(error.response["Error"]["Code"]))
 
@@ -128,7 +147,7 @@ def no_answer(service: str, error: BotoCoreError) -> AirflowException:
     """Return the error for a call that got no answer."""
     if fix := _fix_of(error):
         return WorkerRefused(f"Airflow cannot call {service}: {error} Fix: {fix}.")
-    return WorkerFailed(f"Airflow cannot reach {service} to follow its task: {error}")
+    return WorkerFailed(f"Airflow cannot reach {service}: {error}")
 
 
 def _fix_of(error: BotoCoreError) -> str:

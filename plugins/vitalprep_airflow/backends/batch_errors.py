@@ -31,7 +31,7 @@ __all__ = [
 INTERRUPTED = "Your Spot Task was interrupted"
 MOST_ATTEMPTS = 10  # of a job, by Batch
 
-# Answers to SubmitJob, DescribeJobs and TerminateJob.
+# Answers to SubmitJob, ListJobs and DescribeJobs.
 _CALLS: tuple[Refusal, ...] = (
     (
         "",

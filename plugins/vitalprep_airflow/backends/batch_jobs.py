@@ -8,9 +8,8 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from vitalprep_airflow.backends.aws_errors import STOP_SECONDS, patiently
+from vitalprep_airflow.backends.aws_errors import patiently, stop_or_say_how
 from vitalprep_airflow.backends.batch import BatchSettings
 from vitalprep_airflow.backends.batch_errors import is_interrupted
 
@@ -64,17 +63,12 @@ class Jobs:
         return next(iter(self._described([job])), {})
 
     def stop(self, job: str, reason: str) -> None:
-        """Stop a job; its worker commits finished cases. If Batch does not take it, log how to stop it."""
-        try:
-            call = lambda: self._client.terminate_job(jobId=job, reason=reason)  # noqa: E731
-            patiently(call, pause=0.5, limit=STOP_SECONDS)
-        except (ClientError, BotoCoreError) as error:
-            log.error(
-                "The job %s was not stopped and runs on: %s Fix: aws batch terminate-job --job-id %s --reason x",
-                job,
-                error,
-                job,
-            )
+        """Stop a job; its worker commits finished cases."""
+        stop_or_say_how(
+            lambda: self._client.terminate_job(jobId=job, reason=reason),
+            what=f"the job {job}",
+            by_hand=f"aws batch terminate-job --job-id {job} --reason stopped",
+        )
 
     @property
     def _queues(self) -> tuple[str, ...]:
@@ -88,7 +82,7 @@ class Jobs:
     def _described(self, jobs: Sequence[str]) -> list[dict[str, Any]]:
         if not jobs:
             return []
-        answer = self._patiently(lambda: self._client.describe_jobs(jobs=list(jobs)[-100:]))  # as many as it takes
+        answer = self._patiently(lambda: self._client.describe_jobs(jobs=list(jobs)))
         return list(answer["jobs"])
 
     def _patiently(self, call: Callable[[], Any], *, throttles_only: bool = False) -> Any:

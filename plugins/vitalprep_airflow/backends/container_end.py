@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vitalprep_airflow.backends.container_log import LogEnd
-from vitalprep_airflow.outcome import NEVER_RETRY, Outcome, WorkerFailed, result_of
+from vitalprep_airflow.outcome import NEVER_RETRY, STOPPED, Outcome, WorkerFailed, result_of
 
 __all__ = ["end_of_container"]
 
@@ -53,8 +53,8 @@ def end_of_container(
         )
     if exit_code is None:
         raise WorkerFailed(f"{service} does not say how {command} ended ({reason or why or 'no reason given'}).")
-    # By a shell's convention, 129 and more is a signal. 143 is the worker's own exit code for SIGTERM.
-    signalled = exit_code > 128 and exit_code != 143
+    # By a shell's convention, 129 and more is a signal. STOPPED is the worker's own exit code for SIGTERM.
+    signalled = exit_code > 128 and exit_code != STOPPED
     return result_of(Outcome(command, 128 - exit_code if signalled else exit_code, *_said(exit_code, log_end, reason)))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.providers.amazon.aws.hooks.logs import AwsLogsHook
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from vitalprep_airflow.outcome import document_in
 from vitalprep_airflow.process import readable
@@ -122,7 +122,7 @@ class ContainerLog:
         try:
             client = self._client()
             found = [self._page(client, stream) for stream in self._streams(client)]
-        except (ClientError, BotoCoreError) as error:
+        except Exception as error:  # whatever it is, also of Airflow's connection: the log decides nothing
             self._unreadable(error)
             return False
         self._pause, self._next_read = self._poll_seconds, 0.0
@@ -150,7 +150,7 @@ class ContainerLog:
         else:
             self._last_lines.append(text[:LINE_LENGTH])
 
-    def _unreadable(self, error: ClientError | BotoCoreError) -> None:
+    def _unreadable(self, error: Exception) -> None:
         self._next_read = time.monotonic() + self._pause
         self._pause = min(self._pause * 2, max(LONGEST_PAUSE, self._poll_seconds))
         # A stream exists once its container has printed something, and the group after an account's first job.

@@ -26,8 +26,8 @@ WATCHED = (
     "log_reads",
 )
 NO_LOG = (
-    "in no log that Airflow knows (set VITALPREP_ECS_LOG_GROUP and VITALPREP_ECS_LOG_STREAM_PREFIX to see it here next "
-    "time)"
+    "at a place that Airflow does not know (set VITALPREP_ECS_LOG_GROUP and VITALPREP_ECS_LOG_STREAM_PREFIX to see it "
+    "here next time)"
 )
 
 
@@ -61,7 +61,7 @@ class EcsBackend:
 
 @dataclass(frozen=True)
 class EcsSettings:
-    """Terraform's outputs and the deployment's choices, from ``VITALPREP_ECS_...`` (README, "On AWS")."""
+    """Terraform's outputs and the deployment's choices, from ``VITALPREP_ECS_...``."""
 
     cluster: str
     worker_task: str

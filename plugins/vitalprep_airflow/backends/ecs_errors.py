@@ -19,7 +19,7 @@ from vitalprep_airflow.backends.container_log import LogEnd
 from vitalprep_airflow.backends.spot import SpotLost
 from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
 
-__all__ = ["end_of_task", "exit_code_of", "refused_call", "refused_start", "runs_on", "unanswered"]
+__all__ = ["end_of_task", "exit_code_of", "refused_call", "refused_start", "runs_on", "stop_command", "unanswered"]
 
 SPOT_ENDS = ("SpotInterruption", "TerminationNotice")
 NO_CAPACITY = r"capacity is unavailable|(?-i:RESOURCE:[A-Z])|insufficient capacity"
@@ -152,7 +152,12 @@ def refused_start(reasons: Sequence[str], *, spot: bool) -> AirflowException:
 
 def runs_on(cluster: str, arn: str) -> str:
     """Return the sentences that say what becomes of a container that Airflow does not stop."""
-    return f"It runs to its end. To stop it: aws ecs stop-task --cluster {cluster} --task {arn}"
+    return f"It runs to its end. To stop it: {stop_command(cluster, arn)}"
+
+
+def stop_command(cluster: str, arn: str) -> str:
+    """Return the command that stops a container."""
+    return f"aws ecs stop-task --cluster {cluster} --task {arn}"
 
 
 def end_of_task(

@@ -21,10 +21,10 @@ from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
 from botocore.exceptions import BotoCoreError, ClientError
 
 from vitalprep_airflow.backends.aws import connection_arguments, tag_value
-from vitalprep_airflow.backends.aws_errors import STOP_SECONDS, patiently
+from vitalprep_airflow.backends.aws_errors import patiently, stop_or_say_how
 from vitalprep_airflow.backends.container_log import LogEnd
 from vitalprep_airflow.backends.ecs import EcsSettings
-from vitalprep_airflow.backends.ecs_errors import end_of_task, refused_start, runs_on, unanswered
+from vitalprep_airflow.backends.ecs_errors import end_of_task, refused_start, runs_on, stop_command, unanswered
 from vitalprep_airflow.backends.ecs_trigger import ContainerEnds
 from vitalprep_airflow.backends.spot import InterruptionsApart, SpotLost, Tally
 from vitalprep_airflow.outcome import WorkerFailed, WorkerRefused
@@ -75,14 +75,12 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
             },
             container_name=settings.container,
             # No awslogs_group: an error of the parent's log fetcher would fail the task.
-            reattach=True,
             propagate_tags="TASK_DEFINITION",  # Terraform's; of two tags with one key, ours counts
             **connection_arguments(),
             **kwargs,
         )
         self.settings = settings
         self._spot = False
-        self._context: Context | None = None
 
     def execute(self, context: Context) -> NoReturn:
         """Start the container, or find the one that an earlier try left running, and wait for it in the triggerer.
@@ -94,7 +92,6 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
         SpotLost, WorkerFailed, WorkerRefused
             If it cannot be started; WorkerRefused also after too many failures.
         """
-        self._context = context
         with self._failures_counted(context) as tally:
             self._prepare(context, spot=tally.takes_spot(context, self.step))
             try:
@@ -175,7 +172,7 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
             # Without an answer nobody knows whether it started a container, so only a throttled call is made again.
             self._patiently(self._start_task, throttles_only=True)
         context["task_state_store"].set(KEPT, {"arn": self.arn, "max_tries": ti.max_tries})
-        self._link()
+        self._link(context, str(self.arn))
 
     def _patiently(self, call: Callable[[], Answer], *, throttles_only: bool = False) -> Answer:
         settings = self.settings
@@ -235,30 +232,26 @@ class EcsWorkerOperator(StepOperator, EcsRunTaskOperator):
 
     def _stop(self, arn: str, reason: str) -> None:
         """Stop a container. One that is not stopped does no harm: two for one step write the same bytes."""
-        try:
-            patiently(
-                lambda: self.client.stop_task(cluster=self.cluster, task=arn, reason=reason),
-                pause=0.5,
-                limit=STOP_SECONDS,
-            )
-        except (ClientError, BotoCoreError) as error:
-            log.error("The container was not stopped: %s %s", error, runs_on(self.settings.cluster, arn))
+        stop_or_say_how(
+            lambda: self.client.stop_task(cluster=self.cluster, task=arn, reason=reason),
+            what=f"the container {arn}",
+            by_hand=stop_command(self.settings.cluster, arn),
+        )
 
-    def _link(self) -> None:
-        if self._context is None or not self.arn:
-            return
-        place = {"region_name": self.client.meta.region_name, "aws_partition": self.arn.split(":")[1]}
+    def _link(self, context: Context, arn: str) -> None:
+        """Link the container and its log."""
+        place = {"region_name": self.client.meta.region_name, "aws_partition": arn.split(":")[1]}
         EcsTaskLink.persist(
-            context=self._context, operator=self, **place, cluster=self.cluster, task_id=self.arn.rsplit("/", 1)[-1]
+            context=context, operator=self, **place, cluster=self.cluster, task_id=arn.rsplit("/", 1)[-1]
         )
         if self.settings.keeps_log:
             CloudWatchEventsLink.persist(
-                context=self._context,
+                context=context,
                 operator=self,
                 **place,
                 awslogs_region=place["region_name"],
                 awslogs_group=self.settings.log_group,
-                awslogs_stream_name=self.settings.log_stream(self.arn),
+                awslogs_stream_name=self.settings.log_stream(arn),
             )
 
 

@@ -45,7 +45,7 @@ class SageMakerBackend:
 
 @dataclass(frozen=True)
 class SageMakerSettings:
-    """Terraform's outputs and the deployment's choices, from ``VITALPREP_SAGEMAKER_...`` (README, "On AWS")."""
+    """Terraform's outputs and the deployment's choices, from ``VITALPREP_SAGEMAKER_...``."""
 
     role: str
     image: str

@@ -18,7 +18,7 @@ from vitalprep_airflow.outcome import Outcome, WorkerFailed, WorkerRefused, fail
 
 __all__ = ["end_of_job", "exists_already", "is_unknown", "refused_call"]
 
-# Answers to CreateTrainingJob.
+# Answers to CreateTrainingJob and DescribeTrainingJob.
 _CALLS: tuple[Refusal, ...] = (
     (
         "ResourceLimitExceeded",

@@ -17,8 +17,8 @@ from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOp
 from airflow.sdk import Context
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vitalprep_airflow.backends.aws import connection_arguments, tag_value
-from vitalprep_airflow.backends.aws_errors import STOP_SECONDS, no_answer, patiently
+from vitalprep_airflow.backends.aws import connection_arguments
+from vitalprep_airflow.backends.aws_errors import no_answer, patiently, stop_or_say_how
 from vitalprep_airflow.backends.container_log import ContainerLog, logs_client
 from vitalprep_airflow.backends.sagemaker import SageMakerSettings
 from vitalprep_airflow.backends.sagemaker_errors import end_of_job, exists_already, is_unknown, refused_call
@@ -89,14 +89,11 @@ class SageMakerWorkerOperator(StepOperator, SageMakerTrainingOperator):
         """Stop the job; the worker commits finished cases."""
         if not self._job:
             return
-        by_hand = f"aws sagemaker stop-training-job --training-job-name {self._job}"
-        log.info("stopping the job %s (by hand: %s)", self._job, by_hand)
-        try:
-            patiently(
-                lambda: self.hook.conn.stop_training_job(TrainingJobName=self._job), pause=0.5, limit=STOP_SECONDS
-            )
-        except (ClientError, BotoCoreError) as error:
-            log.error("The job was not stopped and runs to its end: %s To stop it: %s", error, by_hand)
+        stop_or_say_how(
+            lambda: self.hook.conn.stop_training_job(TrainingJobName=self._job),
+            what=f"the job {self._job}",
+            by_hand=f"aws sagemaker stop-training-job --training-job-name {self._job}",
+        )
 
     def _run(self, context: Context) -> dict[str, Any]:
         try:
@@ -185,7 +182,9 @@ class SageMakerWorkerOperator(StepOperator, SageMakerTrainingOperator):
         if self._spot:
             options["--max-wait"] = str(settings.max_wait)
         arguments = [word for option in options.items() for word in option]
-        arguments += [word for key, value in tags.items() for word in ("--tag", f"{key}={tag_value(value)}")]
+        arguments += [
+            word for key, value in tags.items() for word in ("--tag", f"{key}={value}")
+        ]  # which the worker cleans
         arguments += ["--use-spot" if self._spot else "--on-demand"]
         request: dict[str, Any] = run_worker("sagemaker-request", arguments)["request"]
         return request

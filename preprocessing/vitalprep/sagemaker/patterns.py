@@ -42,22 +42,21 @@ def cleaned_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
     Examples
     --------
-    >>> cleaned_tags({"aws:run": "manual~2026 é"})
-    [{'Key': 'aws_run', 'Value': 'manual_2026 é'}]
+    >>> cleaned_tags({"aws:run": "manual~2026 é", "run": "AWS:1"})
+    [{'Key': 'aws_run', 'Value': 'manual_2026 é'}, {'Key': 'run', 'Value': 'AWS_1'}]
     """
-    kept = {_cleaned_key(key): _cleaned(value, VALUE_LENGTH) for key, value in tags.items()}
+    kept = {_cleaned(key, KEY_LENGTH): _cleaned(value, VALUE_LENGTH) for key, value in tags.items()}
     return [{"Key": key, "Value": value} for key, value in kept.items()]
 
 
-def _cleaned_key(key: str) -> str:
-    key = _cleaned(key, KEY_LENGTH)
-    return f"aws_{key[4:]}" if key.lower().startswith(RESERVED) else key
-
-
 def _cleaned(text: str, length: int) -> str:
-    """Return a text of letters, separators, numbers and ``_.:/=+-@``; letters with their accents are composed first."""
+    """Return a text of letters, separators, numbers and ``_.:/=+-@``; letters with their accents are composed first.
+
+    ``aws:`` at the beginning is AWS's own.
+    """
     composed = unicodedata.normalize("NFC", text)
-    return "".join(one if _is_taken(one) else "_" for one in composed)[:length]
+    taken = "".join(one if _is_taken(one) else "_" for one in composed)[:length]
+    return f"{taken[:3]}_{taken[4:]}" if taken.lower().startswith(RESERVED) else taken
 
 
 def _is_taken(character: str) -> bool:
