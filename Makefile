@@ -74,7 +74,7 @@ WHOLE_RUNS := tests/airflow/test_scheduler.py tests/airflow/test_ecs_runs.py tes
 
 .PHONY: test lint lint-airflow test-worker test-airflow test-apart test-deployment
 test: lint test-worker test-airflow  ## lint and the quick tests, on two cores in less than 10 minutes; it says what it leaves out
-	@echo "Left out: make test-apart ($(notdir $(APART) $(WHOLE_RUNS)))" | fold --spaces --width=120
+	@echo "Left out: make test-apart ($(notdir $(filter-out tests/airflow tests/containers tests/terraform,$(APART)) $(WHOLE_RUNS)))" | fold --spaces --width=120
 	@echo "Left out: make test-deployment (images in containers, Terraform). .ci/run runs everything."
 
 lint: develop lint-airflow
@@ -92,11 +92,11 @@ test-worker: develop
 test-airflow: develop airflow
 	.venv-airflow/bin/python -m pytest -n 2 --dist loadfile -m "not deployment" $(addprefix --ignore ,$(WHOLE_RUNS)) tests/airflow
 
-# Sessions of -n 3 wait a good deal, for processes that they start: three at a time on two cores. Mutants, which take
-# longest, begin first, so that no other process ends long before them.
+# Sessions of -n 3 wait a good deal, for processes that they start: three at a time on two cores. Without reordering, the
+# files of tests/reliability, which take longest, are the first.
 test-apart: develop airflow  ## whole runs of the worker and of Airflow, kills and faults, simulator, SageMaker jobs, reports, fetch, snippets of the docs, pages in a browser, a short benchmark, giant files
 	.venv/bin/python -m pytest -n 3 --dist loadfile $(RUNS)
-	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(addprefix --ignore ,$(LONG)) tests/reliability/mutants tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs
+	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(addprefix --ignore ,$(LONG)) tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs
 	.venv-airflow/bin/python -m pytest -n 3 --dist loadfile -m "not deployment" $(WHOLE_RUNS)
 	.venv/bin/python -m pytest -n 2 --dist loadfile tests/browser $(LONG)
 

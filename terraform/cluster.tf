@@ -123,7 +123,7 @@ resource "aws_ecs_task_definition" "tasks" {
     name = "tmp" # the root file system is read-only
   }
 
-  # Airflow sets the command; the image's entry point is `vitalprep`.
+  # Airflow or `make run-on-aws` sets the command; the image's entry point is `vitalprep`.
   container_definitions = jsonencode([{
     name                   = local.container
     image                  = local.image

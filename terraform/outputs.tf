@@ -57,6 +57,6 @@ output "airflow_host" {
 }
 
 output "interruptions" {
-  description = "Log group with one line per spot interruption."
+  description = "Log group with one line per spot interruption of an ECS task."
   value       = aws_cloudwatch_log_group.interruptions.name
 }

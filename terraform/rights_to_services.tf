@@ -116,6 +116,7 @@ data "aws_iam_policy_document" "run_jobs" {
       [for queue in aws_batch_job_queue.tasks : queue.arn],
       [for job in aws_batch_job_definition.tasks : "${local.batch}:job-definition/${job.name}"],
       [for job in aws_batch_job_definition.tasks : "${local.batch}:job-definition/${job.name}:*"],
+      ["${local.batch}:job/*"], # AWS lists the job that is made among the resources of SubmitJob
     )
   }
   statement {

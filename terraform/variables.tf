@@ -180,7 +180,7 @@ variable "runner_size" {
 
 variable "runner_disk_gib" {
   description = <<-EOT
-    Its disk in GiB, of which Fargate includes 20. Uploads of more than 256 MB are buffered there: with
+    The runner's disk in GiB, of which Fargate includes 20. Uploads of more than 256 MB are buffered there: with
     output.layout=single, a whole split.
   EOT
   type        = number

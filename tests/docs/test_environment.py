@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.docs.snippets import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "environment.md"
-NAME = re.compile(r"(VITALPREP|AWS|SM|TRAINING)_[A-Z0-9_]*[A-Z0-9]")
+NAME = re.compile(r"(VITALPREP|AWS|SM|TRAINING|REQUESTS)_[A-Z0-9_]*[A-Z0-9]")
 CALL = re.compile(r"^_\w+$")  # a function of the module itself, which puts a prefix before what it is given
 # Constants that are no variables, though they look so.
 NO_VARIABLES = {"AWS_CONSOLE_LINK"}

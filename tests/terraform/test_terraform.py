@@ -35,6 +35,7 @@ GONE = 65  # what is planned is no longer there
 EVERYTHING = {
     "alarm_email": "team@example.org",
     "airflow_host": "true",
+    "batch": "true",
     "permissions_boundary_arn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
     "tags": '{owner = "anaesthesia"}',
     "airflow_trusted_arns": f'["arn:aws:iam::{ACCOUNT}:role/elsewhere"]',
@@ -165,7 +166,7 @@ def test_outputs_become_an_env_file(applied: dict[str, Any], state: Path, tmp_pa
     script = [str(FOLDER / "env_from_terraform.py"), str(tmp_path / ".env")]
     subprocess.run(script, input=printed, text=True, check=True, capture_output=True)
     lines = dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines())
-    assert lines["VITALPREP_BACKEND"] == "ecs"
+    assert lines["VITALPREP_BACKEND"] == "batch"
     assert lines["VITALPREP_OUTPUT"] == f"s3://vitalprep-output-{ACCOUNT}-eu-north-1"
     assert len(lines["VITALPREP_ECS_SUBNETS"].split(",")) == 3
     assert lines["VITALPREP_SAGEMAKER_IMAGE"].endswith("/vitalprep/worker:0.1.0")

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from vitalprep.runtime.errors import UsageError
 
-__all__ = ["CA_VARIABLES", "certificates"]
+__all__ = ["certificates"]
 
-CA_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")  # in boto3's order
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
@@ -26,9 +25,12 @@ def certificates(bundle: str) -> bytes | None:
     UsageError
         If the file cannot be read or holds no certificate.
     """
-    named = {CA_VARIABLES[0]: os.environ.get(CA_VARIABLES[0]), "ca_bundle of the AWS profile": bundle}
-    named[CA_VARIABLES[1]] = os.environ.get(CA_VARIABLES[1])
-    name, path = next(((name, path) for name, path in named.items() if path), ("", ""))
+    named = (  # in boto3's order
+        ("AWS_CA_BUNDLE", os.environ.get("AWS_CA_BUNDLE")),
+        ("ca_bundle of the AWS profile", bundle),
+        ("REQUESTS_CA_BUNDLE", os.environ.get("REQUESTS_CA_BUNDLE")),
+    )
+    name, path = next(((name, path) for name, path in named if path), ("", ""))
     if not path:
         return None
     fix = "name a file of certificates in PEM format, or unset it."

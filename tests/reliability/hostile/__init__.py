@@ -11,6 +11,6 @@ Giants (`giants`)
 Corpus
     Mutants of simulated recordings, and all that was once read wrongly, named by what they must come to.
 
-``make test`` reads 20,000 mutants, and giants of 64 MiB;
+``make test-apart`` reads 20,000 mutants, and giants of 64 MiB;
 ``python -m tests.reliability.hostile`` a million, and giants of 1 GiB.
 """
