@@ -70,7 +70,7 @@ RUNS := tests/run tests/validate tests/diff tests/publish tests/clean tests/stat
 # Tests with an environment, an engine, a browser or a tool of their own, and those that kill, measure, exhaust or draw.
 LONG := tests/test_benchmarks.py tests/cost/test_real_run.py tests/reliability/hostile/test_giants.py tests/simulate/test_preview.py
 APART := tests/airflow tests/containers tests/terraform tests/browser tests/reliability tests/simulate tests/sagemaker tests/report tests/fetch tests/docs $(RUNS) $(LONG)
-WHOLE_RUNS := tests/airflow/test_scheduler.py tests/airflow/test_ecs_runs.py tests/airflow/test_sagemaker_runs.py tests/airflow/test_notify.py
+WHOLE_RUNS := tests/airflow/test_scheduler.py tests/airflow/test_ecs_runs.py tests/airflow/test_sagemaker_runs.py tests/airflow/test_batch_runs.py tests/airflow/test_notify.py
 
 .PHONY: test lint lint-airflow test-worker test-airflow test-apart test-deployment
 test: lint test-worker test-airflow  ## lint and the quick tests, on two cores in less than 10 minutes; it says what it leaves out

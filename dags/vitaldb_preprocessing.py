@@ -311,8 +311,8 @@ with DAG(
     harmonize = mapped_worker_task("harmonize", unfinished_shards(plan), interruptible=True)
     build = mapped_worker_task("build", splits_to_build(plan), trigger_rule=TriggerRule.NONE_FAILED)
     # `build` gives up with the first failed shard. These two run nothing: `shards_ended` succeeds once every shard has
-    # ended, successfully or not; `may_publish` also needs the plan. publish itself cannot wait for `harmonize`: its rule
-    # leaves it out where `harmonize` is skipped because all shards are finished.
+    # ended, successfully or not; `may_publish` also needs the plan. publish itself cannot wait for `harmonize`, whose
+    # skip it would follow where all shards are finished.
     shards_ended = EmptyOperator(task_id="shards_ended", trigger_rule=TriggerRule.ALL_DONE)
     may_publish = EmptyOperator(task_id="may_publish")
     # publish also runs after a failed shard: it writes the accounting, then refuses and names what is missing. It does

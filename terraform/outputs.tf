@@ -19,6 +19,7 @@ output "environment" {
     VITALPREP_ECS_LOG_STREAM_PREFIX = local.log_prefix
     VITALPREP_SAGEMAKER_ROLE        = aws_iam_role.vitalprep["sagemaker"].arn
     VITALPREP_SAGEMAKER_IMAGE       = local.image
+    VITALPREP_SAGEMAKER_TAGS        = join(",", [for key, value in local.tags : "${key}=${value}" if !strcontains("${key}${value}", " ")]) # .env has no spaces
     VITALPREP_NOTIFY_TOPIC          = aws_sns_topic.runs.arn
     }, var.batch ? {
     VITALPREP_BATCH_SPOT_QUEUE   = aws_batch_job_queue.tasks["spot"].name

@@ -54,6 +54,10 @@ run "in_an_existing_network" {
     error_message = "What is asked for stands beside the project's own tag."
   }
   assert {
+    condition     = output.environment.VITALPREP_SAGEMAKER_TAGS == "cost-center=4711,owner=anaesthesia,project=vitalprep"
+    error_message = "SageMaker's jobs, which Terraform does not make, are told the tags."
+  }
+  assert {
     condition     = aws_instance.airflow["airflow"].root_block_device[0].tags == tomap(local.tags)
     error_message = "The host's volume has the tags, too."
   }

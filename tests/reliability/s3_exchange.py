@@ -20,12 +20,13 @@ STALL = 3.0  # s; clients under test are set to wait less
 
 @dataclass(frozen=True)
 class Request:
-    """One request that came; `part` is its Range header, `signer` the access key that signed it."""
+    """One request that came: `part` is its Range header, `signer` its access key, `checksum` that of its body."""
 
     method: str
     key: str
     part: str = ""
     signer: str = field(default="", compare=False)
+    checksum: str = field(default="", compare=False)
 
 
 @dataclass
@@ -62,11 +63,18 @@ class Exchange(BaseHTTPRequestHandler):
         if method == "GET" and not key:
             method, key = "LIST", parse_qs(url.query).get("prefix", [""])[0]
         signer = self.headers.get("Authorization", "").partition("Credential=")[2].partition("/")[0]
-        fault = self.fault_for(Request(method, key, self.headers.get("Range", ""), signer))
+        request = Request(method, key, self.headers.get("Range", ""), signer, self.checksum)
+        fault = self.fault_for(request)
         if fault is None:
             self.send(self.forward())
         else:
             FAULTS[fault](self)
+
+    @property
+    def checksum(self) -> str:
+        """The checksum of the body, or the algorithm of the parts' checksums, or nothing."""
+        parted = ((*name.lower().partition("x-amz-checksum-"), value) for name, value in self.headers.items())
+        return next((f"{kind} {value}" for _, found, kind, value in parted if found), "")
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815  http.server's names
 
@@ -222,6 +230,16 @@ def _hidden(exchange: Exchange) -> None:
         exchange.send(answer)
 
 
+def _refused_for_checksum(status: int, code: str, message: str, *, missing: bool = False) -> Fault:
+    """Refuse what has a checksum, as servers do that know none; or what has none, as a bucket with Object Lock."""
+
+    def fault(exchange: Exchange) -> None:
+        passes = bool(exchange.checksum) == missing
+        exchange.send(exchange.forward()) if passes else _refused(status, code, message)(exchange)
+
+    return fault
+
+
 FAULTS: dict[str, Fault] = {
     "500 InternalError": _refused(500, "InternalError"),
     "503 SlowDown": _refused(503, "SlowDown", "Please reduce your request rate."),
@@ -242,6 +260,14 @@ FAULTS: dict[str, Fault] = {
     "bare etags": _bare_etags,
     "403 for missing": _hidden,
     "If-None-Match ignored": _overwritten,
+    "400 BadDigest": _refused(400, "BadDigest"),
+    "400 XAmzContentChecksumMismatch": _refused(400, "XAmzContentChecksumMismatch", "The 'x-amz-checksum' is wrong."),
+    "400 XAmzContentSHA256Mismatch": _refused(400, "XAmzContentSHA256Mismatch"),
+    "400 checksum": _refused_for_checksum(400, "InvalidArgument", "Unsupported header 'x-amz-checksum-sha256'"),
+    "501 checksum": _refused_for_checksum(501, "NotImplemented", "'x-amz-checksum-algorithm' not implemented"),
+    "Object Lock": _refused_for_checksum(
+        400, "InvalidRequest", "x-amz-checksum- is required: Object Lock", missing=True
+    ),
     "range ignored": _range_ignored,
     "range elsewhere": _range_elsewhere,
     "error in success": _error_in_success,

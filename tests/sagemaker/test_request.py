@@ -93,6 +93,16 @@ def test_a_scheduler_s_step_becomes_a_valid_request() -> None:
     assert len(tag["Value"]) == 256
 
 
+def test_the_deployment_s_tags_stand_beside_the_job_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITALPREP_SAGEMAKER_TAGS", "project=ward, owner=anaesthesia,airflow-run=nobody's")
+    made = asked("--tag", "airflow-run=manual__1").result["request"]
+    assert problems(made) == []
+    told = {tag["Key"]: tag["Value"] for tag in made["Tags"]}
+    assert told == {"project": "ward", "owner": "anaesthesia", "airflow-run": "manual__1"}
+    refused = asked("--job-tags", "project")
+    assert refused.exit_code == 2
+
+
 def test_a_step_on_demand_waits_for_no_spot() -> None:
     made = asked("--on-demand").result["request"]
     assert problems(made) == []

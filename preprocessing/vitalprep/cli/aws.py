@@ -26,6 +26,17 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 DAY = 86400
 
 
+def _tags(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [tag.partition("=") for tag in given]
+    if not all(key and sign for key, sign, _ in pairs):
+        raise click.BadParameter("give KEY=VALUE.")
+    return {key: value for key, _, value in pairs}
+
+
+def _job_tags(context: click.Context, parameter: click.Parameter, given: str) -> dict[str, str]:
+    return _tags(context, parameter, tuple(filter(None, (tag.strip() for tag in given.split(",")))))
+
+
 _JOB_OPTIONS = (
     click.option(
         "--instance-count",
@@ -72,6 +83,15 @@ _JOB_OPTIONS = (
         required=True,
         metavar="ARN",
         help="IAM role of the job's containers.",
+    ),
+    click.option(
+        "--job-tags",
+        envvar="VITALPREP_SAGEMAKER_TAGS",
+        show_envvar=True,
+        default="",
+        callback=_job_tags,
+        metavar="KEY=VALUE,...",
+        help="Further tags of the job.",
     ),
     click.option(
         "--region",
@@ -204,13 +224,6 @@ def _followed(name: str, output: str, dataset: str, sagemaker: Any, stop: Any) -
     refuse_unsuccessful(job, told)
     verdict = refuse_unready(dataset)  # the data set decides, not what the job reports
     return job.described() | {"windows": verdict.windows}
-
-
-def _tags(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    pairs = [tag.partition("=") for tag in given]
-    if not all(key and sign for key, sign, _ in pairs):
-        raise click.BadParameter("give KEY=VALUE.")
-    return {key: value for key, _, value in pairs}
 
 
 @vitalprep.command("sagemaker-request", hidden=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +55,8 @@ class JobOptions:
         Seconds that it may run.
     max_wait : int, optional
         Seconds until it must have ended, waiting for spot capacity included. Only with spot, where it is needed.
+    job_tags : mapping
+        Tags beside the job's own, which win. Characters that AWS refuses become ``_``.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class JobOptions:
     spot: bool
     max_run: int
     max_wait: int | None
+    job_tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._refuse_places()
@@ -209,7 +212,7 @@ def _training_job(
         "EnableManagedSpotTraining": options.spot,
         "EnableNetworkIsolation": False,  # it could not reach S3
         "Environment": {"AWS_DEFAULT_REGION": options.region, OUTPUT: output_uri},  # training containers are not told
-        "Tags": cleaned_tags(tags),
+        "Tags": cleaned_tags({**options.job_tags, **tags}),
     }
 
 

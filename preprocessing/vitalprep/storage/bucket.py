@@ -13,6 +13,7 @@ from obstore.store import S3Store
 
 from vitalprep.runtime.errors import UsageError
 from vitalprep.storage.certificates import certificates
+from vitalprep.storage.checksums import checksum_algorithm
 from vitalprep.storage.credential_errors import located
 from vitalprep.storage.credentials import Chain, chosen_chain
 from vitalprep.storage.location import uri_parts
@@ -92,6 +93,9 @@ def _store(bucket: str, prefix: str, chain: Chain | None) -> S3Store:
     config: S3Config = {"endpoint": endpoint} if endpoint else {}
     if chain is not None and chain.region and not os.environ.get("AWS_REGION"):
         config["region"] = chain.region
+    algorithm = checksum_algorithm(chain.checksums if chain is not None else "")
+    if algorithm is not None:
+        config["checksum_algorithm"] = algorithm
     try:
         return S3Store(
             bucket,

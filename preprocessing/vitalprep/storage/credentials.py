@@ -37,7 +37,9 @@ _CONTAINER_URL = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 _SOURCES = frozenset(  # settings of a profile that give credentials
     {"aws_access_key_id", "credential_process", "login_session", "role_arn", "sso_session", "sso_start_url"}
 )
-_ELSEWHERE = frozenset({"ca_bundle", "endpoint_url", "services"})  # settings of a profile that lead to another server
+_ELSEWHERE = frozenset(  # settings of a profile for another server
+    {"ca_bundle", "endpoint_url", "request_checksum_calculation", "services"}
+)
 _EXPORT = 'eval "$(aws configure export-credentials --format env)", and unset AWS_PROFILE.'
 _WITHOUT_BOTO3 = f"install the extra `aws`: pip install 'vitalprep[aws]'. Or set the keys: {_EXPORT}"
 
@@ -59,7 +61,7 @@ class Chain:
 
     Attributes
     ----------
-    region, endpoint, ca_bundle : str
+    region, endpoint, ca_bundle, checksums : str
         What the profile says, empty if it says nothing.
     """
 
@@ -80,6 +82,7 @@ class Chain:
         except _failures() as error:
             raise self._translated(error) from None
         self.ca_bundle = str(said.get("ca_bundle") or "")
+        self.checksums = str(said.get("request_checksum_calculation") or "")
         if "mfa_serial" in said:  # each process would ask for a code, and a code works once
             raise UsageError(
                 f"The AWS profile {profile or 'default'!r} asks for an MFA code, and the worker can ask nobody.",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from obstore.exceptions import AlreadyExistsError, InvalidPathError, PreconditionError
 
 from vitalprep.runtime.errors import RetryableError, UsageError, VitalprepError
+from vitalprep.storage.checksums import CALCULATION
 from vitalprep.storage.credential_errors import NO_CREDENTIALS, TRIES_FOR_CREDENTIALS
 from vitalprep.storage.object_errors import AccessDenied, ObjectChanged, OddKey, missing
 from vitalprep.storage.retries import Transient
@@ -45,12 +46,21 @@ _RIGHTS = {
 }
 _TRANSIENT_STATUS = frozenset({408, 409, 429})
 _TRANSIENT_CODES = frozenset(  # sent with status 400 to 404, although the request is correct
-    {"RequestTimeout", "SlowDown", "InternalError", "IncompleteBody", "BadDigest", "NoSuchUpload"}
+    {
+        *("RequestTimeout", "SlowDown", "InternalError", "IncompleteBody", "NoSuchUpload"),
+        *("BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"),  # bytes that changed on the way
+    }
 )
 _CERTIFICATE = (
     "name the file with your authority's certificates (PEM) in AWS_CA_BUNDLE or REQUESTS_CA_BUNDLE, and check the "
     "endpoint's host name."
 )
+_CHECKSUM = re.compile(r"x-amz-(?:sdk-)?checksum", re.IGNORECASE)  # in S3's message
+_CHECKSUM_MISSING = f"unset {CALCULATION} (request_checksum_calculation of the profile)."
+_CHECKSUM_REFUSED = {
+    "write": f"the server takes no such checksums: set {CALCULATION}=when_required, and unset AWS_CHECKSUM_ALGORITHM.",
+    "remove": "the server takes no checksums: set AWS_DISABLE_BULK_DELETE=true.",
+}
 
 _URL = re.compile(r"Error performing \w+ (\S+) in ")
 _STATUS = re.compile(r"status code: (\d{3}) ?([\w ]*)")
@@ -120,6 +130,8 @@ def translated(error: Exception, *, verb: str, uri: str) -> VitalprepError | Tra
         return missing(uri)
     if answer.code.startswith("KMS.") or "kms:" in answer.text:
         return UsageError(what, fix="grant these credentials the use of the bucket's KMS key.")
+    if verb in _CHECKSUM_REFUSED and _CHECKSUM.search(answer.text):
+        return UsageError(what, fix=_CHECKSUM_MISSING if "required" in answer.text else _CHECKSUM_REFUSED[verb])
     if answer.status == 403 and answer.code in ("", "AccessDenied"):  # a HEAD is answered without a code
         return AccessDenied(what, fix=f"grant these credentials the permissions {_RIGHTS[verb]}; or use others.")
     return UsageError(what, fix=_FIXES.get(answer.code, _LOCATION))
