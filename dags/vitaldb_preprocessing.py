@@ -34,13 +34,14 @@ not retry them, because a retry would fail in the same way. Airflow retries all 
 
 ### How to retry a single shard
 In the grid, click the failed square of `harmonize`, choose *Clear task instance*, select **Downstream** and confirm.
-Without Downstream the shard succeeds, but the later tasks stay *upstream failed* and the run stays failed.
+Without Downstream the shard succeeds, but the later tasks stay *upstream failed* and the run stays failed. Leave *Only
+Failed* off, so that `publish` waits for all shards again.
 
 With the REST API (`1` is the map index, which is the position in the grid; the shard's number is in its name):
 
     POST /api/v2/dags/vitaldb_preprocessing/clearTaskInstances
     {"dag_run_id": "<run>", "task_ids": [["harmonize", 1]], "include_downstream": true,
-     "only_failed": true, "dry_run": false}
+     "only_failed": false, "dry_run": false}
 
 ### What a new try repeats
 A shard repeats only the cases that have no receipt. `build` repeats its split. `publish` and `validate` repeat all of

@@ -101,13 +101,13 @@ class Airflow:
         lines = [_line(entry) for entry in content]
         return [line for line in lines if "::group::" not in line and "::endgroup::" not in line]
 
-    def clear(self, run: str, task: str, map_index: int, *, downstream: bool = True, only_failed: bool = True) -> None:
-        """Clear one mapped task and the failed tasks after it, so that they run again."""
+    def clear(self, run: str, task: str, map_index: int) -> None:
+        """Clear one mapped task and the tasks after it, so that they run again."""
         body = {
             "dag_run_id": run,
             "task_ids": [[task, map_index]],
-            "include_downstream": downstream,
-            "only_failed": only_failed,
+            "include_downstream": True,
+            "only_failed": False,
             "dry_run": False,
         }
         self._call("POST", f"/api/v2/dags/{self._dag}/clearTaskInstances", json=body)

@@ -265,6 +265,8 @@ def test_a_sagemaker_that_throttles_or_fails_is_asked_again(
     sagemaker: SageMakerEndpoint, context: dict[str, Any]
 ) -> None:
     sagemaker.call_faults = [
+        CallFault("CreateTrainingJob", "ThrottlingException", times=2),
+        CallFault("CreateTrainingJob", "InternalFailure", times=2, status=500),
         CallFault("DescribeTrainingJob", "ThrottlingException", times=2),
         CallFault("DescribeTrainingJob", "InternalFailure", times=2, status=500),
     ]
@@ -313,8 +315,15 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("code", "message", "expected", "fix"), REFUSALS)
 def test_what_sagemaker_refuses_names_the_fix(
-    sagemaker: SageMakerEndpoint, context: dict[str, Any], code: str, message: str, expected: str, fix: str
+    sagemaker: SageMakerEndpoint,
+    context: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    message: str,
+    expected: str,
+    fix: str,
 ) -> None:
+    monkeypatch.setenv("VITALPREP_AWS_PATIENCE", "0.05")
     sagemaker.faults = [Fault("refuse", code=code, message=message)]
     error = failure(context)
     assert kind(error) == expected

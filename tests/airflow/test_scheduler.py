@@ -168,6 +168,7 @@ def test_one_shard_is_cleared_alone_and_the_run_completes(airflow: Airflow, fold
     assert airflow.wait(run, seconds=RUN_SECONDS) == "success"
     assert set(states(airflow, run).values()) == {"success"}
     assert tries(airflow, run, "harmonize") == [1, 2, 1]
+    assert tries(airflow, run, "shards_ended") == [2], "publish waits for the cleared shard"
     assert (folder / "output" / "datasets" / "latest.json").exists()
     lines: list[Any] = airflow.log_lines(run, "harmonize", 2, map_index=1)
     assert any("$ vitalprep harmonize" in line for line in lines)
@@ -204,7 +205,7 @@ def test_ending_a_task_that_waits_for_a_container_stops_the_container(
         assert set(states(containers, run).values()) == {"deferred"}
         failed, cleared = sorted(ecs.tasks, key=lambda task: task.request["tags"][2]["value"])
         containers.set_failed(run, "container", 0)
-        containers.clear(run, "container", 1, only_failed=False)
+        containers.clear(run, "container", 1)
         wait_until(lambda: (failed.exit_code, cleared.exit_code) == (143, 143), "the containers were not stopped")
         wait_until(lambda: len(ecs.described) == 3, "the cleared task did not begin anew")
         (folder / "done").touch()

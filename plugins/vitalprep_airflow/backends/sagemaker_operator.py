@@ -9,6 +9,7 @@ import json
 import logging
 import shlex
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -152,11 +153,14 @@ class SageMakerWorkerOperator(StepOperator, SageMakerTrainingOperator):
         name = str(self.config["TrainingJobName"])
         # Noted first: if the answer is lost, the next try finds the job.
         context["task_state_store"].set(JOB_KEY, {"name": name, "max_tries": context["ti"].max_tries})
+        self._job = name  # which is stopped if the task ends while AWS is still asked to start it
         try:
-            self.hook.create_training_job(self.config, wait_for_completion=False, print_log=False)
+            self._patiently(
+                partial(self.hook.create_training_job, self.config, wait_for_completion=False, print_log=False)
+            )
         except ClientError as error:
             said = error.response["Error"]
-            # No other job has its name: an answer was lost, and botocore has asked again.
+            # No other job has its name: an answer was lost, and SageMaker was asked again.
             if not exists_already(said["Code"], said["Message"]):
                 raise
         machine = f"{self.config['ResourceConfig']['InstanceType']} {'on spot' if self._spot else 'on demand'}"
@@ -191,12 +195,11 @@ class SageMakerWorkerOperator(StepOperator, SageMakerTrainingOperator):
 
     def _described(self, name: str) -> dict[str, Any]:
         """Return DescribeTrainingJob's answer. The job runs on while SageMaker does not answer."""
-        job: dict[str, Any] = patiently(
-            partial(self.hook.describe_training_job, name),
-            pause=self.settings.poll_seconds,
-            limit=self.settings.patience_seconds,
-        )
+        job: dict[str, Any] = self._patiently(partial(self.hook.describe_training_job, name))
         return job
+
+    def _patiently(self, call: Callable[[], Any]) -> Any:
+        return patiently(call, pause=self.settings.poll_seconds, limit=self.settings.patience_seconds)
 
     def _followed(self, name: str) -> dict[str, Any]:
         """Log a job's status and its container's lines until it ends, and return its description."""

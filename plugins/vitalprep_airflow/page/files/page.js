@@ -204,7 +204,7 @@ async function clear(shard) {
   dialog.showModal();
   await new Promise((closed) => dialog.addEventListener("close", closed, { once: true }));
   if (dialog.returnValue !== "yes") return;
-  const body = { dag_run_id: run, task_ids: [["harmonize", index]], include_downstream: true, only_failed: true, dry_run: false };
+  const body = { dag_run_id: run, task_ids: [["harmonize", index]], include_downstream: true, only_failed: false, dry_run: false };
   const done = byId("done");
   try {
     const cleared = await api("/clearTaskInstances", {
