@@ -213,7 +213,7 @@ def test_without_an_answer_or_credentials(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(UsageError, match="Unable to locate credentials"), aws_errors("create the training job"):
+    with pytest.raises(UsageError, match="no AWS credentials were found"), aws_errors("create the training job"):
         client("sagemaker", REGION).create_training_job(**REQUEST)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")

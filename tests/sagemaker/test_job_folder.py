@@ -11,7 +11,7 @@ import pytest
 from tests.sagemaker.left import NOW, failure, living
 from vitalprep.clean.inventory import take_inventory
 from vitalprep.sagemaker.job_folder import JobFolder, failure_told_there
-from vitalprep.storage import AccessDenied, Storage
+from vitalprep.storage import Storage
 
 ARN = "arn:aws:sagemaker:{}:{}:training-job/job"
 
@@ -19,16 +19,6 @@ ARN = "arn:aws:sagemaker:{}:{}:training-job/job"
 @pytest.fixture
 def folder(tmp_path: Path) -> JobFolder:
     return JobFolder(Storage(tmp_path), "job")
-
-
-def test_what_is_answered_403_for_want_of_it_is_not_there(folder: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """S3 does so where the right to list holds for a prefix only."""
-
-    def denied(storage: Storage, path: str) -> bytes:
-        raise AccessDenied(f"S3 refuses {path}.", fix="give the right.")
-
-    monkeypatch.setattr(Storage, "get", denied)
-    assert (folder.first_host(), folder.failure_of("algo-1")) == (None, None)
 
 
 def test_jobs_of_the_same_name_elsewhere_have_folders_of_their_own(tmp_path: Path) -> None:
