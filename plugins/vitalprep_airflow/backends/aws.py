@@ -41,7 +41,7 @@ def connection_arguments() -> dict[str, Any]:
 
 
 def patience_seconds() -> float:
-    """Return how long AWS may throttle, or not answer, the calls that find and watch a task or job."""
+    """Return for how many seconds a call that finds, watches or starts a task or job is made again."""
     return float(os.environ.get("VITALPREP_AWS_PATIENCE") or 1800)
 
 
